@@ -1,0 +1,104 @@
+/**
+ * The one catalogue of errors. Every refusal that a caller can meet has a code here; the problem body, the
+ * documented responses and the README's table derive from it. The text of anything else goes to the log only.
+ */
+
+interface CatalogueEntry {
+  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 422 | 428 | 429 | 500 | 503 | 507;
+  readonly title: string;
+  readonly meaning: string;
+}
+
+const entry = (status: CatalogueEntry["status"], title: string, meaning: string): CatalogueEntry => ({
+  status,
+  title,
+  meaning,
+});
+
+export const ERRORS = {
+  malformed_json: entry(400, "Body is not JSON", "The body cannot be parsed as JSON."),
+  malformed_safetensors: entry(400, "Body is not safetensors", "The body breaks the safetensors format."),
+  malformed_encoding: entry(
+    400,
+    "Body cannot be decompressed",
+    "The body does not fit its Content-Encoding.",
+  ),
+  incomplete_body: entry(400, "Body is incomplete", "The body ended early or was cut off."),
+  malformed_header: entry(400, "Header is malformed", "A request header cannot be understood."),
+  unauthorized: entry(401, "Token missing or wrong", "The request needs `Authorization: Bearer <token>`."),
+  unknown_route: entry(404, "No such resource", "No operation has this path."),
+  unknown_run: entry(404, "No such run", "No run has this id."),
+  unknown_slot: entry(404, "No such slot", "The run's optimizer has no slot of this name."),
+  method_not_allowed: entry(405, "Method not allowed", "The resource does not take this method."),
+  run_exists: entry(409, "Run exists already", "A run with this id exists."),
+  version_mismatch: entry(
+    412,
+    "Run is at another version",
+    "`If-Match` names another version than the run's.",
+  ),
+  body_too_large: entry(413, "Body is too large", "The body is larger than this run, or any run, accepts."),
+  unsupported_media_type: entry(
+    415,
+    "Media type not supported",
+    "The Content-Type or Content-Encoding is not taken.",
+  ),
+  invalid_request: entry(
+    422,
+    "Request does not fit its schema",
+    "A field is missing, unknown or out of range.",
+  ),
+  unknown_class: entry(422, "Unknown class_name", "No member of the family has this class_name."),
+  invalid_config: entry(
+    422,
+    "Config is not valid",
+    "A member's config has an unknown key or a value out of range.",
+  ),
+  unknown_variable: entry(422, "Unknown variable", "The run has no variable of this name."),
+  shape_mismatch: entry(422, "Shape does not fit", "A tensor's shape is not the wanted one."),
+  dtype_mismatch: entry(422, "Element type does not fit", "A tensor's dtype is not one that is taken here."),
+  index_out_of_range: entry(
+    422,
+    "Row index out of range",
+    "A sparse index is negative or not below the row count.",
+  ),
+  non_finite_gradient: entry(
+    422,
+    "Gradient is not finite",
+    "A gradient holds NaN or an infinity, and the run rejects those.",
+  ),
+  invalid_number: entry(422, "Value is not a number", "A tensor holds something that is not a number."),
+  no_gradients: entry(422, "No gradients provided for any variable", "All gradients were null or absent."),
+  sparse_with_constraint: entry(
+    422,
+    "Constraint with a sparse gradient",
+    "Keras cannot apply a constraint to a sparse update.",
+  ),
+  invalid_weights: entry(422, "Weights do not fit", "The list of weights has the wrong length or shapes."),
+  run_too_large: entry(422, "Run is too large", "The run needs more memory than one arena can hold."),
+  too_many_runs: entry(503, "Too many runs", "The service holds as many runs as its settings allow."),
+  out_of_memory: entry(503, "Memory bound reached", "The service holds as many bytes as its settings allow."),
+  busy: entry(503, "Too busy", "No place for this upload came free in time."),
+  shutting_down: entry(503, "Shutting down", "The service is about to stop."),
+  internal: entry(500, "Internal error", "Something broke; the log has the details under the request id."),
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One thing that is wrong, at one place of the request: `path` is like `variables.0.shape` or a header's name. */
+export interface Issue {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A refusal. `message` says what cannot be done, the state now and the wanted one, with names, shapes and values. */
+export class StepwellError extends Error {
+  override readonly name = "StepwellError";
+  readonly code: ErrorCode;
+  readonly issues: readonly Issue[];
+
+  constructor(code: ErrorCode, message: string, issues: readonly Issue[] = []) {
+    super(message);
+    this.code = code;
+    this.issues = issues;
+  }
+}
