@@ -1,0 +1,186 @@
+/**
+ * Every setting of the service: one table with name, unit, default, ceiling and meaning, and the function that
+ * reads it. Not a reader of the environment: `main.ts` hands in the lookup. The README's table derives from here.
+ *
+ * Invariant: a `Settings` value is complete and within its bounds; what is wrong is a `SettingError` of one line.
+ */
+
+interface NumberSetting {
+  readonly kind: "number";
+  readonly unit: "port" | "bytes" | "seconds" | "count";
+  readonly default: number;
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly description: string;
+}
+
+interface TextSetting {
+  readonly kind: "text";
+  readonly unit: "text";
+  readonly default: string;
+  readonly pattern: RegExp;
+  /** What the pattern wants, in words. */
+  readonly wanted: string;
+  readonly description: string;
+}
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+export const SETTINGS = {
+  STEPWELL_HOST: {
+    kind: "text",
+    unit: "text",
+    default: "127.0.0.1",
+    pattern: /^[A-Za-z0-9.:_-]{1,253}$/,
+    wanted: "a host name or an IP address",
+    description: "Address to listen on. Anything but loopback needs STEPWELL_TOKEN.",
+  },
+  STEPWELL_PORT: {
+    kind: "number",
+    unit: "port",
+    default: 8080,
+    minimum: 0,
+    maximum: 65_535,
+    description: "Port to listen on; 0 takes a free one, which the ready line names.",
+  },
+  STEPWELL_TOKEN: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[A-Za-z0-9._~+/-]+=*$/,
+    wanted: "letters, digits and -._~+/ with = at the end only (what a bearer token may hold)",
+    description:
+      "Token that requests must carry as `Authorization: Bearer <token>`. None: no token is asked for.",
+  },
+  STEPWELL_LOG: {
+    kind: "text",
+    unit: "text",
+    default: "requests",
+    pattern: /^(requests|errors)$/,
+    wanted: "requests or errors",
+    description:
+      "What goes to standard error, one JSON object a line: every request, or only what went wrong.",
+  },
+  STEPWELL_RUNS_MAX: {
+    kind: "number",
+    unit: "count",
+    default: 20_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    description: "Runs that may be open at a time.",
+  },
+  STEPWELL_MEMORY_BYTES_MAX: {
+    kind: "number",
+    unit: "bytes",
+    default: 4 * GIB,
+    minimum: MIB,
+    maximum: 1024 * GIB,
+    description: "Memory of all runs: variables, slots, staging and published copies.",
+  },
+  STEPWELL_BODY_BYTES_MAX: {
+    kind: "number",
+    unit: "bytes",
+    default: GIB,
+    minimum: 1024,
+    maximum: 16 * GIB,
+    description: "Largest binary body after decompression, whatever the run would accept.",
+  },
+  STEPWELL_JSON_BYTES_MAX: {
+    kind: "number",
+    unit: "bytes",
+    default: 64 * MIB,
+    minimum: 1024,
+    maximum: 256 * MIB,
+    description: "Largest JSON body after decompression, whatever the run would accept.",
+  },
+  STEPWELL_UPLOADS_MAX: {
+    kind: "number",
+    unit: "count",
+    default: 64,
+    minimum: 1,
+    maximum: 10_000,
+    description: "Bodies that are read at a time; further ones wait unread.",
+  },
+  STEPWELL_UPLOAD_BYTES_MAX: {
+    kind: "number",
+    unit: "bytes",
+    default: 2 * GIB,
+    minimum: 1024,
+    maximum: 1024 * GIB,
+    description: "Declared bytes of the bodies that are read at a time; one larger body is read alone.",
+  },
+  STEPWELL_UPLOAD_WAIT_SECONDS: {
+    kind: "number",
+    unit: "seconds",
+    default: 10,
+    minimum: 0,
+    maximum: 300,
+    description: "How long a body waits unread for its place before the answer is 503.",
+  },
+  STEPWELL_UPLOAD_SECONDS: {
+    kind: "number",
+    unit: "seconds",
+    default: 120,
+    minimum: 1,
+    maximum: 3600,
+    description: "How long a body may take to arrive once it is being read before the answer is 408.",
+  },
+  STEPWELL_SHUTDOWN_SECONDS: {
+    kind: "number",
+    unit: "seconds",
+    default: 10,
+    minimum: 0,
+    maximum: 300,
+    description: "How long requests in flight may take to finish after SIGTERM or SIGINT.",
+  },
+} as const satisfies Record<string, NumberSetting | TextSetting>;
+
+type SettingName = keyof typeof SETTINGS;
+
+/** The value of every setting under its name: a number or a text. An absent token is the empty text. */
+export type Settings = {
+  readonly [Name in SettingName]: (typeof SETTINGS)[Name]["kind"] extends "number" ? number : string;
+};
+
+/** A setting that cannot be used; the message is one line for the operator and never holds the token. */
+export class SettingError extends Error {
+  override readonly name = "SettingError";
+}
+
+/**
+ * All settings from `lookup` (a variable's name → its text), with defaults for what is absent or empty.
+ * Throws a `SettingError` for a value out of bounds, and for a host beyond loopback without a token.
+ */
+export function readSettings(lookup: (name: string) => string | undefined): Settings {
+  const settings = Object.fromEntries(
+    Object.entries(SETTINGS).map(([name, setting]) => [name, readSetting(name, setting, lookup(name) ?? "")]),
+  ) as unknown as Settings;
+  if (settings.STEPWELL_TOKEN === "" && !isLoopback(settings.STEPWELL_HOST)) {
+    throw new SettingError(
+      `Cannot listen on STEPWELL_HOST="${settings.STEPWELL_HOST}" without a token: set STEPWELL_TOKEN, or a ` +
+        "loopback host (127.0.0.1, ::1, localhost)",
+    );
+  }
+  return settings;
+}
+
+function readSetting(name: string, setting: NumberSetting | TextSetting, text: string): number | string {
+  if (text === "") return setting.default;
+  if (setting.kind === "text") {
+    if (setting.pattern.test(text)) return text;
+    // The token is a secret even when it is malformed.
+    const shown = name === "STEPWELL_TOKEN" ? "" : ` (is ${JSON.stringify(text)})`;
+    throw new SettingError(`Cannot use ${name}${shown}: must be ${setting.wanted}`);
+  }
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+  if (value >= setting.minimum && value <= setting.maximum) return value;
+  throw new SettingError(
+    `Cannot use ${name} (is ${JSON.stringify(text)}): must be a whole number from ${setting.minimum} to ` +
+      `${setting.maximum}${setting.unit === "count" ? "" : ` (${setting.unit})`}`,
+  );
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

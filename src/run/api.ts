@@ -1,0 +1,164 @@
+/**
+ * What the HTTP layer asks of runs: the types of what goes in and what comes out, and the two interfaces that it
+ * calls. Not an implementation.
+ *
+ * Invariant: every method that changes state is synchronous (the turn), validates everything before its first
+ * write, and throws a `StepwellError` without having changed anything.
+ */
+import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
+
+/** A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`. */
+export type MemberSpec = unknown;
+
+export interface VariableSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  /** Nested numbers, one number, a base64 tensor or an initializer; absent: zeros. */
+  readonly initial?: unknown;
+  readonly constraint?: MemberSpec;
+}
+
+export interface RunSpec {
+  /** Made up when absent. */
+  readonly id?: string | undefined;
+  readonly optimizer: MemberSpec;
+  readonly variables: readonly VariableSpec[];
+  readonly aggregation?: { readonly mode: "immediate"; readonly aggregator?: MemberSpec } | undefined;
+  readonly gradient_transformers?: readonly MemberSpec[] | undefined;
+  readonly non_finite?: "reject" | "skip" | "propagate" | undefined;
+}
+
+/** A family member as the service writes it. */
+export interface Member {
+  readonly class_name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface RunDescription {
+  readonly id: string;
+  readonly iterations: number;
+  readonly version: number;
+  /** RFC 3339, UTC. */
+  readonly created_at: string;
+  readonly optimizer: Member;
+  readonly variables: readonly {
+    readonly name: string;
+    readonly shape: Shape;
+    readonly dtype: "float32";
+    readonly constraint: Member | null;
+  }[];
+  readonly slots: readonly string[];
+  /** Elements of all variables. */
+  readonly parameters: number;
+  /** Variables and slots in memory. */
+  readonly bytes: number;
+  readonly aggregation: { readonly mode: "immediate"; readonly aggregator: Member };
+  readonly gradient_transformers: readonly Member[];
+  readonly non_finite: "reject" | "skip" | "propagate";
+  readonly warnings: readonly string[];
+}
+
+/** Tensors that no later step changes; `release` exactly once, when the last byte was read. */
+export interface Publication {
+  readonly iterations: number;
+  readonly version: number;
+  readonly tensors: readonly NamedTensor[];
+  release(): void;
+}
+
+/** Where a body's tensors wait until they are applied; `release` is idempotent. */
+export interface Staging extends TensorTarget {
+  release(): void;
+}
+
+export interface StepOptions {
+  /** false: the caller has aggregated already, apply now. */
+  readonly aggregate: boolean;
+  readonly dryRun: boolean;
+  readonly baseIteration?: number | undefined;
+  readonly clientId?: string | undefined;
+  readonly weight?: number | undefined;
+  readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** What a step did, or (`applied: false`) would have done. */
+export interface StepAnswer {
+  readonly applied: boolean;
+  readonly iterations: number;
+  readonly version: number;
+  readonly learning_rate: number;
+  readonly gradient_norm: number;
+  readonly clip_factor: number;
+  readonly contributions: number;
+  readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
+  readonly warnings: readonly string[];
+}
+
+/** One open run. Readers get copies that no later turn changes. */
+export interface RunSession {
+  readonly id: string;
+  readonly iterations: number;
+  readonly version: number;
+  describe(): RunDescription;
+  /** The largest decoded body that this run can accept, in bytes. */
+  bodyBytesMax(format: "json" | "safetensors"): number;
+
+  /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
+  publish(names?: readonly string[]): Publication;
+  /** The rows `indices` of a variable, in that order; throws unknown_variable, index_out_of_range, shape_mismatch. */
+  gather(name: string, indices: readonly number[]): NamedTensor;
+  slotNames(): readonly string[];
+  /** One tensor per variable that has the slot; throws unknown_slot. */
+  readSlot(slot: string): readonly NamedTensor[];
+  /** `get_weights`: `iterations` is null while Keras would not have created its variables; names are informative. */
+  weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] };
+  optimizer(): Member;
+  /** The latest applied steps, newest first. */
+  steps(limit: number): readonly StepAnswer[];
+  checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> };
+
+  stage(kind: "gradients" | "values"): Staging;
+  applyGradients(staging: Staging, options: StepOptions): StepAnswer;
+  setVariables(staging: Staging): void;
+  /** Items are nested numbers, base64 tensors or tensors; throws invalid_weights. */
+  setWeights(weights: readonly unknown[]): void;
+  /** Throws invalid_config; what Keras would silently ignore is in `warnings`. */
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+  ): Member & { readonly warnings: readonly string[] };
+}
+
+/** A checkpoint on its way in: `begin` once with the file's metadata, then the tensors, then `commit` or `release`. */
+export interface Restoration {
+  /** Throws when the metadata describes no run that can be held here. */
+  begin(metadata: ReadonlyMap<string, string>): TensorTarget;
+  /** The turn. Throws when a tensor is missing. */
+  commit(): { readonly session: RunSession; readonly created: boolean };
+  release(): void;
+}
+
+/** The open runs. */
+export interface RunRegistry {
+  /** Throws run_exists, too_many_runs, run_too_large, out_of_memory and whatever the spec deserves. */
+  create(spec: RunSpec): Promise<RunSession>;
+  /** Throws unknown_run. */
+  get(id: string): RunSession;
+  has(id: string): boolean;
+  /** Runs in order of creation; `cursor` is a `next` of an earlier page. Throws invalid_request for another one. */
+  list(page: { readonly limit: number; readonly cursor?: string | undefined }): {
+    readonly runs: readonly RunSession[];
+    readonly next?: string | undefined;
+  };
+  /** Throws unknown_run. */
+  delete(id: string): void;
+  restore(id: string): Restoration;
+  figures(): {
+    readonly runs: number;
+    readonly steps: number;
+    readonly arenas: number;
+    readonly arenaBytes: number;
+    readonly runBytes: number;
+    readonly stagingBytes: number;
+    readonly publishedBytes: number;
+  };
+}
