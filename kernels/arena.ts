@@ -1,0 +1,133 @@
+/**
+ * A `WebAssembly.Memory`, its allocator, and the kernels instantiated on it. Holds the tensors of one large run
+ * or of many small ones; knows neither.
+ *
+ * Invariants: regions are 64-byte aligned and disjoint; the first 64 bytes are never given out and stay zero, so
+ * offset 0 is the index list of "one row, row 0". Growing replaces the buffer: views are made by `f32()` and its
+ * like, used at once, and never kept across an allocation or an `await`.
+ */
+import { hostFunctions } from "./ops.ts";
+
+const PAGE_BYTES = 65536;
+const ALIGNMENT = 64;
+/** wasm32 addresses end here. */
+export const ARENA_BYTES_MAX = 4 * 1024 ** 3;
+
+export type KernelFunction = (...args: number[]) => number | number[] | undefined;
+
+const alignUp = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
+const math = hostFunctions();
+
+export class Arena {
+  readonly memory: WebAssembly.Memory;
+  readonly bytesMax: number;
+  readonly #functions = new WeakMap<WebAssembly.Module, KernelFunction>();
+  readonly #sizes = new Map<number, number>();
+  /** Free stretches by rising offset; neighbours are merged. */
+  #free: { offset: number; bytes: number }[] = [];
+  #end = ALIGNMENT;
+  #used = 0;
+
+  constructor(options: { bytesMax: number }) {
+    this.bytesMax = Math.min(options.bytesMax, ARENA_BYTES_MAX);
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(this.bytesMax / PAGE_BYTES) });
+  }
+
+  /** The memory's bytes as they are now: another object after the memory has grown. */
+  get buffer(): ArrayBuffer {
+    return this.memory.buffer as ArrayBuffer;
+  }
+
+  /** Bytes in regions that are given out. */
+  get bytesUsed(): number {
+    return this.#used;
+  }
+
+  /** Bytes of the memory, used or not. */
+  get bytesReserved(): number {
+    return this.buffer.byteLength;
+  }
+
+  /** Whether `allocate(bytes)` would succeed. */
+  fits(bytes: number): boolean {
+    const wanted = alignUp(bytes);
+    return this.#free.some((gap) => gap.bytes >= wanted) || this.#end + wanted <= this.bytesMax;
+  }
+
+  /** Offset of a region of at least `bytes`; its content is not defined. Throws RangeError when it does not fit. */
+  allocate(bytes: number): number {
+    const wanted = alignUp(bytes);
+    const index = this.#free.findIndex((gap) => gap.bytes >= wanted);
+    let offset = this.#end;
+    const gap = this.#free[index];
+    if (gap) {
+      offset = gap.offset;
+      if (gap.bytes === wanted) this.#free.splice(index, 1);
+      else this.#free[index] = { offset: offset + wanted, bytes: gap.bytes - wanted };
+    } else {
+      if (this.#end + wanted > this.bytesMax) {
+        throw new RangeError(`Cannot allocate ${bytes} bytes: ${this.#used} of ${this.bytesMax} are in use`);
+      }
+      const missing = this.#end + wanted - this.bytesReserved;
+      if (missing > 0) this.#grow(missing);
+      this.#end += wanted;
+    }
+    this.#sizes.set(offset, wanted);
+    this.#used += wanted;
+    return offset;
+  }
+
+  #grow(missing: number): void {
+    const current = this.bytesReserved;
+    // An eighth more than needed makes many small runs few growths; a large run allocates once and exactly.
+    const wanted = Math.min(current + Math.max(missing, current / 8), this.bytesMax);
+    this.memory.grow(Math.ceil((wanted - current) / PAGE_BYTES));
+  }
+
+  free(offset: number): void {
+    const bytes = this.#sizes.get(offset);
+    if (bytes === undefined) throw new RangeError(`Cannot free offset ${offset}: no region starts there`);
+    this.#sizes.delete(offset);
+    this.#used -= bytes;
+    const at = this.#free.findIndex((gap) => gap.offset > offset);
+    this.#free.splice(at < 0 ? this.#free.length : at, 0, { offset, bytes });
+    this.#free = this.#free.reduce<{ offset: number; bytes: number }[]>((merged, gap) => {
+      const last = merged.at(-1);
+      if (last && last.offset + last.bytes === gap.offset) last.bytes += gap.bytes;
+      else merged.push({ ...gap });
+      return merged;
+    }, []);
+    const last = this.#free.at(-1);
+    if (last && last.offset + last.bytes === this.#end) {
+      this.#end = last.offset;
+      this.#free.pop();
+    }
+  }
+
+  u8(offset: number, bytes: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.buffer, offset, bytes);
+  }
+
+  f32(offset: number, count: number): Float32Array<ArrayBuffer> {
+    return new Float32Array(this.buffer, offset, count);
+  }
+
+  i32(offset: number, count: number): Int32Array<ArrayBuffer> {
+    return new Int32Array(this.buffer, offset, count);
+  }
+
+  f64(offset: number, count: number): Float64Array<ArrayBuffer> {
+    return new Float64Array(this.buffer, offset, count);
+  }
+
+  /** The module's kernel on this memory, instantiated once. */
+  kernel(module: WebAssembly.Module): KernelFunction {
+    let kernel = this.#functions.get(module);
+    if (!kernel) {
+      const instance = new WebAssembly.Instance(module, { arena: { memory: this.memory }, math });
+      kernel = instance.exports["kernel"] as KernelFunction;
+      this.#functions.set(module, kernel);
+    }
+    return kernel;
+  }
+}

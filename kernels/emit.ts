@@ -1,0 +1,294 @@
+/**
+ * One pass → WebAssembly SIMD. The fast copy of interpret.ts; the tests prove them equal bit for bit.
+ *
+ *     kernel(rowCount, rowLength, indices, tensor pointers…, uniforms…) → float64 totals of the reductions
+ *
+ * For each row: groups of 16 elements (4 vectors) → single vectors (passes without reductions) → single
+ * elements. A single element goes through the same vector code with its value in lane 0, so there is one
+ * emission per op and no scalar twin. Stored values that are subnormal become zero of their sign (TensorFlow
+ * runs its CPU kernels so; it also keeps slow subnormals out of the state).
+ *
+ * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
+ * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
+ */
+import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./compile.ts";
+import type { GraphNode } from "./graph.ts";
+import { emitHostCall, OPS } from "./ops.ts";
+import * as wasm from "./wasm.ts";
+import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "./wasm.ts";
+
+/** Elements a block of a reduction. */
+export const BLOCK = 4096;
+/** Elements of the main loop's body. */
+export const GROUP = 16;
+/** Formulas up to this many nodes load all four vectors of a group first; longer ones would spill registers. */
+const INTERLEAVE_NODES_MAX = 6;
+
+const lane0 = (offset: number, address: Code) => v128.load32zero(offset, address);
+
+function decodeBf16(halves: Code): Code {
+  return i32x4.shl(i32x4.extendLow16u(halves), i32.const(16));
+}
+
+/** float16 → float32 in integer arithmetic: rebias, then Inf/NaN and subnormals by select. `h` is cheap to repeat. */
+function decodeF16(h: Code): Code {
+  const magnitude = v128.and(h, v128.constI32(0x7fff));
+  const sign = i32x4.shl(v128.and(h, v128.constI32(0x8000)), i32.const(16));
+  const rebiased = i32x4.add(i32x4.shl(magnitude, i32.const(13)), v128.constI32(112 << 23));
+  const infinite = i32x4.add(rebiased, v128.constI32(112 << 23));
+  const subnormal = f32x4.mul(f32x4.convertI32u(magnitude), v128.constF32(2 ** -24));
+  const finite = v128.bitselect(infinite, rebiased, i32x4.gts(magnitude, v128.constI32(0x7bff)));
+  return v128.or(sign, v128.bitselect(subnormal, finite, i32x4.lts(magnitude, v128.constI32(0x400))));
+}
+
+class PassEmitter {
+  readonly #nodes: readonly GraphNode[];
+  readonly #pass: Pass;
+  readonly #parameters: wasm.ValueType[] = [I32, I32, I32];
+  readonly #locals: wasm.ValueType[] = [];
+  readonly #imports: wasm.HostFunction[] = [];
+  readonly #constants = new Map<number, number>();
+  readonly #prologue: number[] = [];
+  readonly #pointers: number[];
+  readonly #totals: number[];
+  readonly #accumulators: number[][];
+  readonly #rests: number[];
+  readonly #splats = new Map<number, number>();
+  readonly #lanes: Map<number, number>[] = [];
+  readonly #scratch: number;
+
+  constructor(nodes: readonly GraphNode[], pass: Pass) {
+    this.#nodes = nodes;
+    this.#pass = pass;
+    const { tensors, uniforms, reductions } = pass;
+    tensors.forEach(() => this.#parameters.push(I32));
+    uniforms.forEach(() => this.#parameters.push(wasm.F32));
+    this.#pointers = tensors.map(() => this.#local(I32));
+    this.#totals = reductions.map(() => this.#local(F64));
+    this.#rests = reductions.map(() => this.#local(F64));
+    this.#accumulators = reductions.map(() => Array.from({ length: GROUP / 2 }, () => this.#local(V128)));
+    this.#scratch = this.#local(V128);
+    uniforms.forEach((id, index) => this.#hoist(id, f32x4.splat(local.get(3 + tensors.length + index))));
+    const interleaved = pass.nodes.length <= INTERLEAVE_NODES_MAX;
+    for (let lane = 0; lane < 4; lane++) {
+      const first = this.#lanes[0];
+      this.#lanes.push(
+        first && !interleaved ? first : new Map(pass.nodes.map((id) => [id, this.#local(V128)])),
+      );
+    }
+  }
+
+  #local(type: wasm.ValueType): number {
+    this.#locals.push(type);
+    return this.#parameters.length + this.#locals.length - 1;
+  }
+
+  /** Computes `value` once, before the rows. */
+  #hoist(id: number, value: Code): void {
+    const index = this.#local(V128);
+    this.#constants.set(id, index);
+    this.#prologue.push(...local.set(index, value));
+  }
+
+  #value(id: number, lane: number): Code {
+    const node = this.#nodes[id] as GraphNode;
+    if (node.element) return local.get(this.#lanes[lane]?.get(id) as number);
+    if (!this.#constants.has(id)) this.#hoist(id, v128.constF32(node.value));
+    return local.get(this.#constants.get(id) as number);
+  }
+
+  #load(tensor: number, element: number, width: 1 | 4): Code {
+    const { access, type } = this.#pass.tensors[tensor]?.layout as { access: Access; type: ElementType };
+    if (access === "splat") return local.get(this.#splats.get(tensor) as number);
+    const address = local.get(this.#pointers[tensor] as number);
+    const offset = element * ELEMENT_BYTES[type];
+    if (type === "f32") return width === 4 ? v128.load(offset, address) : lane0(offset, address);
+    if (type === "f64") {
+      const half = (at: number) => f32x4.demoteF64x2Zero(v128.load(at, address));
+      return width === 4
+        ? v128.shuffle32(half(offset), half(offset + 16), [0, 1, 4, 5])
+        : f32x4.demoteF64x2Zero(v128.load64zero(offset, address));
+    }
+    const halves = width === 4 ? v128.load64zero(offset, address) : i32x4.splat(i32.load16u(offset, address));
+    if (type === "bf16") return decodeBf16(halves);
+    return [
+      ...local.set(this.#scratch, i32x4.extendLow16u(halves)),
+      ...decodeF16(local.get(this.#scratch)),
+    ];
+  }
+
+  #compute(id: number, lane: number): Code {
+    const node = this.#nodes[id] as GraphNode;
+    const args = node.args.map((arg) => this.#value(arg, lane));
+    const row = OPS.get(node.op);
+    if (row?.host) {
+      let index = this.#imports.findIndex(({ name }) => name === node.op);
+      if (index < 0) index = this.#imports.push({ name: node.op, arity: row.arity }) - 1;
+      return emitHostCall(index, args);
+    }
+    if (!row?.emit) throw new Error(`No emission for ${node.op}`);
+    return row.emit(args[0] ?? [], args[1] ?? [], args[2] ?? []);
+  }
+
+  #store(store: { tensor: number; node: number }, lane: number, width: 1 | 4): Code {
+    const element = width === 4 ? 4 * lane : 0;
+    const value = this.#value(store.node, lane);
+    const tiny = f32x4.lt(f32x4.abs(value), v128.constF32(2 ** -126));
+    const flushed = v128.andnot(value, v128.and(tiny, v128.constI32(0x7fffffff)));
+    const address = local.get(this.#pointers[store.tensor] as number);
+    return width === 4
+      ? v128.store(4 * element, address, flushed)
+      : v128.store32lane(4 * element, address, flushed);
+  }
+
+  #reduce(index: number, lane: number, width: 1 | 4): Code {
+    const { arg, squared } = this.#pass.reductions[index] as Pass["reductions"][number];
+    const value = this.#value(arg, lane);
+    if (width === 1) {
+      const wide = f64.promote(f32x4.extract(0, value));
+      const term = squared ? f64.mul(wide, wide) : wide;
+      const rest = this.#rests[index] as number;
+      return local.set(rest, f64.add(local.get(rest), term));
+    }
+    return [0, 1].flatMap((half) => {
+      const wide = f64x2.promoteLowF32x4(half === 0 ? value : v128.shuffle32(value, value, [2, 3, 2, 3]));
+      const term = squared
+        ? f64x2.mul(
+          [...local.set(this.#scratch, wide), ...local.get(this.#scratch)],
+          local.get(this.#scratch),
+        )
+        : wide;
+      const accumulator = this.#accumulators[index]?.[2 * lane + half] as number;
+      return local.set(accumulator, f64x2.add(local.get(accumulator), term));
+    });
+  }
+
+  /** Loads, then arithmetic, then stores, for `lanes` vectors or for one element. */
+  #body(lanes: number, width: 1 | 4): Code {
+    const { nodes, stores, reductions, tensors } = this.#pass;
+    const place = new Map(tensors.map(({ name }, index) => [name, index]));
+    const isLoad = (id: number) => this.#nodes[id]?.op === "tensor";
+    const step = (ids: readonly number[], lane: number): Code =>
+      ids.flatMap((id) => {
+        const target = this.#lanes[lane]?.get(id) as number;
+        const tensor = place.get(this.#nodes[id]?.name ?? "") as number;
+        return local.set(target, isLoad(id) ? this.#load(tensor, 4 * lane, width) : this.#compute(id, lane));
+      });
+    const finish = (lane: number): Code => [
+      ...stores.flatMap((store) => this.#store(store, lane, width)),
+      ...reductions.flatMap((_, index) => this.#reduce(index, lane, width)),
+    ];
+    const all = Array.from({ length: lanes }, (_, lane) => lane);
+    const loads = nodes.filter(isLoad);
+    const sums = nodes.filter((id) => !isLoad(id));
+    return this.#lanes[0] === this.#lanes[1]
+      ? all.flatMap((lane) => [...step(loads, lane), ...step(sums, lane), ...finish(lane)])
+      : [...all.flatMap((n) => step(loads, n)), ...all.flatMap((n) => step(sums, n)), ...all.flatMap(finish)];
+  }
+
+  #advance(elements: number): Code {
+    return this.#pass.tensors.flatMap(({ layout }, index) => {
+      if (layout.access === "splat") return [];
+      const pointer = this.#pointers[index] as number;
+      return local.set(
+        pointer,
+        i32.add(local.get(pointer), i32.const(elements * ELEMENT_BYTES[layout.type])),
+      );
+    });
+  }
+
+  /** Walks `count` elements from where the pointers stand. */
+  #walk(count: number): Code {
+    const loop = (elements: number, body: Code): Code =>
+      wasm.whileLoop(
+        i32.geu(local.get(count), i32.const(elements)),
+        [
+          ...body,
+          ...this.#advance(elements),
+          ...local.set(count, i32.sub(local.get(count), i32.const(elements))),
+        ],
+      );
+    const vectors = this.#pass.reductions.length > 0 ? [] : loop(4, this.#body(1, 4));
+    return [...loop(GROUP, this.#body(4, 4)), ...vectors, ...loop(1, this.#body(1, 1))];
+  }
+
+  #enterRow(row: number): Code {
+    return this.#pass.tensors.flatMap(({ layout: { access, type } }, index) => {
+      const base = local.get(3 + index);
+      const pointer = this.#pointers[index] as number;
+      const bytes = i32.mul(local.get(1), i32.const(ELEMENT_BYTES[type]));
+      if (access === "repeat") return local.set(pointer, base);
+      if (access === "splat") {
+        const splat = this.#splats.get(index) as number;
+        const at = i32.add(base, i32.mul(local.get(row), i32.const(4)));
+        return local.set(splat, v128.load32splat(0, at));
+      }
+      const number = access === "indexed"
+        ? i32.load(0, i32.add(local.get(2), i32.mul(local.get(row), i32.const(4))))
+        : local.get(row);
+      return local.set(pointer, i32.add(base, i32.mul(number, bytes)));
+    });
+  }
+
+  emit(): Uint8Array<ArrayBuffer> {
+    const { reductions, tensors } = this.#pass;
+    const row = this.#local(I32), left = this.#local(I32), count = this.#local(I32);
+    tensors.forEach(({ layout }, index) => {
+      if (layout.access === "splat") this.#splats.set(index, this.#local(V128));
+    });
+    const takeBlock: Code = [
+      ...wasm.ifThen(
+        i32.ltu(local.get(left), i32.const(BLOCK)),
+        local.set(count, local.get(left)),
+        local.set(count, i32.const(BLOCK)),
+      ),
+      ...local.set(left, i32.sub(local.get(left), local.get(count))),
+    ];
+    const clear = reductions.flatMap((_, index) => [
+      ...local.set(this.#rests[index] as number, f64.const(0)),
+      ...(this.#accumulators[index] ?? []).flatMap((accumulator) => local.set(accumulator, v128.zero)),
+    ]);
+    const close = reductions.flatMap((_, index) => {
+      const total = this.#totals[index] as number;
+      return local.set(total, f64.add(local.get(total), this.#blockSum(index)));
+    });
+    const elements = reductions.length > 0
+      ? wasm.whileLoop(local.get(left), [...takeBlock, ...clear, ...this.#walk(count), ...close])
+      : [...local.set(count, local.get(left)), ...this.#walk(count)];
+    const rows = wasm.whileLoop(
+      i32.ltu(local.get(row), local.get(0)),
+      [
+        ...this.#enterRow(row),
+        ...local.set(left, local.get(1)),
+        ...elements,
+        ...local.set(row, i32.add(local.get(row), i32.const(1))),
+      ],
+    );
+    return wasm.assemble({
+      parameters: this.#parameters,
+      results: reductions.map(() => F64),
+      locals: this.#locals,
+      body: [...this.#prologue, ...rows, ...this.#totals.flatMap((total) => local.get(total))],
+      imports: this.#imports,
+    });
+  }
+
+  /** ((a0+a1)+(a2+a3)) + ((a4+a5)+(a6+a7)) over pairs, then low + high, then the rest. */
+  #blockSum(index: number): Code {
+    let level: Code[] = (this.#accumulators[index] ?? []).map((accumulator) => local.get(accumulator));
+    while (level.length > 1) {
+      level = Array.from(
+        { length: level.length / 2 },
+        (_, n) => f64x2.add(level[2 * n] as Code, level[2 * n + 1] as Code),
+      );
+    }
+    const pair: Code = [...local.set(this.#scratch, level[0] as Code)];
+    const low = f64x2.extract(0, local.get(this.#scratch)), high = f64x2.extract(1, local.get(this.#scratch));
+    return [...pair, ...f64.add(f64.add(low, high), local.get(this.#rests[index] as number))];
+  }
+}
+
+/** The module of one pass. Throws when an op has no emission, which a test over all ops would find. */
+export function emitPass(nodes: readonly GraphNode[], pass: Pass): Uint8Array<ArrayBuffer> {
+  return new PassEmitter(nodes, pass).emit();
+}

@@ -1,0 +1,218 @@
+/**
+ * The op table: one row per function or operator of the formula language. Parser, type rules, interpreter,
+ * emitter and the tests over all ops read this table and have no list of their own.
+ *
+ * `evaluate` is the law: its result is a float32 (or, for a comparison, 1 or 0), rounded once. `emit` is the
+ * same on four lanes; its arguments are cheap to repeat. A row with `expand` is written in terms of others.
+ */
+import { call, type Code, f32x4, v128 } from "./wasm.ts";
+
+/** Builds a node while another op is expanded. */
+export interface Expander {
+  number(value: number): number;
+  apply(op: string, ...args: number[]): number;
+}
+
+interface OpRow {
+  readonly arity: number;
+  /** Where it may stand between or before its operands instead of as `name(…)`. */
+  readonly infix?: { readonly symbol: string; readonly precedence: number; readonly rightAssociative?: true };
+  /** Comparisons give a mask, which only `where` takes, as its first argument. */
+  readonly mask?: true;
+  readonly evaluate?: (a: number, b: number, c: number) => number;
+  readonly emit?: (a: Code, b: Code, c: Code) => Code;
+  /** A function of the host, called per lane: exact to the same bits as `evaluate`, about 10 ns an element. */
+  readonly host?: true;
+  readonly expand?: (to: Expander, a: number, b: number, c: number) => number;
+  readonly meaning: string;
+}
+
+export const PRECEDENCE = { comparison: 1, sum: 2, product: 3, sign: 4, power: 5 } as const;
+
+const { fround } = Math;
+const comparison = (symbol: string) => ({ symbol, precedence: PRECEDENCE.comparison });
+
+export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
+  add: {
+    arity: 2,
+    infix: { symbol: "+", precedence: PRECEDENCE.sum },
+    evaluate: (a, b) => fround(a + b),
+    emit: f32x4.add,
+    meaning: "sum, rounded once",
+  },
+  sub: {
+    arity: 2,
+    infix: { symbol: "-", precedence: PRECEDENCE.sum },
+    evaluate: (a, b) => fround(a - b),
+    emit: f32x4.sub,
+    meaning: "difference, rounded once",
+  },
+  mul: {
+    arity: 2,
+    infix: { symbol: "*", precedence: PRECEDENCE.product },
+    evaluate: (a, b) => fround(a * b),
+    emit: f32x4.mul,
+    meaning: "product, rounded once",
+  },
+  div: {
+    arity: 2,
+    infix: { symbol: "/", precedence: PRECEDENCE.product },
+    evaluate: (a, b) => fround(a / b),
+    emit: f32x4.div,
+    meaning: "quotient, rounded once",
+  },
+  pow: {
+    arity: 2,
+    infix: { symbol: "^", precedence: PRECEDENCE.power, rightAssociative: true },
+    evaluate: (a, b) => fround(Math.pow(a, b)),
+    host: true,
+    meaning: "power, computed in float64 and rounded once",
+  },
+  neg: {
+    arity: 1,
+    infix: { symbol: "-", precedence: PRECEDENCE.sign },
+    evaluate: (a) => -a,
+    emit: f32x4.neg,
+    meaning: "the other sign, exact",
+  },
+  lt: {
+    arity: 2,
+    infix: comparison("<"),
+    mask: true,
+    evaluate: (a, b) => Number(a < b),
+    emit: f32x4.lt,
+    meaning: "less",
+  },
+  le: {
+    arity: 2,
+    infix: comparison("<="),
+    mask: true,
+    evaluate: (a, b) => Number(a <= b),
+    emit: f32x4.le,
+    meaning: "less or equal",
+  },
+  gt: {
+    arity: 2,
+    infix: comparison(">"),
+    mask: true,
+    evaluate: (a, b) => Number(a > b),
+    emit: f32x4.gt,
+    meaning: "greater",
+  },
+  ge: {
+    arity: 2,
+    infix: comparison(">="),
+    mask: true,
+    evaluate: (a, b) => Number(a >= b),
+    emit: f32x4.ge,
+    meaning: "greater or equal",
+  },
+  eq: {
+    arity: 2,
+    infix: comparison("=="),
+    mask: true,
+    evaluate: (a, b) => Number(a === b),
+    emit: f32x4.eq,
+    meaning: "equal; NaN equals nothing",
+  },
+  ne: {
+    arity: 2,
+    infix: comparison("!="),
+    mask: true,
+    evaluate: (a, b) => Number(a !== b),
+    emit: f32x4.ne,
+    meaning: "not equal",
+  },
+  where: {
+    arity: 3,
+    evaluate: (mask, a, b) => mask !== 0 ? a : b,
+    emit: (mask, a, b) => v128.bitselect(a, b, mask),
+    meaning: "a where the comparison holds, else b",
+  },
+  min: {
+    arity: 2,
+    evaluate: (a, b) => Math.min(a, b),
+    emit: f32x4.min,
+    meaning: "the smaller; NaN if either is; -0 is below +0",
+  },
+  max: {
+    arity: 2,
+    evaluate: (a, b) => Math.max(a, b),
+    emit: f32x4.max,
+    meaning: "the greater; NaN if either is; -0 is below +0",
+  },
+  abs: { arity: 1, evaluate: (a) => Math.abs(a), emit: f32x4.abs, meaning: "absolute value, exact" },
+  sqrt: { arity: 1, evaluate: (a) => fround(Math.sqrt(a)), emit: f32x4.sqrt, meaning: "root, rounded once" },
+  floor: {
+    arity: 1,
+    evaluate: (a) => Math.floor(a),
+    emit: f32x4.floor,
+    meaning: "next integer below, exact",
+  },
+  ceil: { arity: 1, evaluate: (a) => Math.ceil(a), emit: f32x4.ceil, meaning: "next integer above, exact" },
+  exp: {
+    arity: 1,
+    evaluate: (a) => fround(Math.exp(a)),
+    host: true,
+    meaning: "exponential, computed in float64 and rounded once",
+  },
+  log: {
+    arity: 1,
+    evaluate: (a) => fround(Math.log(a)),
+    host: true,
+    meaning: "natural logarithm, computed in float64 and rounded once",
+  },
+  cos: {
+    arity: 1,
+    evaluate: (a) => fround(Math.cos(a)),
+    host: true,
+    meaning: "cosine, computed in float64 and rounded once",
+  },
+  sign: {
+    arity: 1,
+    expand: (to, a) => {
+      const zero = to.number(0);
+      const below = to.apply("where", to.apply("lt", a, zero), to.number(-1), a);
+      return to.apply("where", to.apply("gt", a, zero), to.number(1), below);
+    },
+    meaning: "1, -1, or the argument itself where it is ±0 or NaN",
+  },
+  clamp: {
+    arity: 3,
+    expand: (to, a, low, high) => to.apply("max", to.apply("min", a, high), low),
+    meaning: "max(min(x, high), low)",
+  },
+}));
+
+/** What a reduction adds up (in float64, see interpret.ts) and how its float32 result follows from the total. */
+interface ReductionRow {
+  readonly squared: boolean;
+  readonly finish: (total: number, count: number) => number;
+  readonly meaning: string;
+}
+
+export const REDUCTIONS: ReadonlyMap<string, ReductionRow> = new Map(Object.entries<ReductionRow>({
+  sum: { squared: false, finish: (total) => fround(total), meaning: "sum of all elements, rounded once" },
+  mean: { squared: false, finish: (total, count) => fround(total / count), meaning: "mean, rounded once" },
+  norm: {
+    squared: true,
+    finish: (total) => fround(Math.sqrt(fround(total))),
+    meaning: "L2 norm: the sum of squares rounded once, then its root rounded once",
+  },
+}));
+
+/** The host functions a kernel may import, by op name. */
+export function hostFunctions(): Record<string, (a: number, b: number) => number> {
+  const functions: Record<string, (a: number, b: number) => number> = {};
+  for (const [name, row] of OPS) {
+    const { evaluate } = row;
+    if (row.host && evaluate) functions[name] = (a, b) => evaluate(a, b, 0);
+  }
+  return functions;
+}
+
+/** Four lanes of a host function, one call a lane. `index` is the function's place among the kernel's imports. */
+export function emitHostCall(index: number, operands: readonly Code[]): Code {
+  const lane = (n: number) => call(index, ...operands.map((operand) => f32x4.extract(n, operand)));
+  return [1, 2, 3].reduce<Code>((vector, n) => f32x4.replace(n, vector, lane(n)), f32x4.splat(lane(0)));
+}

@@ -1,0 +1,229 @@
+/**
+ * The WebAssembly binary format, as far as kernels need it: instructions as arrays of bytes that nest like
+ * expressions, and the assembly of one module. Knows no formula.
+ *
+ * Not an optimizer and not a validator: V8 validates every module, and the tests have binaryen do so too.
+ * Opcodes: WebAssembly 2.0 specification, "Binary Format". Relaxed SIMD is left out on purpose: it is not
+ * deterministic across machines.
+ */
+
+export type Code = readonly number[];
+
+export const I32 = 0x7f, F32 = 0x7d, F64 = 0x7c, V128 = 0x7b;
+export type ValueType = typeof I32 | typeof F32 | typeof F64 | typeof V128;
+
+/** Unsigned LEB128. */
+export function u32(value: number): number[] {
+  const bytes: number[] = [];
+  do {
+    const low = value & 0x7f;
+    value >>>= 7;
+    bytes.push(value === 0 ? low : low | 0x80);
+  } while (value !== 0);
+  return bytes;
+}
+
+/** Signed LEB128 of a 32-bit integer. */
+function s32(value: number): number[] {
+  const bytes: number[] = [];
+  for (;;) {
+    const low = value & 0x7f;
+    value >>= 7;
+    if ((value === 0 && (low & 0x40) === 0) || (value === -1 && (low & 0x40) !== 0)) return [...bytes, low];
+    bytes.push(low | 0x80);
+  }
+}
+
+const bytesOf = (array: ArrayBufferView<ArrayBuffer>) =>
+  Array.from(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+
+const operation = (opcode: number) => (...operands: Code[]): Code => [...operands.flat(), opcode];
+const simd = (opcode: number) => (...operands: Code[]): Code => [...operands.flat(), 0xfd, ...u32(opcode)];
+const simdLane = (opcode: number) => (lane: number, ...operands: Code[]): Code => [
+  ...operands.flat(),
+  0xfd,
+  ...u32(opcode),
+  lane,
+];
+/** Alignment hints stay at one byte: rows begin at any multiple of four, and a hint changes no result. */
+const memory = (prefix: Code) => (offset: number, ...operands: Code[]): Code => [
+  ...operands.flat(),
+  ...prefix,
+  0,
+  ...u32(offset),
+];
+
+export const local = {
+  get: (index: number): Code => [0x20, ...u32(index)],
+  set: (index: number, value: Code): Code => [...value, 0x21, ...u32(index)],
+};
+
+export const i32 = {
+  const: (value: number): Code => [0x41, ...s32(value | 0)],
+  load: memory([0x28]),
+  store: memory([0x36]),
+  load16u: memory([0x2f]),
+  eqz: operation(0x45),
+  eq: operation(0x46),
+  ltu: operation(0x49),
+  geu: operation(0x4f),
+  add: operation(0x6a),
+  sub: operation(0x6b),
+  mul: operation(0x6c),
+  and: operation(0x71),
+  shl: operation(0x74),
+  shru: operation(0x76),
+};
+
+export const f32 = {
+  const: (value: number): Code => [0x43, ...bytesOf(new Float32Array([value]))],
+  load: memory([0x2a]),
+  store: memory([0x38]),
+  sqrt: operation(0x91),
+  demote: operation(0xb6),
+};
+
+export const f64 = {
+  const: (value: number): Code => [0x44, ...bytesOf(new Float64Array([value]))],
+  load: memory([0x2b]),
+  store: memory([0x39]),
+  add: operation(0xa0),
+  mul: operation(0xa2),
+  div: operation(0xa3),
+  promote: operation(0xbb),
+  convertu: operation(0xb8),
+};
+
+export const v128 = {
+  constI32: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Int32Array(4).fill(value))],
+  constF32: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Float32Array(4).fill(value))],
+  zero: [0xfd, 0x0c, ...new Array<number>(16).fill(0)] as Code,
+  load: memory([0xfd, 0x00]),
+  load32splat: memory([0xfd, 0x09]),
+  store: memory([0xfd, 0x0b]),
+  load32zero: memory([0xfd, 0x5c]),
+  load64zero: memory([0xfd, 0x5d]),
+  /** `store32lane(offset, address, value)` stores lane 0. */
+  store32lane: (offset: number, ...operands: Code[]): Code => [
+    ...operands.flat(),
+    0xfd,
+    0x5a,
+    0,
+    ...u32(offset),
+    0,
+  ],
+  not: simd(0x4d),
+  and: simd(0x4e),
+  andnot: simd(0x4f),
+  or: simd(0x50),
+  xor: simd(0x51),
+  bitselect: simd(0x52),
+  /** The i32 lanes `lanes` of the eight that two vectors hold. */
+  shuffle32: (a: Code, b: Code, lanes: readonly number[]): Code => [
+    ...a,
+    ...b,
+    0xfd,
+    0x0d,
+    ...lanes.flatMap((lane) => [4 * lane, 4 * lane + 1, 4 * lane + 2, 4 * lane + 3]),
+  ],
+};
+
+export const i32x4 = {
+  splat: simd(0x11),
+  gts: simd(0x3b),
+  lts: simd(0x39),
+  extendLow16u: simd(0xa9),
+  shl: simd(0xab),
+  add: simd(0xae),
+};
+
+export const f32x4 = {
+  splat: simd(0x13),
+  extract: simdLane(0x1f),
+  replace: simdLane(0x20),
+  eq: simd(0x41),
+  ne: simd(0x42),
+  lt: simd(0x43),
+  gt: simd(0x44),
+  le: simd(0x45),
+  ge: simd(0x46),
+  floor: simd(0x68),
+  ceil: simd(0x67),
+  abs: simd(0xe0),
+  neg: simd(0xe1),
+  sqrt: simd(0xe3),
+  add: simd(0xe4),
+  sub: simd(0xe5),
+  mul: simd(0xe6),
+  div: simd(0xe7),
+  min: simd(0xe8),
+  max: simd(0xe9),
+  convertI32u: simd(0xfb),
+  demoteF64x2Zero: simd(0x5e),
+};
+
+export const f64x2 = {
+  splat: simd(0x14),
+  extract: simdLane(0x21),
+  add: simd(0xf0),
+  mul: simd(0xf2),
+  promoteLowF32x4: simd(0x5f),
+};
+
+export const call = (index: number, ...operands: Code[]): Code => [...operands.flat(), 0x10, ...u32(index)];
+
+/** Runs `body` again and again while `condition` (an i32 computed first) is not zero. */
+export function whileLoop(condition: Code, body: Code): Code {
+  return [0x02, 0x40, 0x03, 0x40, ...condition, 0x45, 0x0d, 1, ...body, 0x0c, 0, 0x0b, 0x0b];
+}
+
+export function ifThen(condition: Code, then: Code, otherwise: Code = []): Code {
+  return [...condition, 0x04, 0x40, ...then, ...(otherwise.length > 0 ? [0x05, ...otherwise] : []), 0x0b];
+}
+
+/** A function of the host: `name` in the import module "math", f32 arguments, one f32 result. */
+export interface HostFunction {
+  readonly name: string;
+  readonly arity: number;
+}
+
+export interface KernelFunction {
+  readonly parameters: readonly ValueType[];
+  readonly results: readonly ValueType[];
+  /** Locals after the parameters, in index order. */
+  readonly locals: readonly ValueType[];
+  readonly body: Code;
+  readonly imports: readonly HostFunction[];
+}
+
+const vector = (items: readonly Code[]): number[] => [...u32(items.length), ...items.flat()];
+const section = (id: number, content: Code): number[] => [id, ...u32(content.length), ...content];
+const text = (value: string): number[] => [...u32(value.length), ...new TextEncoder().encode(value)];
+
+/**
+ * One module with one function, exported as "kernel", on the imported memory "arena" "memory".
+ * Host functions come first in the index space: `call(0)` is the first of `imports`.
+ */
+export function assemble(kernel: KernelFunction): Uint8Array<ArrayBuffer> {
+  const types = [
+    ...kernel.imports.map((host) => [0x60, ...vector(Array(host.arity).fill([F32])), 1, F32]),
+    [
+      0x60,
+      ...vector(kernel.parameters.map((type) => [type])),
+      ...vector(kernel.results.map((type) => [type])),
+    ],
+  ];
+  const imports = [
+    ...kernel.imports.map((host, index) => [...text("math"), ...text(host.name), 0x00, ...u32(index)]),
+    [...text("arena"), ...text("memory"), 0x02, 0x00, 0x00],
+  ];
+  const code = [...vector(kernel.locals.map((type) => [1, type])), ...kernel.body, 0x0b];
+  return new Uint8Array([
+    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...section(1, vector(types)),
+    ...section(2, vector(imports)),
+    ...section(3, vector([u32(kernel.imports.length)])),
+    ...section(7, vector([[...text("kernel"), 0x00, ...u32(kernel.imports.length)]])),
+    ...section(10, vector([[...u32(code.length), ...code]])),
+  ]);
+}
