@@ -1,0 +1,99 @@
+/**
+ * What every optimizer's config has, and how a definition becomes a member of the family.
+ *
+ * Not the update and not the clipping: those are formulas and kernels. keras.ts adds what only Keras' legacy
+ * constructors have. Invariant: a constructed config has its keys in the order of Keras' `get_config`.
+ */
+import { z } from "zod";
+import { type Config, type Problem, REFERENCE, serialize } from "../family.ts";
+import { float32, maybeNumber } from "../fields.ts";
+import { schedules } from "../schedules/mod.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "./definition.ts";
+
+/** The config values that a rule reads. */
+export type Values<F extends z.ZodRawShape> = z.output<z.ZodObject<F>>;
+
+/** One optimizer as its file writes it down. */
+export interface Definition<F extends z.ZodRawShape> {
+  readonly class_name: string;
+  readonly summary: string;
+  readonly description: string;
+  /** The default learning rate. */
+  readonly learningRate: number;
+  /** Its own keys, in the order of `get_config`. */
+  readonly fields: F;
+  /** Those of them that live as float32 once the optimizer is in use; learning_rate always does. */
+  readonly hyper: readonly (keyof F & string)[];
+  /** Those of them that only the constructor reads. */
+  readonly fixed?: readonly (keyof F & string)[];
+  readonly symbols?: Readonly<Record<string, string>>;
+  readonly variants: readonly Config[];
+  rule(constructed: Values<F>, current: Values<F>): Rule;
+}
+
+/** A number or a schedule. */
+export function learningRate(fallback: number) {
+  return z.union([float32(), REFERENCE], { error: "must be a number or a schedule {class_name, config}" })
+    .default(fallback)
+    .describe("The learning rate: a number, or a learning-rate schedule in the form {class_name, config}.");
+}
+
+export function baseFields(className: string, rate: number) {
+  return {
+    name: z.string().nullable().default(className)
+      .describe("A name for the optimizer; empty or null becomes the class name in snake_case."),
+    clipnorm: maybeNumber("Clips each variable's gradient to this L2 norm.", { minimum: 0 }),
+    clipvalue: maybeNumber("Clips each element of the gradients to ± this value.", { minimum: 0 }),
+    global_clipnorm: maybeNumber("Clips all gradients together to this L2 norm; not with clipnorm.", {
+      minimum: 0,
+    }),
+    learning_rate: learningRate(rate),
+  };
+}
+
+/** Keras takes one of the two norms, at construction. */
+export function bothNorms(given: Config): Problem[] {
+  const { clipnorm, global_clipnorm } = given as Partial<OptimizerConfig>;
+  if (clipnorm == null || global_clipnorm == null) return [];
+  return [{
+    key: "global_clipnorm",
+    message: `is ${global_clipnorm} beside clipnorm ${clipnorm}, must be null or alone`,
+  }];
+}
+
+/** Names as Keras generates them: `RMSprop` → `rm_sprop`. */
+export function snakeCase(className: string): string {
+  return className.replace(/(.)([A-Z][a-z0-9]+)/g, "$1_$2").replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
+}
+
+/** Turns a checked config into a constructed one: a name of its own, and a schedule with all its keys. */
+export function constructBase(className: string, config: Config, path: string): Constructed {
+  const { name, learning_rate: rate } = config as OptimizerConfig;
+  const warnings: string[] = [];
+  let named = name;
+  if (!name) {
+    named = snakeCase(className);
+    warnings.push(`name ${JSON.stringify(name)} becomes "${named}"; unlike in Keras it is not made unique`);
+  }
+  const learning_rate = typeof rate === "number"
+    ? rate
+    : serialize(schedules.resolve(rate, `${path}${path && "."}config.learning_rate`));
+  return { config: { ...(config as OptimizerConfig), name: named, learning_rate }, warnings };
+}
+
+/** An optimizer that Keras' legacy family does not have: no `decay`, no `lr`, an epsilon of 0 stays 0. */
+export function optimizer<F extends z.ZodRawShape>(
+  definition: Definition<F>,
+): OptimizerMember<Values<F> & Config> {
+  const { class_name, learningRate: rate, fields, hyper, fixed, ...rest } = definition;
+  return {
+    ...rest,
+    class_name,
+    config: z.strictObject({ ...baseFields(class_name, rate), ...fields }),
+    hyper: ["learning_rate", ...hyper],
+    fixed: ["name", ...fixed ?? []],
+    timeDecay: false,
+    check: bothNorms,
+    construct: (config, _given, path) => constructBase(class_name, config, path),
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * What an optimizer is: a member of its family whose config turns into a {@link Rule}, a short program of
+ * formula lines. Nothing here runs a rule; kernels/ does.
+ *
+ * Invariant: a rule holds no number of any config. Hyperparameters are uniforms, so that changing one
+ * compiles nothing; only switches (nesterov, amsgrad, …) choose between rules.
+ */
+import type { Config, Member } from "../family.ts";
+
+/** An update rule, exactly in the order and with the parentheses of the specification. */
+export interface Rule {
+  /** In creation order: name → initial value of every element. */
+  readonly slots: Readonly<Record<string, number>>;
+  /** "slot" (default): all variables' m, then all v. "variable": A.accumulator, A.linear, B.accumulator, … */
+  readonly slotOrder?: "slot" | "variable";
+  /** Scalars that live as long as the run: name → initial value. */
+  readonly state?: Readonly<Record<string, number>>;
+  /** Lines over hyperparameters, state, `t` and `T = t + 1` that give one number a step. */
+  readonly scalars?: readonly string[];
+  /** Lines per element, over `w` (the variable), `g` (the gradient), slots, hyperparameters and scalars. */
+  readonly dense: readonly string[];
+  /** Absent: the dense lines run on the touched rows, duplicates summed first. */
+  readonly sparse?: {
+    /** Over all rows, without `g`. */
+    readonly all?: readonly string[];
+    /** Over the touched rows. */
+    readonly rows?: readonly string[];
+    /** Over all rows once the rows are done. */
+    readonly after?: readonly string[];
+    /** The row lines run for each stored row in order, duplicates included: nothing is summed first. */
+    readonly scatter?: boolean;
+  };
+  /** Other row lines where a row is one element. */
+  readonly sparseScalarRows?: readonly string[];
+}
+
+/** The keys that every optimizer's config has, as far as the functions over all optimizers need them. */
+export interface OptimizerConfig extends Config {
+  readonly name: string;
+  readonly clipnorm: number | null;
+  readonly clipvalue: number | null;
+  readonly global_clipnorm: number | null;
+  /** A number, or a schedule in its JSON form with every default filled in. */
+  readonly learning_rate: number | { readonly class_name: string; readonly config: Config };
+}
+
+/** A config that a constructor accepted, and what it has to say about it. */
+export interface Constructed {
+  readonly config: OptimizerConfig;
+  readonly warnings: readonly string[];
+}
+
+/** One optimizer. `C` is the part of the config that its rule reads. */
+export interface OptimizerMember<C extends Config = Config> extends Member {
+  /** Where the rule is from and which variant of it this is. */
+  readonly description: string;
+  /** Keys that Keras keeps in float32 variables once the optimizer is in use. */
+  readonly hyper: readonly string[];
+  /** Keys that only the constructor reads: overwriting them later has no effect. */
+  readonly fixed: readonly string[];
+  /** Formula names of keys that may not stand in a formula by themselves: `{momentum: "mu"}`. */
+  readonly symbols?: Readonly<Record<string, string>>;
+  /** Whether config `decay` divides the learning rate by `1 + decay · t`. */
+  readonly timeDecay: boolean;
+  /** Configs that between them bring out every rule of this optimizer; the first is the default one. */
+  readonly variants: readonly Config[];
+  /** What the constructor makes of a checked config; `given` is the config as it was sent. */
+  construct(config: Config, given: Config, path: string): Constructed;
+  /** `constructed` decides what only the constructor decides, `current` holds the attributes as they are now. */
+  rule(constructed: C, current: C): Rule;
+}

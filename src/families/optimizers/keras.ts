@@ -1,0 +1,111 @@
+/**
+ * The constructor of Keras' legacy optimizers (`tf.keras.optimizers.legacy`): `decay`, the old `lr`, an epsilon
+ * that cannot be 0, and its checks in its order.
+ *
+ * Not for optimizers that Keras' legacy family lacks (base.ts `optimizer` is). Invariant: what Keras accepts is
+ * accepted, what it refuses is refused, and where it surprises a warning says so.
+ */
+import { z } from "zod";
+import type { Config } from "../family.ts";
+import { float32, number } from "../fields.ts";
+import { baseFields, bothNorms, constructBase, type Definition, type Values } from "./base.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember } from "./definition.ts";
+
+/** Keras' backend epsilon, which stands in for an epsilon of 0 or null. */
+export const BACKEND_EPSILON = 1e-7;
+
+interface LegacyDefinition<F extends z.ZodRawShape> extends Definition<F> {
+  /** Keys that the subclass checks before its base class does. */
+  readonly checkedFirst?: readonly string[];
+  /** "ignored": the constructor takes `lr` and forgets it (Ftrl). */
+  readonly lr?: "override" | "ignored";
+  /** "discarded": `decay` is overwritten by `schedule_decay` and is no decay of the learning rate (Nadam). */
+  readonly decay?: "time" | "discarded";
+  /** What this constructor cannot take, or does that surprises, beyond the base class. */
+  readonly check?: OptimizerMember["check"];
+  warn?(config: OptimizerConfig): readonly string[];
+}
+
+/** Small constants that Keras adds; 0 and null become 1e-7. */
+export function epsilon() {
+  return float32().nullable().default(BACKEND_EPSILON)
+    .describe("A small constant against division by zero; 0 or null becomes 1e-7, as in Keras.");
+}
+
+const DECAY = number(0, "Divides the learning rate of step t by 1 + decay · t.", { minimum: 0 });
+const LR = float32({ minimum: 0 }).optional();
+
+const BASE_KEYWORDS = new Set(["clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);
+
+/** A member of Keras' legacy family. */
+export function legacy<F extends z.ZodRawShape>(
+  definition: LegacyDefinition<F>,
+): OptimizerMember<Values<F> & Config> {
+  const { class_name, learningRate, fields, hyper, fixed, checkedFirst, lr, decay, check, warn, ...rest } =
+    definition;
+  const discarded = decay === "discarded";
+  const config = z.strictObject({
+    ...baseFields(class_name, learningRate),
+    decay: discarded ? float32().default(0.004).describe("Discarded: give schedule_decay.") : DECAY,
+    ...fields,
+    ...discarded &&
+      { schedule_decay: number(0.004, "How fast the momentum schedule warms up.", { minimum: 0 }) },
+    lr: LR.describe(
+      lr === "ignored"
+        ? "Ignored: give learning_rate."
+        : "The old name of learning_rate, which it overrides.",
+    ),
+  });
+  return {
+    ...rest,
+    class_name,
+    config,
+    hyper: ["learning_rate", ...hyper],
+    fixed: ["name", "decay", ...fixed ?? []],
+    timeDecay: !discarded,
+    check: (given) => [...bothNorms(given), ...check?.(given) ?? []],
+    // Keras: the subclass's early checks, each keyword of the base class in the order given, both norms, the rest.
+    rank: (key, kind) => {
+      if (checkedFirst?.includes(key)) return 0;
+      if (kind === "across") return 2;
+      return BASE_KEYWORDS.has(key) || !Object.hasOwn(config.shape, key) ? 1 : 3;
+    },
+    construct: (checked, given, path) => {
+      const base = constructBase(class_name, checked, path);
+      const { config: changed, warnings } = keywords(base.config, given, { lr, discarded });
+      return { config: changed, warnings: [...base.warnings, ...warnings, ...warn?.(changed) ?? []] };
+    },
+  };
+}
+
+/** Does to the old keywords, and to epsilon, what the constructor does. */
+function keywords(
+  config: OptimizerConfig,
+  given: Config,
+  { lr: lrUse, discarded }: { lr: "override" | "ignored" | undefined; discarded: boolean },
+): Constructed {
+  const { lr, schedule_decay, ...rest } = config as OptimizerConfig & Config;
+  const changed: Record<string, unknown> = rest;
+  const warnings: string[] = [];
+  if (lr !== undefined && lrUse === "ignored") {
+    warnings.push(`lr ${lr} is ignored, as Keras does here: learning_rate stays ${show(rest.learning_rate)}`);
+  } else if (lr !== undefined) {
+    warnings.push(`lr is deprecated, use learning_rate: ${lr} overrides ${show(rest.learning_rate)}`);
+    changed["learning_rate"] = lr;
+  }
+  if (discarded) {
+    if ("decay" in given) {
+      warnings.push(`decay ${given["decay"]} is discarded, as in Keras: schedule_decay is ${schedule_decay}`);
+    }
+    changed["decay"] = schedule_decay;
+  }
+  if ("epsilon" in config && !config["epsilon"]) {
+    warnings.push(`epsilon ${config["epsilon"]} becomes ${BACKEND_EPSILON}, as in Keras`);
+    changed["epsilon"] = BACKEND_EPSILON;
+  }
+  return { config: changed as OptimizerConfig, warnings };
+}
+
+function show(rate: OptimizerConfig["learning_rate"]): string {
+  return typeof rate === "number" ? String(rate) : rate.class_name;
+}

@@ -1,0 +1,82 @@
+/**
+ * A constructed optimizer as a value: what its constructor decided, and its attributes as they are now.
+ *
+ * Not a run: it has no variables, no slots and no iteration count, and nothing here changes; `overwrite` gives a
+ * new one. Invariant: `current` has the keys of `constructed`, and the `fixed` ones have the same values.
+ */
+import { parseConfig, type PartJson } from "../family.ts";
+import { f32 } from "../schedules/schedule.ts";
+import { schedules } from "../schedules/mod.ts";
+import type { OptimizerConfig, OptimizerMember, Rule } from "./definition.ts";
+import { optimizers } from "./mod.ts";
+
+export interface Optimizer {
+  readonly member: OptimizerMember;
+  readonly constructed: OptimizerConfig;
+  readonly current: OptimizerConfig;
+  /** Hyperparameters that were numbers again after a schedule: Keras keeps these out of float32 variables. */
+  readonly bare: ReadonlySet<string>;
+}
+
+/**
+ * Constructs an optimizer from `{class_name, config?}` (also Keras' 2.12+ form) or a bare name.
+ *
+ * `path` is where it stands in the request. Throws `unknown_class` or `invalid_config`. The warnings tell where
+ * Keras' constructor does something else than its arguments say.
+ */
+export function parseOptimizer(
+  json: unknown,
+  path = "",
+): { optimizer: Optimizer; warnings: readonly string[] } {
+  const { member, given } = optimizers.read(json, path);
+  const { config, warnings } = member.construct(parseConfig(member, given, path), given, path);
+  return { optimizer: { member, constructed: config, current: config, bare: new Set() }, warnings };
+}
+
+/** The update rule as the attributes are now; its slots can grow when amsgrad or centered are switched on. */
+export function ruleOf({ member, constructed, current }: Optimizer): Rule {
+  return member.rule(constructed, current);
+}
+
+/** The numbers that the rule's formulas name, as float32, besides `learning_rate`. */
+export function uniforms({ member, current }: Optimizer): Record<string, number> {
+  const values: Record<string, number> = {};
+  for (const [key, value] of Object.entries(current)) {
+    if (typeof value !== "number" || NOT_UNIFORM.has(key) || (key === "decay" && member.timeDecay)) continue;
+    values[member.symbols?.[key] ?? key] = f32(value);
+  }
+  return values;
+}
+
+const CLIPS = ["clipnorm", "clipvalue", "global_clipnorm"] as const;
+const NOT_UNIFORM = new Set<string>(["learning_rate", ...CLIPS]);
+
+/** The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. */
+export function learningRate({ member, constructed, current }: Optimizer, iterations: number): number {
+  const step = f32(iterations);
+  const { learning_rate: rate } = current;
+  const base = typeof rate === "number"
+    ? f32(rate)
+    : schedules.find(rate.class_name).value(rate.config, step);
+  const { decay } = constructed as { decay?: number };
+  return member.timeDecay && decay ? f32(base / f32(1 + f32(f32(decay) * step))) : base;
+}
+
+/**
+ * What Keras' `get_config` says: keys in its order, clips only where set.
+ *
+ * `hypersCreated`: whether the optimizer was in use yet; from then on hyperparameters read as float32.
+ */
+export function getConfig(
+  { member, current, bare }: Optimizer,
+  { hypersCreated }: { hypersCreated: boolean },
+): PartJson {
+  const config: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(current)) {
+    if (value === null) continue;
+    const rounded = hypersCreated && typeof value === "number" && member.hyper.includes(key) &&
+      !bare.has(key);
+    config[key] = rounded ? f32(value) : value;
+  }
+  return { class_name: member.class_name, config };
+}

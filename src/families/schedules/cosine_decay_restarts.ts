@@ -1,0 +1,43 @@
+/**
+ * Half cosines one after another, each t_mul times as long and m_mul times as high as the one before.
+ *
+ * Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts".
+ * Variant: Keras' form. m_mul does not scale the floor alpha. The float32 logarithms let a restart fall one
+ * period late at some exact boundaries; that is kept.
+ */
+import { float32, number } from "../fields.ts";
+import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
+
+export const cosineDecayRestarts = schedule({
+  class_name: "CosineDecayRestarts",
+  summary: "Falls along half a cosine again and again.",
+  fields: {
+    initial_learning_rate: initialRate(),
+    first_decay_steps: float32().describe("How many steps the first way down takes."),
+    t_mul: number(2, "How many times as long each period is as the one before."),
+    m_mul: number(1, "How many times as high each period starts as the one before."),
+    alpha: floor(0),
+    name: scheduleName(),
+  },
+  value(config, step) {
+    const alpha = f32(config.alpha);
+    const done = f32(step / f32(config.first_decay_steps));
+    const { period, fraction } = locate(done, f32(config.t_mul));
+    const height = f32(Math.pow(f32(config.m_mul), period));
+    const wave = f32(f32(0.5 * height) * f32(1 + f32(Math.cos(f32(f32(Math.PI) * fraction)))));
+    return f32(f32(config.initial_learning_rate) * f32(f32(f32(1 - alpha) * wave) + alpha));
+  },
+});
+
+/** Which period it is, and how much of it is over. */
+function locate(done: number, growth: number): { period: number; fraction: number } {
+  if (growth === 1) {
+    const period = Math.floor(done);
+    return { period, fraction: f32(done - period) };
+  }
+  const less = f32(1 - growth);
+  const period = Math.floor(f32(f32(Math.log(f32(1 - f32(done * less)))) / f32(Math.log(growth))));
+  const length = f32(Math.pow(growth, period));
+  const before = f32(f32(1 - length) / less);
+  return { period, fraction: f32(f32(done - before) / length) };
+}

@@ -1,0 +1,24 @@
+/**
+ * A rate that shrinks by a constant factor: `rate · decay_rate ^ (step / decay_steps)`.
+ *
+ * Variant: staircase floors the exponent, also below 0.
+ */
+import { flag, float32 } from "../fields.ts";
+import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
+
+export const exponentialDecay = schedule({
+  class_name: "ExponentialDecay",
+  summary: "Multiplies the rate by decay_rate every decay_steps steps.",
+  fields: {
+    initial_learning_rate: initialRate(),
+    decay_steps: float32().describe("How many steps one factor takes."),
+    decay_rate: float32().describe("The factor."),
+    staircase: flag(false, "Change the rate only every decay_steps steps."),
+    name: scheduleName(),
+  },
+  value(config, step) {
+    const quotient = f32(step / f32(config.decay_steps));
+    const power = config.staircase ? Math.floor(quotient) : quotient;
+    return f32(f32(config.initial_learning_rate) * f32(Math.pow(f32(config.decay_rate), power)));
+  },
+});

@@ -1,0 +1,28 @@
+/**
+ * A rate that falls along a polynomial: `(rate − end) · (1 − step / decay_steps) ^ power + end`.
+ *
+ * Variant: after decay_steps it stays; with cycle the decay starts again each time, over a longer stretch.
+ */
+import { flag, float32, number } from "../fields.ts";
+import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
+
+export const polynomialDecay = schedule({
+  class_name: "PolynomialDecay",
+  summary: "Falls from the initial rate to end_learning_rate along a polynomial.",
+  fields: {
+    initial_learning_rate: initialRate(),
+    decay_steps: float32().describe("How many steps the way down takes."),
+    end_learning_rate: number(0.0001, "The rate at the end."),
+    power: number(1, "The power of the polynomial; 1 is a straight line."),
+    cycle: flag(false, "Start anew at each end, from lower down."),
+    name: scheduleName(),
+  },
+  value(config, step) {
+    const end = f32(config.end_learning_rate);
+    const steps = f32(config.decay_steps);
+    const rounds = step === 0 ? 1 : Math.ceil(f32(step / steps));
+    const done = config.cycle ? f32(step / f32(steps * rounds)) : f32(Math.min(step, steps) / steps);
+    const left = f32(Math.pow(f32(1 - done), f32(config.power)));
+    return f32(f32(f32(f32(config.initial_learning_rate) - end) * left) + end);
+  },
+});

@@ -1,0 +1,34 @@
+/**
+ * What a learning-rate schedule is: a member whose config gives a rate for every step.
+ *
+ * Every operation is rounded to float32 where TensorFlow rounds it: {@link f32} stands around each one. Not a
+ * formula: a schedule is evaluated once a step, so there is nothing to compile. Keras checks no range here, and
+ * neither do the members: 0 decay_steps give NaN or an infinity, as IEEE says.
+ */
+import { z } from "zod";
+import type { Config, Member } from "../family.ts";
+import { float32, number } from "../fields.ts";
+
+export interface ScheduleMember<C extends Config = Config> extends Member {
+  /** The rate at `step` (the iterations before the step, a float32), itself a float32. */
+  value(config: C, step: number): number;
+}
+
+export const f32 = Math.fround;
+
+/** A member whose `value` sees its config with the schema's types. */
+export function schedule<F extends z.ZodRawShape>(member: {
+  readonly class_name: string;
+  readonly summary: string;
+  readonly fields: F;
+  check?(given: Config): ReturnType<NonNullable<Member["check"]>>;
+  value(config: z.output<z.ZodObject<F>>, step: number): number;
+}): ScheduleMember<z.output<z.ZodObject<F>> & Config> {
+  const { fields, ...rest } = member;
+  return { ...rest, config: z.strictObject(fields) };
+}
+
+export const initialRate = () => float32().describe("The learning rate to start from.");
+export const scheduleName = () => z.string().nullable().default(null).describe("A name, for Keras only.");
+export const floor = (fallback: number) =>
+  number(fallback, "The least rate, as a fraction of the initial one.");
