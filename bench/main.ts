@@ -1,0 +1,68 @@
+/**
+ * `deno task bench [-- names…] [--quick]`: runs the benchmarks, prints a line a row as it comes, writes all rows to
+ * `.bench/result.json`, and ends with 1 when a goal was missed. Not a measurement itself.
+ *
+ * STEPWELL_BENCH_PYTHON names a Python that can import fastapi and torch; without it `python3` is asked.
+ */
+import { parseArgs } from "node:util";
+import type { Benchmark, Context } from "./bench.ts";
+import { denseBenchmarks } from "./dense.ts";
+import { FULL, QUICK } from "./harness.ts";
+import { openNative } from "./rivals/native.ts";
+import type { Row } from "./row.ts";
+import { showHead, showRow } from "./table.ts";
+import { COUNTS } from "./work.ts";
+
+/** In the order in which they run. */
+const BENCHMARKS: readonly Benchmark[] = [...denseBenchmarks];
+
+const RESULT_FILE = new URL("../.bench/result.json", import.meta.url);
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: args.filter((arg) => arg !== "--"),
+    options: { quick: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  const chosen = choose(positionals);
+  if (chosen === null) return 2;
+  const context: Context = {
+    compare: values.quick ? QUICK : FULL,
+    quick: values.quick,
+    native: await openNative(),
+    counts: COUNTS,
+  };
+  const rows: Row[] = [];
+  console.log(showHead());
+  for (const benchmark of chosen) {
+    for await (const row of benchmark.rows(context)) {
+      rows.push(row);
+      console.log(showRow(row));
+    }
+  }
+  context.native?.close();
+  await writeResult(rows, values.quick);
+  const missed = rows.filter((row) => row.verdict === "missed").length;
+  console.log(`${rows.length} rows, ${missed} goals missed; written to .bench/result.json`);
+  return missed > 0 ? 1 : 0;
+}
+
+/** The benchmarks of these names, all for none; null when a name is not known. */
+function choose(names: readonly string[]): readonly Benchmark[] | null {
+  const known = BENCHMARKS.map((benchmark) => benchmark.name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    console.error(`Cannot run ${unknown.join(", ")}: the benchmarks are ${known.join(", ")}`);
+    return null;
+  }
+  return names.length === 0 ? BENCHMARKS : BENCHMARKS.filter((benchmark) => names.includes(benchmark.name));
+}
+
+async function writeResult(rows: readonly Row[], quick: boolean): Promise<void> {
+  const machine = { cores: navigator.hardwareConcurrency, os: Deno.build.os, arch: Deno.build.arch };
+  const result = { made_at: new Date().toISOString(), quick, machine, versions: Deno.version, rows };
+  await Deno.mkdir(new URL(".", RESULT_FILE), { recursive: true });
+  await Deno.writeTextFile(RESULT_FILE, JSON.stringify(result, null, 2) + "\n");
+}
+
+Deno.exit(await main(Deno.args));

@@ -1,0 +1,86 @@
+/**
+ * One line of the benchmark's table as data: what was compared, what came out, what the goal is and whether it is met.
+ * Not here: how to measure (harness.ts) and how to print (table.ts).
+ */
+import type { Comparison } from "./harness.ts";
+
+/** A bound on a row's figure. */
+export interface Goal {
+  readonly relation: "≥" | "≤";
+  readonly value: number;
+}
+
+export type Verdict = "met" | "missed" | "noisy" | "no goal" | "skipped";
+
+export interface Row {
+  /** What was done, with its size: `Adam 1M`. */
+  readonly work: string;
+  /** Whom it is compared with, or what is counted. */
+  readonly against: string;
+  /** The ratio or count, null when the row was skipped. */
+  readonly figure: number | null;
+  readonly unit: "x" | "ms" | "MB" | "copies";
+  readonly goal: Goal | null;
+  readonly verdict: Verdict;
+  readonly comparison?: Comparison;
+  /** Absolute figures beside the ratio, or why the row was skipped. */
+  readonly note: string;
+}
+
+/** Whether `figure` keeps to `goal`; a noisy figure counts only when even its bad end keeps to it. */
+export function judge(goal: Goal | null, figure: number, worst = figure): Verdict {
+  if (goal === null) return "no goal";
+  const keeps = (value: number) => goal.relation === "≥" ? value >= goal.value : value <= goal.value;
+  if (keeps(worst)) return "met";
+  return keeps(figure) ? "noisy" : "missed";
+}
+
+/** A row from a comparison: `as` says whether the figure is rival/ours ("faster", ≥ goals) or ours/rival ("cost", ≤ goals). */
+export function ratioRow(
+  work: string,
+  against: string,
+  comparison: Comparison,
+  options: { goal?: Goal | null; as?: "faster" | "cost"; note?: string } = {},
+): Row {
+  const { goal = null, as = "faster", note = "" } = options;
+  const figure = as === "faster" ? comparison.ratio : 1 / comparison.ratio;
+  // A calm comparison is judged by its median, a noisy one by the pessimistic end of its spread.
+  const worst = comparison.noisy ? (as === "faster" ? comparison.p20 : 1 / comparison.p20) : figure;
+  const times = `${showUs(comparison.oursUs)} / ${showUs(comparison.rivalUs)}`;
+  return {
+    work,
+    against,
+    figure,
+    unit: "x",
+    goal,
+    verdict: judge(goal, figure, worst),
+    comparison,
+    note: note === "" ? times : `${times}; ${note}`,
+  };
+}
+
+/** A row for something that is counted, not compared. */
+export function countRow(
+  work: string,
+  against: string,
+  count: { figure: number; unit: Row["unit"]; goal?: Goal | null; note?: string },
+): Row {
+  const { figure, unit, goal = null, note = "" } = count;
+  return { work, against, figure, unit, goal, verdict: judge(goal, figure), note };
+}
+
+/** A row that could not be measured here, with the reason in plain words. */
+export function skippedRow(work: string, against: string, reason: string, goal: Goal | null = null): Row {
+  return { work, against, figure: null, unit: "x", goal, verdict: "skipped", note: reason };
+}
+
+/** Microseconds for people: `305 µs`, `4.21 ms`. */
+export function showUs(us: number): string {
+  return us < 1000 ? `${us.toPrecision(3)} µs` : `${(us / 1000).toPrecision(3)} ms`;
+}
+
+/** Element counts for people: 1000 → `1k`, 10_000_000 → `10M`. */
+export function showCount(count: number): string {
+  if (count >= 1e6) return `${count / 1e6}M`;
+  return count >= 1000 ? `${count / 1000}k` : String(count);
+}

@@ -1,0 +1,29 @@
+/**
+ * Rows as text for a terminal. Not the JSON file: that is the rows themselves.
+ */
+import type { Row } from "./row.ts";
+
+const COLUMNS = [34, 30, 12, 9, 8, 15] as const;
+
+export function showHead(): string {
+  return line(["work", "against", "figure", "goal", "verdict", "p20-p80"], "ours / rival, remarks") +
+    "\n" + "-".repeat(140);
+}
+
+export function showRow(row: Row): string {
+  const figure = row.figure === null ? "-" : `${showFigure(row.figure)} ${row.unit}`;
+  const goal = row.goal === null ? "-" : `${row.goal.relation} ${row.goal.value}`;
+  const { comparison } = row;
+  const spread = comparison === undefined
+    ? ""
+    : `${showFigure(comparison.p20)}-${showFigure(comparison.p80)}${comparison.noisy ? " noisy" : ""}`;
+  return line([row.work, row.against, figure, goal, row.verdict, spread], row.note);
+}
+
+function showFigure(value: number): string {
+  return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+function line(cells: readonly string[], rest: string): string {
+  return cells.map((cell, column) => cell.padEnd(COLUMNS[column] ?? 0)).join(" ") + " " + rest;
+}

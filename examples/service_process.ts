@@ -1,0 +1,57 @@
+/**
+ * A Stepwell service of one's own: started as `deno task start` starts it, on a free port of the loopback interface, and ended
+ * with the program that started it.
+ */
+export interface ServiceProcess {
+  readonly url: string;
+  readonly pid: number;
+  /** SIGTERM, then waits for the end. */
+  stop(): Promise<void>;
+}
+
+const ROOT = new URL("../", import.meta.url);
+
+/** Resolves when the service has said that it is ready. `env` adds settings (see the README's table). */
+export async function startService(env: Record<string, string> = {}): Promise<ServiceProcess> {
+  const [deno, ...args] = await startCommand();
+  const child = new Deno.Command(deno === "deno" ? Deno.execPath() : deno, {
+    args,
+    cwd: ROOT,
+    env: { STEPWELL_PORT: "0", STEPWELL_LOG: "errors", ...env },
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let said = "", url: string | undefined;
+  while (url === undefined) {
+    const { value, done } = await lines.read();
+    if (done) {
+      throw new Error(`Cannot start the service: it ended with ${(await child.status).code}. ${said}`);
+    }
+    said += value;
+    url = /https?:\/\/[^\s"]+/.exec(said)?.[0];
+  }
+  // Whatever else it prints is read and dropped: a full pipe would stop it.
+  const drained = (async () => {
+    while (!(await lines.read()).done);
+  })();
+  return {
+    url,
+    pid: child.pid,
+    async stop() {
+      child.kill("SIGTERM");
+      await child.status;
+      await drained;
+    },
+  };
+}
+
+/** The words of the task `start`: run directly, so that the child's process id is the service's own. */
+async function startCommand(): Promise<[string, ...string[]]> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
+    tasks?: { start?: string };
+  };
+  const [first, ...rest] = config.tasks?.start?.split(/\s+/) ?? [];
+  if (first === undefined) throw new Error("Cannot start the service: deno.json has no task `start`");
+  return [first, ...rest];
+}
