@@ -1,10 +1,30 @@
 /** The family of optimizers: one line a member. */
 import { Family } from "../family.ts";
-import type { OptimizerMember } from "./definition.ts";
+import { adadelta } from "./adadelta.ts";
+import { adagrad } from "./adagrad.ts";
 import { adam } from "./adam.ts";
+import { adamax } from "./adamax.ts";
+import { adamw } from "./adamw.ts";
+import type { OptimizerMember } from "./definition.ts";
+import { ftrl } from "./ftrl.ts";
+import { lamb } from "./lamb.ts";
+import { lion } from "./lion.ts";
+import { nadam } from "./nadam.ts";
+import { rmsprop } from "./rmsprop.ts";
 import { sgd } from "./sgd.ts";
+import { yogi } from "./yogi.ts";
 
 export const optimizers = new Family<OptimizerMember>("optimizer", [
   sgd,
   adam,
+  adamax,
+  nadam,
+  adagrad,
+  adadelta,
+  rmsprop,
+  ftrl,
+  adamw,
+  lion,
+  lamb,
+  yogi,
 ]);

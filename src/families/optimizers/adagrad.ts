@@ -1,0 +1,36 @@
+/**
+ * Adagrad: divides by the root of all squared gradients so far.
+ *
+ * Rule: `n ← n + g²; w ← w − (g·η) / (√n + ε)`.
+ *
+ * Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
+ * Variant: ε outside the root; the accumulator starts at 0.1. Sparse gradients touch only their rows.
+ */
+import { number } from "../fields.ts";
+import { epsilon, legacy } from "./keras.ts";
+
+export const adagrad = legacy({
+  class_name: "Adagrad",
+  summary: "Per-element rates from the sum of squared gradients.",
+  description: "Duchi et al. 2011. Epsilon outside the root; the accumulator starts at 0.1.",
+  learningRate: 0.001,
+  checkedFirst: ["initial_accumulator_value"],
+  fields: {
+    initial_accumulator_value: number(0.1, "What the accumulator starts from.", { minimum: 0 }),
+    epsilon: epsilon(),
+  },
+  hyper: [],
+  fixed: ["initial_accumulator_value"],
+  warn: ({ learning_rate }) =>
+    typeof learning_rate === "number"
+      ? []
+      : ["Keras' Adagrad.from_config does not revive a schedule: this config works here, but not there"],
+  variants: [{}],
+  rule: ({ initial_accumulator_value }) => ({
+    slots: { accumulator: initial_accumulator_value },
+    dense: [
+      "accumulator = accumulator + g * g",
+      "w = w - (g * learning_rate) / (sqrt(accumulator) + epsilon)",
+    ],
+  }),
+});
