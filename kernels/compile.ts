@@ -2,8 +2,8 @@
  * The passes in order: text → graph → passes → modules. A Program is what lines mean; a Kernel is a Program
  * for one layout of its tensors in memory, with one WebAssembly module a pass.
  *
- * Modules are cached by formula and layout, never by values: another learning rate compiles nothing. All but
- * the last pass only reduce; every store happens in the last pass, so each pass sees the old values.
+ * Modules are cached by formula and layout, never by values: another learning rate compiles nothing. All
+ * stores happen in the last pass that touches elements, so each pass sees the old values.
  */
 import { emitPass } from "./emit.ts";
 import { buildGraph, type Graph, type GraphNode, type Scope } from "./graph.ts";
@@ -83,6 +83,12 @@ export class Kernel {
 function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayout): Pass[] {
   const { nodes, stores } = graph;
   const levels = Math.max(0, ...nodes.map((node) => node.level));
+  // The last pass that reduces may store as well, unless a store waits for what it reduces.
+  const storeLevel = Math.max(
+    levels - 1,
+    0,
+    ...[...stores.values()].map((id) => (nodes[id] as GraphNode).level),
+  );
   const passes: Pass[] = [];
   for (let level = 0; level <= levels; level++) {
     const reductions = nodes.flatMap((node, id) => {
@@ -91,18 +97,18 @@ function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayout): Pa
         ? [{ node: id, arg: node.args[0] as number, squared: row.squared }]
         : [];
     });
-    const last = level === levels;
-    if (last && stores.size === 0) break;
-    const roots = [...reductions.map(({ arg }) => arg), ...(last ? stores.values() : [])];
+    const stored = level === storeLevel ? [...stores] : [];
+    if (reductions.length + stored.length === 0) break;
+    const roots = [...reductions.map(({ arg }) => arg), ...stored.map(([, node]) => node)];
     const { elements, uniforms } = reachable(nodes, roots);
     const loaded = elements.filter((id) => nodes[id]?.op === "tensor").map((id) => nodes[id]?.name as string);
-    const names = [...new Set([...loaded, ...(last ? stores.keys() : [])])];
+    const names = [...new Set([...loaded, ...stored.map(([name]) => name)])];
     passes.push({
       nodes: elements,
       tensors: names.map((name) => ({ name, layout: layoutOf(name) })),
       uniforms,
       reductions,
-      stores: last ? [...stores].map(([name, node]) => ({ tensor: names.indexOf(name), node })) : [],
+      stores: stored.map(([name, node]) => ({ tensor: names.indexOf(name), node })),
     });
   }
   return passes;

@@ -15,7 +15,7 @@ import { OPS } from "./ops.ts";
 
 const SMALLEST_NORMAL = 2 ** -126;
 
-/** Subnormal results are stored as zero of their sign. */
+/** Subnormal results are stored as zero of their sign; what is only copied stays as it is. */
 export function flush(value: number): number {
   return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
 }
@@ -102,7 +102,8 @@ export function interpretPass(
         }
       }
       for (const { tensor, node } of pass.stores) {
-        new DataView(buffer).setFloat32(address(tensor, element), flush(valueOf(node)), true);
+        const value = nodes[node]?.op === "tensor" ? valueOf(node) : flush(valueOf(node));
+        new DataView(buffer).setFloat32(address(tensor, element), value, true);
       }
       pass.reductions.forEach(({ arg, squared }, index) => {
         terms[index]?.push(squared ? valueOf(arg) * valueOf(arg) : valueOf(arg));

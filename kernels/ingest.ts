@@ -1,0 +1,28 @@
+/**
+ * Gradients on their way in: any float type → float32, with the sum of squares in the same pass while the bytes
+ * are in cache. A sum that is not finite says that an element was not: float32 squares cannot overflow float64.
+ *
+ * Called a block of BLOCK elements at a time, the sums add up to what a reduction over the whole tensor gives.
+ */
+import type { Arena } from "./arena.ts";
+import { type ElementType, type Kernel, Program } from "./compile.ts";
+
+const squares = new Program(["n = norm(g)"], { tensors: ["g"], stored: [], uniforms: [] });
+const decode = new Program(["x = g", "n = norm(g)"], { tensors: ["g", "x"], stored: ["x"], uniforms: [] });
+
+function total(arena: Arena, kernel: Kernel, count: number, ...pointers: number[]): number {
+  return arena.kernel(kernel.module(0))(1, count, 0, ...pointers) as number;
+}
+
+/** Float64 sum of squares of `count` float32 elements at byte offset `source`. */
+export function sumSquares(arena: Arena, source: number, count: number): number {
+  return total(arena, squares.kernel(), count, source);
+}
+
+/** Writes `count` elements of `type` as float32 to byte offset `target`; returns the sum of squares. */
+export function decodeElements(
+  arena: Arena,
+  at: { source: number; type: ElementType; target: number; count: number },
+): number {
+  return total(arena, decode.kernel({ g: { type: at.type } }), at.count, at.source, at.target);
+}
