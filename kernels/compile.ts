@@ -7,33 +7,8 @@
  */
 import { emitPass } from "./emit.ts";
 import { buildGraph, type Graph, type GraphNode, type Scope } from "./graph.ts";
-import { REDUCTIONS } from "./ops.ts";
+import { type Pass, splitPasses, type TensorLayout } from "./pass.ts";
 import { ScalarNodes } from "./scalars.ts";
-
-/**
- * How a tensor is walked, row by row: `indexed` row i at the call's index list; `sequential` row after row;
- * `repeat` the same row each time; `splat` one number a row.
- */
-export type Access = "indexed" | "sequential" | "repeat" | "splat";
-export type ElementType = "f32" | "f16" | "bf16" | "f64";
-export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = { f32: 4, f16: 2, bf16: 2, f64: 8 };
-
-export interface TensorLayout {
-  readonly access: Access;
-  /** Stored tensors are f32; the others are only read in. */
-  readonly type: ElementType;
-}
-
-/** What one pass computes: ids are the program's graph nodes. */
-export interface Pass {
-  /** Element nodes to compute, in order; tensors among them are loads. */
-  readonly nodes: readonly number[];
-  readonly tensors: readonly { readonly name: string; readonly layout: TensorLayout }[];
-  /** Scalar nodes that the pass reads, each a parameter of the kernel. */
-  readonly uniforms: readonly number[];
-  readonly reductions: readonly { readonly node: number; readonly arg: number; readonly squared: boolean }[];
-  readonly stores: readonly { readonly tensor: number; readonly node: number }[];
-}
 
 export class Program {
   readonly graph: Graph;
@@ -78,58 +53,6 @@ export class Kernel {
   module(pass: number): WebAssembly.Module {
     return this.#modules[pass] ??= moduleOf(this.program.graph.nodes, this.passes[pass] as Pass);
   }
-}
-
-function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayout): Pass[] {
-  const { nodes, stores } = graph;
-  const levels = Math.max(0, ...nodes.map((node) => node.level));
-  // The last pass that reduces may store as well, unless a store waits for what it reduces.
-  const storeLevel = Math.max(
-    levels - 1,
-    0,
-    ...[...stores.values()].map((id) => (nodes[id] as GraphNode).level),
-  );
-  const passes: Pass[] = [];
-  for (let level = 0; level <= levels; level++) {
-    const reductions = nodes.flatMap((node, id) => {
-      const row = REDUCTIONS.get(node.op);
-      return row && node.level === level + 1
-        ? [{ node: id, arg: node.args[0] as number, squared: row.squared }]
-        : [];
-    });
-    const stored = level === storeLevel ? [...stores] : [];
-    if (reductions.length + stored.length === 0) break;
-    const roots = [...reductions.map(({ arg }) => arg), ...stored.map(([, node]) => node)];
-    const { elements, uniforms } = reachable(nodes, roots);
-    const loaded = elements.filter((id) => nodes[id]?.op === "tensor").map((id) => nodes[id]?.name as string);
-    const names = [...new Set([...loaded, ...stored.map(([name]) => name)])];
-    passes.push({
-      nodes: elements,
-      tensors: names.map((name) => ({ name, layout: layoutOf(name) })),
-      uniforms,
-      reductions,
-      stores: stored.map(([name, node]) => ({ tensor: names.indexOf(name), node })),
-    });
-  }
-  return passes;
-}
-
-/** Element nodes below `roots`, and the scalar nodes where they end; number literals are part of the code. */
-function reachable(nodes: readonly GraphNode[], roots: readonly number[]) {
-  const seen = new Set<number>();
-  const uniforms = new Set<number>();
-  const visit = (id: number) => {
-    const node = nodes[id] as GraphNode;
-    if (!node.element) {
-      if (node.op !== "number") uniforms.add(id);
-    } else if (!seen.has(id)) {
-      seen.add(id);
-      node.args.forEach(visit);
-    }
-  };
-  roots.forEach(visit);
-  const ascending = (ids: Set<number>) => [...ids].sort((a, b) => a - b);
-  return { elements: ascending(seen), uniforms: ascending(uniforms) };
 }
 
 /** Modules that are kept at most: the oldest is compiled again when it is wanted again. */

@@ -11,16 +11,13 @@
  * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
  * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
  */
-import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./compile.ts";
 import type { GraphNode } from "./graph.ts";
+import { BLOCK, GROUP } from "./interpret.ts";
 import { emitHostCall, OPS } from "./ops.ts";
+import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
 import * as wasm from "./wasm.ts";
 import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "./wasm.ts";
 
-/** Elements a block of a reduction. */
-export const BLOCK = 4096;
-/** Elements of the main loop's body. */
-export const GROUP = 16;
 /** Formulas up to this many nodes load all four vectors of a group first; longer ones would spill registers. */
 const INTERLEAVE_NODES_MAX = 6;
 
@@ -68,7 +65,11 @@ class PassEmitter {
     this.#rests = reductions.map(() => this.#local(F64));
     this.#accumulators = reductions.map(() => Array.from({ length: GROUP / 2 }, () => this.#local(V128)));
     this.#scratch = this.#local(V128);
-    uniforms.forEach((id, index) => this.#hoist(id, f32x4.splat(local.get(3 + tensors.length + index))));
+    uniforms.forEach((id, index) => {
+      const value = f32x4.splat(local.get(3 + tensors.length + index));
+      // A comparison of scalars arrives as 1 or 0 and becomes the mask that `where` selects by.
+      this.#hoist(id, nodes[id]?.mask ? f32x4.ne(value, v128.zero) : value);
+    });
     const interleaved = pass.nodes.length <= INTERLEAVE_NODES_MAX;
     for (let lane = 0; lane < 4; lane++) {
       const first = this.#lanes[0];

@@ -5,7 +5,8 @@
  * Called a block of BLOCK elements at a time, the sums add up to what a reduction over the whole tensor gives.
  */
 import type { Arena } from "./arena.ts";
-import { type ElementType, type Kernel, Program } from "./compile.ts";
+import { type Kernel, Program } from "./compile.ts";
+import type { ElementType } from "./pass.ts";
 
 const squares = new Program(["n = norm(g)"], { tensors: ["g"], stored: [], uniforms: [] });
 const decode = new Program(["x = g", "n = norm(g)"], { tensors: ["g", "x"], stored: ["x"], uniforms: [] });

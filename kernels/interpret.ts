@@ -8,10 +8,14 @@
  * rows add to the total in order. Squares are exact: two float32 multiply without error in float64.
  */
 import type { Arena } from "./arena.ts";
-import { ELEMENT_BYTES, type ElementType, type Pass } from "./compile.ts";
-import { BLOCK, GROUP } from "./emit.ts";
 import type { GraphNode } from "./graph.ts";
 import { OPS } from "./ops.ts";
+import { ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
+
+/** Elements a block of a reduction. */
+export const BLOCK = 4096;
+/** Elements a group: the main loop's body in emit.ts. */
+export const GROUP = 16;
 
 const SMALLEST_NORMAL = 2 ** -126;
 

@@ -3,8 +3,9 @@
  * the interpreter; both take the same calls and leave the same bits.
  */
 import type { Arena } from "./arena.ts";
-import type { Kernel, Pass, Program } from "./compile.ts";
+import type { Kernel, Program } from "./compile.ts";
 import { interpretPass, type PassArguments } from "./interpret.ts";
+import type { Pass } from "./pass.ts";
 
 export interface Call {
   readonly kernel: Kernel;

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../kernels/arena.ts";
-import { type Access, compiledCount, type ElementType, Program } from "../../kernels/compile.ts";
+import { compiledCount, Program } from "../../kernels/compile.ts";
 import { emitPass } from "../../kernels/emit.ts";
 import { OPS, REDUCTIONS } from "../../kernels/ops.ts";
+import type { Access, ElementType } from "../../kernels/pass.ts";
 import { type Call, runCompiled, runInterpreted } from "../../kernels/plan.ts";
 import { fillSpecial, sameBits, SPECIAL } from "./special.ts";
 
@@ -124,6 +125,14 @@ Deno.test("kernels decode f16, bf16 and f64 gradients as the interpreter does", 
   }
 });
 
+Deno.test("a comparison of scalars selects whole tensors in kernel and interpreter", () => {
+  for (
+    const lines of [["w = where(a > 0, g, m)"], ["w = where(norm(g) < b, g, m)"], ["w = where(1 == 1, g, w)"]]
+  ) {
+    for (const rowLength of [1, 4, 37]) assertEqual({ lines, rowCount: 2, rowLength });
+  }
+});
+
 Deno.test("every f16 bit pattern decodes to the float32 of the same value", () => {
   const program = new Program(["w = g"], { tensors: ["w", "g"], stored: ["w"], uniforms: [] });
   const arena = new Arena({ bytesMax: 1 << 20 });
@@ -187,8 +196,14 @@ const expression = fc.letrec((tie) => ({
       `${f}(${x})`
     ),
     fc.tuple(fc.constantFrom("min", "max"), tie("node"), tie("node")).map(([f, x, y]) => `${f}(${x}, ${y})`),
-    fc.tuple(tie("node"), fc.constantFrom("<", "<=", "==", "!=", ">", ">="), tie("node"))
-      .map(([x, op, y]) => `where(${x} ${op} ${y}, ${x}, ${y})`),
+    fc.tuple(
+      tie("node"),
+      fc.constantFrom("<", "<=", "==", "!=", ">", ">="),
+      tie("node"),
+      tie("node"),
+      tie("node"),
+    )
+      .map(([x, op, y, a, b]) => `where(${x} ${op} ${y}, ${a}, ${b})`),
     fc.tuple(fc.constantFrom("norm", "sum", "mean"), tie("node")).map(([f, x]) => `${f}(${x} + w * 0)`),
     fc.tuple(tie("node"), fc.constantFrom("2", "0.5", "-1")).map(([x, p]) => `(${x} ^ ${p})`),
   ) as fc.Arbitrary<string>,

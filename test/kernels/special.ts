@@ -1,6 +1,6 @@
 /** Values at which arithmetic goes wrong, seeded fills with them, and comparison of bits. */
 import type { Arena } from "../../kernels/arena.ts";
-import type { ElementType } from "../../kernels/compile.ts";
+import type { ElementType } from "../../kernels/pass.ts";
 
 /** ±0, ±1, subnormals, the ends of the normal range, infinities, NaN. All are float32 values. */
 export const SPECIAL: readonly number[] = [
