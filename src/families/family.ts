@@ -148,19 +148,19 @@ export function parseConfig(member: Member, given: Config, path = ""): Config {
   };
   found.sort((a, b) => a.rank - b.rank || place(a.keys) - place(b.keys));
   throw invalidConfig(
-    member,
+    member.class_name,
     found.map(({ keys, message }) => ({ path: keys.map(String).join("."), message })),
     path,
   );
 }
 
 /** The refusal of a config; the paths of `issues` start at the config. */
-export function invalidConfig(member: Member, issues: readonly Issue[], path = ""): StepwellError {
+export function invalidConfig(className: string, issues: readonly Issue[], path = ""): StepwellError {
   const [first] = issues;
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
   return new StepwellError(
     "invalid_config",
-    `Cannot configure ${member.class_name}: ${first?.path} ${first?.message}${more}`,
+    `Cannot configure ${className}: ${[first?.path, first?.message].filter(Boolean).join(" ")}${more}`,
     issues.map((issue) => ({ path: join(path, "config", issue.path), message: issue.message })),
   );
 }

@@ -28,6 +28,7 @@ export interface Definition<F extends z.ZodRawShape> {
   readonly fixed?: readonly (keyof F & string)[];
   readonly symbols?: Readonly<Record<string, string>>;
   readonly variants: readonly Config[];
+  idle?(constructed: Config, key: string): string | undefined;
   rule(constructed: Values<F>, current: Values<F>): Rule;
 }
 
@@ -66,6 +67,12 @@ export function snakeCase(className: string): string {
   return className.replace(/(.)([A-Z][a-z0-9]+)/g, "$1_$2").replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
 }
 
+/** A schedule in any of its forms with every default filled in; a number as it is. */
+export function resolveRate(rate: unknown, path: string): OptimizerConfig["learning_rate"] {
+  if (typeof rate === "number") return rate;
+  return serialize(schedules.resolve(rate, `${path}${path && "."}config.learning_rate`));
+}
+
 /** Turns a checked config into a constructed one: a name of its own, and a schedule with all its keys. */
 export function constructBase(className: string, config: Config, path: string): Constructed {
   const { name, learning_rate: rate } = config as OptimizerConfig;
@@ -75,9 +82,7 @@ export function constructBase(className: string, config: Config, path: string): 
     named = snakeCase(className);
     warnings.push(`name ${JSON.stringify(name)} becomes "${named}"; unlike in Keras it is not made unique`);
   }
-  const learning_rate = typeof rate === "number"
-    ? rate
-    : serialize(schedules.resolve(rate, `${path}${path && "."}config.learning_rate`));
+  const learning_rate = resolveRate(rate, path);
   return { config: { ...(config as OptimizerConfig), name: named, learning_rate }, warnings };
 }
 

@@ -34,6 +34,9 @@ export interface Rule {
   readonly sparseScalarRows?: readonly string[];
 }
 
+/** Config keys that limit the gradients, null where they do not; clipping is not part of a rule. */
+export const CLIPS: ReadonlySet<string> = new Set(["clipnorm", "clipvalue", "global_clipnorm"]);
+
 /** The keys that every optimizer's config has, as far as the functions over all optimizers need them. */
 export interface OptimizerConfig extends Config {
   readonly name: string;
@@ -64,6 +67,8 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly timeDecay: boolean;
   /** Configs that between them bring out every rule of this optimizer; the first is the default one. */
   readonly variants: readonly Config[];
+  /** Why overwriting `key` has no effect on an optimizer that was constructed so; undefined: it has one. */
+  idle?(constructed: Config, key: string): string | undefined;
   /** What the constructor makes of a checked config; `given` is the config as it was sent. */
   construct(config: Config, given: Config, path: string): Constructed;
   /** `constructed` decides what only the constructor decides, `current` holds the attributes as they are now. */

@@ -7,7 +7,7 @@
 import { parseConfig, type PartJson } from "../family.ts";
 import { f32 } from "../schedules/schedule.ts";
 import { schedules } from "../schedules/mod.ts";
-import type { OptimizerConfig, OptimizerMember, Rule } from "./definition.ts";
+import { CLIPS, type OptimizerConfig, type OptimizerMember, type Rule } from "./definition.ts";
 import { optimizers } from "./mod.ts";
 
 export interface Optimizer {
@@ -42,14 +42,14 @@ export function ruleOf({ member, constructed, current }: Optimizer): Rule {
 export function uniforms({ member, current }: Optimizer): Record<string, number> {
   const values: Record<string, number> = {};
   for (const [key, value] of Object.entries(current)) {
-    if (typeof value !== "number" || NOT_UNIFORM.has(key) || (key === "decay" && member.timeDecay)) continue;
+    if (
+      typeof value !== "number" || key === "learning_rate" || CLIPS.has(key) ||
+      (key === "decay" && member.timeDecay)
+    ) continue;
     values[member.symbols?.[key] ?? key] = f32(value);
   }
   return values;
 }
-
-const CLIPS = ["clipnorm", "clipvalue", "global_clipnorm"] as const;
-const NOT_UNIFORM = new Set<string>(["learning_rate", ...CLIPS]);
 
 /** The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. */
 export function learningRate({ member, constructed, current }: Optimizer, iterations: number): number {

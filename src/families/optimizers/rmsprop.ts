@@ -12,7 +12,7 @@
  */
 import { flag, number } from "../fields.ts";
 import type { Rule } from "./definition.ts";
-import { epsilon, legacy } from "./keras.ts";
+import { epsilon, legacy, withoutMomentum } from "./keras.ts";
 
 export const rmsprop = legacy({
   class_name: "RMSprop",
@@ -32,6 +32,7 @@ export const rmsprop = legacy({
   hyper: ["rho", "momentum"],
   symbols: { momentum: "mu" },
   variants: [{}, { centered: true }, { momentum: 0.9 }, { momentum: 0.9, centered: true }],
+  idle: withoutMomentum,
   rule: ({ momentum }, { centered }) => momentum > 0 ? withMomentum(centered) : plain(centered),
 });
 

@@ -8,7 +8,7 @@
  * has gathered. Whether there is momentum at all is decided once, by the constructor.
  */
 import { flag, number } from "../fields.ts";
-import { legacy } from "./keras.ts";
+import { legacy, withoutMomentum } from "./keras.ts";
 
 export const sgd = legacy({
   class_name: "SGD",
@@ -26,6 +26,7 @@ export const sgd = legacy({
   hyper: ["momentum"],
   symbols: { momentum: "mu" },
   variants: [{}, { momentum: 0.9 }, { momentum: 0.9, nesterov: true }],
+  idle: withoutMomentum,
   rule: ({ momentum }, { nesterov }) =>
     momentum > 0
       ? {

@@ -1,0 +1,16 @@
+/** The family of gradient transformers: one line a member. */
+import { Family } from "../family.ts";
+import { addDecayedWeights } from "./add_decayed_weights.ts";
+import { centralize } from "./centralize.ts";
+import { clipByNorm } from "./clip_by_norm.ts";
+import { clipByValue } from "./clip_by_value.ts";
+import { scale } from "./scale.ts";
+import type { TransformerMember } from "./transformer.ts";
+
+export const transformers = new Family<TransformerMember>("gradient transformer", [
+  scale,
+  centralize,
+  addDecayedWeights,
+  clipByValue,
+  clipByNorm,
+]);

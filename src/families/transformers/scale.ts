@@ -1,0 +1,10 @@
+/** Every gradient times a number: `g · scale`. */
+import { number } from "../fields.ts";
+import { transformer } from "./transformer.ts";
+
+export const scale = transformer({
+  class_name: "Scale",
+  summary: "Multiplies the gradients by a number.",
+  fields: { scale: number(1, "The factor.") },
+  rule: { kind: "lines", lines: ["g = g * scale"] },
+});

@@ -1,0 +1,29 @@
+/**
+ * What a gradient transformer is: a member that says what becomes of a variable's gradient after clipping and
+ * before the optimizer, as data that the planner turns into kernel calls.
+ */
+import { z } from "zod";
+import type { Config, Member } from "../family.ts";
+
+export type TransformerRule =
+  /** Lines over `g` (and `w`); `norm(g)` is over the whole gradient. */
+  | { readonly kind: "lines"; readonly lines: readonly string[] }
+  /** `g` minus its mean over all axes but the last; a gradient of rank < 2 stays as it is. */
+  | { readonly kind: "axis_mean"; readonly axes: "all_but_last" };
+
+export interface TransformerMember<C extends Config = Config> extends Member {
+  readonly rule: TransformerRule;
+  /** The numbers that the lines name. */
+  uniforms(config: C): Readonly<Record<string, number>>;
+}
+
+/** A member whose lines name its config's numbers. */
+export function transformer<F extends Record<string, z.ZodType<number>>>(member: {
+  readonly class_name: string;
+  readonly summary: string;
+  readonly fields: F;
+  readonly rule: TransformerRule;
+}): TransformerMember<Config & Record<string, number>> {
+  const { fields, ...rest } = member;
+  return { ...rest, config: z.strictObject(fields), uniforms: (config) => config };
+}
