@@ -1,0 +1,116 @@
+/**
+ * The bytes of a request's body as they come off the socket. Decodes nothing and bounds nothing.
+ *
+ * Invariant: when the iteration ends, in whatever way, the body is finished or cancelled; a body that ends before
+ * its Content-Length, or with its connection, gives incomplete_body.
+ */
+
+import { StepwellError } from "../errors.ts";
+
+export interface ChunkOptions {
+  /** The Content-Length. */
+  readonly declared: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Whether a chunk's memory may be used again for the next chunk. */
+  readonly isRecycled: boolean;
+}
+
+const READ_BYTES = 256 << 10;
+/** Up to here one call for the whole body is cheaper than a reader. */
+const SMALL_BYTES_MAX = 64 << 10;
+
+/** Content-Length; undefined when there is none. Throws malformed_header. */
+export function contentLength(headers: Headers): number | undefined {
+  const text = headers.get("content-length");
+  if (text === null) return undefined;
+  const length = /^[0-9]+$/.test(text) ? Number(text) : NaN;
+  if (Number.isSafeInteger(length)) return length;
+  throw new StepwellError(
+    "malformed_header",
+    `Cannot read the body: its Content-Length is ${JSON.stringify(text)}`,
+  );
+}
+
+/** Throws incomplete_body, or the signal's reason. */
+export async function* chunksOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
+  const { declared, signal } = options;
+  let bytes = 0;
+  const isSmall = declared !== undefined && declared <= SMALL_BYTES_MAX;
+  for await (const chunk of isSmall ? wholeOf(request, signal) : piecesOf(request, options)) {
+    bytes += chunk.length;
+    yield chunk;
+  }
+  if (declared !== undefined && bytes < declared) throw incomplete(`${bytes} of ${declared} bytes came`);
+}
+
+async function* wholeOf(request: Request, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
+  const whole = request.bytes();
+  if (!signal) return yield await whole.catch(fail);
+  // The read cannot be cancelled; it ends with the connection, when nobody waits for it any more.
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    yield await Promise.race([whole.catch(fail), aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function* piecesOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
+  if (!request.body) return;
+  const { signal, isRecycled } = options;
+  const reader = readerOf(request.body, isRecycled);
+  const abort = () => void reader.cancel(signal!.reason).catch(() => {});
+  signal?.addEventListener("abort", abort);
+  try {
+    while (true) {
+      const chunk = await reader.read().catch(fail);
+      signal?.throwIfAborted();
+      if (!chunk) return;
+      yield chunk;
+    }
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    await reader.cancel().catch(() => {});
+  }
+}
+
+interface ChunkReader {
+  read(): Promise<Uint8Array | undefined>;
+  cancel(reason?: unknown): Promise<void>;
+}
+
+function readerOf(body: ReadableStream<Uint8Array<ArrayBuffer>>, isRecycled: boolean): ChunkReader {
+  if (isRecycled) {
+    try {
+      return recyclingReader(body.getReader({ mode: "byob" }));
+    } catch {
+      // A body that is buffered already is no byte stream; the default reader takes any.
+    }
+  }
+  const reader = body.getReader();
+  return { read: async () => (await reader.read()).value, cancel: (reason) => reader.cancel(reason) };
+}
+
+/** One buffer goes to and fro: a 40 MB body costs no 40 MB of garbage, and its bytes stay in the cache. */
+function recyclingReader(reader: ReadableStreamBYOBReader): ChunkReader {
+  let buffer = new ArrayBuffer(READ_BYTES);
+  return {
+    async read() {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (done) return undefined;
+      buffer = value.buffer;
+      return value;
+    },
+    cancel: (reason) => reader.cancel(reason),
+  };
+}
+
+function fail(error: unknown): never {
+  throw incomplete(`its connection broke (${error instanceof Error ? error.message : error})`);
+}
+
+function incomplete(problem: string): StepwellError {
+  return new StepwellError("incomplete_body", `Cannot read the body: ${problem}`);
+}

@@ -1,0 +1,95 @@
+/**
+ * Decompression of request bodies. `DecompressionStream` is not used: it gives all that one chunk expands to at once
+ * (455 bytes of brotli: 300 MB), while node:zlib gives pieces of bounded size and waits until each has been taken.
+ *
+ * Invariant: what is decoded is the whole body and nothing but the body; cut off or followed by anything, it is refused.
+ */
+
+import zlib from "node:zlib";
+import type { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { StepwellError } from "../errors.ts";
+import { ZstdFrame } from "./zstd_frame.ts";
+
+const PIECE_BYTES_MAX = 256 << 10;
+/** A window of 8 MiB, which is what RFC 9659 lets a sender of zstd count on. */
+const ZSTD_WINDOW_LOG_MAX = 23;
+
+/** A node:zlib stream; `bytesWritten` counts the input that it has used. */
+type Decoder = Transform & { readonly bytesWritten: number };
+
+const DECODERS: ReadonlyMap<string, () => Decoder> = new Map<string, () => Decoder>([
+  ["gzip", () => zlib.createGunzip({ chunkSize: PIECE_BYTES_MAX })],
+  ["deflate", () => zlib.createInflate({ chunkSize: PIECE_BYTES_MAX })],
+  ["br", () => zlib.createBrotliDecompress({ chunkSize: PIECE_BYTES_MAX })],
+  ["zstd", () =>
+    zlib.createZstdDecompress({
+      chunkSize: PIECE_BYTES_MAX,
+      params: { [zlib.constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX },
+    })],
+]);
+
+export type ContentEncoding = "gzip" | "deflate" | "br" | "zstd";
+
+/** The encoding of a body, undefined for none. Throws unsupported_media_type for others and for several. */
+export function contentEncoding(headers: Headers): ContentEncoding | undefined {
+  const text = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
+  const encoding = text === "x-gzip" ? "gzip" : text;
+  if (encoding === "" || encoding === "identity") return undefined;
+  if (DECODERS.has(encoding)) return encoding as ContentEncoding;
+  const message = `Cannot read the body: its Content-Encoding is ${JSON.stringify(text)}, ` +
+    `must be one of identity, ${[...DECODERS.keys()].join(", ")}, and only one`;
+  throw new StepwellError("unsupported_media_type", message);
+}
+
+/**
+ * Decodes `source` and hands every decoded piece (at most 256 KiB) to `onPiece`, which may throw to stop.
+ * The chunks of `source` must not be reused. Errors: malformed_encoding; whatever `source` and `onPiece` throw.
+ */
+export async function decode(
+  source: AsyncIterable<Uint8Array>,
+  { encoding, onPiece }: { encoding: ContentEncoding; onPiece: (piece: Uint8Array) => void },
+): Promise<void> {
+  const decoder = DECODERS.get(encoding)!();
+  /** The first error that is not the decoder's own. */
+  let foreign: { error: unknown } | undefined;
+  let encodedBytes = 0;
+  async function* feed() {
+    const frame = encoding === "zstd" ? new ZstdFrame() : undefined;
+    try {
+      for await (const chunk of source) {
+        encodedBytes += chunk.length;
+        if (frame && frame.walk(chunk) < chunk.length) throw malformed(encoding, "bytes follow its end");
+        yield chunk;
+      }
+      if (frame && !frame.isComplete) throw malformed(encoding, "it is cut off");
+    } catch (error) {
+      foreign ??= { error };
+      throw error;
+    }
+    // The brotli decoder does not say that its input is cut off either, but only a stream that is will use this byte.
+    if (encoding === "br") yield Uint8Array.of(0);
+  }
+  async function drain(pieces: AsyncIterable<Uint8Array>) {
+    for await (const piece of pieces) {
+      try {
+        onPiece(piece);
+      } catch (error) {
+        foreign ??= { error };
+        throw error;
+      }
+    }
+  }
+  try {
+    await pipeline(feed, decoder, drain);
+  } catch (error) {
+    if (foreign) throw foreign.error;
+    throw malformed(encoding, (error as Error).message);
+  }
+  if (decoder.bytesWritten > encodedBytes) throw malformed(encoding, "it is cut off");
+  if (decoder.bytesWritten < encodedBytes) throw malformed(encoding, "bytes follow its end");
+}
+
+function malformed(encoding: ContentEncoding, problem: string): StepwellError {
+  return new StepwellError("malformed_encoding", `Cannot decompress the body as ${encoding}: ${problem}`);
+}

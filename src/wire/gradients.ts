@@ -1,0 +1,124 @@
+/**
+ * The names and metadata of a safetensors body, into a target. `NAME` is dense; `NAME#indices` with `NAME#values` is
+ * sparse, in any order. Looks at form only: the target takes or refuses names, shapes and dtypes.
+ */
+
+import { StepwellError } from "../errors.ts";
+import type { ByteSink, TensorTarget } from "../tensor.ts";
+import { isWireDtype } from "./dtypes.ts";
+import { SafetensorsReader } from "./safetensors.ts";
+import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
+import { checkSparse } from "./tensors.ts";
+
+/** The optional fields of a contribution, typed as in a JSON body; ranges are checked where that body's are. */
+export interface GradientFields {
+  base_iteration?: number;
+  client_id?: string;
+  weight?: number;
+  hyperparameters?: Record<string, unknown>;
+}
+
+export interface TensorFileOptions {
+  /** The Content-Length, if the body is not encoded and has one. */
+  readonly fileBytes?: number | undefined;
+  readonly headerBytesMax?: number | undefined;
+  /** Called before the target is; may throw to refuse. */
+  readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
+}
+
+/** A reader of tensor files: `write` its chunks, then `close`. Errors: the reader's, invalid_request, dtype_mismatch, the target's. */
+export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
+  const { onMetadata, ...readerOptions } = options;
+  return new SafetensorsReader({
+    ...readerOptions,
+    onHeader(header) {
+      onMetadata?.(header.metadata);
+      return sinksOf(header, target);
+    },
+  });
+}
+
+type Part = "dense" | "indices" | "values";
+type Parts = Partial<
+  Record<Part, SafetensorsEntry & { dtype: Parameters<TensorTarget["dense"]>[1]["dtype"] }>
+>;
+
+function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, ByteSink> {
+  const tensors = new Map<string, Parts>();
+  for (const entry of header.entries) {
+    const { dtype } = entry;
+    if (!isWireDtype(dtype)) {
+      throw refusal("dtype_mismatch", entry.name, `has the dtype ${dtype}, which is not taken`);
+    }
+    const { name, part } = splitName(entry.name);
+    const parts = tensors.get(name) ?? {};
+    tensors.set(name, { ...parts, [part]: { ...entry, dtype } });
+  }
+  for (const [name, { dense, indices, values }] of tensors) {
+    if (dense && (indices ?? values)) throw refusal("invalid_request", name, "is both dense and sparse");
+    if (!dense && !indices) throw refusal("invalid_request", `${name}#indices`, "is missing");
+    if (!dense && !values) throw refusal("invalid_request", `${name}#values`, "is missing");
+    if (indices && values) checkSparse(indices, values, name);
+  }
+  const sinks = new Map<string, ByteSink>();
+  for (const [name, { dense, indices, values }] of tensors) {
+    if (dense) sinks.set(name, target.dense(name, dense));
+    if (indices && values) {
+      const pair = target.sparse(name, indices, values);
+      sinks.set(indices.name, pair.indices);
+      sinks.set(values.name, pair.values);
+    }
+  }
+  return sinks;
+}
+
+function splitName(entryName: string): { name: string; part: Part } {
+  const at = entryName.indexOf("#");
+  if (at < 0) return { name: entryName, part: "dense" };
+  const part = entryName.slice(at + 1);
+  if (part !== "indices" && part !== "values") {
+    throw refusal("invalid_request", entryName, "has a #, after which must stand indices or values");
+  }
+  return { name: entryName.slice(0, at), part };
+}
+
+/**
+ * The optional fields of a contribution out of `__metadata__`: `base_iteration` and `weight` as JSON numbers,
+ * `client_id` as it is, `hyperparameters` as a JSON object. `format` is what writers put there and is passed over.
+ *
+ * Errors: invalid_request for an unknown key or for text that is not what the key wants.
+ */
+export function gradientFields(metadata: ReadonlyMap<string, string>): GradientFields {
+  const fields: GradientFields = {};
+  for (const [key, text] of metadata) {
+    const path = `${METADATA}.${key}`;
+    if (key === "client_id") fields.client_id = text;
+    else if (key === "base_iteration" || key === "weight") {
+      const number = parseJson(text);
+      if (typeof number !== "number") throw refusal("invalid_request", path, "must be a number");
+      fields[key] = number;
+    } else if (key === "hyperparameters") {
+      const object = parseJson(text);
+      if (typeof object !== "object" || object === null || Array.isArray(object)) {
+        throw refusal("invalid_request", path, "must be a JSON object");
+      }
+      fields.hyperparameters = object as Record<string, unknown>;
+    } else if (key !== "format") {
+      const known = "base_iteration, client_id, weight, hyperparameters, format";
+      throw refusal("invalid_request", path, `is unknown, must be one of ${known}`);
+    }
+  }
+  return fields;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(code: "invalid_request" | "dtype_mismatch", path: string, problem: string): StepwellError {
+  return new StepwellError(code, `Cannot read ${path}: it ${problem}`, [{ path, message: problem }]);
+}

@@ -1,0 +1,106 @@
+/**
+ * Where a text stops being JSON. `JSON.parse` is the parser; this scanner only says what it does not: the place of
+ * every mistake, and that an object has the same key twice (of which `JSON.parse` silently keeps the last).
+ *
+ * Invariant: without repeated keys, no fault is found exactly when `JSON.parse` takes the text. It keeps its own
+ * stack, so that no depth of nesting can overflow the machine's.
+ */
+
+export interface JsonFault {
+  /** UTF-16 index into the text. */
+  readonly offset: number;
+  /** What is wrong there, as in `unexpected "x"`. */
+  readonly problem: string;
+}
+
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const LITERAL = /true|false|null/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const SPACE = /[ \t\n\r]*/y;
+
+/** The first fault of `text` as JSON, repeated keys included; undefined when it is sound. */
+export function findJsonFault(text: string): JsonFault | undefined {
+  /** Keys met so far of each open object; null stands for an open array. */
+  const open: (Set<string> | null)[] = [];
+  let at = skip(SPACE, text, 0);
+  let expect: "value" | "value or ]" | "key" | "key or }" | "comma or end" = "value";
+  while (expect !== "comma or end" || open.length > 0) {
+    const char = text[at];
+    if (expect === "key" || expect === "key or }") {
+      if (expect === "key or }" && char === "}") {
+        open.pop();
+        at++;
+        expect = "comma or end";
+      } else {
+        const end = stringEnd(text, at);
+        if (typeof end !== "number") return end;
+        const keys = open[open.length - 1]!;
+        const key = JSON.parse(text.slice(at, end)) as string;
+        if (keys.has(key)) return { offset: at, problem: `repeated key ${JSON.stringify(key)}` };
+        keys.add(key);
+        at = skip(SPACE, text, end);
+        if (text[at] !== ":") return unexpected(text, at);
+        at++;
+        expect = "value";
+      }
+    } else if (expect === "comma or end") {
+      const isObject = open[open.length - 1] !== null;
+      if (char === ",") expect = isObject ? "key" : "value";
+      else if (char === (isObject ? "}" : "]")) open.pop();
+      else return unexpected(text, at);
+      at++;
+    } else if (expect === "value or ]" && char === "]") {
+      open.pop();
+      at++;
+      expect = "comma or end";
+    } else if (char === "{" || char === "[") {
+      open.push(char === "{" ? new Set() : null);
+      at++;
+      expect = char === "{" ? "key or }" : "value or ]";
+    } else {
+      const end = char === '"' ? stringEnd(text, at) : skip(NUMBER, text, at) || skip(LITERAL, text, at);
+      if (typeof end !== "number") return end;
+      if (end === 0) return unexpected(text, at);
+      at = end;
+      expect = "comma or end";
+    }
+    at = skip(SPACE, text, at);
+  }
+  return at < text.length ? unexpected(text, at) : undefined;
+}
+
+/** The end of a sticky pattern's match at `at`, 0 when it does not match there. */
+function skip(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  pattern.test(text);
+  return pattern.lastIndex;
+}
+
+function stringEnd(text: string, at: number): number | JsonFault {
+  if (text[at] !== '"') return unexpected(text, at);
+  for (let i = at + 1; i < text.length;) {
+    const code = text.charCodeAt(i);
+    if (code === 0x22) return i + 1;
+    if (code < 0x20) return unexpected(text, i);
+    if (code === 0x5c) {
+      const end = skip(ESCAPE, text, i);
+      if (end === 0) return { offset: i, problem: "unknown escape" };
+      i = end;
+    } else i++;
+  }
+  return unexpected(text, text.length);
+}
+
+function unexpected(text: string, offset: number): JsonFault {
+  const codePoint = text.codePointAt(offset);
+  if (codePoint === undefined) return { offset, problem: "unexpected end" };
+  return { offset, problem: `unexpected ${JSON.stringify(String.fromCodePoint(codePoint))}` };
+}
+
+/** A fault as people look for it: `unexpected "]" at line 2, column 7 (offset 19)`. */
+export function showJsonFault(text: string, fault: JsonFault): string {
+  const lineStart = text.lastIndexOf("\n", fault.offset - 1) + 1;
+  let line = 1;
+  for (let i = text.indexOf("\n"); i >= 0 && i < lineStart; i = text.indexOf("\n", i + 1)) line++;
+  return `${fault.problem} at line ${line}, column ${fault.offset - lineStart + 1} (offset ${fault.offset})`;
+}

@@ -1,0 +1,123 @@
+/**
+ * The header of a safetensors file: text to checked entries. Reads no tensor bytes and decides nothing about what a
+ * receiver wants to take.
+ *
+ *     | N: u64 little endian | N bytes of UTF-8 JSON, space padded | tensors, without holes |
+ *
+ * Invariant: the entries of a parsed header tile `[0, bufferBytes)` exactly, in order, and every product that their
+ * shapes can give is a safe integer.
+ */
+
+import { StepwellError } from "../errors.ts";
+import { type Shape, showShape } from "../tensor.ts";
+import { SAFETENSORS_BITS } from "./dtypes.ts";
+import { findJsonFault, showJsonFault } from "./json_text.ts";
+
+export interface SafetensorsEntry {
+  readonly name: string;
+  /** One of {@link SAFETENSORS_BITS}. */
+  readonly dtype: string;
+  readonly shape: Shape;
+  /** Offset of the first byte behind the header. */
+  readonly begin: number;
+  readonly bytes: number;
+}
+
+export interface SafetensorsHeader {
+  /** In the order of their bytes. */
+  readonly entries: readonly SafetensorsEntry[];
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Of all tensors together. */
+  readonly bufferBytes: number;
+}
+
+export const METADATA = "__metadata__";
+
+export function malformed(problem: string): StepwellError {
+  return new StepwellError("malformed_safetensors", `Cannot read the safetensors body: ${problem}`);
+}
+
+/** Parses the N header bytes. Throws malformed_safetensors. */
+export function parseHeader(bytes: Uint8Array): SafetensorsHeader {
+  if (bytes[0] !== 0x7b) throw malformed("its header must begin with {");
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw malformed("its header is not UTF-8");
+  }
+  const fault = findJsonFault(text);
+  if (fault) throw malformed(`its header is not sound JSON: ${showJsonFault(text, fault)}`);
+  const entries: SafetensorsEntry[] = [];
+  let metadata: ReadonlyMap<string, string> = new Map();
+  for (const [name, value] of Object.entries(JSON.parse(text) as object)) {
+    if (!name.isWellFormed()) throw malformed(`the name ${JSON.stringify(name)} is not Unicode`);
+    if (name === METADATA) metadata = parseMetadata(value);
+    else entries.push(parseEntry(name, value));
+  }
+  return { entries, metadata, bufferBytes: checkTiling(entries) };
+}
+
+function parseMetadata(value: unknown): ReadonlyMap<string, string> {
+  if (!isObject(value)) throw malformed(`${METADATA} must be an object of strings`);
+  const pairs = Object.entries(value).map(([key, text]): [string, string] => {
+    if (typeof text !== "string") throw malformed(`${METADATA}.${key} must be a string`);
+    return [key, text];
+  });
+  return new Map(pairs);
+}
+
+function parseEntry(name: string, value: unknown): SafetensorsEntry {
+  const wrong = (problem: string) => malformed(`the entry of ${JSON.stringify(name)} ${problem}`);
+  if (!isObject(value)) throw wrong("must be an object");
+  const { dtype, shape, data_offsets: offsets, ...others } = value;
+  const other = Object.keys(others)[0];
+  if (other !== undefined) throw wrong(`has an unknown key ${JSON.stringify(other)}`);
+  const bits = typeof dtype === "string" ? SAFETENSORS_BITS.get(dtype) : undefined;
+  if (bits === undefined) throw wrong(`has the unknown dtype ${JSON.stringify(dtype)}`);
+  if (!isSizes(shape)) throw wrong("must have a shape of integers from 0");
+  if (!isSizes(offsets) || offsets.length !== 2) throw wrong("must have data_offsets of two integers from 0");
+  const bytes = tensorBytes(shape, bits);
+  if (bytes === undefined) {
+    throw wrong(`has ${dtype} ${showShape(shape)}, which is no whole number of bytes below 2^53`);
+  }
+  const [begin, end] = offsets as [number, number];
+  if (end - begin !== bytes) {
+    throw wrong(`has ${end - begin} bytes, must have ${bytes} for ${dtype} ${showShape(shape)}`);
+  }
+  return { name, dtype: dtype as string, shape, begin, bytes };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0 && !Object.is(n, -0));
+}
+
+/** Undefined when a product overflows, even one that a zero dimension would hide, or when bits do not fill bytes. */
+function tensorBytes(shape: Shape, bits: number): number | undefined {
+  let product = bits;
+  let isEmpty = false;
+  for (const n of shape) {
+    if (n === 0) isEmpty = true;
+    else product *= n;
+    if (!Number.isSafeInteger(product)) return undefined;
+  }
+  if (isEmpty) return 0;
+  return product % 8 === 0 ? product / 8 : undefined;
+}
+
+/** Sorts the entries by offset and returns where they end; throws unless each begins where the one before ends. */
+function checkTiling(entries: SafetensorsEntry[]): number {
+  entries.sort((a, b) => a.begin - b.begin || a.bytes - b.bytes);
+  let end = 0;
+  for (const { name, begin, bytes } of entries) {
+    if (begin !== end) {
+      throw malformed(`${JSON.stringify(name)} begins at byte ${begin}, must begin at ${end}`);
+    }
+    end += bytes;
+  }
+  return end;
+}

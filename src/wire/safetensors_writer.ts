@@ -1,0 +1,102 @@
+/**
+ * Writes safetensors files: the length first, then the bytes without copying them. Layout as the reference writer's:
+ * widest dtype first, then by name; the header padded with spaces to a multiple of 8.
+ *
+ * Invariant: the tensors must not change until the body has been read or cancelled; `onEnd` says when, exactly once.
+ */
+
+import type { NamedTensor, Shape } from "../tensor.ts";
+import { METADATA } from "./safetensors_header.ts";
+
+/** Integers, such as the iteration count; travels as I64. */
+export interface Int64Tensor {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly values: BigInt64Array<ArrayBuffer>;
+}
+
+export type WritableTensor = NamedTensor | Int64Tensor;
+
+export interface SafetensorsFile {
+  /** Content-Length. */
+  readonly byteLength: number;
+  /** Fits `new Response`. */
+  readonly body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** Under this size one copy is cheaper than a stream. */
+const SMALL_BYTES_MAX = 64 << 10;
+const PIECE_BYTES_MAX = 1 << 20;
+
+/** Prefix and header of the file, and the tensors in the order in which their bytes follow. */
+export function encodeHeader<T extends WritableTensor>(
+  tensors: readonly T[],
+  metadata: Readonly<Record<string, string>> = {},
+): { bytes: Uint8Array<ArrayBuffer>; ordered: T[] } {
+  const width = (tensor: WritableTensor) => tensor.values.BYTES_PER_ELEMENT;
+  const ordered = [...tensors].sort((a, b) => width(b) - width(a) || (a.name < b.name ? -1 : 1));
+  const members: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA, metadata]] : [];
+  const names = new Set([METADATA]);
+  let end = 0;
+  for (const { name, shape, values } of ordered) {
+    if (names.has(name)) throw new Error(`Two entries of a safetensors file would be named "${name}"`);
+    names.add(name);
+    const dtype = values instanceof Float32Array ? "F32" : "I64";
+    members.push([name, { dtype, shape, data_offsets: [end, end += values.byteLength] }]);
+  }
+  // Member by member: an object literal would take a tensor named __proto__ for its prototype.
+  const json = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",");
+  const text = new TextEncoder().encode(`{${json}}`);
+  const headerBytes = Math.ceil(text.length / 8) * 8;
+  const bytes = new Uint8Array(8 + headerBytes).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  bytes.set(text, 8);
+  return { bytes, ordered };
+}
+
+/**
+ * A file of tensors, metadata and all. A large body is a stream of views into the tensors' own memory; a small one is
+ * a copy, and then `onEnd` has been called when this returns. A stream must be read to its end or cancelled.
+ */
+export function encodeSafetensors(
+  tensors: readonly WritableTensor[],
+  { metadata = {}, onEnd = () => {} }: { metadata?: Readonly<Record<string, string>>; onEnd?: () => void } =
+    {},
+): SafetensorsFile {
+  const { bytes, ordered } = encodeHeader(tensors, metadata);
+  const parts = [bytes, ...ordered.map(({ values }) => bytesOf(values))];
+  const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
+  if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(parts, onEnd) };
+  const body = new Uint8Array(byteLength);
+  let at = 0;
+  for (const part of parts) {
+    body.set(part, at);
+    at += part.length;
+  }
+  onEnd();
+  return { byteLength, body };
+}
+
+/** The file's byte order is this machine's: Deno runs on little-endian ones only. */
+function bytesOf(values: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function streamOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void) {
+  const pieces = piecesOf(parts);
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      const { value, done } = pieces.next();
+      if (!done) return controller.enqueue(value);
+      controller.close();
+      onEnd();
+    },
+    cancel: onEnd,
+  }, { highWaterMark: 0 });
+}
+
+function* piecesOf(parts: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>, void> {
+  for (const part of parts) {
+    for (let at = 0; at < part.length; at += PIECE_BYTES_MAX) yield part.subarray(at, at + PIECE_BYTES_MAX);
+  }
+}
