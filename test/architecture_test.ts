@@ -1,0 +1,174 @@
+/**
+ * The house rules, read from the import lines: who may import whom, where the outside world enters, and that
+ * no file is forgotten. A rule that turns out wrong is changed here, in its table, and in ARCHITECTURE.md.
+ */
+import assert from "node:assert/strict";
+import { basename, dirname, join } from "node:path/posix";
+import { ERRORS } from "../src/errors.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const MAIN = "src/main.ts";
+
+/** Floors of the house from the ground up: a file imports from its own floor and those below. */
+const FLOORS: readonly RegExp[] = [
+  /^kernels\//,
+  /^src\/(errors|tensor|config)\.ts$/,
+  /^src\/(families|wire|store|autodiff)\//,
+  /^src\/run\//,
+  /^routes\//,
+  /^src\/main\.ts$/,
+];
+
+/** Packages and who may import them. What no row names is not imported at all. */
+const PACKAGES: readonly { readonly name: RegExp; readonly from: RegExp }[] = [
+  { name: /^(hono$|hono\/|@hono\/)/, from: /^(routes\/|src\/main\.ts$)/ },
+  { name: /^@tensorflow\//, from: /^src\/(autodiff|families\/initializers)\// },
+  { name: /^zod$/, from: /^(src|routes)\// },
+  { name: /^node:/, from: /^(src|routes)\// },
+  { name: /^swagger-ui-dist/, from: /^routes\// },
+  { name: /^yaml$/, from: /^routes\// },
+];
+
+/** The environment, ports, clocks and randomness enter in main.ts, which hands them on. */
+const OUTSIDE_WORLD =
+  /Deno\.(env|serve|args|exit|addSignalListener)\b|Date\.now|new Date\(\)|performance\.now|Math\.random|crypto\.(randomUUID|getRandomValues)/;
+
+interface Import {
+  /** Path from the root, or the specifier of a package. */
+  readonly target: string;
+  readonly local: boolean;
+  readonly dynamic: boolean;
+}
+
+interface Source {
+  readonly path: string;
+  /** Without the lines that are comments. */
+  readonly code: string;
+  readonly imports: readonly Import[];
+}
+
+const STATIC_IMPORT = /^(?:import|export)\b(?:[^"';]*?\bfrom)?\s*"([^"]+)"/gm;
+const DYNAMIC_IMPORT = /\bimport\(\s*(?:"([^"]+)")?/g;
+
+function importsOf(path: string, code: string): Import[] {
+  const find = (pattern: RegExp, dynamic: boolean) =>
+    [...code.matchAll(pattern)].map(([text, specifier]): Import => {
+      assert.ok(specifier, `${path} imports what only running it would tell: ${text}`);
+      const local = specifier.startsWith(".");
+      return { target: local ? join(dirname(path), specifier) : specifier, local, dynamic };
+    });
+  return [...find(STATIC_IMPORT, false), ...find(DYNAMIC_IMPORT, true)];
+}
+
+function* filesBelow(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
+    if (isDirectory) yield* filesBelow(`${folder}${name}/`);
+    else if (name.endsWith(".ts")) yield `${folder}${name}`;
+  }
+}
+
+function read(path: string): Source {
+  const lines = Deno.readTextFileSync(new URL(path, ROOT)).split("\n");
+  const code = lines.filter((line) => !/^\s*(\/\/|\/\*|\*)/.test(line)).join("\n");
+  return { path, code, imports: importsOf(path, code) };
+}
+
+const sources = new Map(
+  ["kernels/", "src/", "routes/"].flatMap((folder) => [...filesBelow(folder)]).sort().map((
+    path,
+  ) => [path, read(path)]),
+);
+
+const floorOf = (path: string) => FLOORS.findIndex((floor) => floor.test(path));
+
+/** Every import that breaks a rule, as lines to read. */
+function breaks(rule: (source: Source, found: Import) => boolean): string[] {
+  return [...sources.values()].flatMap((source) =>
+    source.imports.filter((found) => !rule(source, found)).map(({ target }) => `${source.path} → ${target}`)
+  );
+}
+
+Deno.test("every source file has a floor", () => {
+  assert.deepEqual([...sources.keys()].filter((path) => floorOf(path) < 0), []);
+});
+
+Deno.test("imports point downwards: main → routes → src/run → the rest of src → kernels", () => {
+  const upwards = breaks(({ path }, { target, local }) => !local || floorOf(target) <= floorOf(path));
+  assert.deepEqual(upwards, []);
+});
+
+Deno.test("imports name files that exist", () => {
+  assert.deepEqual(breaks((_, { target, local }) => !local || sources.has(target)), []);
+});
+
+Deno.test("packages are imported only where the table allows", () => {
+  const allowed = (path: string, target: string) =>
+    PACKAGES.some(({ name, from }) => name.test(target) && from.test(path));
+  assert.deepEqual(breaks(({ path }, { target, local }) => local || allowed(path, target)), []);
+});
+
+Deno.test("no import cycles", () => {
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path);
+    if (at >= 0) cycles.push([...trail.slice(at), path].join(" → "));
+    if (at >= 0 || done.has(path)) return;
+    for (const { target, local } of sources.get(path)?.imports ?? []) {
+      if (local) visit(target, [...trail, path]);
+    }
+    done.add(path);
+  };
+  for (const path of sources.keys()) visit(path, []);
+  assert.deepEqual(cycles, []);
+});
+
+/** All that is loaded when `roots` are; with `lazily`, what they load later too. */
+function closure(roots: readonly string[], lazily: boolean): Set<string> {
+  const found = new Set<string>();
+  const visit = (path: string): void => {
+    if (found.has(path)) return;
+    found.add(path);
+    for (const { target, dynamic } of sources.get(path)?.imports ?? []) if (lazily || !dynamic) visit(target);
+  };
+  roots.forEach(visit);
+  return found;
+}
+
+Deno.test("every source file is reached from main.ts or from a task of deno.json", () => {
+  const { tasks = {} } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT))) as {
+    tasks?: Record<string, string | { command?: string }>;
+  };
+  const commands = Object.values(tasks).map((task) => typeof task === "string" ? task : task.command ?? "");
+  const scripts = commands.flatMap((command) => command.match(/[\w./-]+\.ts\b/g) ?? []);
+  const reached = closure([MAIN, ...scripts], true);
+  assert.deepEqual([...sources.keys()].filter((path) => !reached.has(path)), []);
+});
+
+Deno.test("tfjs is not loaded when the service starts", () => {
+  const loaded = [...closure([MAIN], false)].filter((target) => target.startsWith("@tensorflow/"));
+  assert.deepEqual(loaded, []);
+});
+
+Deno.test("environment, ports, clocks and randomness are used in main.ts only", () => {
+  const found = [...sources.values()].filter(({ path }) => path !== MAIN)
+    .flatMap(({ path, code }) =>
+      code.split("\n").filter((line) => OUTSIDE_WORLD.test(line)).map((line) => `${path}: ${line.trim()}`)
+    );
+  assert.deepEqual(found, []);
+});
+
+Deno.test("file names are snake_case and none is index.ts", () => {
+  const folders = ["kernels/", "src/", "routes/", "test/", "bench/", "examples/"];
+  const odd = folders.flatMap((folder) => [...filesBelow(folder)])
+    .filter((path) =>
+      !/^[a-z][a-z0-9]*(_[a-z0-9]+)*\.ts$/.test(basename(path)) || basename(path) === "index.ts"
+    );
+  assert.deepEqual(odd, []);
+});
+
+Deno.test("every code of the error catalogue is thrown somewhere", () => {
+  const code = [...sources.values()].filter(({ path }) => path !== "src/errors.ts").map(({ code }) => code)
+    .join("\n");
+  assert.deepEqual(Object.keys(ERRORS).filter((name) => !code.includes(`"${name}"`)), []);
+});
