@@ -4,7 +4,24 @@
  */
 
 interface CatalogueEntry {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 422 | 428 | 429 | 500 | 503 | 507;
+  readonly status:
+    | 400
+    | 401
+    | 403
+    | 404
+    | 405
+    | 406
+    | 408
+    | 409
+    | 412
+    | 413
+    | 415
+    | 422
+    | 428
+    | 429
+    | 500
+    | 503
+    | 507;
   readonly title: string;
   readonly meaning: string;
 }
@@ -30,6 +47,8 @@ export const ERRORS = {
   unknown_run: entry(404, "No such run", "No run has this id."),
   unknown_slot: entry(404, "No such slot", "The run's optimizer has no slot of this name."),
   method_not_allowed: entry(405, "Method not allowed", "The resource does not take this method."),
+  not_acceptable: entry(406, "No such representation", "`Accept` allows none of the types that exist here."),
+  body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
   run_exists: entry(409, "Run exists already", "A run with this id exists."),
   version_mismatch: entry(
     412,

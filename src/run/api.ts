@@ -105,12 +105,15 @@ export interface RunSession {
 
   /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
   publish(names?: readonly string[]): Publication;
-  /** The rows `indices` of a variable, in that order; throws unknown_variable, index_out_of_range, shape_mismatch. */
-  gather(name: string, indices: readonly number[]): NamedTensor;
+  /**
+   * The rows `indices` of a variable, in that order; throws unknown_variable, index_out_of_range, shape_mismatch for
+   * a scalar, and invalid_request before anything is allocated when the rows have more than `bytesMax` bytes.
+   */
+  gather(name: string, indices: readonly number[], options: { readonly bytesMax: number }): NamedTensor;
   slotNames(): readonly string[];
   /** One tensor per variable that has the slot; throws unknown_slot. */
   readSlot(slot: string): readonly NamedTensor[];
-  /** `get_weights`: `iterations` is null while Keras would not have created its variables; names are informative. */
+  /** `get_weights`: `iterations` is null while Keras would not have created it; scalar state is among the tensors. */
   weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] };
   optimizer(): Member;
   /** The latest applied steps, newest first. */

@@ -1,0 +1,40 @@
+/**
+ * One JSON line and one count per request. Holds what happened and how long it took: no bodies, no headers, no tokens.
+ */
+import type { MiddlewareHandler } from "hono";
+import { routePath } from "hono/route";
+import type { AppEnv, Services } from "./context.ts";
+
+/** `ms` is the time until the answer was ready to be sent; a stream's bytes leave after that. */
+export function accessLog({ log, metrics, now, settings }: Services): MiddlewareHandler<AppEnv> {
+  const everyRequest = settings.STEPWELL_LOG === "requests";
+  return async function accessLog(c, next) {
+    const start = now();
+    await next();
+    const ms = now() - start;
+    const { method, route, status } = {
+      method: KNOWN_METHODS.has(c.req.method) ? c.req.method : "other",
+      route: routePath(c, -1).replaceAll(/:(\w+)/g, "{$1}"),
+      status: c.res.status,
+    };
+    const bytesIn = c.get("bytesIn") ?? 0;
+    const bytesOut = Number(c.res.headers.get("Content-Length") ?? 0);
+    metrics.request({ method, route, status }, { seconds: ms / 1000, bytesIn, bytesOut });
+    if (!everyRequest) return;
+    log({
+      level: "info",
+      time: new Date().toISOString(),
+      request_id: c.get("requestId"),
+      method,
+      route,
+      run: c.req.param("run"),
+      status,
+      code: c.get("code"),
+      ms: Math.round(ms * 1000) / 1000,
+      bytes_in: bytesIn,
+      bytes_out: bytesOut,
+    });
+  };
+}
+
+const KNOWN_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);

@@ -1,0 +1,80 @@
+/**
+ * The HTTP application: middleware, error doors, one line per operation. No operation's logic.
+ *
+ * Invariant: every refusal, from whatever layer, leaves through `answerProblem`.
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bearerAuth } from "hono/bearer-auth";
+import { except } from "hono/combine";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import { StepwellError } from "../src/errors.ts";
+import { accessLog } from "./access_log.ts";
+import * as applyGradients from "./apply_gradients.ts";
+import type { App, AppEnv, Services } from "./context.ts";
+import * as createRun from "./create_run.ts";
+import * as getRun from "./get_run.ts";
+import * as getVariables from "./get_variables.ts";
+import { invalidRequest } from "./invalid_request.ts";
+import { answerProblem } from "./problem.ts";
+
+const OPERATIONS = [
+  // runs
+  createRun,
+  getRun,
+  // variables
+  getVariables,
+  // steps
+  applyGradients,
+];
+
+/** Whoever watches the service, and whoever reads about it, needs no token. */
+const OPEN_PATHS = /^\/(healthz|readyz|openapi\.json|docs(\/.*)?)$/;
+
+export function createApp(services: Services): App {
+  const { settings, log } = services;
+  const app: App = new OpenAPIHono<AppEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidRequest(result.target, result.error);
+    },
+  });
+  app.onError((error, c) => answerProblem(c, error, log));
+  app.notFound((c) =>
+    answerProblem(
+      c,
+      new StepwellError("unknown_route", `Cannot find ${c.req.path}: no operation has this path`),
+      log,
+    )
+  );
+  app.use(requestId());
+  app.use(accessLog(services));
+  app.use(secureHeaders(SECURE_HEADERS));
+  app.use(methodNotAllowed({
+    app,
+    onMethodNotAllowed: (c, methods) => {
+      c.header("Allow", methods.join(", "));
+      const message = `Cannot ${c.req.method} ${c.req.path}: must be one of ${methods.join(", ")}`;
+      return answerProblem(c, new StepwellError("method_not_allowed", message), log);
+    },
+  }));
+  if (settings.STEPWELL_TOKEN !== "") {
+    app.use(except((c) => OPEN_PATHS.test(c.req.path), bearerAuth({ token: settings.STEPWELL_TOKEN })));
+  }
+  for (const operation of OPERATIONS) operation.register(app, services);
+  return app;
+}
+
+/** The service speaks HTTP behind whatever speaks TLS, so that one decides on HSTS. /docs brings its own policy. */
+const SECURE_HEADERS: NonNullable<Parameters<typeof secureHeaders>[0]> = {
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+  strictTransportSecurity: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xFrameOptions: "DENY",
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+  overwrite: false,
+};

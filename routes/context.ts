@@ -1,0 +1,38 @@
+/**
+ * What a request carries through the middleware, and what every operation may use. Holds no logic.
+ */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { Settings } from "../src/config.ts";
+import type { ErrorCode } from "../src/errors.ts";
+import type { RunRegistry } from "../src/run/api.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Uploads } from "./uploads.ts";
+
+export interface Services {
+  readonly registry: RunRegistry;
+  readonly settings: Settings;
+  readonly uploads: Uploads;
+  readonly metrics: Metrics;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  /** One line for the operator; never a gradient, never a token. */
+  readonly log: (line: Readonly<Record<string, unknown>>) => void;
+  /** Whether new work is welcome; false from the moment the service was told to stop. */
+  readonly ready: () => boolean;
+}
+
+export interface AppEnv {
+  Variables: {
+    requestId: string;
+    /** Why the request was refused, for the log. */
+    code?: ErrorCode;
+    /** Bytes of the body as they came, for the log. */
+    bytesIn?: number;
+  };
+}
+
+export type AppContext = Context<AppEnv>;
+export type App = OpenAPIHono<AppEnv>;
+/** What each operation's file exports: adds its route to the app. */
+export type Register = (app: App, services: Services) => void;

@@ -1,0 +1,91 @@
+/** POST /v1/runs: creates a run. */
+import { receiveJson } from "./body.ts";
+import { answerJson } from "./answer.ts";
+import type { Register } from "./context.ts";
+import {
+  answers,
+  BODY_ERRORS,
+  CREATED_HEADERS,
+  createRoute,
+  json,
+  jsonBody,
+  mount,
+  NoQuery,
+  z,
+} from "./operation.ts";
+import { MemberRequest, RunId, Tensor, VariableName } from "./schemas.ts";
+import { NonFinite, Run, Shape } from "./schemas_run.ts";
+
+const VariableRequest = z.strictObject({
+  name: VariableName,
+  shape: Shape,
+  initial: Tensor.optional().openapi({
+    description:
+      "The first values: nested numbers, one number for all, a base64 tensor or an initializer; absent: zeros.",
+    example: { class_name: "GlorotUniform", config: { seed: 7 } },
+  }),
+  constraint: MemberRequest.nullish().openapi({
+    description: "What holds the values in bounds after each step.",
+    example: { class_name: "MaxNorm", config: { max_value: 2, axis: 0 } },
+  }),
+}).openapi("VariableRequest");
+
+export const CreateRun = z.strictObject({
+  id: RunId.optional(),
+  optimizer: MemberRequest,
+  variables: z.array(VariableRequest).min(1).max(100_000).openapi({
+    description: "The variables, in the order in which weights are listed.",
+    example: [{ name: "dense/bias", shape: [3] }],
+  }),
+  aggregation: z.strictObject({
+    mode: z.literal("immediate").openapi({
+      description: "Every contribution is a step.",
+      example: "immediate",
+    }),
+    aggregator: MemberRequest.optional(),
+  }).optional().openapi({ description: "How contributions become steps.", example: { mode: "immediate" } }),
+  gradient_transformers: z.array(MemberRequest).max(64).optional().openapi({
+    description: "What gradients go through after clipping, in order.",
+    example: [{ class_name: "Scale", config: { factor: 0.5 } }],
+  }),
+  non_finite: NonFinite.optional(),
+}).openapi("CreateRun", {
+  example: {
+    id: "demo",
+    optimizer: { class_name: "SGD", config: { learning_rate: 0.1 } },
+    variables: [
+      { name: "dense/kernel", shape: [4, 3], initial: { class_name: "GlorotUniform", config: { seed: 7 } } },
+      { name: "dense/bias", shape: [3], initial: [0, 0, 0] },
+    ],
+  },
+});
+
+export const route = createRoute({
+  method: "post",
+  path: "/v1/runs",
+  operationId: "create_run",
+  tags: ["runs"],
+  summary: "Create a run",
+  description:
+    "Makes a training run: its variables with their first values, and its optimizer. Slots are made with it.",
+  request: { query: NoQuery, body: jsonBody(CreateRun, "What the run is made of.") },
+  responses: answers({ 201: json("The run.", Run, CREATED_HEADERS) }, [
+    ...BODY_ERRORS,
+    "run_exists",
+    "unknown_class",
+    "invalid_config",
+    "shape_mismatch",
+    "invalid_number",
+    "run_too_large",
+    "too_many_runs",
+    "out_of_memory",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const spec = await receiveJson(c, services, CreateRun);
+    const run = await services.registry.create(spec);
+    c.header("Location", `/v1/runs/${run.id}`);
+    return answerJson(c, run.describe(), { status: 201, run });
+  });

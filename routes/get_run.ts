@@ -1,0 +1,33 @@
+/** GET /v1/runs/{run}: describes a run. */
+import { answerJson, answerUnlessFresh } from "./answer.ts";
+import type { Register } from "./context.ts";
+import {
+  answers,
+  createRoute,
+  IF_NONE_MATCH,
+  json,
+  mount,
+  NoQuery,
+  NOT_MODIFIED,
+  RunParams,
+  STATE_HEADERS,
+} from "./operation.ts";
+import { Run } from "./schemas_run.ts";
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/runs/{run}",
+  operationId: "get_run",
+  tags: ["runs"],
+  summary: "Describe a run",
+  description: "What the run is made of and where it stands; no values.",
+  parameters: [IF_NONE_MATCH],
+  request: { params: RunParams, query: NoQuery },
+  responses: answers({ 200: json("The run.", Run, STATE_HEADERS), 304: NOT_MODIFIED }, ["unknown_run"]),
+});
+
+export const register: Register = (app, { registry }) =>
+  mount(app, route, (c) => {
+    const run = registry.get(c.req.valid("param").run);
+    return answerUnlessFresh(c, run, () => answerJson(c, run.describe(), { run }));
+  });

@@ -1,0 +1,161 @@
+/**
+ * The vocabulary in which the operations' files describe themselves: parameters, bodies, answers and refusals.
+ * Documented refusals come from the catalogue by code; an operation names only those of its own.
+ */
+import { createRoute, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
+import { type ErrorCode, ERRORS } from "../src/errors.ts";
+import type { App, AppEnv } from "./context.ts";
+import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
+import { PROBLEM_TYPE, problemType } from "./problem.ts";
+import { ProblemSchema, RunId } from "./schemas.ts";
+
+export { createRoute, z };
+
+/** Loose on purpose: bodies of tensors are written by hand, and tests hold all answers against their schemas. */
+type Responses = Parameters<typeof createRoute>[0]["responses"];
+type ResponseConfig = Responses[number];
+type BodyConfig = NonNullable<NonNullable<Parameters<typeof createRoute>[0]["request"]>["body"]>;
+
+export const RunParams = z.strictObject({ run: RunId });
+/** Operations without query parameters refuse them all the same. */
+export const NoQuery = z.strictObject({});
+
+/** A query parameter that is true or false; in the words of JSON only. */
+export function flag(description: string, initial: boolean) {
+  return z.stringbool({ truthy: ["true"], falsy: ["false"], case: "sensitive" }).default(initial)
+    .openapi({ type: "boolean", default: initial, description, example: !initial });
+}
+
+/** Refusals that every operation knows. */
+const COMMON: readonly ErrorCode[] = ["malformed_header", "unauthorized", "invalid_request", "internal"];
+/** Refusals of every operation that reads a body. */
+export const BODY_ERRORS: readonly ErrorCode[] = [
+  "malformed_json",
+  "malformed_encoding",
+  "incomplete_body",
+  "body_timeout",
+  "body_too_large",
+  "unsupported_media_type",
+  "busy",
+  "shutting_down",
+];
+/** Refusals of every operation that reads tensors. */
+export const TENSOR_BODY_ERRORS: readonly ErrorCode[] = [
+  ...BODY_ERRORS,
+  "malformed_safetensors",
+  "unknown_variable",
+  "shape_mismatch",
+  "dtype_mismatch",
+  "invalid_number",
+];
+
+/** The responses of an operation: its successes, and a problem for each status of the codes it can refuse with. */
+export function answers(successes: Responses, codes: readonly ErrorCode[]): Responses {
+  const byStatus = Map.groupBy(new Set([...COMMON, ...codes]), (code) => ERRORS[code].status);
+  const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, group]) => [status, problem(group)]);
+  return { ...successes, ...Object.fromEntries(problems) };
+}
+
+function problem(codes: readonly ErrorCode[]): ResponseConfig {
+  const { status } = ERRORS[codes[0] as ErrorCode];
+  return {
+    description: codes.map((code) => `\`${code}\`: ${ERRORS[code].meaning}`).join(" "),
+    headers: {
+      ...ANSWER_HEADERS,
+      ...(status === 503 ? { "Retry-After": header("Seconds to wait before the next attempt.", "1") } : {}),
+      ...(status === 401
+        ? { "WWW-Authenticate": header("What the token must look like.", 'Bearer realm=""') }
+        : {}),
+    },
+    content: {
+      [PROBLEM_TYPE]: {
+        schema: ProblemSchema,
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleProblem(code) }])),
+      },
+    },
+  };
+}
+
+function exampleProblem(code: ErrorCode) {
+  const { status, title, meaning } = ERRORS[code];
+  const request_id = "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11";
+  return { type: problemType(code), title, status, detail: meaning, code, request_id, issues: [] };
+}
+
+function header(description: string, example: string) {
+  return { description, schema: { type: "string", example } } as const;
+}
+
+export const ANSWER_HEADERS = {
+  "X-Request-Id": header("Names this request in the log.", "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11"),
+};
+export const STATE_HEADERS = {
+  ...ANSWER_HEADERS,
+  ETag: header("The version of the run that this answer tells of.", '"v3"'),
+};
+export const CREATED_HEADERS = {
+  ...STATE_HEADERS,
+  Location: header("Where the run is.", "/v1/runs/demo"),
+};
+
+/** A success in JSON. */
+export function json(description: string, schema: z.ZodType, headers = ANSWER_HEADERS): ResponseConfig {
+  return { description, headers, content: { [JSON_TYPE]: { schema } } };
+}
+
+/** Understood by every generator. */
+const FILE = { type: "string", format: "binary" } as const;
+const SAFETENSORS_CONTENT = { [SAFETENSORS_TYPE]: { schema: FILE }, [BYTES_TYPE]: { schema: FILE } };
+
+/** A success in JSON or safetensors, as `Accept` says. */
+export function tensors(description: string, schema: z.ZodType): ResponseConfig {
+  return {
+    description,
+    headers: STATE_HEADERS,
+    content: { [JSON_TYPE]: { schema }, ...SAFETENSORS_CONTENT },
+  };
+}
+
+/** A body in JSON. */
+export function jsonBody(schema: z.ZodType, description: string): BodyConfig {
+  return { required: true, description, content: { [JSON_TYPE]: { schema } } };
+}
+
+/** A body in JSON or safetensors. */
+export function tensorBody(schema: z.ZodType, description: string): BodyConfig {
+  return { required: true, description, content: { [JSON_TYPE]: { schema }, ...SAFETENSORS_CONTENT } };
+}
+
+/**
+ * Adds an operation to the app: documented in full, validated in its path and query only. Bodies are read and
+ * validated by the handlers, because hono would buffer them without bounds and before the upload has its place.
+ */
+export function mount<R extends RouteConfig>(app: App, route: R, handler: RouteHandler<R, AppEnv>): void {
+  const { body: _body, ...request } = route.request ?? {};
+  app.openAPIRegistry.registerPath(route);
+  app.openapi({ ...route, request, hide: true } as unknown as R, handler as never);
+}
+
+function requestHeader(name: string, description: string, example: string) {
+  return { in: "header", name, required: false, description, schema: { type: "string" }, example } as const;
+}
+
+export const IF_MATCH = requestHeader(
+  "If-Match",
+  "Refuse with 412 unless the run is at this version.",
+  '"v3"',
+);
+export const IF_NONE_MATCH = requestHeader(
+  "If-None-Match",
+  "Answer 304 when the run is at this version.",
+  '"v3"',
+);
+export const PREFER = requestHeader(
+  "Prefer",
+  "`return=representation`: the answer carries the new values.",
+  "return=representation",
+);
+export const NOT_MODIFIED: ResponseConfig = {
+  description: "The run is still at the version of `If-None-Match`.",
+  headers: STATE_HEADERS,
+};

@@ -1,0 +1,138 @@
+/**
+ * Bodies and parts of bodies that several operations share. Bodies of one operation stand in its own file.
+ * Requests are strict objects; answers are not, so that a later field breaks no client.
+ *
+ * Invariant: every field has a description and an example; a test walks the document.
+ */
+import { z } from "@hono/zod-openapi";
+import { type ErrorCode, ERRORS } from "../src/errors.ts";
+
+const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+export const RunId = z.string().regex(
+  RUN_ID,
+  "Must be 1 to 128 of A-Z a-z 0-9 . _ - and begin with a letter or digit",
+)
+  .openapi({ description: "The run's id.", example: "demo" });
+
+export const VariableName = z.string().min(1).max(256)
+  // deno-lint-ignore no-control-regex
+  .regex(/^[^#\u0000-\u001f\u007f]*$/, "Must not hold # or control characters")
+  .refine((name) => name !== "__metadata__", "Must not be __metadata__, which safetensors reserves")
+  .openapi({ description: "The variable's name.", example: "dense/kernel" });
+
+/** Checked by src/wire while it is read into place, not by zod. */
+export const Tensor = z.unknown().openapi("Tensor", {
+  description:
+    "Nested numbers as the shape says (a bare number for a scalar), with NaN, Infinity and -Infinity " +
+    "as strings; or, for a large tensor, its little-endian bytes in base64.",
+  example: [[0.5, -0.25], ["NaN", 1]],
+  oneOf: [
+    { type: "number" },
+    { type: "string", enum: ["NaN", "Infinity", "-Infinity"] },
+    { type: "array", items: { $ref: "#/components/schemas/Tensor" } },
+    {
+      type: "object",
+      additionalProperties: false,
+      required: ["dtype", "shape", "base64"],
+      properties: {
+        dtype: { type: "string", enum: ["float32", "float16", "bfloat16", "float64"], example: "float32" },
+        shape: { type: "array", items: { type: "integer", minimum: 0 }, example: [2, 2] },
+        base64: { type: "string", format: "byte", example: "AAAAPwAAgL4AAMB/AACAPw==" },
+      },
+    },
+  ],
+});
+
+export const TensorMap = z.record(VariableName, Tensor).openapi({
+  description: "Values by the variable's name.",
+  example: { "dense/bias": [0, 0.5, -0.25] },
+});
+
+const ClassName = z.string().min(1).max(256)
+  .openapi({ description: "The member's name, as Keras writes it.", example: "SGD" });
+const Config = z.record(z.string(), z.unknown())
+  .openapi({
+    description: "The member's arguments; what is left out has its default.",
+    example: { learning_rate: 0.1 },
+  });
+
+/** The families check what is in it: they know their members, and say more than a schema could. */
+export const MemberRequest = z.union([z.string(), z.record(z.string(), z.unknown())]).openapi(
+  "MemberRequest",
+  {
+    description:
+      "A family member as Keras serializes it (module and registered_name are taken, not used), or its name.",
+    example: { class_name: "SGD", config: { learning_rate: 0.1 } },
+  },
+);
+
+export const Member = z.object({ class_name: ClassName, config: Config }).openapi("Member", {
+  description: "A family member in the form that Keras loads.",
+});
+
+export const Warnings = z.array(z.string()).openapi({
+  description: "What was done as Keras does it, though a reader might expect otherwise.",
+  example: ["No gradient was given for dense/bias"],
+});
+
+const Count = z.int().min(0);
+export const Iterations = Count.openapi({ description: "Steps applied.", example: 3 });
+export const Version = Count.openapi({
+  description: 'Changes of state; the ETag is `"v<version>"`.',
+  example: 3,
+});
+const Norm = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]);
+
+export const StepAnswer = z.object({
+  applied: z.boolean().openapi({ description: "Whether the step was applied.", example: true }),
+  iterations: Iterations,
+  version: Version,
+  learning_rate: Norm.openapi({ description: "The learning rate that the step used.", example: 0.1 }),
+  gradient_norm: Norm.openapi({
+    description: "Root of the sum of squares of all gradients, as they came.",
+    example: 1.5,
+  }),
+  clip_factor: Norm.openapi({
+    description: "What global_clipnorm multiplied by; 1: nothing was clipped.",
+    example: 1,
+  }),
+  contributions: Count.openapi({ description: "Contributions in this step.", example: 1 }),
+  variables: z.record(
+    z.string(),
+    z.object({
+      gradient_norm: Norm.openapi({ description: "Norm of this variable's gradient.", example: 1.5 }),
+      values: Tensor.optional(),
+    }),
+  ).openapi({
+    description: "Figures by variable; `values` where `Prefer: return=representation` asked for them.",
+    example: { "dense/kernel": { gradient_norm: 1.5 } },
+  }),
+  warnings: Warnings,
+}).openapi("StepAnswer", { description: "What a step did." });
+
+export const Variables = z.object({ iterations: Iterations, version: Version, variables: TensorMap })
+  .openapi("Variables", { description: "Values of variables at one version." });
+
+const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
+export const ProblemSchema = z.object({
+  type: z.string().openapi({
+    description: "Identifies the kind of problem.",
+    example: "urn:stepwell:problem:unknown_run",
+  }),
+  title: z.string().openapi({ description: "The kind of problem in a few words.", example: "No such run" }),
+  status: z.int().openapi({ description: "The HTTP status.", example: 404 }),
+  detail: z.string().openapi({
+    description: "What cannot be done, the state now and the wanted one.",
+    example: 'Cannot find run "demo": there are 0 runs',
+  }),
+  code: z.enum(codes).openapi({ description: "The kind of problem, for programs.", example: "unknown_run" }),
+  request_id: z.string().openapi({
+    description: "Names this request in the log.",
+    example: "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11",
+  }),
+  issues: z.array(z.object({
+    path: z.string().openapi({ description: "Where in the request.", example: "variables.0.shape" }),
+    message: z.string().openapi({ description: "What is wrong there.", example: "Must be an array" }),
+  })).openapi({ description: "Each thing that is wrong with the request.", example: [] }),
+}).openapi("Problem", { description: "RFC 9457 problem details." });

@@ -1,0 +1,61 @@
+/**
+ * How a run looks in answers, and the parts of it that requests share. No bodies of requests.
+ */
+import { z } from "@hono/zod-openapi";
+import { Iterations, Member, RunId, VariableName, Version, Warnings } from "./schemas.ts";
+
+export const Shape = z.array(z.int().min(0)).max(32)
+  .openapi({ description: "Dimensions from the outermost; [] is a scalar.", example: [4, 3] });
+
+export const NonFinite = z.enum(["reject", "skip", "propagate"]).openapi({
+  description:
+    "What a gradient with NaN or an infinity does: 422, a 200 that applies nothing, or what Keras does.",
+  example: "reject",
+});
+
+const Variable = z.object({
+  name: VariableName,
+  shape: Shape,
+  dtype: z.literal("float32").openapi({ description: "Always float32.", example: "float32" }),
+  constraint: z.union([Member, z.null()]).openapi({
+    description: "What holds the values in bounds after each step.",
+    example: { class_name: "NonNeg", config: {} },
+  }),
+}).openapi("Variable", { description: "A variable of a run, without its values." });
+
+export const Run = z.object({
+  id: RunId,
+  iterations: Iterations,
+  version: Version,
+  created_at: z.iso.datetime().openapi({
+    description: "When the run was created.",
+    example: "2025-01-31T12:00:00.000Z",
+  }),
+  optimizer: Member,
+  variables: z.array(Variable).openapi({
+    description: "The variables, in the order in which weights are listed.",
+    example: [{ name: "dense/bias", shape: [3], dtype: "float32", constraint: null }],
+  }),
+  slots: z.array(z.string()).openapi({
+    description: "The optimizer's slots, in order.",
+    example: ["m", "v"],
+  }),
+  parameters: z.int().openapi({ description: "Elements of all variables.", example: 15 }),
+  bytes: z.int().openapi({ description: "Memory of variables and slots.", example: 180 }),
+  aggregation: z.object({
+    mode: z.literal("immediate").openapi({
+      description: "Every contribution is a step.",
+      example: "immediate",
+    }),
+    aggregator: Member,
+  }).openapi({
+    description: "How contributions become steps.",
+    example: { mode: "immediate", aggregator: { class_name: "Sum", config: {} } },
+  }),
+  gradient_transformers: z.array(Member).openapi({
+    description: "What gradients go through after clipping, in order.",
+    example: [{ class_name: "Scale", config: { factor: 0.5 } }],
+  }),
+  non_finite: NonFinite,
+  warnings: Warnings,
+}).openapi("Run", { description: "A training run, without its values." });
