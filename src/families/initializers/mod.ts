@@ -1,0 +1,57 @@
+/** The family of initializers: one line a member. */
+import type { Shape } from "../../tensor.ts";
+import { Family } from "../family.ts";
+import { constant } from "./constant.ts";
+import { glorotNormal } from "./glorot_normal.ts";
+import { glorotUniform } from "./glorot_uniform.ts";
+import { heNormal } from "./he_normal.ts";
+import { heUniform } from "./he_uniform.ts";
+import { identity } from "./identity.ts";
+import type { InitializerMember, Values } from "./initializer.ts";
+import { lecunNormal } from "./lecun_normal.ts";
+import { lecunUniform } from "./lecun_uniform.ts";
+import { ones } from "./ones.ts";
+import { orthogonal } from "./orthogonal.ts";
+import { randomNormal } from "./random_normal.ts";
+import { randomUniform } from "./random_uniform.ts";
+import { truncatedNormal } from "./truncated_normal.ts";
+import { varianceScaling } from "./variance_scaling.ts";
+import { zeros } from "./zeros.ts";
+
+export const initializers = new Family<InitializerMember>("initializer", [
+  zeros,
+  ones,
+  constant,
+  randomUniform,
+  randomNormal,
+  truncatedNormal,
+  varianceScaling,
+  glorotUniform,
+  glorotNormal,
+  heUniform,
+  heNormal,
+  lecunUniform,
+  lecunNormal,
+  orthogonal,
+  identity,
+]);
+
+/**
+ * The first values of a variable, in row-major order, from `{class_name, config?}` or a bare name.
+ *
+ * `path` is where it stands in the request; `drawSeed` gives the seed where the config has none. Throws
+ * `unknown_class`, and `invalid_config` also when the initializer does not suit the shape.
+ */
+export async function initialize(
+  json: unknown,
+  shape: Shape,
+  path = "",
+  drawSeed: () => number = randomSeed,
+): Promise<Values> {
+  const { member, config } = initializers.resolve(json, path);
+  return await member.initialize(config, { shape, drawSeed, path });
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
+}

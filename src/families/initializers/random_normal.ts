@@ -1,0 +1,24 @@
+/** Normally distributed. */
+import { elementCount } from "../../tensor.ts";
+import { number } from "../fields.ts";
+import { initializer, seed } from "./initializer.ts";
+import { draw } from "./sampler.ts";
+
+export const randomNormal = initializer({
+  class_name: "RandomNormal",
+  aliases: ["random_normal", "normal"],
+  summary: "Normally distributed.",
+  fields: {
+    mean: number(0, "The mean."),
+    stddev: number(0.05, "The standard deviation.", { minimum: 0 }),
+    seed: seed(),
+  },
+  initialize: ({ mean, stddev, seed }, { shape, drawSeed }) =>
+    draw({
+      distribution: "normal",
+      from: mean,
+      to: stddev,
+      count: elementCount(shape),
+      seed: seed ?? drawSeed(),
+    }),
+});
