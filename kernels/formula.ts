@@ -158,6 +158,8 @@ class Parser {
     }
     if (token.kind !== "name") this.#fail(`Expected a value, found "${token.text}"`, token);
     if (!this.#skip("(")) return { kind: "name", name: token.text, column: token.column };
+    const infix = OPS.get(token.text)?.infix;
+    if (infix) this.#fail(`Cannot call "${token.text}", it is written ${infix.symbol}`, token);
     const args = [this.#binary(0)];
     while (this.#skip(",")) args.push(this.#binary(0));
     this.#expect(")");

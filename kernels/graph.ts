@@ -76,6 +76,9 @@ class Builder implements Expander {
   }
 }
 
+/** Whether formulas call something by this name; operators are symbols and leave their names free. */
+const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.infix);
+
 /** Builds the graph of `lines`. Throws {@link FormulaError} for what cannot be read, named, typed or assigned. */
 export function buildGraph(lines: readonly string[], scope: Scope): Graph {
   const builder = new Builder();
@@ -96,10 +99,8 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
       }
       const arity = OPS.get(from.op)?.arity ?? (REDUCTIONS.has(from.op) ? 1 : undefined);
       if (arity === undefined) {
-        const known = [...OPS].filter(([, row]) => !row.infix).map(([name]) => name);
-        return fail(
-          `Unknown function "${from.op}", known are ${[...known, ...REDUCTIONS.keys()].join(", ")}`,
-        );
+        const known = [...OPS.keys(), ...REDUCTIONS.keys()].filter(isFunction);
+        return fail(`Unknown function "${from.op}", known are ${known.join(", ")}`);
       }
       if (from.args.length !== arity) fail(`${from.op} takes ${arity} arguments, found ${from.args.length}`);
       const args = from.args.map(build);
@@ -122,7 +123,7 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
     if (builder.node(id).mask) {
       throw new FormulaError(`Cannot assign a comparison to "${target}", use where`, number, 1);
     }
-    if (OPS.has(target) || REDUCTIONS.has(target)) {
+    if (isFunction(target)) {
       throw new FormulaError(`Cannot assign to "${target}", it names a function`, number, 1);
     }
     values.set(target, id);
