@@ -102,6 +102,41 @@ export function answerVariables(c: AppContext, services: Services, answer: Varia
   });
 }
 
+interface PreferredAnswer {
+  /** The type in which the new values are wanted, if they are. */
+  readonly representation: TensorType | undefined;
+  readonly plain: () => Response;
+  readonly full: (type: TensorType) => Response;
+}
+
+/**
+ * The answer to a change that has been made, so never a refusal: new values that cannot be had (no memory for the
+ * copy, too many for JSON) are left out, as a server may with a preference; `Preference-Applied` tells.
+ */
+export function answerPreferred({ representation, plain, full }: PreferredAnswer): Response {
+  if (representation === undefined) return plain();
+  try {
+    const answer = full(representation);
+    answer.headers.set("Preference-Applied", "return=representation");
+    return answer;
+  } catch (error) {
+    if (error instanceof StepwellError) return plain();
+    throw error;
+  }
+}
+
+/** Where a run stands after a change that is no step, and its values where the caller asked for them. */
+export function answerChange(c: AppContext, services: Services, { run, representation }: {
+  readonly run: RunSession;
+  readonly representation: TensorType | undefined;
+}): Response {
+  return answerPreferred({
+    representation,
+    plain: () => answerJson(c, { iterations: run.iterations, version: run.version }, { run }),
+    full: (type) => answerVariables(c, services, { type, run, publication: run.publish() }),
+  });
+}
+
 function figureText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

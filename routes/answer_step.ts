@@ -1,7 +1,6 @@
 /** The answer to a step: its figures, and the new values where the caller asked for them. */
-import { StepwellError } from "../src/errors.ts";
 import type { RunSession, StepAnswer } from "../src/run/api.ts";
-import { answerJson, answerTensors, nestByName, sayable } from "./answer.ts";
+import { answerJson, answerPreferred, answerTensors, nestByName, sayable } from "./answer.ts";
 import type { AppContext, Services } from "./context.ts";
 import type { TensorType } from "./negotiate.ts";
 
@@ -12,29 +11,24 @@ interface Step {
   readonly representation: TensorType | undefined;
 }
 
-/**
- * Never a refusal: the step has been applied. Values that cannot be had (no memory for the copy, too many for JSON)
- * are left out, as a server may with a preference; `Preference-Applied` tells.
- */
 export function answerStep(c: AppContext, services: Services, { run, step, representation }: Step): Response {
   const figures = figuresOf(step);
-  if (!step.applied || representation === undefined) return answerJson(c, figures, { run });
-  try {
-    const publication = run.publish();
-    const answer = answerTensors(c, services, {
-      type: representation,
-      run,
-      tensors: publication.tensors,
-      figures,
-      json: () => ({ ...figures, variables: withValues(figures.variables, nestByName(publication.tensors)) }),
-      release: () => publication.release(),
-    });
-    answer.headers.set("Preference-Applied", "return=representation");
-    return answer;
-  } catch (error) {
-    if (error instanceof StepwellError) return answerJson(c, figures, { run });
-    throw error;
-  }
+  return answerPreferred({
+    representation: step.applied ? representation : undefined,
+    plain: () => answerJson(c, figures, { run }),
+    full: (type) => {
+      const publication = run.publish();
+      const { tensors } = publication;
+      return answerTensors(c, services, {
+        type,
+        run,
+        tensors,
+        figures,
+        json: () => ({ ...figures, variables: withValues(figures.variables, nestByName(tensors)) }),
+        release: () => publication.release(),
+      });
+    },
+  });
 }
 
 /** As JSON says them. */

@@ -14,19 +14,63 @@ import { accessLog } from "./access_log.ts";
 import * as applyGradients from "./apply_gradients.ts";
 import type { App, AppEnv, Services } from "./context.ts";
 import * as createRun from "./create_run.ts";
+import * as deleteRun from "./delete_run.ts";
+import * as gatherVariables from "./gather_variables.ts";
+import * as getCatalog from "./get_catalog.ts";
+import * as getCheckpoint from "./get_checkpoint.ts";
+import * as getDocs from "./get_docs.ts";
+import * as getHealthz from "./get_healthz.ts";
+import * as getMetrics from "./get_metrics.ts";
+import * as getOpenapi from "./get_openapi.ts";
+import * as getOptimizer from "./get_optimizer.ts";
+import * as getReadyz from "./get_readyz.ts";
 import * as getRun from "./get_run.ts";
+import * as getSlot from "./get_slot.ts";
 import * as getVariables from "./get_variables.ts";
+import * as getWeights from "./get_weights.ts";
 import { invalidRequest } from "./invalid_request.ts";
+import * as listRuns from "./list_runs.ts";
+import * as listSlots from "./list_slots.ts";
+import * as listSteps from "./list_steps.ts";
+import * as patchOptimizer from "./patch_optimizer.ts";
 import { answerProblem } from "./problem.ts";
+import * as putCheckpoint from "./put_checkpoint.ts";
+import * as putVariables from "./put_variables.ts";
+import * as putWeights from "./put_weights.ts";
 
 const OPERATIONS = [
   // runs
   createRun,
+  listRuns,
   getRun,
+  deleteRun,
   // variables
   getVariables,
+  putVariables,
+  gatherVariables,
   // steps
   applyGradients,
+  listSteps,
+  // slots
+  listSlots,
+  getSlot,
+  // weights
+  getWeights,
+  putWeights,
+  // optimizer
+  getOptimizer,
+  patchOptimizer,
+  // checkpoint
+  getCheckpoint,
+  putCheckpoint,
+  // catalog
+  getCatalog,
+  // service
+  getHealthz,
+  getReadyz,
+  getMetrics,
+  getOpenapi,
+  getDocs,
 ];
 
 /** Whoever watches the service, and whoever reads about it, needs no token. */

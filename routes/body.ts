@@ -28,7 +28,7 @@ export async function receiveJson<S extends z.ZodType>(
   services: Services,
   schema: S,
 ): Promise<z.output<S>> {
-  formatOf(c, ["json"]);
+  bodyFormat(c, ["json"]);
   const bytesMax = services.settings.STEPWELL_JSON_BYTES_MAX;
   return parse(schema, await upload(c, services, { bytesMax, read: readJson }));
 }
@@ -51,7 +51,7 @@ export async function receiveTensors<S extends z.ZodType>(
   services: Services,
   body: TensorBody<S>,
 ): Promise<z.output<S>> {
-  const format = formatOf(c, ["json", "safetensors"]);
+  const format = bodyFormat(c, ["json", "safetensors"]);
   const { STEPWELL_JSON_BYTES_MAX, STEPWELL_BODY_BYTES_MAX } = services.settings;
   const bytesMax = Math.min(
     body.bytesMax(format),
@@ -71,6 +71,21 @@ export async function receiveTensors<S extends z.ZodType>(
   return fields;
 }
 
+/** `__metadata__` of a body that has no other members: only what writers put there by themselves. */
+export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
+  for (const key of metadata.keys()) {
+    if (key === "format") continue;
+    throw new StepwellError(
+      "invalid_request",
+      `Cannot take this request: __metadata__ must not hold "${key}"`,
+      [
+        { path: `__metadata__.${key}`, message: "Must not be there" },
+      ],
+    );
+  }
+  return {};
+}
+
 interface FileBody {
   readonly bytesMax: number;
   readonly target: TensorTarget;
@@ -79,7 +94,7 @@ interface FileBody {
 
 /** A safetensors body into `target`, as it arrives; `onMetadata` is called before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
-  formatOf(c, ["safetensors"]);
+  bodyFormat(c, ["safetensors"]);
   const { bytesMax, target, onMetadata } = body;
   await upload(c, services, {
     bytesMax,
@@ -130,7 +145,7 @@ function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
 }
 
 /** The format of the body by its Content-Type; throws unsupported_media_type. */
-function formatOf(c: AppContext, allowed: readonly Format[]): Format {
+export function bodyFormat(c: AppContext, allowed: readonly Format[]): Format {
   const header = c.req.header("Content-Type");
   const [type = "", ...parameters] = (header ?? "").split(";").map((part) => part.trim().toLowerCase());
   const format = FORMATS.get(type);

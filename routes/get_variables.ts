@@ -22,7 +22,7 @@ const Query = z.strictObject({
     type: "array",
     items: { type: "string" },
     maxItems: 1000,
-    description: "Only these variables; repeat it for several. They come in the run's order.",
+    description: "Only these variables; repeat it for several.",
     example: ["dense/bias"],
   }),
 });

@@ -26,8 +26,15 @@ export function flag(description: string, initial: boolean) {
     .openapi({ type: "boolean", default: initial, description, example: !initial });
 }
 
+/** The query parameter of lists. */
+export function limit(description: string, initial: number) {
+  return z.string().regex(/^\d{1,4}$/, "Must be a whole number").default(String(initial)).transform(Number)
+    .pipe(z.int().min(1).max(1000))
+    .openapi({ type: "integer", minimum: 1, maximum: 1000, default: initial, description, example: initial });
+}
+
 /** Refusals that every operation knows. */
-const COMMON: readonly ErrorCode[] = ["malformed_header", "unauthorized", "invalid_request", "internal"];
+const COMMON: readonly ErrorCode[] = ["invalid_request", "internal"];
 /** Refusals of every operation that reads a body. */
 export const BODY_ERRORS: readonly ErrorCode[] = [
   "malformed_json",
@@ -51,6 +58,11 @@ export const TENSOR_BODY_ERRORS: readonly ErrorCode[] = [
 
 /** The responses of an operation: its successes, and a problem for each status of the codes it can refuse with. */
 export function answers(successes: Responses, codes: readonly ErrorCode[]): Responses {
+  return openAnswers(successes, ["malformed_header", "unauthorized", ...codes]);
+}
+
+/** The responses of an operation that needs no token. */
+export function openAnswers(successes: Responses, codes: readonly ErrorCode[]): Responses {
   const byStatus = Map.groupBy(new Set([...COMMON, ...codes]), (code) => ERRORS[code].status);
   const problems = [...byStatus].sort(([a], [b]) => a - b).map(([status, group]) => [status, problem(group)]);
   return { ...successes, ...Object.fromEntries(problems) };
@@ -107,6 +119,11 @@ export function json(description: string, schema: z.ZodType, headers = ANSWER_HE
 const FILE = { type: "string", format: "binary" } as const;
 const SAFETENSORS_CONTENT = { [SAFETENSORS_TYPE]: { schema: FILE }, [BYTES_TYPE]: { schema: FILE } };
 
+/** A success that is a safetensors file. */
+export function file(description: string): ResponseConfig {
+  return { description, headers: STATE_HEADERS, content: { [SAFETENSORS_TYPE]: { schema: FILE } } };
+}
+
 /** A success in JSON or safetensors, as `Accept` says. */
 export function tensors(description: string, schema: z.ZodType): ResponseConfig {
   return {
@@ -119,6 +136,11 @@ export function tensors(description: string, schema: z.ZodType): ResponseConfig 
 /** A body in JSON. */
 export function jsonBody(schema: z.ZodType, description: string): BodyConfig {
   return { required: true, description, content: { [JSON_TYPE]: { schema } } };
+}
+
+/** A body that is a safetensors file. */
+export function fileBody(description: string): BodyConfig {
+  return { required: true, description, content: SAFETENSORS_CONTENT };
 }
 
 /** A body in JSON or safetensors. */

@@ -51,7 +51,7 @@ export const TensorMap = z.record(VariableName, Tensor).openapi({
 
 const ClassName = z.string().min(1).max(256)
   .openapi({ description: "The member's name, as Keras writes it.", example: "SGD" });
-const Config = z.record(z.string(), z.unknown())
+export const Config = z.record(z.string(), z.unknown())
   .openapi({
     description: "The member's arguments; what is left out has its default.",
     example: { learning_rate: 0.1 },
@@ -113,6 +113,19 @@ export const StepAnswer = z.object({
 
 export const Variables = z.object({ iterations: Iterations, version: Version, variables: TensorMap })
   .openapi("Variables", { description: "Values of variables at one version." });
+
+export const Weights = z.strictObject({
+  weights: z.array(Tensor).openapi({
+    description:
+      "The iteration count, scalar state, then slots in the Keras order; [] before the first step.",
+    example: [3, [0, 0.5, -0.25]],
+  }),
+}).openapi("Weights", { description: "An optimizer's weights, as Keras lists them." });
+
+export const Changed = z.object({ iterations: Iterations, version: Version, variables: TensorMap.optional() })
+  .openapi("Changed", {
+    description: "Where the run stands, with its values where `Prefer` asked for them.",
+  });
 
 const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
 export const ProblemSchema = z.object({

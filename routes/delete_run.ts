@@ -1,0 +1,28 @@
+/** DELETE /v1/runs/{run}: forgets a run. */
+import type { Register } from "./context.ts";
+import { ANSWER_HEADERS, answers, createRoute, IF_MATCH, mount, NoQuery, RunParams } from "./operation.ts";
+import { openTurn } from "./turn.ts";
+
+export const route = createRoute({
+  method: "delete",
+  path: "/v1/runs/{run}",
+  operationId: "delete_run",
+  tags: ["runs"],
+  summary: "Delete a run",
+  description:
+    "Forgets the run, its variables and slots. Readers that are served already get their version whole.",
+  parameters: [IF_MATCH],
+  request: { params: RunParams, query: NoQuery },
+  responses: answers({ 204: { description: "The run is no more.", headers: ANSWER_HEADERS } }, [
+    "unknown_run",
+    "version_mismatch",
+    "shutting_down",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, (c) => {
+    const { run } = openTurn(c, services, c.req.valid("param").run);
+    services.registry.delete(run.id);
+    return c.body(null, 204);
+  });

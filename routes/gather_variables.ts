@@ -1,0 +1,66 @@
+/** POST /v1/runs/{run}/variables/gather: rows of a variable. */
+import { nest } from "../src/wire/json.ts";
+import { answerTensors } from "./answer.ts";
+import { receiveJson } from "./body.ts";
+import type { Register } from "./context.ts";
+import { negotiate } from "./negotiate.ts";
+import {
+  answers,
+  BODY_ERRORS,
+  createRoute,
+  jsonBody,
+  mount,
+  NoQuery,
+  RunParams,
+  tensors,
+  z,
+} from "./operation.ts";
+import { Tensor, VariableName } from "./schemas.ts";
+
+const GatherRequest = z.strictObject({
+  name: VariableName,
+  indices: z.array(z.int()).openapi({
+    description: "Rows (places along the first dimension) in the wanted order; a row may be asked for twice.",
+    example: [5, 0, 5],
+  }),
+}).openapi("GatherRequest", { description: "Which rows of which variable." });
+
+const Rows = z.object({ name: VariableName, values: Tensor }).openapi("Rows", {
+  description: "Rows of a variable.",
+});
+
+export const route = createRoute({
+  method: "post",
+  path: "/v1/runs/{run}/variables/gather",
+  operationId: "gather_variables",
+  tags: ["variables"],
+  summary: "Get rows",
+  description:
+    "Some rows of one variable, say of an embedding; changes nothing. As safetensors, the tensor has the " +
+    "variable's name.",
+  request: { params: RunParams, query: NoQuery, body: jsonBody(GatherRequest, "Which rows.") },
+  responses: answers({ 200: tensors("The rows.", Rows) }, [
+    ...BODY_ERRORS,
+    "unknown_run",
+    "unknown_variable",
+    "index_out_of_range",
+    "shape_mismatch",
+    "not_acceptable",
+    "out_of_memory",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const run = services.registry.get(c.req.valid("param").run);
+    const type = negotiate(c);
+    const { name, indices } = await receiveJson(c, services, GatherRequest);
+    const rows = run.gather(name, indices, { bytesMax: services.settings.STEPWELL_BODY_BYTES_MAX });
+    return answerTensors(c, services, {
+      type,
+      run,
+      tensors: [rows],
+      figures: { iterations: run.iterations, version: run.version },
+      json: () => ({ name, values: nest(rows.values, rows.shape) }),
+    });
+  });

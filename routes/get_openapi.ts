@@ -1,0 +1,27 @@
+/** GET /openapi.json: the OpenAPI 3.1 document of this service. */
+import { answerJson } from "./answer.ts";
+import type { Register } from "./context.ts";
+import { openapi31 } from "./openapi.ts";
+import { createRoute, json, mount, NoQuery, openAnswers, z } from "./operation.ts";
+
+const Document = z.record(z.string(), z.unknown()).openapi({
+  description: "OpenAPI 3.1.",
+  example: { openapi: "3.1.0" },
+});
+
+export const route = createRoute({
+  method: "get",
+  path: "/openapi.json",
+  operationId: "get_openapi",
+  tags: ["service"],
+  summary: "Get this document",
+  description: "The OpenAPI 3.1 document of the service. Needs no token.",
+  security: [],
+  request: { query: NoQuery },
+  responses: openAnswers({ 200: json("The document.", Document) }, []),
+});
+
+export const register: Register = (app) => {
+  let document: Record<string, unknown> | undefined;
+  mount(app, route, (c) => answerJson(c, document ??= openapi31(app)));
+};

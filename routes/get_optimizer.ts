@@ -1,0 +1,35 @@
+/** GET /v1/runs/{run}/optimizer: the optimizer as Keras loads it. */
+import { answerJson, answerUnlessFresh } from "./answer.ts";
+import type { Register } from "./context.ts";
+import {
+  answers,
+  createRoute,
+  IF_NONE_MATCH,
+  json,
+  mount,
+  NoQuery,
+  NOT_MODIFIED,
+  RunParams,
+  STATE_HEADERS,
+} from "./operation.ts";
+import { Member } from "./schemas.ts";
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/runs/{run}/optimizer",
+  operationId: "get_optimizer",
+  tags: ["optimizer"],
+  summary: "Get the optimizer",
+  description: "Keras' `get_config` with its class name; `tf.keras.optimizers.legacy.deserialize` takes it.",
+  parameters: [IF_NONE_MATCH],
+  request: { params: RunParams, query: NoQuery },
+  responses: answers({ 200: json("The optimizer.", Member, STATE_HEADERS), 304: NOT_MODIFIED }, [
+    "unknown_run",
+  ]),
+});
+
+export const register: Register = (app, { registry }) =>
+  mount(app, route, (c) => {
+    const run = registry.get(c.req.valid("param").run);
+    return answerUnlessFresh(c, run, () => answerJson(c, run.optimizer(), { run }));
+  });

@@ -1,0 +1,28 @@
+/** GET /readyz: the service takes work. */
+import { StepwellError } from "../src/errors.ts";
+import { answerJson } from "./answer.ts";
+import type { Register } from "./context.ts";
+import { createRoute, json, mount, NoQuery, openAnswers, z } from "./operation.ts";
+
+const Readiness = z.object({
+  status: z.literal("ready").openapi({ description: "Always ready.", example: "ready" }),
+})
+  .openapi("Readiness", { description: "The service takes work." });
+
+export const route = createRoute({
+  method: "get",
+  path: "/readyz",
+  operationId: "get_readyz",
+  tags: ["service"],
+  summary: "Does the service take work?",
+  description: "200 from the start until the service was told to stop, then 503. Needs no token.",
+  security: [],
+  request: { query: NoQuery },
+  responses: openAnswers({ 200: json("It does.", Readiness) }, ["shutting_down"]),
+});
+
+export const register: Register = (app, { ready }) =>
+  mount(app, route, (c) => {
+    if (ready()) return answerJson(c, { status: "ready" });
+    throw new StepwellError("shutting_down", "Cannot take work: the service was told to stop");
+  });

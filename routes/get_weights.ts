@@ -1,0 +1,58 @@
+/** GET /v1/runs/{run}/weights: Keras' get_weights. */
+import type { RunSession } from "../src/run/api.ts";
+import { nest } from "../src/wire/json.ts";
+import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
+import { answerTensors, answerUnlessFresh } from "./answer.ts";
+import type { Register } from "./context.ts";
+import { negotiate } from "./negotiate.ts";
+import {
+  answers,
+  createRoute,
+  IF_NONE_MATCH,
+  mount,
+  NoQuery,
+  NOT_MODIFIED,
+  RunParams,
+  tensors,
+} from "./operation.ts";
+import { Weights } from "./schemas.ts";
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/runs/{run}/weights",
+  operationId: "get_weights",
+  tags: ["weights"],
+  summary: "Get weights",
+  description:
+    "Keras' `get_weights`: iterations, scalar state, then slots in the Keras order; nothing before the " +
+    "first step. As safetensors, the tensors are named by their places: 0 (I64), 1, 2, …",
+  parameters: [IF_NONE_MATCH],
+  request: { params: RunParams, query: NoQuery },
+  responses: answers({ 200: tensors("The weights.", Weights), 304: NOT_MODIFIED }, [
+    "unknown_run",
+    "not_acceptable",
+    "out_of_memory",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, (c) => {
+    const run = services.registry.get(c.req.valid("param").run);
+    const type = negotiate(c);
+    return answerUnlessFresh(c, run, () => {
+      const { tensors, nested } = weightsOf(run);
+      const figures = { iterations: run.iterations, version: run.version };
+      return answerTensors(c, services, { type, run, tensors, figures, json: () => ({ weights: nested() }) });
+    });
+  });
+
+function weightsOf(run: RunSession) {
+  const { iterations, tensors } = run.weights();
+  if (iterations === null) return { tensors: [], nested: () => [] };
+  const first: WritableTensor = { name: "0", shape: [], values: BigInt64Array.of(BigInt(iterations)) };
+  const rest = tensors.map((tensor, index) => ({ ...tensor, name: String(index + 1) }));
+  return {
+    tensors: [first, ...rest],
+    nested: () => [iterations, ...tensors.map(({ values, shape }) => nest(values, shape))],
+  };
+}

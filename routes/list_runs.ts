@@ -1,0 +1,38 @@
+/** GET /v1/runs: the open runs, a page at a time. */
+import { answerJson } from "./answer.ts";
+import type { Register } from "./context.ts";
+import { answers, createRoute, json, limit, mount, z } from "./operation.ts";
+import { Run } from "./schemas_run.ts";
+
+const Query = z.strictObject({
+  limit: limit("Runs on a page.", 100),
+  cursor: z.string().min(1).max(256).optional().openapi({
+    description: "`next_cursor` of the page before.",
+    example: "demo",
+  }),
+});
+
+const RunList = z.object({
+  runs: z.array(Run).openapi({ description: "In order of creation.", example: [] }),
+  next_cursor: z.string().optional().openapi({
+    description: "Where the next page begins; absent on the last.",
+    example: "demo",
+  }),
+}).openapi("RunList", { description: "A page of runs." });
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/runs",
+  operationId: "list_runs",
+  tags: ["runs"],
+  summary: "List runs",
+  description: "The open runs in order of creation, a page at a time.",
+  request: { query: Query },
+  responses: answers({ 200: json("A page of runs.", RunList) }, []),
+});
+
+export const register: Register = (app, { registry }) =>
+  mount(app, route, (c) => {
+    const { runs, next } = registry.list(c.req.valid("query"));
+    return answerJson(c, { runs: runs.map((run) => run.describe()), next_cursor: next });
+  });

@@ -1,0 +1,43 @@
+/** GET /v1/runs/{run}/steps: the latest steps with their figures. */
+import { answerJson, answerUnlessFresh } from "./answer.ts";
+import { figuresOf } from "./answer_step.ts";
+import type { Register } from "./context.ts";
+import {
+  answers,
+  createRoute,
+  IF_NONE_MATCH,
+  json,
+  limit,
+  mount,
+  NOT_MODIFIED,
+  RunParams,
+  STATE_HEADERS,
+  z,
+} from "./operation.ts";
+import { StepAnswer } from "./schemas.ts";
+
+const StepList = z.object({
+  steps: z.array(StepAnswer).openapi({ description: "Newest first.", example: [] }),
+}).openapi("StepList", { description: "The latest steps." });
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/runs/{run}/steps",
+  operationId: "list_steps",
+  tags: ["steps"],
+  summary: "List steps",
+  description:
+    "The latest applied steps with their figures, newest first. The service keeps a bounded number of them.",
+  parameters: [IF_NONE_MATCH],
+  request: { params: RunParams, query: z.strictObject({ limit: limit("Steps to list.", 20) }) },
+  responses: answers({ 200: json("The steps.", StepList, STATE_HEADERS), 304: NOT_MODIFIED }, [
+    "unknown_run",
+  ]),
+});
+
+export const register: Register = (app, { registry }) =>
+  mount(app, route, (c) => {
+    const run = registry.get(c.req.valid("param").run);
+    const steps = () => run.steps(c.req.valid("query").limit).map(figuresOf);
+    return answerUnlessFresh(c, run, () => answerJson(c, { steps: steps() }, { run }));
+  });

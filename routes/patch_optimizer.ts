@@ -1,0 +1,54 @@
+/** PATCH /v1/runs/{run}/optimizer: overwrites hyperparameters. */
+import { answerJson } from "./answer.ts";
+import { receiveJson } from "./body.ts";
+import type { Register } from "./context.ts";
+import {
+  answers,
+  BODY_ERRORS,
+  createRoute,
+  IF_MATCH,
+  json,
+  jsonBody,
+  mount,
+  NoQuery,
+  RunParams,
+  STATE_HEADERS,
+  z,
+} from "./operation.ts";
+import { Config, Member, Warnings } from "./schemas.ts";
+import { openTurn } from "./turn.ts";
+
+const OptimizerPatch = z.strictObject({ config: Config }).openapi("OptimizerPatch", {
+  description: "Hyperparameters to overwrite; the others stay.",
+});
+const PatchedOptimizer = z.object({ ...Member.shape, warnings: Warnings }).openapi("PatchedOptimizer", {
+  description: "The optimizer as it is now.",
+});
+
+export const route = createRoute({
+  method: "patch",
+  path: "/v1/runs/{run}/optimizer",
+  operationId: "patch_optimizer",
+  tags: ["optimizer"],
+  summary: "Overwrite hyperparameters",
+  description:
+    "Keras' `optimizer.learning_rate = …`: a number or a schedule. What Keras would ignore is in `warnings`.",
+  parameters: [IF_MATCH],
+  request: { params: RunParams, query: NoQuery, body: jsonBody(OptimizerPatch, "What to overwrite.") },
+  responses: answers({ 200: json("The optimizer as it is now.", PatchedOptimizer, STATE_HEADERS) }, [
+    ...BODY_ERRORS,
+    "unknown_run",
+    "version_mismatch",
+    "unknown_class",
+    "invalid_config",
+    "out_of_memory",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const { config } = await receiveJson(c, services, OptimizerPatch);
+    confirm();
+    return answerJson(c, run.patchOptimizer(config), { run });
+  });

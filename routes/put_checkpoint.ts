@@ -1,0 +1,84 @@
+/** PUT /v1/runs/{run}/checkpoint: a run from a file, into its own or a new id. */
+import { StepwellError } from "../src/errors.ts";
+import type { Restoration } from "../src/run/api.ts";
+import type { TensorTarget } from "../src/tensor.ts";
+import { answerJson } from "./answer.ts";
+import { receiveFile } from "./body.ts";
+import type { Register } from "./context.ts";
+import { preconditions } from "./preconditions.ts";
+import {
+  answers,
+  CREATED_HEADERS,
+  createRoute,
+  fileBody,
+  IF_MATCH,
+  json,
+  mount,
+  NoQuery,
+  RunParams,
+  STATE_HEADERS,
+  TENSOR_BODY_ERRORS,
+} from "./operation.ts";
+import { Run } from "./schemas_run.ts";
+
+export const route = createRoute({
+  method: "put",
+  path: "/v1/runs/{run}/checkpoint",
+  operationId: "put_checkpoint",
+  tags: ["checkpoint"],
+  summary: "Restore the run",
+  description:
+    "What `get_checkpoint` gave, into this run or into one that does not exist yet. A new version either " +
+    "way; `If-None-Match: *` refuses to overwrite a run.",
+  parameters: [IF_MATCH],
+  request: { params: RunParams, query: NoQuery, body: fileBody("A checkpoint.") },
+  responses: answers({
+    200: json("The restored run.", Run, STATE_HEADERS),
+    201: json("The run that was made.", Run, CREATED_HEADERS),
+  }, [
+    ...TENSOR_BODY_ERRORS,
+    "version_mismatch",
+    "unknown_class",
+    "invalid_config",
+    "run_too_large",
+    "too_many_runs",
+    "out_of_memory",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const { registry, settings } = services;
+    const { run: id } = c.req.valid("param");
+    const confirm = preconditions(c);
+    const current = () => registry.has(id) ? registry.get(id) : undefined;
+    confirm(current());
+    const restoration = registry.restore(id);
+    try {
+      const { target, onMetadata } = deferred(restoration);
+      await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
+      confirm(current());
+      const { session: run, created } = restoration.commit();
+      if (created) c.header("Location", `/v1/runs/${run.id}`);
+      return answerJson(c, run.describe(), { status: created ? 201 : 200, run });
+    } finally {
+      restoration.release();
+    }
+  });
+
+/** A target that exists once the metadata, which comes first, has said what the run is. */
+function deferred(restoration: Restoration) {
+  let begun: TensorTarget | undefined;
+  const target = () => {
+    if (begun) return begun;
+    throw new StepwellError("malformed_safetensors", "Cannot restore the run: the file has no __metadata__");
+  };
+  return {
+    onMetadata: (metadata: ReadonlyMap<string, string>) => void (begun = restoration.begin(metadata)),
+    target: {
+      dense: (name, tensor) => target().dense(name, tensor),
+      sparse: (name, indices, values) => target().sparse(name, indices, values),
+      none: (name) => target().none(name),
+    } satisfies TensorTarget,
+  };
+}

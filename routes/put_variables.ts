@@ -1,0 +1,63 @@
+/** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
+import { answerChange } from "./answer.ts";
+import { noFields, receiveTensors } from "./body.ts";
+import type { Register } from "./context.ts";
+import { preferredRepresentation } from "./negotiate.ts";
+import {
+  answers,
+  createRoute,
+  IF_MATCH,
+  mount,
+  NoQuery,
+  PREFER,
+  RunParams,
+  TENSOR_BODY_ERRORS,
+  tensorBody,
+  tensors,
+  z,
+} from "./operation.ts";
+import { Changed, TensorMap } from "./schemas.ts";
+import { openTurn } from "./turn.ts";
+
+const VariablesRequest = z.strictObject({ variables: TensorMap }).openapi("VariablesRequest", {
+  description: "Values of some or all variables, each of the variable's own shape.",
+});
+
+export const route = createRoute({
+  method: "put",
+  path: "/v1/runs/{run}/variables",
+  operationId: "put_variables",
+  tags: ["variables"],
+  summary: "Set values",
+  description: "Sets whole variables; the others, slots and iterations stay. All of them are set, or none.",
+  parameters: [IF_MATCH, PREFER],
+  request: { params: RunParams, query: NoQuery, body: tensorBody(VariablesRequest, "The new values.") },
+  responses: answers({ 200: tensors("Where the run stands now.", Changed) }, [
+    ...TENSOR_BODY_ERRORS,
+    "unknown_run",
+    "version_mismatch",
+    "not_acceptable",
+    "out_of_memory",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const representation = preferredRepresentation(c);
+    const target = run.stage("values");
+    try {
+      await receiveTensors(c, services, {
+        bytesMax: (format) => run.bodyBytesMax(format),
+        target,
+        member: "variables",
+        schema: VariablesRequest,
+        fields: noFields,
+      });
+      confirm();
+      run.setVariables(target);
+      return answerChange(c, services, { run, representation });
+    } finally {
+      target.release();
+    }
+  });

@@ -1,0 +1,48 @@
+/** PUT /v1/runs/{run}/weights: Keras' set_weights. */
+import { answerChange } from "./answer.ts";
+import type { Register } from "./context.ts";
+import {
+  answers,
+  createRoute,
+  IF_MATCH,
+  json,
+  mount,
+  NoQuery,
+  RunParams,
+  STATE_HEADERS,
+  TENSOR_BODY_ERRORS,
+  tensorBody,
+} from "./operation.ts";
+import { Changed, Weights } from "./schemas.ts";
+import { openTurn } from "./turn.ts";
+import { receiveWeights } from "./weight_list.ts";
+
+export const route = createRoute({
+  method: "put",
+  path: "/v1/runs/{run}/weights",
+  operationId: "put_weights",
+  tags: ["weights"],
+  summary: "Set weights",
+  description: "Keras' `set_weights`, with its errors: what `get_weights` gave, in the same order.",
+  parameters: [IF_MATCH],
+  request: {
+    params: RunParams,
+    query: NoQuery,
+    body: tensorBody(Weights, "The weights, in the Keras order."),
+  },
+  responses: answers({ 200: json("Where the run stands now.", Changed, STATE_HEADERS) }, [
+    ...TENSOR_BODY_ERRORS,
+    "unknown_run",
+    "version_mismatch",
+    "invalid_weights",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const weights = await receiveWeights(c, services, run);
+    confirm();
+    run.setWeights(weights);
+    return answerChange(c, services, { run, representation: undefined });
+  });

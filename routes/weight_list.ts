@@ -1,0 +1,100 @@
+/**
+ * The body of put_weights as a list: JSON as it stands, or the tensors of a file in order of their names, which are
+ * their places: 0, 1, 2, … What belongs at a place is the session's to say.
+ */
+import { StepwellError } from "../src/errors.ts";
+import type { RunSession } from "../src/run/api.ts";
+import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
+import type { FlatTensor } from "../src/wire/json.ts";
+import { bodyFormat, noFields, receiveFile, receiveJson } from "./body.ts";
+import type { AppContext, Services } from "./context.ts";
+import { Weights } from "./schemas.ts";
+
+/** More than a header with the names of all places. */
+const HEADER_BYTES_MAX = 4 << 20;
+
+export async function receiveWeights(
+  c: AppContext,
+  services: Services,
+  run: RunSession,
+): Promise<readonly unknown[]> {
+  if (bodyFormat(c, ["json", "safetensors"]) === "json") {
+    return (await receiveJson(c, services, Weights)).weights;
+  }
+  const list = new WeightList();
+  // Keras takes longer lists than a run has weights, where an old one holds slots that are gone.
+  const bytesMax = Math.min(
+    2 * run.describe().bytes + HEADER_BYTES_MAX,
+    services.settings.STEPWELL_BODY_BYTES_MAX,
+  );
+  await receiveFile(c, services, { bytesMax, target: list, onMetadata: noFields });
+  return list.items();
+}
+
+/** Collects dense tensors: numbers for the integers, float32 tensors for the rest. */
+class WeightList implements TensorTarget {
+  readonly #items = new Map<number, FlatTensor | number>();
+
+  dense(name: string, { dtype, shape }: { dtype: WireDtype; shape: Shape }): ByteSink {
+    const place = /^(0|[1-9]\d{0,6})$/.test(name) ? Number(name) : NaN;
+    if (Number.isNaN(place)) {
+      throw refusal("invalid_request", name, "must be named by its place in the list: 0, 1, 2, …");
+    }
+    if (dtype === "I64" && shape.length === 0) {
+      return this.#collect(8, (bytes) => this.#setInteger(place, bytes));
+    }
+    if (dtype !== "F32") {
+      throw refusal(
+        "dtype_mismatch",
+        name,
+        `is ${dtype} of rank ${shape.length}, must be F32, or I64 of rank 0`,
+      );
+    }
+    return this.#collect(
+      4 * elementCount(shape),
+      (bytes) => this.#items.set(place, { shape: [...shape], values: new Float32Array(bytes.buffer) }),
+    );
+  }
+
+  sparse(name: string): never {
+    throw refusal("invalid_request", name, "is sparse, must be dense");
+  }
+
+  none(name: string): never {
+    throw refusal("invalid_request", name, "is null, must be a tensor");
+  }
+
+  /** Throws invalid_weights when a place was left out. */
+  items(): readonly (FlatTensor | number)[] {
+    return Array.from({ length: this.#items.size }, (_, place) => {
+      const item = this.#items.get(place);
+      if (item !== undefined) return item;
+      throw new StepwellError(
+        "invalid_weights",
+        `Cannot set the weights: of ${this.#items.size}, place ${place} is missing`,
+      );
+    });
+  }
+
+  #setInteger(place: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.#items.set(place, Number(new DataView(bytes.buffer).getBigInt64(0, true)));
+  }
+
+  #collect(size: number, done: (bytes: Uint8Array<ArrayBuffer>) => void): ByteSink {
+    const bytes = new Uint8Array(size);
+    let written = 0;
+    return {
+      write: (piece) => {
+        bytes.set(piece, written);
+        written += piece.length;
+      },
+      close: () => done(bytes),
+    };
+  }
+}
+
+function refusal(code: "invalid_request" | "dtype_mismatch", name: string, problem: string): StepwellError {
+  return new StepwellError(code, `Cannot take the tensor "${name}": it ${problem}`, [
+    { path: `weights.${name}`, message: problem },
+  ]);
+}
