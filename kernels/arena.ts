@@ -10,10 +10,17 @@ import { hostFunctions } from "./ops.ts";
 
 const PAGE_BYTES = 65536;
 const ALIGNMENT = 64;
+/** What a memory grows by beyond the need: enough for thousands of small runs, little beside a large one. */
+const GROWTH_BYTES_MAX = 4 * 1024 ** 2;
 /** wasm32 addresses end here. */
 export const ARENA_BYTES_MAX = 4 * 1024 ** 3;
 
 export type KernelFunction = (...args: number[]) => number | number[] | undefined;
+
+interface Gap {
+  readonly offset: number;
+  readonly bytes: number;
+}
 
 const alignUp = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
 const math = hostFunctions();
@@ -24,7 +31,7 @@ export class Arena {
   readonly #functions = new WeakMap<WebAssembly.Module, KernelFunction>();
   readonly #sizes = new Map<number, number>();
   /** Free stretches by rising offset; neighbours are merged. */
-  #free: { offset: number; bytes: number }[] = [];
+  readonly #free: Gap[] = [];
   #end = ALIGNMENT;
   #used = 0;
 
@@ -48,10 +55,12 @@ export class Arena {
     return this.buffer.byteLength;
   }
 
-  /** Whether `allocate(bytes)` would succeed. */
-  fits(bytes: number): boolean {
+  /** By how many bytes the memory would grow for `allocate(bytes)`. */
+  growth(bytes: number): number {
     const wanted = alignUp(bytes);
-    return this.#free.some((gap) => gap.bytes >= wanted) || this.#end + wanted <= this.bytesMax;
+    if (this.#free.some((gap) => gap.bytes >= wanted)) return 0;
+    const missing = this.#end + wanted - this.bytesReserved;
+    return missing > 0 ? this.#grown(missing) - this.bytesReserved : 0;
   }
 
   /** Offset of a region of at least `bytes`; its content is not defined. Throws RangeError when it does not fit. */
@@ -69,7 +78,7 @@ export class Arena {
         throw new RangeError(`Cannot allocate ${bytes} bytes: ${this.#used} of ${this.bytesMax} are in use`);
       }
       const missing = this.#end + wanted - this.bytesReserved;
-      if (missing > 0) this.#grow(missing);
+      if (missing > 0) this.memory.grow((this.#grown(missing) - this.bytesReserved) / PAGE_BYTES);
       this.#end += wanted;
     }
     this.#sizes.set(offset, wanted);
@@ -77,11 +86,14 @@ export class Arena {
     return offset;
   }
 
-  #grow(missing: number): void {
+  /** Bytes after growing by at least `missing`: an eighth more makes many small runs few growths. */
+  #grown(missing: number): number {
     const current = this.bytesReserved;
-    // An eighth more than needed makes many small runs few growths; a large run allocates once and exactly.
-    const wanted = Math.min(current + Math.max(missing, current / 8), this.bytesMax);
-    this.memory.grow(Math.ceil((wanted - current) / PAGE_BYTES));
+    const wanted = Math.min(
+      current + Math.max(missing, Math.min(current / 8, GROWTH_BYTES_MAX)),
+      this.bytesMax,
+    );
+    return Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES;
   }
 
   free(offset: number): void {
@@ -89,19 +101,26 @@ export class Arena {
     if (bytes === undefined) throw new RangeError(`Cannot free offset ${offset}: no region starts there`);
     this.#sizes.delete(offset);
     this.#used -= bytes;
-    const at = this.#free.findIndex((gap) => gap.offset > offset);
-    this.#free.splice(at < 0 ? this.#free.length : at, 0, { offset, bytes });
-    this.#free = this.#free.reduce<{ offset: number; bytes: number }[]>((merged, gap) => {
-      const last = merged.at(-1);
-      if (last && last.offset + last.bytes === gap.offset) last.bytes += gap.bytes;
-      else merged.push({ ...gap });
-      return merged;
-    }, []);
-    const last = this.#free.at(-1);
-    if (last && last.offset + last.bytes === this.#end) {
-      this.#end = last.offset;
-      this.#free.pop();
+    const at = this.#gapAfter(offset);
+    const before = this.#free[at - 1], after = this.#free[at];
+    const joinsBefore = before !== undefined && before.offset + before.bytes === offset;
+    const joinsAfter = after !== undefined && after.offset === offset + bytes;
+    const start = joinsBefore ? before.offset : offset;
+    const end = joinsAfter ? after.offset + after.bytes : offset + bytes;
+    const gap = end === this.#end ? [] : [{ offset: start, bytes: end - start }];
+    this.#free.splice(at - Number(joinsBefore), Number(joinsBefore) + Number(joinsAfter), ...gap);
+    if (end === this.#end) this.#end = start;
+  }
+
+  /** Index of the first gap that begins behind `offset`. */
+  #gapAfter(offset: number): number {
+    let low = 0, high = this.#free.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#free[middle] as Gap).offset > offset) high = middle;
+      else low = middle + 1;
     }
+    return low;
   }
 
   u8(offset: number, bytes: number): Uint8Array<ArrayBuffer> {
