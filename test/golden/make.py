@@ -8,13 +8,15 @@ import json
 import pathlib
 import platform
 import sys
+import warnings
 
 from recorder import np, tf, tf_keras
 
 HERE = pathlib.Path(__file__).resolve().parent
 CPU_FLAGS = ("sse4_1", "avx", "avx2", "fma", "avx512f")
 TOPICS = (
-    "sgd", "adam", "adamax", "nadam", "adagrad", "adadelta", "rmsprop", "ftrl",
+    "sgd", "adam", "adamax", "nadam", "adagrad", "adadelta", "rmsprop", "ftrl", "clips",
+    "schedules", "constraints", "patches", "extremes", "behaviour",
 )
 
 
@@ -48,12 +50,14 @@ def write(topic, content):
     parts = [f"{line(key)}: {line(value)}" for key, value in head.items()]
     for key, value in lists.items():
         names = [case["name"] for case in value]
-        assert len(set(names)) == len(names), f"{topic}: a name comes twice"
+        twice = {name for name in names if names.count(name) > 1}
+        assert not twice, f"{topic}.{key}: names come twice: {sorted(twice)}"
         parts.append(f"{line(key)}: [\n" + ",\n".join(line(case) for case in value) + "\n]")
     (HERE / f"{topic}.json").write_text("{\n" + ",\n".join(parts) + "\n}\n")
     print(topic, {key: len(value) for key, value in lists.items()})
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     for topic in sys.argv[1:] or TOPICS:
         write(topic, importlib.import_module(f"topics.{topic}").content())

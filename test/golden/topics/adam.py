@@ -1,6 +1,6 @@
 """Adam: betas, epsilon (0 and None become 1e-7), amsgrad, decay."""
 
-from topics.common import grid, layouts
+from topics.common import grid, layouts, prefixed
 
 OPTIONS = {
     "defaults": {},
@@ -18,5 +18,5 @@ OPTIONS = {
 
 def content():
     cases = grid("Adam", OPTIONS) + layouts("Adam", {"learning_rate": 0.1})
-    cases += [{**case, "name": f"amsgrad: {case['name']}"} for case in layouts("Adam", OPTIONS["amsgrad"])]
+    cases += prefixed("amsgrad", layouts("Adam", OPTIONS["amsgrad"]))
     return {"cases": cases}

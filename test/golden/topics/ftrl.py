@@ -1,6 +1,6 @@
 """Ftrl: the three regularizers, beta, powers, the accumulator's initial value; `lr` is ignored."""
 
-from topics.common import EXACT, POW, grid, layouts, size
+from topics.common import EXACT, POW, grid, layouts, prefixed, size
 
 OPTIONS = {
     "defaults": {},
@@ -33,6 +33,5 @@ def sparse_bound(config, shape):
 def content():
     cases = grid("Ftrl", OPTIONS, dense_bound, sparse_bound)
     for label in ("0.1", "everything"):
-        config = OPTIONS[label]
-        cases += [{**c, "name": f"{label}: {c['name']}"} for c in layouts("Ftrl", config, dense_bound, sparse_bound)]
+        cases += prefixed(label, layouts("Ftrl", OPTIONS[label], dense_bound, sparse_bound))
     return {"cases": cases}

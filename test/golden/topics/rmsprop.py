@@ -1,6 +1,6 @@
 """RMSprop: its four rules (dense or sparse, with momentum or without), centered, epsilon, decay."""
 
-from topics.common import EXACT, RSQRT, grid, layouts, size
+from topics.common import EXACT, RSQRT, grid, layouts, prefixed, size
 
 OPTIONS = {
     "defaults": {},
@@ -28,6 +28,5 @@ def sparse_bound(config, shape):
 def content():
     cases = grid("RMSprop", OPTIONS, sparse_bound=sparse_bound)
     for label in ("0.1", "momentum", "centered", "momentum, centered"):
-        config = OPTIONS[label]
-        cases += [{**c, "name": f"{label}: {c['name']}"} for c in layouts("RMSprop", config, sparse_bound=sparse_bound)]
+        cases += prefixed(label, layouts("RMSprop", OPTIONS[label], sparse_bound=sparse_bound))
     return {"cases": cases}

@@ -1,6 +1,6 @@
 """SGD: plain, momentum, Nesterov."""
 
-from topics.common import grid, layouts
+from topics.common import grid, layouts, prefixed
 
 OPTIONS = {
     "defaults": {},
@@ -19,5 +19,5 @@ OPTIONS = {
 def content():
     cases = grid("SGD", OPTIONS)
     for label, config in (("plain", {"learning_rate": 0.1}), ("momentum", OPTIONS["momentum"])):
-        cases += [{**case, "name": f"{label}: {case['name']}"} for case in layouts("SGD", config)]
+        cases += prefixed(label, layouts("SGD", config))
     return {"cases": cases}
