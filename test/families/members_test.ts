@@ -1,0 +1,129 @@
+/** Laws over every member of every family. A new member is held to them by standing in its list. */
+import assert from "node:assert/strict";
+import { z } from "zod";
+import { StepwellError } from "../../src/errors.ts";
+import { aggregators } from "../../src/families/aggregators/mod.ts";
+import { catalog } from "../../src/families/catalog.ts";
+import { constraints } from "../../src/families/constraints/mod.ts";
+import { type Family, type Member, parseConfig, serialize } from "../../src/families/family.ts";
+import { initializers } from "../../src/families/initializers/mod.ts";
+import { optimizers } from "../../src/families/optimizers/mod.ts";
+import { schedules } from "../../src/families/schedules/mod.ts";
+import { transformers } from "../../src/families/transformers/mod.ts";
+
+const FAMILIES: Record<string, Family<Member>> = {
+  optimizers,
+  schedules,
+  constraints,
+  initializers,
+  aggregators,
+  transformers,
+};
+
+/** Values for the fields that have no default. */
+const REQUIRED: Record<string, Record<string, unknown>> = {
+  ExponentialDecay: { initial_learning_rate: 0.1, decay_steps: 10, decay_rate: 0.5 },
+  InverseTimeDecay: { initial_learning_rate: 0.1, decay_steps: 10, decay_rate: 0.5 },
+  PolynomialDecay: { initial_learning_rate: 0.1, decay_steps: 10 },
+  PiecewiseConstantDecay: { boundaries: [10], values: [0.1, 0.2] },
+  CosineDecay: { initial_learning_rate: 0.1, decay_steps: 10 },
+  CosineDecayRestarts: { initial_learning_rate: 0.1, first_decay_steps: 10 },
+  ClipByValue: { clip_value: 1 },
+  ClipByNorm: { clip_norm: 1 },
+};
+
+const MEMBERS = Object.entries(FAMILIES).flatMap(([folder, family]) =>
+  family.members.map((member) => ({ folder, family, member, given: REQUIRED[member.class_name] ?? {} }))
+);
+
+function issuesOf(act: () => unknown): string[] {
+  try {
+    act();
+  } catch (error) {
+    assert(error instanceof StepwellError);
+    assert.equal(error.code, "invalid_config");
+    return error.issues.map(({ path }) => path);
+  }
+  return [];
+}
+
+Deno.test("every member survives a round trip when it is serialized and resolved", () => {
+  for (const { family, member, given } of MEMBERS) {
+    const part = family.resolve({ class_name: member.class_name, config: given });
+    assert.deepEqual(Object.keys(part.config).length > 0, Object.keys(member.config.shape).length > 0);
+    const again = family.resolve(JSON.parse(JSON.stringify(serialize(part))));
+    assert.equal(again.member, member);
+    assert.deepEqual(again.config, part.config, member.class_name);
+  }
+});
+
+Deno.test("every member is found when its name or alias comes in any case or in the newer Keras form", () => {
+  for (const { family, member, given: config } of MEMBERS) {
+    for (const name of [member.class_name, ...member.aliases ?? []]) {
+      for (const class_name of [name, name.toLowerCase(), name.toUpperCase()]) {
+        const form = { module: "keras.somewhere", class_name, config, registered_name: null };
+        assert.equal(family.resolve(form).member, member);
+      }
+      if (Object.keys(config).length === 0) assert.equal(family.resolve(name).member, member);
+    }
+  }
+});
+
+Deno.test("every member refuses an unknown key when one is given, and names those it takes", () => {
+  for (const { member, given } of MEMBERS) {
+    const act = () => parseConfig(member, { ...given, no_such_key: 1 }, "here");
+    assert.deepEqual(issuesOf(act), ["here.config.no_such_key"]);
+    const allowed = Object.keys(member.config.shape).join(", ");
+    assert.throws(act, (error: Error) => error.message.endsWith(`${member.class_name} takes ${allowed}`));
+  }
+});
+
+Deno.test("every field refuses a value of another type when one is given", () => {
+  for (const { member, given } of MEMBERS) {
+    for (const key of Object.keys(member.config.shape)) {
+      const issues = issuesOf(() => parseConfig(member, { ...given, [key]: { surely: "not this" } }));
+      assert(
+        issues.length > 0 && issues.every((path) => path.startsWith(`config.${key}`)),
+        `${member.class_name} ${key}`,
+      );
+    }
+  }
+});
+
+Deno.test("every field says what it means and takes its own default, besides those that must be given", () => {
+  for (const { member, given } of MEMBERS) {
+    const schema = z.toJSONSchema(member.config, { io: "input" });
+    assert.equal(schema.additionalProperties, false);
+    const required = new Set(schema.required ?? []);
+    for (const [key, field] of Object.entries(schema.properties ?? {})) {
+      const { description, default: fallback } = field as { description?: string; default?: unknown };
+      assert(description, `${member.class_name}.${key} has no description`);
+      assert.equal(required.has(key), key in given && fallback === undefined, `${member.class_name}.${key}`);
+      if (fallback !== undefined) assert.deepEqual(parseConfig(member, given)[key], fallback);
+    }
+  }
+});
+
+Deno.test("every member stands in its family's list when a file of the folder exports it", async () => {
+  for (const [folder, family] of Object.entries(FAMILIES)) {
+    const directory = new URL(`../../src/families/${folder}/`, import.meta.url);
+    const exported = new Set<unknown>();
+    for await (const { name } of Deno.readDir(directory)) {
+      const values = Object.values(await import(new URL(name, directory).href) as Record<string, unknown>);
+      for (const value of values) {
+        if (typeof value === "object" && value !== null && "class_name" in value) exported.add(value);
+      }
+    }
+    assert.deepEqual(exported, new Set(family.members), folder);
+  }
+});
+
+Deno.test("catalog() describes every member of every family", () => {
+  const described = Object.entries(catalog()).flatMap(([folder, members]) =>
+    (members as { class_name: string }[]).map(({ class_name }) => `${folder} ${class_name}`)
+  );
+  assert.deepEqual(
+    described.toSorted(),
+    MEMBERS.map(({ folder, member }) => `${folder} ${member.class_name}`).toSorted(),
+  );
+});
