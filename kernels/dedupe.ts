@@ -3,7 +3,9 @@
  * `unique` + `unsorted_segment_sum` give them. This kernel finds the rows; adding them up is the formula
  * `sum = sum + g` with `sum` indexed by the ordinals found here.
  *
- * Open addressing with linear probing; a table entry is 1 + the ordinal of the row whose key it stands for:
+ * Open addressing with double hashing: rows that are chosen to fall on neighbouring entries spread with their
+ * second step, where linear probing would need seconds for them. A table entry is 1 + the ordinal of the row
+ * whose key it stands for:
  *
  *     indices  5 0 5 9        ordinals  0 1 0 2        unique  5 0 9
  */
@@ -27,6 +29,10 @@ function emit(): Uint8Array<ArrayBuffer> {
     ...set(stored, i32.add(get(found), i32.const(1))),
     ...set(found, i32.add(get(found), i32.const(1))),
   ];
+  // The hash's upper bits are the first place, the bits below them the (odd) step to the next.
+  const hash = i32.mul(get(key), i32.const(MULTIPLIER));
+  const bits = i32.sub(i32.const(32), get(shift));
+  const step = i32.or(i32.shru(i32.shl(hash, bits), get(shift)), i32.const(1));
   const load = set(stored, i32.load(0, at(table, get(slot))));
   const isOther = ifThen(
     i32.eqz(get(stored)),
@@ -34,12 +40,12 @@ function emit(): Uint8Array<ArrayBuffer> {
     ifThen(
       i32.eq(i32.load(0, at(unique, previous)), get(key)),
       set(key, i32.const(-1)),
-      [...set(slot, i32.and(i32.add(get(slot), i32.const(1)), get(mask))), ...load],
+      [...set(slot, i32.and(i32.add(get(slot), step), get(mask))), ...load],
     ),
   );
   const body = whileLoop(i32.ltu(get(entry), get(count)), [
     ...set(key, i32.load(0, at(indices, get(entry)))),
-    ...set(slot, i32.shru(i32.mul(get(key), i32.const(MULTIPLIER)), get(shift))),
+    ...set(slot, i32.shru(hash, get(shift))),
     ...load,
     // Rows are never negative: -1 marks the key as placed.
     ...whileLoop(i32.add(get(key), i32.const(1)), isOther),

@@ -71,6 +71,7 @@ export const i32 = {
   sub: operation(0x6b),
   mul: operation(0x6c),
   and: operation(0x71),
+  or: operation(0x72),
   shl: operation(0x74),
   shru: operation(0x76),
 };
@@ -156,8 +157,8 @@ export const f32x4 = {
   sub: simd(0xe5),
   mul: simd(0xe6),
   div: simd(0xe7),
-  min: simd(0xe8),
-  max: simd(0xe9),
+  pmin: simd(0xea),
+  pmax: simd(0xeb),
   convertI32u: simd(0xfb),
   demoteF64x2Zero: simd(0x5e),
 };
