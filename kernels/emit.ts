@@ -5,8 +5,7 @@
  *
  * For each row: groups of 16 elements (4 vectors) → single vectors (passes without reductions) → single
  * elements. A single element goes through the same vector code with its value in lane 0, so there is one
- * emission per op and no scalar twin. Computed values that are subnormal are stored as zero of their sign
- * (TensorFlow runs its CPU kernels so; it also keeps slow subnormals out of the state); copies are exact.
+ * emission per op and no scalar twin.
  *
  * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
  * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
@@ -134,13 +133,10 @@ class PassEmitter {
   #store(store: { tensor: number; node: number }, lane: number, width: 1 | 4): Code {
     const element = width === 4 ? 4 * lane : 0;
     const value = this.#value(store.node, lane);
-    const tiny = f32x4.lt(f32x4.abs(value), v128.constF32(2 ** -126));
-    const isCopy = this.#nodes[store.node]?.op === "tensor";
-    const flushed = isCopy ? value : v128.andnot(value, v128.and(tiny, v128.constI32(0x7fffffff)));
     const address = local.get(this.#pointers[store.tensor] as number);
     return width === 4
-      ? v128.store(4 * element, address, flushed)
-      : v128.store32lane(4 * element, address, flushed);
+      ? v128.store(4 * element, address, value)
+      : v128.store32lane(4 * element, address, value);
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {

@@ -17,13 +17,6 @@ export const BLOCK = 4096;
 /** Elements a group: the main loop's body in emit.ts. */
 export const GROUP = 16;
 
-const SMALLEST_NORMAL = 2 ** -126;
-
-/** Subnormal results are stored as zero of their sign; what is only copied stays as it is. */
-export function flush(value: number): number {
-  return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
-}
-
 /** One element of any type as the float32 it means. */
 export function readElement(buffer: ArrayBuffer, offset: number, type: ElementType): number {
   const view = new DataView(buffer);
@@ -106,8 +99,7 @@ export function interpretPass(
         }
       }
       for (const { tensor, node } of pass.stores) {
-        const value = nodes[node]?.op === "tensor" ? valueOf(node) : flush(valueOf(node));
-        new DataView(buffer).setFloat32(address(tensor, element), value, true);
+        new DataView(buffer).setFloat32(address(tensor, element), valueOf(node), true);
       }
       pass.reductions.forEach(({ arg, squared }, index) => {
         terms[index]?.push(squared ? valueOf(arg) * valueOf(arg) : valueOf(arg));

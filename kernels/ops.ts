@@ -32,6 +32,13 @@ export const PRECEDENCE = { comparison: 1, sum: 2, product: 3, sign: 4, power: 5
 const { fround } = Math;
 const comparison = (symbol: string) => ({ symbol, precedence: PRECEDENCE.comparison });
 
+const SMALLEST_NORMAL = 2 ** -126;
+
+/** TensorFlow's CPU kernels keep no subnormal numbers; neither do variables, slots and scalars here. */
+export function flush(value: number): number {
+  return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
+}
+
 export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   add: {
     arity: 2,
@@ -131,15 +138,25 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   min: {
     arity: 2,
-    evaluate: (a, b) => Math.min(a, b),
-    emit: f32x4.min,
-    meaning: "the smaller; NaN if either is; -0 is below +0",
+    evaluate: (a, b) => b < a ? b : a,
+    emit: f32x4.pmin,
+    meaning: "b where b < a, else a: a NaN in the first argument stays, one in the second is passed over",
   },
   max: {
     arity: 2,
-    evaluate: (a, b) => Math.max(a, b),
-    emit: f32x4.max,
-    meaning: "the greater; NaN if either is; -0 is below +0",
+    evaluate: (a, b) => a < b ? b : a,
+    emit: f32x4.pmax,
+    meaning: "b where a < b, else a: a NaN in the first argument stays, one in the second is passed over",
+  },
+  flush: {
+    arity: 1,
+    evaluate: flush,
+    emit: (a) =>
+      v128.andnot(
+        a,
+        v128.and(f32x4.lt(f32x4.abs(a), v128.constF32(SMALLEST_NORMAL)), v128.constI32(0x7fffffff)),
+      ),
+    meaning: "zero of the same sign where the argument is subnormal, else the argument",
   },
   abs: { arity: 1, evaluate: (a) => Math.abs(a), emit: f32x4.abs, meaning: "absolute value, exact" },
   sqrt: { arity: 1, evaluate: (a) => fround(Math.sqrt(a)), emit: f32x4.sqrt, meaning: "root, rounded once" },
@@ -194,6 +211,7 @@ interface ReductionRow {
 export const REDUCTIONS: ReadonlyMap<string, ReductionRow> = new Map(Object.entries<ReductionRow>({
   sum: { squared: false, finish: (total) => fround(total), meaning: "sum of all elements, rounded once" },
   mean: { squared: false, finish: (total, count) => fround(total / count), meaning: "mean, rounded once" },
+  squares: { squared: true, finish: (total) => fround(total), meaning: "sum of squares, rounded once" },
   norm: {
     squared: true,
     finish: (total) => fround(Math.sqrt(fround(total))),

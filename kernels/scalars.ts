@@ -5,7 +5,7 @@
  * next evaluation overwrites; an evaluation is synchronous from `begin` to `results`.
  */
 import type { Graph, GraphNode } from "./graph.ts";
-import { OPS, REDUCTIONS } from "./ops.ts";
+import { flush, OPS, REDUCTIONS } from "./ops.ts";
 
 type Evaluate = (a: number, b: number, c: number) => number;
 
@@ -53,7 +53,7 @@ export class ScalarNodes {
   compute(stage: number): void {
     const { values } = this;
     for (const { id, evaluate, a, b, c } of this.#stages[stage] ?? []) {
-      values[id] = evaluate(values[a] as number, values[b] as number, values[c] as number);
+      values[id] = flush(evaluate(values[a] as number, values[b] as number, values[c] as number));
     }
   }
 

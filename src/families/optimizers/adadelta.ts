@@ -20,6 +20,7 @@ export const adadelta = legacy({
     epsilon: epsilon(),
   },
   hyper: ["rho"],
+  savedByVersion1: "without_iterations",
   variants: [{}],
   rule: () => ({
     slots: { accum_grad: 0, accum_var: 0 },

@@ -25,6 +25,7 @@ export const adagrad = legacy({
     typeof learning_rate === "number"
       ? []
       : ["Keras' Adagrad.from_config does not revive a schedule: this config works here, but not there"],
+  savedByVersion1: "without_iterations",
   variants: [{}],
   rule: ({ initial_accumulator_value }) => ({
     slots: { accumulator: initial_accumulator_value },

@@ -23,6 +23,7 @@ export const adam = legacy({
     amsgrad: flag(false, "Divide by the greatest second moment so far."),
   },
   hyper: ["beta_1", "beta_2"],
+  savedByVersion1: "with_vhat",
   variants: [{}, { amsgrad: true }],
   rule: (_constructed, { amsgrad }) => ({
     slots: amsgrad ? { m: 0, v: 0, vhat: 0 } : { m: 0, v: 0 },
@@ -42,7 +43,8 @@ export const adam = legacy({
       all: ["m = m * beta_1", "v = v * beta_2"],
       rows: ["m = m + g * (1 - beta_1)", "v = v + (g * g) * (1 - beta_2)"],
       after: [
-        ...amsgrad ? ["vhat = max(vhat, v)"] : [],
+        // Here TensorFlow's maximum lets every NaN through; its dense kernel passes over one in v.
+        ...amsgrad ? ["vhat = where(v == v, max(vhat, v), v)"] : [],
         `w = w - (alpha_sparse * m) / (sqrt(${amsgrad ? "vhat" : "v"}) + epsilon)`,
       ],
     },

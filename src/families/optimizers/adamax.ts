@@ -32,7 +32,8 @@ export const adamax = legacy({
     sparse: {
       rows: [
         "m = (m * beta_1) + (g * (1 - beta_1))",
-        "v = max(v * beta_2, abs(g))",
+        // Here TensorFlow's maximum lets every NaN through; its dense kernel passes over one in g.
+        "v = where(g == g, max(v * beta_2, abs(g)), abs(g))",
         "w = w + ((-learning_rate) / (1 - power_1)) * (m / (v + epsilon))",
       ],
     },

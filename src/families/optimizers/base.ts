@@ -27,6 +27,7 @@ export interface Definition<F extends z.ZodRawShape> {
   /** Those of them that only the constructor reads. */
   readonly fixed?: readonly (keyof F & string)[];
   readonly symbols?: Readonly<Record<string, string>>;
+  readonly savedByVersion1?: NonNullable<OptimizerMember["savedByVersion1"]>;
   readonly variants: readonly Config[];
   idle?(constructed: Config, key: string): string | undefined;
   rule(constructed: Values<F>, current: Values<F>): Rule;

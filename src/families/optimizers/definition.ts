@@ -65,6 +65,8 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly symbols?: Readonly<Record<string, string>>;
   /** Whether config `decay` divides the learning rate by `1 + decay · t`. */
   readonly timeDecay: boolean;
+  /** How lists of weights differ that Keras' first optimizers saved: `set_weights` takes those too. */
+  readonly savedByVersion1?: "without_iterations" | "with_vhat";
   /** Configs that between them bring out every rule of this optimizer; the first is the default one. */
   readonly variants: readonly Config[];
   /** Why overwriting `key` has no effect on an optimizer that was constructed so; undefined: it has one. */

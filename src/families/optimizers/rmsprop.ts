@@ -31,6 +31,7 @@ export const rmsprop = legacy({
   },
   hyper: ["rho", "momentum"],
   symbols: { momentum: "mu" },
+  savedByVersion1: "without_iterations",
   variants: [{}, { centered: true }, { momentum: 0.9 }, { momentum: 0.9, centered: true }],
   idle: withoutMomentum,
   rule: ({ momentum }, { centered }) => momentum > 0 ? withMomentum(centered) : plain(centered),
@@ -42,14 +43,14 @@ function plain(centered: boolean): Rule {
     dense: [
       "rms = (rho * rms) + ((1 - rho) * (g * g))",
       ...centered ? ["mg = (rho * mg) + ((1 - rho) * g)"] : [],
-      `w = w - (learning_rate * g) / (sqrt(${centered ? "rms - mg * mg" : "rms"}) + epsilon)`,
+      `w = w - (learning_rate * g) / (sqrt(${centered ? "rms - flush(mg * mg)" : "rms"}) + epsilon)`,
     ],
     sparse: {
       all: ["rms = rms * rho", ...centered ? ["mg = mg * rho"] : []],
       rows: [
         "rms = rms + (g * g) * (1 - rho)",
         ...centered ? ["mg = mg + g * (1 - rho)"] : [],
-        `w = w + ((-learning_rate) * g) / (sqrt(${centered ? "rms - mg * mg" : "rms"}) + epsilon)`,
+        `w = w + ((-learning_rate) * g) / (sqrt(${centered ? "rms - flush(mg * mg)" : "rms"}) + epsilon)`,
       ],
     },
   };

@@ -1,0 +1,195 @@
+/**
+ * A whole run as one safetensors file, and back. Tensors `variables/NAME` and `slots/SLOT/NAME`; the rest is JSON
+ * under the key `stepwell` of the file's metadata.
+ *
+ * Not a backup schedule and no file writer. Invariant: a restored run gives the same bits as the one saved.
+ */
+import { z } from "zod";
+import { StepwellError } from "../errors.ts";
+import { loadOptimizer, saveOptimizer } from "../families/optimizers/saved.ts";
+import { type Optimizer, ruleOf } from "../families/optimizers/optimizer.ts";
+import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../tensor.ts";
+import type { Publication, RunSpec } from "./api.ts";
+import type { Memory } from "./memory.ts";
+import { type ResolvedSpec, resolveSpec, serializeSpec } from "./spec.ts";
+import { RunState } from "./state.ts";
+
+/** Of the metadata; a change that older code cannot read raises it. */
+const FORMAT_VERSION = 1;
+
+const Saved = z.strictObject({
+  format_version: z.literal(FORMAT_VERSION),
+  created_at: z.iso.datetime(),
+  version: z.int().min(0),
+  iterations: z.int().min(0),
+  hypers_created: z.boolean(),
+  scalars: z.record(z.string(), z.number()),
+  created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),
+  slots: z.array(z.string()),
+  optimizer: z.unknown(),
+  spec: z.strictObject({
+    optimizer: z.unknown(),
+    variables: z.array(
+      z.strictObject({
+        name: z.string().min(1),
+        shape: z.array(z.int().min(0)),
+        constraint: z.unknown().optional(),
+      }),
+    ).min(1),
+    aggregation: z.strictObject({ mode: z.literal("immediate"), aggregator: z.unknown() }),
+    gradient_transformers: z.array(z.unknown()),
+    non_finite: z.enum(["reject", "skip", "propagate"]),
+  }),
+});
+
+interface Checkpointed {
+  readonly spec: ResolvedSpec;
+  readonly optimizer: Optimizer;
+  readonly state: RunState;
+  readonly version: number;
+  readonly createdAt: string;
+}
+
+const variableTensor = (name: string) => `variables/${name}`;
+const slotTensor = (slot: string, name: string) => `slots/${slot}/${name}`;
+
+/** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
+export function checkpointOf(
+  memory: Memory,
+  { spec, optimizer, state, version, createdAt }: Checkpointed,
+): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+  const { bytes } = state;
+  memory.publish(bytes);
+  const variables = [...state.variables.values()];
+  const saved: z.input<typeof Saved> = {
+    format_version: FORMAT_VERSION,
+    created_at: createdAt,
+    version,
+    iterations: state.iterations,
+    hypers_created: state.hypersCreated,
+    scalars: state.scalars,
+    created: state.created.map(({ variable, slot }) => ({ variable: variable.name, slot })),
+    slots: [...state.slotNames],
+    optimizer: saveOptimizer(optimizer),
+    spec: serializeSpec(spec, { class_name: optimizer.member.class_name, config: {} }) as z.input<
+      typeof Saved
+    >["spec"],
+  };
+  let open = true;
+  return {
+    iterations: state.iterations,
+    version,
+    tensors: [
+      ...variables.map((variable) => ({
+        ...state.copyVariable(variable),
+        name: variableTensor(variable.name),
+      })),
+      ...state.slotNames.flatMap((slot) =>
+        variables.map((variable) => ({
+          ...state.copySlot(variable, slot),
+          name: slotTensor(slot, variable.name),
+        }))
+      ),
+    ],
+    metadata: { format: "stepwell", stepwell: JSON.stringify(saved) },
+    release() {
+      if (open) memory.unpublish(bytes);
+      open = false;
+    },
+  };
+}
+
+/** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */
+export class CheckpointReader implements TensorTarget {
+  readonly spec: ResolvedSpec;
+  readonly state: RunState;
+  readonly version: number;
+  readonly #expected = new Map<string, { shape: Shape; offset: number }>();
+
+  /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
+  constructor(memory: Memory, metadata: ReadonlyMap<string, string>) {
+    const saved = readSaved(metadata);
+    const optimizer = loadOptimizer(saved.optimizer, "stepwell.optimizer");
+    this.spec = { ...resolveSpec(saved.spec as RunSpec), optimizer };
+    this.version = saved.version;
+    this.state = new RunState(memory, this.spec, ruleOf(optimizer));
+    try {
+      this.#fill(saved, optimizer);
+    } catch (error) {
+      this.state.free();
+      throw error;
+    }
+  }
+
+  #fill(saved: z.output<typeof Saved>, optimizer: Optimizer): void {
+    const { state } = this;
+    // Slots that a switch has since made idle are kept, with the zeros that the checkpoint then fills.
+    const rule = ruleOf(optimizer);
+    const idle = saved.slots.filter((slot) => !state.slotNames.includes(slot));
+    state.addSlots({ ...rule, slots: Object.fromEntries(idle.map((slot) => [slot, 0])) });
+    state.iterations = saved.iterations;
+    state.hypersCreated = saved.hypers_created;
+    state.scalars = saved.scalars;
+    for (const { variable, slot } of saved.created) {
+      if (!state.slotNames.includes(slot)) {
+        refuse(`created.slot is "${slot}", must be a slot of the optimizer`);
+      }
+      state.created.push({ variable: state.variable(variable), slot });
+    }
+    for (const { name, shape, offset, slots } of state.variables.values()) {
+      this.#expected.set(variableTensor(name), { shape, offset });
+      for (const [slot, at] of slots) this.#expected.set(slotTensor(slot, name), { shape, offset: at });
+    }
+  }
+
+  dense(name: string, tensor: { dtype: string; shape: Shape }): ByteSink {
+    const place = this.#expected.get(name);
+    if (!place) refuse(`the tensor "${name}" is not one of the run's, or comes twice`);
+    if (tensor.dtype !== "F32") refuse(`the tensor "${name}" is ${tensor.dtype}, must be F32`);
+    if (!sameShape(tensor.shape, place.shape)) {
+      refuse(`the tensor "${name}" has shape ${showShape(tensor.shape)}, must be ${showShape(place.shape)}`);
+    }
+    this.#expected.delete(name);
+    let written = 0;
+    return {
+      write: (bytes) => {
+        this.state.arena.u8(place.offset + written, bytes.length).set(bytes);
+        written += bytes.length;
+      },
+      close: () => {},
+    };
+  }
+
+  sparse(name: string): never {
+    refuse(`the tensor "${name}" is sparse, must be dense`);
+  }
+
+  none(name: string): never {
+    refuse(`the tensor "${name}" is null, must be there`);
+  }
+
+  /** Throws when a tensor is missing. */
+  finish(): void {
+    const [missing] = this.#expected.keys();
+    if (missing !== undefined) refuse(`the tensor "${missing}" is missing`);
+  }
+}
+
+function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved> {
+  let json: unknown;
+  try {
+    json = JSON.parse(metadata.get("stepwell") ?? "");
+  } catch {
+    refuse('the metadata has no JSON under "stepwell"');
+  }
+  const saved = Saved.safeParse(json);
+  if (saved.success) return saved.data;
+  const [issue] = saved.error.issues;
+  return refuse(`stepwell.${issue?.path.map(String).join(".")}: ${issue?.message}`);
+}
+
+function refuse(problem: string): never {
+  throw new StepwellError("invalid_request", `Cannot restore the checkpoint: ${problem}`, [
+    { path: "checkpoint", message: problem },
+  ]);
+}

@@ -1,0 +1,111 @@
+/**
+ * Where runs live: arenas, shared by small runs or owned by one large run, under one bound for all of them.
+ *
+ * Not an allocator (the arena is) and no owner of runs. Invariants: the bytes of all memories and of all published
+ * copies stay under `bytesMax`, checked before anything grows; a memory that is empty is kept and used again,
+ * because a dropped one lingers until the garbage collector gets to it.
+ */
+import { Arena, ARENA_BYTES_MAX } from "../../kernels/arena.ts";
+import { StepwellError } from "../errors.ts";
+
+/** Runs up to this size share arenas. */
+const SMALL_BYTES_MAX = 1024 ** 2;
+/** A shared arena takes no further run from here on, so that staging finds room to grow. */
+const SHARED_BYTES_MAX = 32 * 1024 ** 2;
+
+export class Memory {
+  readonly bytesMax: number;
+  readonly #shared: Arena[] = [];
+  readonly #owned = new Set<Arena>();
+  #idle: Arena[] = [];
+  #publishedBytes = 0;
+
+  constructor(options: { bytesMax: number }) {
+    this.bytesMax = options.bytesMax;
+  }
+
+  get #arenas(): Arena[] {
+    return [...this.#shared, ...this.#owned, ...this.#idle];
+  }
+
+  get #bytes(): number {
+    return this.#arenas.reduce((sum, arena) => sum + arena.bytesReserved, this.#publishedBytes);
+  }
+
+  /** An arena in which a run of `bytes` can live. Throws run_too_large or out_of_memory. */
+  place(bytes: number): Arena {
+    if (bytes > ARENA_BYTES_MAX / 2) {
+      throw new StepwellError(
+        "run_too_large",
+        `Cannot create a run of ${bytes} bytes: variables and slots take at most ${
+          ARENA_BYTES_MAX / 2
+        } bytes, ` +
+          "so that a gradient of all variables fits beside them",
+      );
+    }
+    if (bytes > SMALL_BYTES_MAX) return this.#own(bytes);
+    const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
+    if (roomy) return roomy;
+    const arena = new Arena({ bytesMax: ARENA_BYTES_MAX });
+    this.#shared.push(arena);
+    return arena;
+  }
+
+  #own(bytes: number): Arena {
+    const fitting = this.#idle.filter((arena) => arena.bytesReserved <= 2 * bytes)
+      .sort((a, b) => b.bytesReserved - a.bytesReserved)[0];
+    this.#idle = this.#idle.filter((arena) => arena !== fitting);
+    const arena = fitting ?? new Arena({ bytesMax: ARENA_BYTES_MAX });
+    this.#owned.add(arena);
+    return arena;
+  }
+
+  /** Allocates in an arena of this memory. Throws out_of_memory before the bound would be broken. */
+  allocate(arena: Arena, bytes: number): number {
+    const growth = arena.growth(bytes);
+    if (growth > 0 && this.#bytes + growth > this.bytesMax) {
+      this.#idle = [];
+      if (this.#bytes + growth > this.bytesMax) this.#refuse(bytes);
+    }
+    try {
+      return arena.allocate(bytes);
+    } catch (error) {
+      // The arena's own end, or a machine that has no more memory to give.
+      if (error instanceof RangeError) this.#refuse(bytes);
+      throw error;
+    }
+  }
+
+  #refuse(bytes: number): never {
+    throw new StepwellError(
+      "out_of_memory",
+      `Cannot take ${bytes} more bytes: ${this.#bytes} of at most ${this.bytesMax} bytes are in use`,
+    );
+  }
+
+  /** Gives back a region. The arena of a large run that holds nothing any more waits for the next one. */
+  free(arena: Arena, offset: number): void {
+    arena.free(offset);
+    if (arena.bytesUsed === 0 && this.#owned.delete(arena)) this.#idle.push(arena);
+  }
+
+  /** Counts a published copy; `unpublish` takes it back. Throws out_of_memory. */
+  publish(bytes: number): void {
+    if (this.#bytes + bytes > this.bytesMax) this.#refuse(bytes);
+    this.#publishedBytes += bytes;
+  }
+
+  unpublish(bytes: number): void {
+    this.#publishedBytes -= bytes;
+  }
+
+  figures(): { arenas: number; arenaBytes: number; usedBytes: number; publishedBytes: number } {
+    const arenas = this.#arenas;
+    return {
+      arenas: arenas.length,
+      arenaBytes: arenas.reduce((sum, arena) => sum + arena.bytesReserved, 0),
+      usedBytes: arenas.reduce((sum, arena) => sum + arena.bytesUsed, 0),
+      publishedBytes: this.#publishedBytes,
+    };
+  }
+}

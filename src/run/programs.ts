@@ -1,0 +1,25 @@
+/**
+ * Compiled formula lists by their text and names, so that a step looks up what an earlier one compiled.
+ *
+ * Bounded: beyond the bound the oldest goes and is compiled again when it is wanted again.
+ */
+import { Program } from "../../kernels/compile.ts";
+
+const PROGRAMS_MAX = 4096;
+const programs = new Map<string, Program>();
+
+export function program(
+  lines: readonly string[],
+  tensors: readonly string[],
+  stored: readonly string[],
+  uniforms: readonly string[],
+): Program {
+  const key = `${lines.join("\n")}|${tensors.join()}|${stored.join()}|${uniforms.join()}`;
+  let found = programs.get(key);
+  if (!found) {
+    found = new Program(lines, { tensors, stored, uniforms });
+    programs.set(key, found);
+    if (programs.size > PROGRAMS_MAX) programs.delete(programs.keys().next().value as string);
+  }
+  return found;
+}

@@ -1,0 +1,394 @@
+/**
+ * One open run: validates everything, then changes state in one synchronous turn.
+ *
+ * Invariants: a method that throws has changed nothing. Turns cannot interleave, because none of them awaits; a
+ * reader gets copies of one version. `version` counts every change of state, `iterations` the applied steps.
+ */
+import { type Runner } from "../../kernels/plan.ts";
+import { StepwellError } from "../errors.ts";
+import { overwrite } from "../families/optimizers/attributes.ts";
+import { getConfig, type Optimizer, ruleOf } from "../families/optimizers/optimizer.ts";
+import { type NamedTensor, showShape } from "../tensor.ts";
+import type {
+  Member,
+  Publication,
+  RunDescription,
+  RunSession,
+  Staging,
+  StepAnswer,
+  StepOptions,
+} from "./api.ts";
+import { checkpointOf } from "./checkpoint.ts";
+import type { Memory } from "./memory.ts";
+import { program } from "./programs.ts";
+import { Publisher } from "./publication.ts";
+import { type ResolvedSpec, serializeSpec } from "./spec.ts";
+import { ArenaStaging, firstNonFinite } from "./staging.ts";
+import type { RunState } from "./state.ts";
+import { performStep, planStep, type StepPlan } from "./step.ts";
+import { getWeights, setWeights } from "./weights.ts";
+
+/** Applied steps that a run remembers. */
+const STEPS_MAX = 64;
+/** A body may be this much larger than the numbers in it: names, metadata, white space. */
+const BODY_SLACK_BYTES = 1024 ** 2;
+/** Bytes a number may take: float64 with repeated rows; a nested JSON number with its indentation. */
+const BYTES_PER_NUMBER = { safetensors: 16, json: 40 } as const;
+
+export interface SessionParts {
+  readonly id: string;
+  readonly spec: ResolvedSpec;
+  readonly state: RunState;
+  readonly memory: Memory;
+  readonly run: Runner;
+  readonly createdAt: string;
+  readonly version: number;
+}
+
+export class Session implements RunSession {
+  readonly id: string;
+  readonly createdAt: string;
+  readonly #spec: ResolvedSpec;
+  readonly #state: RunState;
+  readonly #memory: Memory;
+  readonly #run: Runner;
+  readonly #publisher: Publisher;
+  readonly #stagings = new Set<ArenaStaging>();
+  readonly #steps: StepAnswer[] = [];
+  /** Steps that this session has applied, for the service's own figures. */
+  stepCount = 0;
+  #optimizer: Optimizer;
+  #version: number;
+  #closed = false;
+
+  constructor(parts: SessionParts) {
+    this.id = parts.id;
+    this.createdAt = parts.createdAt;
+    this.#spec = parts.spec;
+    this.#state = parts.state;
+    this.#memory = parts.memory;
+    this.#run = parts.run;
+    this.#version = parts.version;
+    this.#optimizer = parts.spec.optimizer;
+    this.#publisher = new Publisher(parts.memory, parts.state);
+  }
+
+  get iterations(): number {
+    return this.#state.iterations;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Bytes of variables and slots, and of bodies on their way in. */
+  get bytes(): { readonly state: number; readonly staging: number } {
+    return {
+      state: this.#state.bytes,
+      staging: [...this.#stagings].reduce((sum, staging) => sum + staging.bytes, 0),
+    };
+  }
+
+  describe(): RunDescription {
+    const variables = [...this.#state.variables.values()];
+    const spec = serializeSpec(this.#spec, this.optimizer());
+    return {
+      id: this.id,
+      iterations: this.iterations,
+      version: this.#version,
+      created_at: this.createdAt,
+      optimizer: this.optimizer(),
+      variables: variables.map(({ name, shape, constraint }) => ({
+        name,
+        shape,
+        dtype: "float32",
+        constraint: constraint?.member ?? null,
+      })),
+      slots: this.slotNames(),
+      parameters: variables.reduce((sum, { count }) => sum + count, 0),
+      bytes: this.#state.bytes,
+      aggregation: { mode: "immediate", aggregator: this.#spec.aggregator },
+      gradient_transformers: spec.gradient_transformers as readonly Member[],
+      non_finite: this.#spec.nonFinite,
+      warnings: this.#spec.warnings,
+    };
+  }
+
+  bodyBytesMax(format: "json" | "safetensors"): number {
+    const numbers = this.#state.bytes / 4;
+    return BODY_SLACK_BYTES + BYTES_PER_NUMBER[format] * numbers;
+  }
+
+  publish(names?: readonly string[]): Publication {
+    return this.#publisher.publish(this.#version, names);
+  }
+
+  gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
+    const variable = this.#state.variable(name);
+    if (variable.shape.length === 0) {
+      throw new StepwellError("shape_mismatch", `Cannot gather rows of "${name}": it is a scalar`);
+    }
+    const bytes = 4 * indices.length * variable.rowLength;
+    if (bytes > bytesMax) {
+      throw new StepwellError(
+        "invalid_request",
+        `Cannot gather ${indices.length} rows of "${name}": they have ${bytes} bytes, must be at most ${bytesMax}`,
+        [{ path: "indices", message: `ask for ${bytes} bytes, must be at most ${bytesMax}` }],
+      );
+    }
+    indices.forEach((index, at) => {
+      if (index >= 0 && index < variable.rows) return;
+      const message = `is ${index}, must be from 0 to ${variable.rows - 1}`;
+      throw new StepwellError(
+        "index_out_of_range",
+        `Cannot gather rows of "${name}": indices.${at} ${message}`,
+        [
+          { path: `indices.${at}`, message },
+        ],
+      );
+    });
+    const scratch = this.stage("values");
+    try {
+      const list = scratch.allocate(4 * indices.length), rows = scratch.allocate(bytes);
+      this.#state.arena.i32(list, indices.length).set(indices);
+      this.#run(this.#state.arena, {
+        kernel: program(["to = from"], ["to", "from"], ["to"], []).kernel({ from: { access: "indexed" } }),
+        tensors: { to: rows, from: variable.offset },
+        rowCount: indices.length,
+        rowLength: variable.rowLength,
+        indices: list,
+        uniforms: {},
+      });
+      const shape = [indices.length, ...variable.shape.slice(1)];
+      return { name, shape, values: this.#state.arena.f32(rows, bytes / 4).slice() };
+    } finally {
+      scratch.release();
+    }
+  }
+
+  slotNames(): readonly string[] {
+    return this.#state.slotNames;
+  }
+
+  readSlot(slot: string): readonly NamedTensor[] {
+    if (!this.slotNames().includes(slot)) {
+      const known = this.slotNames().map((name) => `"${name}"`).join(", ") || "none";
+      throw new StepwellError(
+        "unknown_slot",
+        `Cannot find the slot "${slot}": the optimizer's slots are ${known}`,
+      );
+    }
+    return [...this.#state.variables.values()].map((variable) => this.#state.copySlot(variable, slot));
+  }
+
+  weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] } {
+    return getWeights(this.#state);
+  }
+
+  optimizer(): Member {
+    return getConfig(this.#optimizer, { hypersCreated: this.#state.hypersCreated });
+  }
+
+  steps(limit: number): readonly StepAnswer[] {
+    return this.#steps.slice(-limit).reverse();
+  }
+
+  checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+    const { createdAt } = this;
+    return checkpointOf(this.#memory, {
+      spec: this.#spec,
+      optimizer: this.#optimizer,
+      state: this.#state,
+      version: this.#version,
+      createdAt,
+    });
+  }
+
+  stage(kind: "gradients" | "values"): ArenaStaging {
+    this.#assertOpen();
+    const staging = new ArenaStaging(kind, this.#memory, this.#state, () => this.#released(staging));
+    this.#stagings.add(staging);
+    return staging;
+  }
+
+  applyGradients(staging: Staging, options: StepOptions): StepAnswer {
+    const staged = this.#staged(staging, "gradients");
+    const warnings = this.#checkContribution(staged, options);
+    const stepping = this.#overwritten(options.hyperparameters);
+    warnings.push(...stepping.warnings);
+    const skipped = this.#checkFinite(staged, warnings);
+    const plan = planStep({
+      state: this.#state,
+      spec: this.#spec,
+      optimizer: stepping.optimizer,
+      staging: staged,
+      run: this.#run,
+    });
+    if (skipped || options.dryRun) return this.#figures(plan, { applied: false, warnings });
+
+    performStep(this.#state, plan, this.#run);
+    this.#state.createSlots(plan.rule, [...staged.tensors.values()].map(({ variable }) => variable));
+    this.#state.hypersCreated = true;
+    this.#state.scalars = plan.scalars;
+    this.#state.iterations += 1;
+    this.stepCount += 1;
+    this.#changed();
+    const answer = this.#figures(plan, { applied: true, warnings });
+    this.#steps.push(answer);
+    if (this.#steps.length > STEPS_MAX) this.#steps.shift();
+    return answer;
+  }
+
+  setVariables(staging: Staging): void {
+    const staged = this.#staged(staging, "values");
+    if (staged.tensors.size === 0) {
+      throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
+        { path: "variables", message: "is empty, must name one variable or more" },
+      ]);
+    }
+    const { arena } = this.#state;
+    for (const { variable, values, count } of staged.tensors.values()) {
+      this.#state.values(variable).set(arena.f32(values, count));
+    }
+    this.#changed();
+  }
+
+  setWeights(weights: readonly unknown[]): void {
+    this.#assertOpen();
+    const rule = ruleOf(this.#optimizer);
+    if (setWeights(this.#state, weights, { member: this.#optimizer.member, rule })) this.#changed();
+  }
+
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+  ): Member & { readonly warnings: readonly string[] } {
+    this.#assertOpen();
+    const { optimizer, warnings } = overwrite(this.#optimizer, config, this.#attributes("config"));
+    this.#state.addSlots(ruleOf(optimizer));
+    this.#optimizer = optimizer;
+    this.#changed();
+    return { ...this.optimizer(), warnings };
+  }
+
+  /** The run is gone: its memory is free once the last body on its way in is. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#publisher.invalidate();
+    if (this.#stagings.size === 0) this.#state.free();
+  }
+
+  #released(staging: ArenaStaging): void {
+    this.#stagings.delete(staging);
+    if (this.#closed && this.#stagings.size === 0) this.#state.free();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) {
+      throw new StepwellError("unknown_run", `Cannot find the run "${this.id}": it was deleted or replaced`);
+    }
+  }
+
+  #changed(): void {
+    this.#version += 1;
+    this.#publisher.invalidate();
+  }
+
+  #staged(staging: Staging, kind: "gradients" | "values"): ArenaStaging {
+    this.#assertOpen();
+    if (!(staging instanceof ArenaStaging) || !this.#stagings.has(staging) || staging.kind !== kind) {
+      throw new Error(`Staging for ${kind} of run ${this.id} is not one of its own`);
+    }
+    if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
+    return staging;
+  }
+
+  #attributes(path: string) {
+    return { hypersCreated: this.#state.hypersCreated, path };
+  }
+
+  /** The optimizer with a step's own hyperparameters. Throws invalid_config when they would need other slots. */
+  #overwritten(hyperparameters: Readonly<Record<string, unknown>> | undefined) {
+    if (hyperparameters === undefined) return { optimizer: this.#optimizer, warnings: [] };
+    const stepping = overwrite(this.#optimizer, hyperparameters, this.#attributes("hyperparameters"));
+    const missing = Object.keys(ruleOf(stepping.optimizer).slots).filter((slot) =>
+      !this.slotNames().includes(slot)
+    );
+    if (missing.length === 0) return stepping;
+    const message = `need the slot "${missing[0]}", which the run does not have: patch the optimizer instead`;
+    throw new StepwellError("invalid_config", `Cannot step: hyperparameters for one step ${message}`, [
+      { path: "hyperparameters", message },
+    ]);
+  }
+
+  /** Everything about a contribution but its numbers. */
+  #checkContribution(staging: ArenaStaging, { baseIteration }: StepOptions): string[] {
+    if (baseIteration !== undefined && baseIteration > this.iterations) {
+      const message = `is ${baseIteration}, must be at most ${this.iterations}, the run's iterations`;
+      throw new StepwellError("invalid_request", `Cannot step: base_iteration ${message}`, [
+        { path: "base_iteration", message },
+      ]);
+    }
+    if (staging.tensors.size === 0) {
+      const names = [...this.#state.variables.keys()].slice(0, 20).join(", ");
+      throw new StepwellError(
+        "no_gradients",
+        `Cannot step: no gradients provided for any variable, must be for one or more of ${names}`,
+        [{ path: "gradients", message: "has no gradient, must have one or more" }],
+      );
+    }
+    for (const { kind, variable } of staging.tensors.values()) {
+      if (kind === "sparse" && variable.constraint) {
+        const constraint = variable.constraint.member.class_name;
+        const message = `is sparse, must be dense: the variable has the constraint ${constraint}`;
+        throw new StepwellError(
+          "sparse_with_constraint",
+          `Cannot step: the gradient of "${variable.name}" ${message}`,
+          [{ path: `gradients.${variable.name}`, message }],
+        );
+      }
+    }
+    if (staging.absent.length === 0) return [];
+    return [`Gradients do not exist for the variables ${staging.absent.join(", ")}: they stay as they are`];
+  }
+
+  /** Whether the policy skips this step. Throws non_finite_gradient under "reject". */
+  #checkFinite(staging: ArenaStaging, warnings: string[]): boolean {
+    if (this.#spec.nonFinite === "propagate") return false;
+    for (const staged of staging.tensors.values()) {
+      const found = firstNonFinite(this.#state, staged);
+      if (!found) continue;
+      const { name, shape } = staged.variable;
+      const message = `is ${found.value} at ${found.at} (the variable has shape ${
+        showShape(shape)
+      }), must be finite`;
+      if (this.#spec.nonFinite === "skip") {
+        warnings.push(`The step was skipped: the gradient of "${name}" ${message}`);
+        return true;
+      }
+      throw new StepwellError("non_finite_gradient", `Cannot step: the gradient of "${name}" ${message}`, [
+        { path: `gradients.${name}`, message },
+      ]);
+    }
+    return false;
+  }
+
+  #figures(
+    plan: StepPlan,
+    { applied, warnings }: { applied: boolean; warnings: readonly string[] },
+  ): StepAnswer {
+    return {
+      applied,
+      iterations: this.iterations,
+      version: this.#version,
+      learning_rate: plan.learningRate,
+      gradient_norm: plan.gradientNorm,
+      clip_factor: plan.clipFactor,
+      contributions: 1,
+      variables: Object.fromEntries(
+        [...plan.variableNorms].map(([name, gradient_norm]) => [name, { gradient_norm }]),
+      ),
+      warnings,
+    };
+  }
+}

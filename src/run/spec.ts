@@ -1,0 +1,127 @@
+/**
+ * A run's spec, resolved: every family member found, every config checked, every constraint fitted to its
+ * variable's shape. Values of variables are read or made here too, before a run exists.
+ *
+ * Invariant: what leaves `resolveSpec` can be built without a further refusal but for memory.
+ */
+import { z } from "zod";
+import { StepwellError } from "../errors.ts";
+import { aggregators } from "../families/aggregators/mod.ts";
+import type { Constraint } from "../families/constraints/constraint.ts";
+import { constraints } from "../families/constraints/mod.ts";
+import { type Part, serialize } from "../families/family.ts";
+import { initialize } from "../families/initializers/mod.ts";
+import { type Optimizer, parseOptimizer } from "../families/optimizers/optimizer.ts";
+import { transformers } from "../families/transformers/mod.ts";
+import type { TransformerMember } from "../families/transformers/transformer.ts";
+import { elementCount, type Shape, showShape } from "../tensor.ts";
+import { readTensor } from "../wire/tensors.ts";
+import type { Member, RunSpec, VariableSpec } from "./api.ts";
+
+export interface ResolvedVariable {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly constraint: (Constraint & { readonly member: Member }) | null;
+}
+
+export type Uniforms = Readonly<Record<string, number>>;
+export type NonFinite = "reject" | "skip" | "propagate";
+
+export interface ResolvedSpec {
+  readonly optimizer: Optimizer;
+  readonly variables: readonly ResolvedVariable[];
+  readonly aggregator: Member;
+  readonly transformers: readonly Part<TransformerMember>[];
+  readonly nonFinite: NonFinite;
+  readonly warnings: readonly string[];
+}
+
+/** Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
+export function resolveSpec(spec: RunSpec): ResolvedSpec {
+  const { optimizer, warnings } = parseOptimizer(spec.optimizer, "optimizer");
+  const names = new Set<string>();
+  const variables = spec.variables.map((variable, index) => {
+    if (names.has(variable.name)) {
+      const message = `is "${variable.name}" again, must be a name of its own`;
+      throw new StepwellError(
+        "invalid_request",
+        `Cannot create the run: variables.${index}.name ${message}`,
+        [
+          { path: `variables.${index}.name`, message },
+        ],
+      );
+    }
+    names.add(variable.name);
+    return resolveVariable(variable, `variables.${index}`);
+  });
+  return {
+    optimizer,
+    variables,
+    aggregator: serialize(
+      aggregators.resolve(spec.aggregation?.aggregator ?? "Sum", "aggregation.aggregator"),
+    ),
+    transformers: (spec.gradient_transformers ?? []).map((part, index) =>
+      transformers.resolve(part, `gradient_transformers.${index}`)
+    ),
+    nonFinite: spec.non_finite ?? "reject",
+    warnings,
+  };
+}
+
+function resolveVariable({ name, shape, constraint }: VariableSpec, path: string): ResolvedVariable {
+  if (constraint === undefined || constraint === null) return { name, shape, constraint: null };
+  const part = constraints.resolve(constraint, `${path}.constraint`);
+  return {
+    name,
+    shape,
+    constraint: {
+      ...part.member.rule(part.config, shape, `${path}.constraint`),
+      member: serialize(part),
+    },
+  };
+}
+
+/** The spec as JSON that creates the same run again, without initial values. */
+export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
+  return {
+    optimizer,
+    variables: spec.variables.map(({ name, shape, constraint }) => ({
+      name,
+      shape,
+      ...constraint && { constraint: constraint.member },
+    })),
+    aggregation: { mode: "immediate", aggregator: spec.aggregator },
+    gradient_transformers: spec.transformers.map(serialize),
+    non_finite: spec.nonFinite,
+  };
+}
+
+const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
+
+/**
+ * The first values of a variable: nested numbers, a base64 tensor, one number for all elements, or an initializer.
+ * Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
+ */
+export async function initialValues(
+  variable: VariableSpec,
+  path: string,
+): Promise<Float32Array<ArrayBuffer>> {
+  const { shape, initial = 0 } = variable;
+  const count = elementCount(shape);
+  if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, path);
+  const tensor = readTensor(initial, path);
+  if (tensor.shape.length === 0 && shape.length > 0) {
+    return new Float32Array(count).fill(tensor.values[0] as number);
+  }
+  if (showShape(tensor.shape) !== showShape(shape)) {
+    const message = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
+    throw new StepwellError(
+      "shape_mismatch",
+      `Cannot set the variable "${variable.name}": initial ${message}`,
+      [
+        { path, message },
+      ],
+    );
+  }
+  return tensor.values;
+}

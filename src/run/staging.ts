@@ -1,0 +1,278 @@
+/**
+ * A body's tensors on their way into a run: checked against the run's variables as they are named, then written
+ * straight into the run's arena, converted to float32 and squared up block by block while the bytes are hot.
+ *
+ * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
+ * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
+ */
+import type { ElementType } from "../../kernels/pass.ts";
+import { BLOCK } from "../../kernels/interpret.ts";
+import { decodeElements, sumSquares } from "../../kernels/ingest.ts";
+import { StepwellError } from "../errors.ts";
+import {
+  type ByteSink,
+  elementCount,
+  sameShape,
+  type Shape,
+  showShape,
+  WIRE_DTYPES,
+  type WireDtype,
+} from "../tensor.ts";
+import type { Staging } from "./api.ts";
+import type { Memory } from "./memory.ts";
+import type { RunState, VariableState } from "./state.ts";
+
+/** A dense tensor that has come in whole. */
+export interface StagedDense {
+  readonly kind: "dense";
+  readonly variable: VariableState;
+  /** Byte offset of the float32 values. */
+  readonly values: number;
+  readonly count: number;
+  /** Float64 sum of squares; not finite exactly when an element is not. */
+  squares: number;
+}
+
+/** Rows of a variable that have come in whole. */
+export interface StagedSparse {
+  readonly kind: "sparse";
+  readonly variable: VariableState;
+  /** Byte offset of the int32 row numbers, each in range. */
+  readonly indices: number;
+  readonly rows: number;
+  readonly values: number;
+  readonly count: number;
+  squares: number;
+}
+
+export type Staged = StagedDense | StagedSparse;
+interface Wire {
+  readonly dtype: WireDtype;
+  readonly shape: Shape;
+}
+
+const FLOATS: Readonly<Partial<Record<WireDtype, ElementType>>> = {
+  F32: "f32",
+  F16: "f16",
+  BF16: "bf16",
+  F64: "f64",
+};
+
+export class ArenaStaging implements Staging {
+  readonly kind: "gradients" | "values";
+  /** Variables without a gradient: Keras' None. */
+  readonly absent: string[] = [];
+  readonly tensors = new Map<string, Staged>();
+  readonly #memory: Memory;
+  readonly #state: RunState;
+  readonly #released: () => void;
+  readonly #regions = new Set<number>();
+  #bytes = 0;
+  #open = 0;
+
+  constructor(kind: "gradients" | "values", memory: Memory, state: RunState, released: () => void) {
+    this.kind = kind;
+    this.#memory = memory;
+    this.#state = state;
+    this.#released = released;
+  }
+
+  /** Bytes that this staging holds in the arena. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether every tensor that was opened has come in whole. */
+  get complete(): boolean {
+    return this.#open === 0;
+  }
+
+  allocate(bytes: number): number {
+    const offset = this.#memory.allocate(this.#state.arena, bytes);
+    this.#regions.add(offset);
+    this.#bytes += bytes;
+    return offset;
+  }
+
+  dense(name: string, wire: Wire): ByteSink {
+    const variable = this.#take(name);
+    this.#checkShape(name, wire.shape, variable.shape);
+    const type = this.#float(name, wire.dtype);
+    const staged: StagedDense = {
+      kind: "dense",
+      variable,
+      values: this.allocate(4 * variable.count),
+      count: variable.count,
+      squares: 0,
+    };
+    this.tensors.set(name, staged);
+    return this.#floatSink(staged, type);
+  }
+
+  sparse(name: string, indices: Wire, values: Wire): { indices: ByteSink; values: ByteSink } {
+    const variable = this.#take(name);
+    if (this.kind === "values") {
+      this.#refuse("invalid_request", name, "is sparse, must be dense: values are set whole");
+    }
+    if (variable.shape.length === 0) {
+      this.#refuse("shape_mismatch", name, "is a scalar, which has no rows for a sparse gradient");
+    }
+    const rows = elementCount(indices.shape);
+    // Nested JSON cannot say how long the rows of no rows are.
+    const wanted = [rows, ...variable.shape.slice(1)];
+    if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
+    const type = this.#float(name, values.dtype);
+    const staged: StagedSparse = {
+      kind: "sparse",
+      variable,
+      indices: this.allocate(4 * rows),
+      rows,
+      values: this.allocate(4 * rows * variable.rowLength),
+      count: rows * variable.rowLength,
+      squares: 0,
+    };
+    this.tensors.set(name, staged);
+    return { indices: this.#indexSink(staged, indices.dtype), values: this.#floatSink(staged, type) };
+  }
+
+  none(name: string): void {
+    this.#take(name);
+    if (this.kind === "values") this.#refuse("invalid_request", name, "is null, must be a tensor");
+    this.absent.push(name);
+  }
+
+  release(): void {
+    for (const offset of this.#regions) this.#memory.free(this.#state.arena, offset);
+    this.#regions.clear();
+    this.tensors.clear();
+    this.#bytes = 0;
+    this.#released();
+  }
+
+  /** The variable, if this body has not named it before. */
+  #take(name: string): VariableState {
+    const variable = this.#state.variable(name);
+    if (this.tensors.has(name) || this.absent.includes(name)) {
+      this.#refuse("invalid_request", name, "is given twice, must be given once");
+    }
+    return variable;
+  }
+
+  #checkShape(name: string, given: Shape, wanted: Shape): void {
+    if (!sameShape(given, wanted)) {
+      this.#refuse("shape_mismatch", name, `has shape ${showShape(given)}, must be ${showShape(wanted)}`);
+    }
+  }
+
+  #float(name: string, dtype: WireDtype): ElementType {
+    return FLOATS[dtype] ??
+      this.#refuse("dtype_mismatch", name, `is ${dtype}, must be F32, F16, BF16 or F64`);
+  }
+
+  #refuse(
+    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch",
+    name: string,
+    problem: string,
+  ): never {
+    throw new StepwellError(code, `Cannot take the tensor "${name}": it ${problem}`, [
+      { path: this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`, message: problem },
+    ]);
+  }
+
+  /**
+   * Float32 bytes go to their place at once and are summed as blocks fill up; other types wait in a block of
+   * their own until it can be converted.
+   */
+  #floatSink(staged: Staged, type: ElementType): ByteSink {
+    const { arena } = this.#state;
+    const direct = type === "f32";
+    const itemBytes = WIRE_DTYPES[type.toUpperCase() as WireDtype];
+    const buffer = direct ? staged.values : this.allocate(BLOCK * itemBytes);
+    const end = staged.count * itemBytes;
+    let written = 0, summed = 0;
+    const take = (count: number) => {
+      const target = staged.values + 4 * summed;
+      staged.squares += direct
+        ? sumSquares(arena, target, count)
+        : decodeElements(arena, { source: buffer, type, target, count });
+      summed += count;
+    };
+    this.#open += 1;
+    return {
+      write: (bytes) => {
+        for (let from = 0; from < bytes.length;) {
+          const blockEnd = Math.min((summed + BLOCK) * itemBytes, end);
+          const piece = bytes.subarray(from, from + blockEnd - written);
+          if (piece.length === 0) {
+            throw new RangeError(`More than ${end} bytes came for ${staged.variable.name}`);
+          }
+          const at = direct ? written : written - summed * itemBytes;
+          arena.u8(buffer + at, piece.length).set(piece);
+          written += piece.length;
+          from += piece.length;
+          if (written === blockEnd) take((blockEnd - summed * itemBytes) / itemBytes);
+        }
+      },
+      close: () => this.#close(written, end, staged.variable.name),
+    };
+  }
+
+  /** Row numbers become int32 once all are there, each checked against the variable's rows. */
+  #indexSink(staged: StagedSparse, dtype: WireDtype): ByteSink {
+    const bytes = new Uint8Array(staged.rows * WIRE_DTYPES[dtype]);
+    let written = 0;
+    this.#open += 1;
+    return {
+      write: (piece) => {
+        bytes.set(piece, written);
+        written += piece.length;
+      },
+      close: () => {
+        this.#close(written, bytes.length, staged.variable.name);
+        this.#setIndices(
+          staged,
+          dtype === "I64" ? new BigInt64Array(bytes.buffer) : new Int32Array(bytes.buffer),
+        );
+      },
+    };
+  }
+
+  #setIndices(staged: StagedSparse, given: BigInt64Array | Int32Array): void {
+    const { name, rows } = staged.variable;
+    const indices = this.#state.arena.i32(staged.indices, staged.rows);
+    given.forEach((index: number | bigint, at: number) => {
+      if (index < 0 || index >= rows) {
+        const message = `is ${index}, must be from 0 to ${rows - 1}`;
+        throw new StepwellError(
+          "index_out_of_range",
+          `Cannot take the gradient of "${name}": index ${at} ${message}`,
+          [
+            { path: `gradients.${name}.indices.${at}`, message },
+          ],
+        );
+      }
+      indices[at] = Number(index);
+    });
+  }
+
+  #close(written: number, wanted: number, name: string): void {
+    if (written !== wanted) throw new RangeError(`${written} of ${wanted} bytes came for ${name}`);
+    this.#open -= 1;
+  }
+}
+
+/** Where the first element that is not finite stands, as people write indices, and its value. */
+export function firstNonFinite(state: RunState, staged: Staged): { at: string; value: number } | undefined {
+  if (Number.isFinite(staged.squares)) return undefined;
+  const values = state.arena.f32(staged.values, staged.count);
+  const index = values.findIndex((value) => !Number.isFinite(value));
+  const { shape } = staged.variable;
+  const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
+  let rest = index;
+  const place = dimensions.toReversed().map((size) => {
+    const at = rest % size;
+    rest = (rest - at) / size;
+    return at;
+  }).toReversed();
+  return { at: showShape(place), value: values[index] as number };
+}
