@@ -6,7 +6,7 @@
  */
 
 import { StepwellError } from "../errors.ts";
-import { chunksOf, contentLength } from "./body_chunks.ts";
+import { chunksOf, contentLength, isSmall, wholeOf } from "./body_chunks.ts";
 import { contentEncoding, decode } from "./content_encoding.ts";
 import { findJsonFault, showJsonFault } from "./json_text.ts";
 
@@ -19,6 +19,9 @@ export interface ReadBodyOptions {
 
 /** Longest JSON text: V8 has no longer strings. */
 const JSON_BYTES_MAX = 2 ** 29 - 1024;
+
+/** Has no state between whole texts. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** How many decoded bytes the body will have, if its headers say so. Throws malformed_header, unsupported_media_type. */
 export function decodedLength(headers: Headers): number | undefined {
@@ -54,14 +57,14 @@ export async function readBody(
     await request.body?.cancel();
     throw error;
   }
+  const chunkOptions = { declared, signal, isRecycled: !encoding };
   if (encoding) {
     // No encoder adds more than this; without a bound, an endless body that decodes to nothing would be read for ever.
     const encodedBytesMax = bytesMax + Math.ceil(bytesMax / 64) + 1024;
-    const source = bounded(chunksOf(request, { declared, signal, isRecycled: false }), encodedBytesMax);
+    const source = bounded(chunksOf(request, chunkOptions), encodedBytesMax);
     await decode(source, { encoding, onPiece });
-  } else {
-    for await (const chunk of chunksOf(request, { declared, signal, isRecycled: true })) onPiece(chunk);
-  }
+  } else if (isSmall(declared)) onPiece(await wholeOf(request, chunkOptions));
+  else for await (const chunk of chunksOf(request, chunkOptions)) onPiece(chunk);
   return bytes;
 }
 
@@ -71,10 +74,15 @@ export async function readBody(
  */
 export async function readJson(request: Request, options: ReadBodyOptions): Promise<unknown> {
   const bytesMax = Math.min(options.bytesMax, JSON_BYTES_MAX);
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let stream: TextDecoder | undefined;
   let text = "";
-  await readBody(request, { ...options, bytesMax }, (chunk) => text += decodeText(decoder, chunk));
-  text += decodeText(decoder);
+  await readBody(request, { ...options, bytesMax }, (chunk) => {
+    // Decoding as a stream spares a second copy of a large body, but costs a small one more than its parsing.
+    const isWhole = text === "" && chunk.length === decodedLength(request.headers);
+    if (isWhole) text = decodeText(UTF8, chunk);
+    else text += decodeText(stream ??= new TextDecoder("utf-8", { fatal: true }), chunk, { stream: true });
+  });
+  if (stream) text += decodeText(stream);
   if (text === "") throw malformedJson("it is empty");
   try {
     return JSON.parse(text);
@@ -84,9 +92,9 @@ export async function readJson(request: Request, options: ReadBodyOptions): Prom
   }
 }
 
-function decodeText(decoder: TextDecoder, chunk?: Uint8Array): string {
+function decodeText(decoder: TextDecoder, chunk?: Uint8Array, options?: TextDecodeOptions): string {
   try {
-    return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
+    return decoder.decode(chunk, options);
   } catch {
     throw malformedJson("it is not UTF-8");
   }

@@ -31,34 +31,35 @@ export function contentLength(headers: Headers): number | undefined {
   );
 }
 
-/** Throws incomplete_body, or the signal's reason. */
-export async function* chunksOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
-  const { declared, signal } = options;
-  let bytes = 0;
-  const isSmall = declared !== undefined && declared <= SMALL_BYTES_MAX;
-  for await (const chunk of isSmall ? wholeOf(request, signal) : piecesOf(request, options)) {
-    bytes += chunk.length;
-    yield chunk;
-  }
-  if (declared !== undefined && bytes < declared) throw incomplete(`${bytes} of ${declared} bytes came`);
+/** Whether {@link wholeOf} is the way to read a body with this Content-Length. */
+export function isSmall(declared: number | undefined): declared is number {
+  return declared !== undefined && declared <= SMALL_BYTES_MAX;
 }
 
-async function* wholeOf(request: Request, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
-  const whole = request.bytes();
-  if (!signal) return yield await whole.catch(fail);
-  // The read cannot be cancelled; it ends with the connection, when nobody waits for it any more.
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
+/** A small body at once. Throws incomplete_body, or the signal's reason. */
+export async function wholeOf(request: Request, { declared, signal }: ChunkOptions): Promise<Uint8Array> {
+  const reading = request.bytes().catch(fail);
+  // The read itself cannot be cancelled: after an abort it ends with its connection, and nobody waits for it.
+  const whole = await (signal ? orAborted(reading, signal) : reading);
+  checkLength(whole.length, declared);
+  return whole;
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort);
   try {
-    yield await Promise.race([whole.catch(fail), aborted.promise]);
+    return await Promise.race([work, promise]);
   } finally {
     signal.removeEventListener("abort", abort);
   }
 }
 
-async function* piecesOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
-  if (!request.body) return;
+/** A body of any size in pieces. Throws incomplete_body, or the signal's reason. */
+export async function* chunksOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
+  let bytes = 0;
+  if (!request.body) return checkLength(bytes, options.declared);
   const { signal, isRecycled } = options;
   const reader = readerOf(request.body, isRecycled);
   const abort = () => void reader.cancel(signal!.reason).catch(() => {});
@@ -67,7 +68,8 @@ async function* piecesOf(request: Request, options: ChunkOptions): AsyncGenerato
     while (true) {
       const chunk = await reader.read().catch(fail);
       signal?.throwIfAborted();
-      if (!chunk) return;
+      if (!chunk) return checkLength(bytes, options.declared);
+      bytes += chunk.length;
       yield chunk;
     }
   } finally {
@@ -105,6 +107,10 @@ function recyclingReader(reader: ReadableStreamBYOBReader): ChunkReader {
     },
     cancel: (reason) => reader.cancel(reason),
   };
+}
+
+function checkLength(bytes: number, declared: number | undefined): void {
+  if (declared !== undefined && bytes < declared) throw incomplete(`${bytes} of ${declared} bytes came`);
 }
 
 function fail(error: unknown): never {

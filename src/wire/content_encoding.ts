@@ -14,6 +14,8 @@ import { ZstdFrame } from "./zstd_frame.ts";
 const PIECE_BYTES_MAX = 256 << 10;
 /** A window of 8 MiB, which is what RFC 9659 lets a sender of zstd count on. */
 const ZSTD_WINDOW_LOG_MAX = 23;
+/** Each costs some microseconds, and may be as short as 9 bytes; who splits a body does it into large ones. */
+const ZSTD_FRAMES_MAX = 1024;
 
 /** A node:zlib stream; `bytesWritten` counts the input that it has used. */
 type Decoder = Transform & { readonly bytesWritten: number };
@@ -54,15 +56,16 @@ export async function decode(
   /** The first error that is not the decoder's own. */
   let foreign: { error: unknown } | undefined;
   let encodedBytes = 0;
+  async function* count(chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      encodedBytes += chunk.length;
+      yield chunk;
+    }
+  }
   async function* feed() {
-    const frame = encoding === "zstd" ? new ZstdFrame() : undefined;
+    const counted = count(source);
     try {
-      for await (const chunk of source) {
-        encodedBytes += chunk.length;
-        if (frame && frame.walk(chunk) < chunk.length) throw malformed(encoding, "bytes follow its end");
-        yield chunk;
-      }
-      if (frame && !frame.isComplete) throw malformed(encoding, "it is cut off");
+      yield* encoding === "zstd" ? splitFrames(counted) : counted;
     } catch (error) {
       foreign ??= { error };
       throw error;
@@ -88,6 +91,27 @@ export async function decode(
   }
   if (decoder.bytesWritten > encodedBytes) throw malformed(encoding, "it is cut off");
   if (decoder.bytesWritten < encodedBytes) throw malformed(encoding, "bytes follow its end");
+}
+
+/**
+ * Cuts chunks where a zstd frame ends: the decoder begins the next frame only with the next chunk, and drops what else
+ * is in this one. Nor does it say that its input is cut off; this does.
+ */
+async function* splitFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  let frame = new ZstdFrame();
+  let frameCount = 1;
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length;) {
+      if (frame.isComplete) {
+        if (++frameCount > ZSTD_FRAMES_MAX) throw malformed("zstd", `it has over ${ZSTD_FRAMES_MAX} frames`);
+        frame = new ZstdFrame();
+      }
+      const bytes = frame.walk(chunk.subarray(at));
+      yield chunk.subarray(at, at + bytes);
+      at += bytes;
+    }
+  }
+  if (!frame.isComplete) throw malformed("zstd", "it is cut off");
 }
 
 function malformed(encoding: ContentEncoding, problem: string): StepwellError {

@@ -42,18 +42,40 @@ export function flatten(value: unknown, path: string): FlatTensor {
     shape.push(part.length);
   }
   if (shape.length === 0) return { shape, values: Float32Array.of(readNumber(value, path)) };
-  const trail: Trail = { path, indices: shape.map(() => 0) };
+  /** Where the walk is; a path is made of it only for a message. */
+  const trail = shape.map(() => 0);
+  const innermost = shape.length - 1;
   // Before anything is allocated: of a ragged value the first lengths may promise far more than it has.
-  checkNesting(value as unknown[], { shape, axis: 0, trail });
+  if (innermost > 0) check(value as unknown[], 0);
   const values = new Float32Array(elementCount(shape));
   let end = 0;
   fill(value as unknown[], 0);
   return { shape, values };
 
+  function check(array: unknown[], axis: number): void {
+    const wanted = shape[axis + 1];
+    for (let i = 0; i < array.length; i++) {
+      const part = array[i];
+      if (!Array.isArray(part) || part.length !== wanted) {
+        const place = showTrail(axis, i);
+        if (!Array.isArray(part)) {
+          throw mismatch(place, `is ${showValue(part)}, must be an array as its siblings`);
+        }
+        throw mismatch(
+          place,
+          `has ${part.length} elements, must have ${wanted} as the first of its siblings`,
+        );
+      }
+      if (axis + 1 === innermost) continue;
+      trail[axis] = i;
+      check(part, axis + 1);
+    }
+  }
+
   function fill(array: unknown[], axis: number): void {
-    if (axis < shape.length - 1) {
+    if (axis < innermost) {
       for (let i = 0; i < array.length; i++) {
-        trail.indices[axis] = i;
+        trail[axis] = i;
         fill(array[i] as unknown[], axis + 1);
       }
       return;
@@ -61,37 +83,12 @@ export function flatten(value: unknown, path: string): FlatTensor {
     for (let i = 0; i < array.length; i++) {
       const x = array[i];
       if (typeof x === "number" && x < OVERFLOW && x > -OVERFLOW) values[end++] = x;
-      else values[end++] = readNumber(x, showTrail(trail, axis, i));
+      else values[end++] = readNumber(x, showTrail(axis, i));
     }
   }
-}
 
-/** Where a walk through the arrays is; a path is made of it only for a message. */
-interface Trail {
-  readonly path: string;
-  readonly indices: number[];
-}
-
-function showTrail({ path, indices }: Trail, axis: number, index: number): string {
-  return [path, ...indices.slice(0, axis), index].join(".");
-}
-
-function checkNesting(array: unknown[], place: { shape: Shape; axis: number; trail: Trail }): void {
-  const { shape, axis, trail } = place;
-  const inner = { shape, axis: axis + 1, trail };
-  const wanted = shape[inner.axis];
-  if (wanted === undefined) return;
-  for (let i = 0; i < array.length; i++) {
-    const part = array[i];
-    trail.indices[axis] = i;
-    if (!Array.isArray(part)) {
-      throw mismatch(showTrail(trail, axis, i), `is ${showValue(part)}, must be an array as its siblings`);
-    }
-    if (part.length !== wanted) {
-      const problem = `has ${part.length} elements, must have ${wanted} as the first of its siblings`;
-      throw mismatch(showTrail(trail, axis, i), problem);
-    }
-    checkNesting(part, inner);
+  function showTrail(axis: number, index: number): string {
+    return [path, ...trail.slice(0, axis), index].join(".");
   }
 }
 
@@ -133,29 +130,18 @@ function invalid(path: string, problem: string): StepwellError {
  * infinities are strings, and −0 is what `JSON.stringify` writes as `-0`.
  */
 export function nest(values: Float32Array, shape: Shape): Nested {
-  return nestFrom(values, { shape, axis: 0, at: 0, stride: elementCount(shape) });
-}
+  if (shape.length === 0) return nestNumber(values[0]!);
+  const innermost = shape.length - 1;
+  let at = 0;
+  return level(0);
 
-interface NestPlace {
-  readonly shape: Shape;
-  readonly axis: number;
-  readonly at: number;
-  /** Elements below this place. */
-  readonly stride: number;
-}
-
-function nestFrom(values: Float32Array, { shape, axis, at, stride }: NestPlace): Nested {
-  const length = shape[axis];
-  if (length === undefined) return nestNumber(values[at]!);
-  const array: Nested[] = [];
-  const isInnermost = axis === shape.length - 1;
-  for (let i = 0; i < length; i++) {
-    if (isInnermost) array.push(nestNumber(values[at + i]!));
-    else {array.push(
-        nestFrom(values, { shape, axis: axis + 1, at: at + i * (stride / length), stride: stride / length }),
-      );}
+  function level(axis: number): Nested[] {
+    const array: Nested[] = [];
+    const length = shape[axis]!;
+    if (axis === innermost) { for (let i = 0; i < length; i++) array.push(nestNumber(values[at++]!)); }
+    else for (let i = 0; i < length; i++) array.push(level(axis + 1));
+    return array;
   }
-  return array;
 }
 
 function nestNumber(x: number): Nested {
