@@ -1,0 +1,61 @@
+/**
+ * The handwritten digits (data/SOURCE.md says whose) as numbers: 1797 images of 8 x 8 pixels, each labelled 0 to 9.
+ */
+
+export const PIXELS = 64;
+export const CLASSES = 10;
+
+export interface Digits {
+  readonly count: number;
+  /** [count, 64], grey levels divided by 16. */
+  readonly images: Float32Array;
+  /** [count], 0 to 9. */
+  readonly labels: Int32Array;
+}
+
+/** Every fifth image tests, the others train: the split never changes and holds all writers of the file. */
+export async function readDigits(): Promise<{ train: Digits; test: Digits }> {
+  const file = await Deno.readFile(new URL("./data/digits.csv.gz", import.meta.url));
+  const text = new Blob([file]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const rows = (await new Response(text).text()).trim().split("\n").map((line) =>
+    line.split(",").map(Number)
+  );
+  return {
+    train: collect(rows.filter((_, index) => index % 5 !== 4)),
+    test: collect(rows.filter((_, index) => index % 5 === 4)),
+  };
+}
+
+/** The part of `digits` that client `client` of `clients` holds: no image is in two parts. */
+export function shard(digits: Digits, client: number, clients: number): Digits {
+  const rows: number[][] = [];
+  for (let i = client; i < digits.count; i += clients) {
+    rows.push([...imageOf(digits, i).map((level) => level * 16), digits.labels[i] ?? 0]);
+  }
+  return collect(rows);
+}
+
+/** `size` images of `digits`, drawn with `random`, with repeats. */
+export function drawBatch(digits: Digits, size: number, random: () => number): Digits {
+  const images = new Float32Array(size * PIXELS), labels = new Int32Array(size);
+  for (let k = 0; k < size; k += 1) {
+    const i = Math.floor(random() * digits.count);
+    images.set(imageOf(digits, i), k * PIXELS);
+    labels[k] = digits.labels[i] ?? 0;
+  }
+  return { count: size, images, labels };
+}
+
+function imageOf(digits: Digits, i: number): Float32Array {
+  return digits.images.subarray(i * PIXELS, (i + 1) * PIXELS);
+}
+
+/** Rows of 64 grey levels (0 to 16) and a label. */
+function collect(rows: readonly number[][]): Digits {
+  const images = new Float32Array(rows.length * PIXELS), labels = new Int32Array(rows.length);
+  rows.forEach((row, i) => {
+    for (let pixel = 0; pixel < PIXELS; pixel += 1) images[i * PIXELS + pixel] = (row[pixel] ?? 0) / 16;
+    labels[i] = row[PIXELS] ?? 0;
+  });
+  return { count: rows.length, images, labels };
+}
