@@ -5,14 +5,29 @@
  * Sums are float64, added in the order of the tensor's elements, rounded to float32 once.
  */
 import type { Arena } from "./arena.ts";
-import { assemble, type Code, f32, F64, f64, I32, i32, local, whileLoop } from "./wasm.ts";
+import {
+  assemble,
+  type Code,
+  f32,
+  F64,
+  f64,
+  f64x2,
+  I32,
+  i32,
+  ifThen,
+  local,
+  V128,
+  v128,
+  whileLoop,
+} from "./wasm.ts";
 
 /**
- * A stretch of the tensor that is `repeats` rows of `width` kept elements, all reduced into the numbers from
- * `target` on. With width 1 the stretch reduces to one number.
+ * A stretch of the tensor: `times` blocks, each of `repeats` rows of `width` kept elements that are reduced
+ * into `width` numbers. The blocks' numbers follow each other from `target` on.
  */
 interface Stretch {
   readonly start: number;
+  readonly times: number;
   readonly repeats: number;
   readonly width: number;
   readonly target: number;
@@ -30,10 +45,10 @@ export function stretches(
     if (last && last.reduced === reduced) last.size *= size;
     else runs.push({ size, reduced });
   });
-  const inner = runs.at(-1)?.reduced === false ? runs.pop()?.size ?? 1 : 1;
-  const repeats = runs.at(-1)?.reduced === true ? runs.pop()?.size ?? 1 : 1;
-  let found: Stretch[] = [{ start: 0, repeats, width: inner, target: 0 }];
-  let elements = repeats * inner, targets = inner;
+  const take = (reduced: boolean) => runs.at(-1)?.reduced === reduced ? runs.pop()?.size ?? 1 : 1;
+  const width = take(false), repeats = take(true), times = take(false);
+  let found: Stretch[] = [{ start: 0, times, repeats, width, target: 0 }];
+  let elements = times * repeats * width, targets = times * width;
   for (const { size, reduced } of runs.reverse()) {
     found = Array.from({ length: size }, (_, n) =>
       found.map((stretch) => ({
@@ -47,29 +62,56 @@ export function stretches(
   return { stretches: found, count: targets };
 }
 
-/** kernel(tensor, sums, repeats, width): float64 sums[c] += x[r][c] (squared or not). */
+/** kernel(tensor, sums, times, repeats, width): float64 sums[n][c] += x[n][r][c] (squared or not). */
 function emit(squared: boolean): Uint8Array<ArrayBuffer> {
-  const [tensor, sums, repeats, width, column, target, value] = [0, 1, 2, 3, 4, 5, 6];
+  const tensor = 0, sums = 1, times = 2, repeats = 3, width = 4;
+  const row = 5, column = 6, target = 7, sum = 8, value = 9, four = 10, pair = 11;
   const { get, set } = local;
-  const wide = f64.promote(f32.load(0, get(tensor)));
-  const term: Code = squared ? f64.mul(get(value), get(value)) : get(value);
   const bump = (index: number, by: number) => set(index, i32.add(get(index), i32.const(by)));
-  const row = [
+  const term = squared ? f64.mul(get(value), get(value)) : get(value);
+  const terms = squared ? f64x2.mul(get(pair), get(pair)) : get(pair);
+  const next = [...set(value, f64.promote(f32.load(0, get(tensor)))), ...bump(tensor, 4)];
+
+  const toOneNumber = [
+    ...set(sum, f64.load(0, get(sums))),
+    ...whileLoop(get(row), [...next, ...set(sum, f64.add(get(sum), term)), ...bump(row, -1)]),
+    ...f64.store(0, get(sums), get(sum)),
+  ];
+  const addPair = (at: number, floats: Code) => [
+    ...set(pair, f64x2.promoteLowF32x4(floats)),
+    ...v128.store(at, get(target), f64x2.add(v128.load(at, get(target)), terms)),
+  ];
+  const fourColumns = [
+    ...set(four, v128.load(0, get(tensor))),
+    ...addPair(0, get(four)),
+    ...addPair(16, v128.shuffle32(get(four), get(four), [2, 3, 2, 3])),
+    ...bump(tensor, 16),
+    ...bump(target, 32),
+    ...bump(column, -4),
+  ];
+  const oneColumn = [
+    ...next,
+    ...f64.store(0, get(target), f64.add(f64.load(0, get(target)), term)),
+    ...bump(target, 8),
+    ...bump(column, -1),
+  ];
+  const toColumns = whileLoop(get(row), [
     ...set(column, get(width)),
     ...set(target, get(sums)),
-    ...whileLoop(get(column), [
-      ...set(value, wide),
-      ...f64.store(0, get(target), f64.add(f64.load(0, get(target)), term)),
-      ...bump(tensor, 4),
-      ...bump(target, 8),
-      ...bump(column, -1),
-    ]),
-  ];
+    ...whileLoop(i32.geu(get(column), i32.const(4)), fourColumns),
+    ...whileLoop(get(column), oneColumn),
+    ...bump(row, -1),
+  ]);
   return assemble({
-    parameters: [I32, I32, I32, I32],
+    parameters: [I32, I32, I32, I32, I32],
     results: [],
-    locals: [I32, I32, F64],
-    body: whileLoop(get(repeats), [...row, ...bump(repeats, -1)]),
+    locals: [I32, I32, I32, F64, F64, V128, V128],
+    body: whileLoop(get(times), [
+      ...set(row, get(repeats)),
+      ...ifThen(i32.eq(get(width), i32.const(1)), toOneNumber, toColumns),
+      ...set(sums, i32.add(get(sums), i32.shl(get(width), i32.const(3)))),
+      ...bump(times, -1),
+    ]),
     imports: [],
   });
 }
@@ -91,8 +133,8 @@ export function reduceAxes(
   const kernel = arena.kernel(module);
   const { stretches: parts, count } = stretches(at.shape, at.axes);
   const sums = arena.f64(at.scratch, count).fill(0);
-  for (const { start, repeats, width, target } of parts) {
-    kernel(at.tensor + 4 * start, at.scratch + 8 * target, repeats, width);
+  for (const { start, times, repeats, width, target } of parts) {
+    kernel(at.tensor + 4 * start, at.scratch + 8 * target, times, repeats, width);
   }
   const elements = at.axes.reduce((product, axis) => product * (at.shape[axis] ?? 1), 1);
   const result = arena.f32(at.result, count);

@@ -77,11 +77,7 @@ export const i32 = {
 };
 
 export const f32 = {
-  const: (value: number): Code => [0x43, ...bytesOf(new Float32Array([value]))],
   load: memory([0x2a]),
-  store: memory([0x38]),
-  sqrt: operation(0x91),
-  demote: operation(0xb6),
 };
 
 export const f64 = {
@@ -90,9 +86,7 @@ export const f64 = {
   store: memory([0x39]),
   add: operation(0xa0),
   mul: operation(0xa2),
-  div: operation(0xa3),
   promote: operation(0xbb),
-  convertu: operation(0xb8),
 };
 
 export const v128 = {
@@ -113,11 +107,9 @@ export const v128 = {
     ...u32(offset),
     0,
   ],
-  not: simd(0x4d),
   and: simd(0x4e),
   andnot: simd(0x4f),
   or: simd(0x50),
-  xor: simd(0x51),
   bitselect: simd(0x52),
   /** The i32 lanes `lanes` of the eight that two vectors hold. */
   shuffle32: (a: Code, b: Code, lanes: readonly number[]): Code => [
@@ -164,7 +156,6 @@ export const f32x4 = {
 };
 
 export const f64x2 = {
-  splat: simd(0x14),
   extract: simdLane(0x21),
   add: simd(0xf0),
   mul: simd(0xf2),

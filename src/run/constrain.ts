@@ -45,19 +45,28 @@ function planAxisNorm(variable: VariableState, allocate: Allocate): Instruction[
         uniforms,
       },
     },
-    ...parts.map(({ start, repeats, width, target }): Instruction => {
-      // One factor for all elements of a stretch, or one for each of its columns.
-      const single = width === 1;
-      return {
+    ...parts.flatMap(({ start, times, repeats, width, target }): Instruction[] => {
+      const part = (
+        access: "splat" | "repeat",
+        rowCount: number,
+        rowLength: number,
+        block = 0,
+      ): Instruction => ({
         kind: "call",
         call: {
-          kernel: scale.kernel({ factor: { access: single ? "splat" : "repeat" } }),
-          tensors: { w: offset + 4 * start, factor: factors + 4 * target },
-          rowCount: single ? 1 : repeats,
-          rowLength: single ? repeats : width,
+          kernel: scale.kernel({ factor: { access } }),
+          tensors: {
+            w: offset + 4 * (start + block * repeats * width),
+            factor: factors + 4 * (target + block * width),
+          },
+          rowCount,
+          rowLength,
           uniforms: {},
         },
-      };
+      });
+      // One factor for all elements of a block, or one for each of its columns.
+      if (width === 1) return [part("splat", times, repeats)];
+      return Array.from({ length: times }, (_, block) => part("repeat", repeats, width, block));
     }),
   ];
 }
