@@ -23,7 +23,6 @@ export function accessLog({ log, metrics, now, settings }: Services): Middleware
     if (!everyRequest) return;
     log({
       level: "info",
-      time: new Date().toISOString(),
       request_id: c.get("requestId"),
       method,
       route,

@@ -61,7 +61,6 @@ interface TensorAnswer {
 /** Tensors as the caller wants them. */
 export function answerTensors(c: AppContext, services: Services, answer: TensorAnswer): Response {
   const { type, run, tensors, figures, release = () => {} } = answer;
-  c.header("Vary", "Accept");
   if (!isSafetensors(type)) {
     try {
       checkJsonSize(tensors, services);

@@ -33,6 +33,7 @@ import * as listRuns from "./list_runs.ts";
 import * as listSlots from "./list_slots.ts";
 import * as listSteps from "./list_steps.ts";
 import * as patchOptimizer from "./patch_optimizer.ts";
+import { describeSecurity } from "./openapi.ts";
 import { answerProblem } from "./problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
@@ -105,6 +106,7 @@ export function createApp(services: Services): App {
   if (settings.STEPWELL_TOKEN !== "") {
     app.use(except((c) => OPEN_PATHS.test(c.req.path), bearerAuth({ token: settings.STEPWELL_TOKEN })));
   }
+  describeSecurity(app);
   for (const operation of OPERATIONS) operation.register(app, services);
   return app;
 }

@@ -18,13 +18,12 @@ import {
   tensors,
   z,
 } from "./operation.ts";
-import { StepAnswer, Tensor } from "./schemas.ts";
+import { Gradient, StepAnswer } from "./schemas.ts";
 import { openTurn } from "./turn.ts";
 
 export const Gradients = z.strictObject({
-  gradients: z.record(z.string(), Tensor).openapi({
-    description:
-      "By variable: values, null for none, or `{indices, values}` for rows (repeated ones add up).",
+  gradients: z.record(z.string(), Gradient).openapi({
+    description: "Gradients by the variable's name.",
     example: {
       "dense/kernel": [[0.5, -0.25]],
       emb: { indices: [5, 0], values: [[1, 2], [3, 4]] },

@@ -14,9 +14,9 @@ export interface Services {
   readonly settings: Settings;
   readonly uploads: Uploads;
   readonly metrics: Metrics;
-  /** Milliseconds of a clock that never goes back. */
+  /** Milliseconds since the start, of a clock that never goes back. */
   readonly now: () => number;
-  /** One line for the operator; never a gradient, never a token. */
+  /** One line for the operator, who gets the time with it; never a gradient, never a token. */
   readonly log: (line: Readonly<Record<string, unknown>>) => void;
   /** Whether new work is welcome; false from the moment the service was told to stop. */
   readonly ready: () => boolean;

@@ -13,20 +13,17 @@ import {
   NoQuery,
   z,
 } from "./operation.ts";
-import { MemberRequest, RunId, Tensor, VariableName } from "./schemas.ts";
+import { Initial, MemberRequest, NULL, RunId, VariableName } from "./schemas.ts";
 import { NonFinite, Run, Shape } from "./schemas_run.ts";
 
 const VariableRequest = z.strictObject({
   name: VariableName,
   shape: Shape,
-  initial: Tensor.optional().openapi({
-    description:
-      "The first values: nested numbers, one number for all, a base64 tensor or an initializer; absent: zeros.",
-    example: { class_name: "GlorotUniform", config: { seed: 7 } },
-  }),
-  constraint: MemberRequest.nullish().openapi({
-    description: "What holds the values in bounds after each step.",
+  initial: Initial.optional(),
+  constraint: z.unknown().openapi({
+    description: "What holds the values in bounds after each step; null or absent: nothing.",
     example: { class_name: "MaxNorm", config: { max_value: 2, axis: 0 } },
+    anyOf: [{ $ref: "#/components/schemas/MemberRequest" }, NULL],
   }),
 }).openapi("VariableRequest");
 

@@ -2,11 +2,19 @@
  * Counts of requests, and the Prometheus text of all figures. Not a metrics library: counters and gauges only, and
  * the labels are a closed set (routes, methods, statuses), so the memory stays bounded.
  */
-import type { Services } from "./context.ts";
+import type { RunRegistry } from "../src/run/api.ts";
 
 interface Tally {
   count: number;
   seconds: number;
+}
+
+/** Where the figures that nobody counts come from. */
+interface Gauges {
+  readonly registry: Pick<RunRegistry, "figures">;
+  readonly uploads: { readonly open: number; readonly waiting: number };
+  /** Milliseconds since the start. */
+  readonly now: () => number;
 }
 
 export class Metrics {
@@ -30,7 +38,7 @@ export class Metrics {
   }
 
   /** The Prometheus text format, version 0.0.4. */
-  render({ registry, uploads, now }: Services): string {
+  render({ registry, uploads, now }: Gauges): string {
     const runs = registry.figures();
     const requests = [...this.#requests];
     return [

@@ -22,6 +22,8 @@ export function isSafetensors(type: TensorType): boolean {
  * most specific range that holds it (RFC 9110, 12.5.1). Throws not_acceptable, malformed_header.
  */
 export function negotiate(c: AppContext): TensorType {
+  // Also on a 304 and on a refusal: they too depend on it.
+  c.header("Vary", "Accept");
   const header = c.req.header("Accept");
   if (header === undefined || header.trim() === "") return JSON_TYPE;
   const ranges = header.split(",").filter((range) => range.trim() !== "").map(parseRange);

@@ -34,13 +34,33 @@ const CONFIG = {
   security: [{ bearer: [] }],
 };
 
-export function openapi31(app: App): Record<string, unknown> {
+/** Adds to the app's documents what no operation says. */
+export function describeSecurity(app: App): void {
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+    description: "STEPWELL_TOKEN; a service without one asks for none.",
+  });
+}
+
+export function openapi31(app: App): Json {
   const { webhooks: _none, ...document } = app.getOpenAPI31Document({ ...CONFIG, openapi: "3.1.0" });
   return document;
 }
 
-export function openapi30(app: App): Record<string, unknown> {
+export function openapi30(app: App): Json {
   const { summary: _newer, ...info } = CONFIG.info;
   const license = { name: "MIT", url: "https://opensource.org/license/mit" };
-  return { ...app.getOpenAPIDocument({ ...CONFIG, info: { ...info, license }, openapi: "3.0.3" }) };
+  const document = app.getOpenAPIDocument({ ...CONFIG, info: { ...info, license }, openapi: "3.0.3" });
+  return withoutBareNullable({ ...document }) as Json;
+}
+
+type Json = Record<string, unknown>;
+
+/** The generator writes "anything" as `nullable` without a type, which OpenAPI 3.0 does not allow. */
+function withoutBareNullable(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutBareNullable);
+  if (typeof value !== "object" || value === null) return value;
+  const members = Object.entries(value).filter(([key]) => key !== "nullable" || "type" in value);
+  return Object.fromEntries(members.map(([key, member]) => [key, withoutBareNullable(member)]));
 }

@@ -21,6 +21,11 @@ export const VariableName = z.string().min(1).max(256)
   .refine((name) => name !== "__metadata__", "Must not be __metadata__, which safetensors reserves")
   .openapi({ description: "The variable's name.", example: "dense/kernel" });
 
+const TENSOR = { $ref: "#/components/schemas/Tensor" };
+
+/** In words that OpenAPI 3.0 and 3.1 share. */
+export const NULL = { enum: [null] };
+
 /** Checked by src/wire while it is read into place, not by zod. */
 export const Tensor = z.unknown().openapi("Tensor", {
   description:
@@ -30,7 +35,7 @@ export const Tensor = z.unknown().openapi("Tensor", {
   oneOf: [
     { type: "number" },
     { type: "string", enum: ["NaN", "Infinity", "-Infinity"] },
-    { type: "array", items: { $ref: "#/components/schemas/Tensor" } },
+    { type: "array", items: TENSOR },
     {
       type: "object",
       additionalProperties: false,
@@ -42,6 +47,31 @@ export const Tensor = z.unknown().openapi("Tensor", {
       },
     },
   ],
+});
+
+/** As {@link Tensor}; the rows of a sparse gradient too. */
+export const Gradient = z.unknown().openapi("Gradient", {
+  description:
+    "Values of the variable's shape, null for no gradient, or rows: `indices` into the first dimension " +
+    "(repeated ones add up) and as many `values`.",
+  example: { indices: [5, 0], values: [[1, 2], [3, 4]] },
+  anyOf: [
+    TENSOR,
+    NULL,
+    {
+      type: "object",
+      additionalProperties: false,
+      required: ["indices", "values"],
+      properties: { indices: TENSOR, values: TENSOR },
+    },
+  ],
+});
+
+/** As {@link Tensor}; what makes first values too. */
+export const Initial = z.unknown().openapi("Initial", {
+  description: "First values: of the variable's shape, one number for all, or an initializer.",
+  example: { class_name: "GlorotUniform", config: { seed: 7 } },
+  anyOf: [TENSOR, { $ref: "#/components/schemas/MemberRequest" }],
 });
 
 export const TensorMap = z.record(VariableName, Tensor).openapi({

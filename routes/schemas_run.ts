@@ -2,7 +2,7 @@
  * How a run looks in answers, and the parts of it that requests share. No bodies of requests.
  */
 import { z } from "@hono/zod-openapi";
-import { Iterations, Member, RunId, VariableName, Version, Warnings } from "./schemas.ts";
+import { Iterations, Member, NULL, RunId, VariableName, Version, Warnings } from "./schemas.ts";
 
 export const Shape = z.array(z.int().min(0)).max(32)
   .openapi({ description: "Dimensions from the outermost; [] is a scalar.", example: [4, 3] });
@@ -17,9 +17,10 @@ const Variable = z.object({
   name: VariableName,
   shape: Shape,
   dtype: z.literal("float32").openapi({ description: "Always float32.", example: "float32" }),
-  constraint: z.union([Member, z.null()]).openapi({
-    description: "What holds the values in bounds after each step.",
+  constraint: z.unknown().openapi({
+    description: "What holds the values in bounds after each step; null: nothing.",
     example: { class_name: "NonNeg", config: {} },
+    anyOf: [{ $ref: "#/components/schemas/Member" }, NULL],
   }),
 }).openapi("Variable", { description: "A variable of a run, without its values." });
 

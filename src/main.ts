@@ -1,0 +1,89 @@
+/**
+ * The composition root: the only reader of the environment, the only opener of ports, and where clocks, randomness
+ * and signals come from. Everything else gets what it needs handed in.
+ *
+ * Invariant: once the port is open, the process gives up the right to open another and to read the environment.
+ */
+import { runCompiled } from "../kernels/plan.ts";
+import { createApp } from "../routes/app.ts";
+import { Metrics } from "../routes/metrics.ts";
+import { Uploads } from "../routes/uploads.ts";
+import { readSettings, SettingError, type Settings } from "./config.ts";
+import { LineLog } from "./log.ts";
+import { Registry } from "./run/registry.ts";
+
+const settings = settingsOrExit();
+const log = new LineLog(Deno.stderr);
+const start = performance.now();
+let isReady = true;
+
+const app = createApp({
+  settings,
+  registry: new Registry({
+    runsMax: settings.STEPWELL_RUNS_MAX,
+    memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
+    run: runCompiled,
+    now: () => new Date(),
+    newId: () => crypto.randomUUID(),
+  }),
+  uploads: new Uploads({
+    count: settings.STEPWELL_UPLOADS_MAX,
+    bytes: settings.STEPWELL_UPLOAD_BYTES_MAX,
+    waitSeconds: settings.STEPWELL_UPLOAD_WAIT_SECONDS,
+  }),
+  metrics: new Metrics(),
+  now: () => performance.now() - start,
+  log: (line) => log.add({ time: new Date().toISOString(), ...line }),
+  ready: () => isReady,
+});
+const server = listenOrExit(settings);
+Deno.permissions.revokeSync({ name: "net" });
+Deno.permissions.revokeSync({ name: "env" });
+Deno.addSignalListener("SIGTERM", stop);
+Deno.addSignalListener("SIGINT", stop);
+
+function settingsOrExit(): Settings {
+  try {
+    return readSettings((name) => Deno.env.get(name));
+  } catch (error) {
+    if (error instanceof SettingError) exitWith(error.message);
+    throw error;
+  }
+}
+
+function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings) {
+  try {
+    return Deno.serve({
+      hostname,
+      port,
+      onListen: (address) => console.log(`Stepwell is ready at ${urlOf(address)}`),
+    }, app.fetch);
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      exitWith(
+        `Cannot listen on ${hostname}:${port}: the port is taken; set STEPWELL_PORT to another, or to 0`,
+      );
+    }
+    if (error instanceof Error) exitWith(`Cannot listen on ${hostname}:${port}: ${error.message}`);
+    throw error;
+  }
+}
+
+function urlOf({ hostname, port }: Deno.NetAddr): string {
+  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+function exitWith(message: string): never {
+  console.error(`stepwell: ${message}`);
+  Deno.exit(1);
+}
+
+/** Takes no new work, lets what is in flight finish until the deadline, and exits 0. */
+async function stop(): Promise<void> {
+  if (!isReady) return;
+  isReady = false;
+  const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
+  await Promise.race([server.shutdown(), deadline]);
+  await log.flush();
+  Deno.exit(0);
+}
