@@ -3,7 +3,6 @@
  * known vectors before anything is compiled or planned. Rows of a sparse gradient are merged as a run merges them.
  */
 import { type Expression, parseFormula } from "../../kernels/formula.ts";
-import { flush } from "../../kernels/interpret.ts";
 import { OPS, REDUCTIONS } from "../../kernels/ops.ts";
 import { learningRate, type Optimizer, ruleOf, uniforms } from "../../src/families/optimizers/optimizer.ts";
 
@@ -79,6 +78,11 @@ function scatter(values: number[], places: number[], length: number): Float32Arr
   const tensor = new Float32Array(length);
   places.forEach((place, at) => tensor[place] = values[at] as number);
   return tensor;
+}
+
+/** Results that float32 can only say as subnormals are stored as zero of their sign, as TensorFlow does. */
+function flush(value: number): number {
+  return Math.abs(value) < 2 ** -126 ? value * 0 : value;
 }
 
 /** Runs lines in order; a name that any line makes per element is a tensor from then on. */
