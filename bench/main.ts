@@ -6,15 +6,21 @@
  */
 import { parseArgs } from "node:util";
 import type { Benchmark, Context } from "./bench.ts";
+import { clipBenchmark } from "./clip.ts";
 import { denseBenchmarks } from "./dense.ts";
 import { FULL, QUICK } from "./harness.ts";
+import { normBenchmark } from "./norm.ts";
 import { openNative } from "./rivals/native.ts";
 import type { Row } from "./row.ts";
 import { showHead, showRow } from "./table.ts";
 import { COUNTS } from "./work.ts";
 
 /** In the order in which they run. */
-const BENCHMARKS: readonly Benchmark[] = [...denseBenchmarks];
+const BENCHMARKS: readonly Benchmark[] = [
+  ...denseBenchmarks,
+  normBenchmark,
+  clipBenchmark,
+];
 
 const RESULT_FILE = new URL("../.bench/result.json", import.meta.url);
 

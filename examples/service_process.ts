@@ -49,9 +49,8 @@ export async function startService(env: Record<string, string> = {}): Promise<Se
 /** The words of the task `start`: run directly, so that the child's process id is the service's own. */
 async function startCommand(): Promise<[string, ...string[]]> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
-    tasks?: { start?: string };
+    tasks: { start: { command: string } };
   };
-  const [first, ...rest] = config.tasks?.start?.split(/\s+/) ?? [];
-  if (first === undefined) throw new Error("Cannot start the service: deno.json has no task `start`");
+  const [first = "deno", ...rest] = config.tasks.start.command.split(/\s+/);
   return [first, ...rest];
 }

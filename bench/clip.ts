@@ -1,0 +1,38 @@
+/**
+ * Adam after clipping by the global norm: the norm, then a factor fused into the step, against tfjs, which scales a copy; and
+ * what the clip costs beside Adam alone.
+ */
+import type { Benchmark } from "./bench.ts";
+import { checkSteps } from "./dense.ts";
+import { compare, timed } from "./harness.ts";
+import { kernelStepper } from "./kernel_step.ts";
+import { startTfjs, tfjsStepper } from "./rivals/tfjs.ts";
+import { ratioRow, showCount } from "./row.ts";
+import { denseWork, type Stepper } from "./work.ts";
+
+/** Below the norm of every gradient here, so that the clip does something. */
+const CLIP_NORM = 1;
+
+export const clipBenchmark: Benchmark = {
+  name: "clip",
+  async *rows({ counts, compare: options }) {
+    await startTfjs();
+    for (const count of counts) {
+      const work = `Adam + global clip ${showCount(count)}`;
+      const dense = denseWork("Adam", count);
+      const clip = { clipNorm: CLIP_NORM };
+      const ours = kernelStepper(dense, clip);
+      const tfjs = tfjsStepper(dense, clip);
+      // Clipped gradients are small beside epsilon, which tfjs adds after the bias correction.
+      checkSteps(work, ours, tfjs, 1e-2);
+      yield ratioRow(work, tfjs.name, await compare(contender(ours), contender(tfjs), options));
+      tfjs.dispose();
+
+      const alone = kernelStepper(dense);
+      const comparison = await compare(contender(ours), contender(alone), options);
+      yield ratioRow(work, "Adam alone", comparison, { as: "cost" });
+    }
+  },
+};
+
+const contender = (stepper: Stepper) => timed(stepper.name, () => stepper.step());
