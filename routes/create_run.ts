@@ -20,7 +20,7 @@ const VariableRequest = z.strictObject({
   name: VariableName,
   shape: Shape,
   initial: Initial.optional(),
-  constraint: z.unknown().openapi({
+  constraint: z.unknown().optional().openapi({
     description: "What holds the values in bounds after each step; null or absent: nothing.",
     example: { class_name: "MaxNorm", config: { max_value: 2, axis: 0 } },
     anyOf: [{ $ref: "#/components/schemas/MemberRequest" }, NULL],
