@@ -134,7 +134,7 @@ export class CheckpointReader implements TensorTarget {
       if (!state.slotNames.includes(slot)) {
         refuse(`created.slot is "${slot}", must be a slot of the optimizer`);
       }
-      state.created.push({ variable: state.variable(variable), slot });
+      state.markCreated({ variable: state.variable(variable), slot });
     }
     for (const { name, shape, offset, slots } of state.variables.values()) {
       this.#expected.set(variableTensor(name), { shape, offset });

@@ -7,6 +7,11 @@ import { Program } from "../../kernels/compile.ts";
 
 const PROGRAMS_MAX = 4096;
 const programs = new Map<string, Program>();
+/** What the very same list of lines was last compiled to: spares a step the making of long keys. */
+const latest = new WeakMap<readonly string[], Program>();
+
+const sameNames = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every((name, index) => name === b[index]);
 
 export function program(
   lines: readonly string[],
@@ -14,6 +19,11 @@ export function program(
   stored: readonly string[],
   uniforms: readonly string[],
 ): Program {
+  const last = latest.get(lines);
+  if (
+    last && sameNames(last.scope.tensors, tensors) && sameNames(last.scope.stored, stored) &&
+    sameNames(last.scope.uniforms, uniforms)
+  ) return last;
   const key = `${lines.join("\n")}|${tensors.join()}|${stored.join()}|${uniforms.join()}`;
   let found = programs.get(key);
   if (!found) {
@@ -21,5 +31,6 @@ export function program(
     programs.set(key, found);
     if (programs.size > PROGRAMS_MAX) programs.delete(programs.keys().next().value as string);
   }
+  latest.set(lines, found);
   return found;
 }

@@ -50,13 +50,14 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
 export class RunState {
   readonly arena: Arena;
   readonly variables = new Map<string, VariableState>();
-  readonly created: CreatedSlot[] = [];
   /** Values of the rule's `state`, or empty before Keras would have made them. */
   scalars: Readonly<Record<string, number>> = {};
   /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
   hypersCreated = false;
   iterations = 0;
   readonly #memory: Memory;
+  readonly #created: CreatedSlot[] = [];
+  readonly #createdOffsets = new Set<number>();
   readonly #slotNames = new Map<string, number>();
 
   /** Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. */
@@ -121,11 +122,23 @@ export class RunState {
 
   /** Marks the slots of these variables as created, in Keras' order. */
   createSlots(rule: Rule, variables: readonly VariableState[]): void {
-    for (const { variable, slot } of creationOrder(rule, variables)) {
-      if (!this.created.some((known) => known.variable === variable && known.slot === slot)) {
-        this.created.push({ variable, slot });
-      }
-    }
+    const names = Object.keys(rule.slots);
+    const lacking = variables.filter(({ slots }) =>
+      names.some((slot) => !this.#createdOffsets.has(slots.get(slot) as number))
+    );
+    for (const created of creationOrder(rule, lacking)) this.markCreated(created);
+  }
+
+  markCreated(slot: CreatedSlot): void {
+    const offset = slot.variable.slots.get(slot.slot) as number;
+    if (this.#createdOffsets.has(offset)) return;
+    this.#createdOffsets.add(offset);
+    this.#created.push(slot);
+  }
+
+  /** What Keras would have created by now, in its order. */
+  get created(): readonly CreatedSlot[] {
+    return this.#created;
   }
 
   /** Throws unknown_variable. */

@@ -62,13 +62,27 @@ interface Stage {
 
 const NOTHING: Stage = { lines: [], uniforms: {} };
 
+interface Prepared {
+  readonly rule: Rule;
+  readonly numbers: Uniforms;
+}
+
+/** What follows from an optimizer's attributes alone: they change seldom, and each change makes a new value. */
+const prepared = new WeakMap<Optimizer, Prepared>();
+
+function prepare(optimizer: Optimizer): Prepared {
+  let found = prepared.get(optimizer);
+  if (!found) prepared.set(optimizer, found = { rule: ruleOf(optimizer), numbers: uniforms(optimizer) });
+  return found;
+}
+
 /** Plans the step that applies everything in `staging`. Throws out_of_memory when scratch does not fit. */
 export function planStep(context: StepContext): StepPlan {
   const { state, optimizer, staging } = context;
-  const rule = ruleOf(optimizer);
+  const { rule, numbers } = prepare(optimizer);
   const rate = learningRate(optimizer, state.iterations);
   const base: Uniforms = {
-    ...uniforms(optimizer),
+    ...numbers,
     ...state.scalars,
     learning_rate: rate,
     t: state.iterations,
@@ -77,9 +91,9 @@ export function planStep(context: StepContext): StepPlan {
   const scalars = rule.scalars ? evaluateScalars(program(rule.scalars, [], [], Object.keys(base)), base) : {};
   const gradients = [...state.variables.values()].flatMap(({ name }) => staging.tensors.get(name) ?? []);
   const clip = planClip(context, gradients);
+  const step = { context, rule, base: { ...base, ...scalars } };
   const instructions = gradients.flatMap((staged) => {
     const stage = clip.stages.get(staged) as Stage;
-    const step = { context, rule, base: { ...base, ...scalars } };
     return staged.kind === "dense" ? planDense(step, staged, stage) : planSparse(step, staged, stage);
   });
   const squares = gradients.reduce((sum, staged) => sum + staged.squares, 0);
@@ -207,10 +221,10 @@ function transformerStages({ spec }: StepContext): (Stage | "mean")[] {
   });
 }
 
-const joined = (a: Stage, b: Stage): Stage => ({
-  lines: [...a.lines, ...b.lines],
-  uniforms: { ...a.uniforms, ...b.uniforms },
-});
+function joined(a: Stage, b: Stage): Stage {
+  if (a === NOTHING) return b;
+  return { lines: [...a.lines, ...b.lines], uniforms: { ...a.uniforms, ...b.uniforms } };
+}
 
 function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Instruction[] {
   const { context, rule } = step;
@@ -225,7 +239,7 @@ function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Instructio
     }
   }
   const { constraint } = variable;
-  stage = joined(stage, { lines: rule.dense, uniforms: {} });
+  stage = joined(stage, { lines: rule.dense, uniforms: NOTHING.uniforms });
   if (constraint?.rule.kind === "elementwise") {
     stage = joined(stage, { lines: constraint.rule.lines, uniforms: constraint.uniforms });
   }
