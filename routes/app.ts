@@ -77,6 +77,8 @@ const OPERATIONS = [
 /** Whoever watches the service, and whoever reads about it, needs no token. */
 const OPEN_PATHS = /^\/(healthz|readyz|openapi\.json|docs(\/.*)?)$/;
 
+const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
+
 export function createApp(services: Services): App {
   const { settings, log } = services;
   const app: App = new OpenAPIHono<AppEnv>({
@@ -106,6 +108,10 @@ export function createApp(services: Services): App {
   if (settings.STEPWELL_TOKEN !== "") {
     app.use(except((c) => OPEN_PATHS.test(c.req.path), bearerAuth({ token: settings.STEPWELL_TOKEN })));
   }
+  app.use("/v1/*", (c, next) => {
+    if (services.ready() || SAFE_METHODS.has(c.req.method)) return next();
+    throw new StepwellError("shutting_down", "Cannot change anything: the service was told to stop");
+  });
   describeSecurity(app);
   for (const operation of OPERATIONS) operation.register(app, services);
   return app;

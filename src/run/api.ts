@@ -123,7 +123,7 @@ export interface RunSession {
   stage(kind: "gradients" | "values"): Staging;
   applyGradients(staging: Staging, options: StepOptions): StepAnswer;
   setVariables(staging: Staging): void;
-  /** Items are nested numbers, base64 tensors or tensors; throws invalid_weights. */
+  /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
   setWeights(weights: readonly unknown[]): void;
   /** Throws invalid_config; what Keras would silently ignore is in `warnings`. */
   patchOptimizer(

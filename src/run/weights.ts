@@ -5,6 +5,7 @@
 import { StepwellError } from "../errors.ts";
 import type { OptimizerMember, Rule } from "../families/optimizers/definition.ts";
 import { type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
+import type { FlatTensor } from "../wire/json.ts";
 import { readTensor } from "../wire/tensors.ts";
 import { creationOrder, type RunState } from "./state.ts";
 
@@ -46,10 +47,12 @@ export function setWeights(state: RunState, given: readonly unknown[], { member,
       `Cannot set the weights of ${member.class_name}: the list has ${list.length}, must have ${now || all}`,
     );
   }
-  const [first, ...rest] = list.map((value, index) => readTensor(value, `weights.${index}`));
+  const [first, ...rest] = list.map((value, index) =>
+    isFlatTensor(value) ? value : readTensor(value, `weights.${index}`)
+  );
   // A number keeps all its digits; float32 would round a count above 2^24.
   const iterations = typeof list[0] === "number" ? list[0] : first?.values[0] ?? 0;
-  if (first?.shape.length !== 0 || !Number.isInteger(iterations) || iterations < 0) {
+  if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
   const created = create ? creationOrder(rule, [...state.variables.values()]) : state.created;
@@ -72,6 +75,12 @@ export function setWeights(state: RunState, given: readonly unknown[], { member,
     state.slotValues(variable, slot).set(values[names.length + index] as Float32Array);
   });
   return true;
+}
+
+/** What did not come as JSON, which has no typed arrays. */
+function isFlatTensor(value: unknown): value is FlatTensor {
+  return typeof value === "object" && value !== null && "values" in value &&
+    value.values instanceof Float32Array;
 }
 
 /** Lists that Keras' first optimizers saved: without the iteration count, or with second moments nobody uses. */
