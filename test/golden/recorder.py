@@ -4,9 +4,7 @@ It is not a test and computes nothing itself: every number in `expected` is Tens
 everything that is needed to replay it (see README.md for the format), and the same call gives the same bytes.
 """
 
-import base64
 import os
-import zlib
 
 # Before TensorFlow is loaded: the plain Eigen kernels, on the calling thread, so that no work is split by timing.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -17,23 +15,13 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
 
+from encoding import b64, f32, rng_of  # noqa: E402
+
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
-f32 = np.float32
-
 EXACT = {"ulp": 0}
 ABSENT = object()
-
-
-def b64(values):
-    """A tensor as base64 of its little-endian float32 values."""
-    return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
-
-
-def rng_of(name):
-    """Each case has its own stream, so that adding a case changes no other."""
-    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def is_member(value):
@@ -91,10 +79,6 @@ def weights(opt, variables):
     return listed
 
 
-def fill(shape, make):
-    return np.asarray(make(tuple(shape)), dtype=f32).reshape(shape)
-
-
 def normal(scale=1.0):
     return lambda rng, shape: (rng.standard_normal(shape) * scale).astype(f32)
 
@@ -125,7 +109,7 @@ def sparse(rows, values=None):
 
 def by_variable(**plans):
     """Another plan for each variable; a name that is not listed gets no gradient at all."""
-    return lambda rng, step, name, shape: (plans[name](rng, step, name, shape) if name in plans else ABSENT)
+    return lambda rng, step, name, shape: plans[name](rng, step, name, shape) if name in plans else ABSENT
 
 
 def by_step(plans, default):
@@ -141,8 +125,23 @@ def absent(rng, step, name, shape):
     return ABSENT
 
 
-def trajectory(name, class_name, config, variables, plan=None, *, steps=6, bound=EXACT, patches=None,
-               set_weights=None, order=None, initial=None, every_step=False, aggregate=None, needs=None):
+def trajectory(
+    name,
+    class_name,
+    config,
+    variables,
+    plan=None,
+    *,
+    steps=6,
+    bound=EXACT,
+    patches=None,
+    set_weights=None,
+    order=None,
+    initial=None,
+    every_step=False,
+    aggregate=None,
+    needs=None,
+):
     """One case. `variables`: name → shape, or (shape, constraint). `patches`: step → hyperparameters set before it.
 
     `set_weights`: step → function of (rng, get_weights() so far, earlier get_weights()) that gives the new list.
@@ -152,7 +151,12 @@ def trajectory(name, class_name, config, variables, plan=None, *, steps=6, bound
     plan = plan or dense()
     make_initial = initial or normal()
     opt = optimizer(class_name, config)
-    case = {"name": name, "optimizer": {"class_name": class_name, "config": config}, "variables": [], "steps": []}
+    case = {
+        "name": name,
+        "optimizer": {"class_name": class_name, "config": config},
+        "variables": [],
+        "steps": [],
+    }
     live = {}
     for label, given in variables.items():
         shape, rule = given if isinstance(given, tuple) else (given, None)
@@ -174,7 +178,8 @@ def trajectory(name, class_name, config, variables, plan=None, *, steps=6, bound
             new = set_weights[step](rng, opt.get_weights(), earlier)
             opt.set_weights(new)
             entry["set_weights"] = [
-                int(w) if np.asarray(w).dtype == np.int64 else {"shape": list(w.shape), "values": b64(w)} for w in new
+                int(w) if np.asarray(w).dtype == np.int64 else {"shape": list(w.shape), "values": b64(w)}
+                for w in new
             ]
         for label in order(step) if order else live:
             variable = live[label]
@@ -187,9 +192,15 @@ def trajectory(name, class_name, config, variables, plan=None, *, steps=6, bound
             elif isinstance(gradient, tuple):
                 indices, rows = gradient
                 rows = np.asarray(rows, dtype=f32).reshape((len(indices), *variable.shape[1:]))
-                entry["gradients"][label] = {"indices": list(indices), "rows": len(indices), "values": b64(rows)}
+                entry["gradients"][label] = {
+                    "indices": list(indices),
+                    "rows": len(indices),
+                    "values": b64(rows),
+                }
                 sparse_rows = tf.IndexedSlices(
-                    tf.constant(rows), tf.constant(indices, dtype=tf.int64), tf.constant(variable.shape, tf.int64)
+                    tf.constant(rows),
+                    tf.constant(indices, dtype=tf.int64),
+                    tf.constant(variable.shape, tf.int64),
                 )
                 pairs.append((sparse_rows, variable))
             else:

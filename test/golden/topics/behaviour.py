@@ -3,21 +3,37 @@
 A message is the exception's text, shortened to its first lines; Stepwell need not repeat it, only refuse the same things.
 """
 
+import re
 import warnings
 
-from recorder import (b64, constraint, f32, np, optimizer, plain, rng_of, schedule, tf, tf_keras, weights)
+from recorder import b64, constraint, f32, np, optimizer, plain, schedule, tf, tf_keras, weights
 from topics import adadelta, adagrad, adam, adamax, ftrl, nadam, rmsprop, sgd
 from topics.schedules import IN_OPTIMIZERS, TABLES
 
-TOPICS = {"SGD": sgd, "Adam": adam, "Adamax": adamax, "Nadam": nadam, "Adagrad": adagrad, "Adadelta": adadelta,
-          "RMSprop": rmsprop, "Ftrl": ftrl}
-CLIPS = ({"clipvalue": 0.5}, {"clipnorm": 1.0}, {"global_clipnorm": 2.0}, {"clipvalue": 0.5, "clipnorm": 1},
-         {"clipvalue": 1, "global_clipnorm": 2.0})
+TOPICS = {
+    "SGD": sgd,
+    "Adam": adam,
+    "Adamax": adamax,
+    "Nadam": nadam,
+    "Adagrad": adagrad,
+    "Adadelta": adadelta,
+    "RMSprop": rmsprop,
+    "Ftrl": ftrl,
+}
+CLIPS = (
+    {"clipvalue": 0.5},
+    {"clipnorm": 1.0},
+    {"global_clipnorm": 2.0},
+    {"clipvalue": 0.5, "clipnorm": 1},
+    {"clipvalue": 1, "global_clipnorm": 2.0},
+)
 
 
 def names_of(opt, variables):
-    return [entry["name"] if "name" in entry else [entry["variable"], entry["slot"]]
-            for entry in weights(opt, variables)]
+    return [
+        entry["name"] if "name" in entry else [entry["variable"], entry["slot"]]
+        for entry in weights(opt, variables)
+    ]
 
 
 def variables_ab():
@@ -29,7 +45,10 @@ def step(opt, variables):
 
 
 def shorten(error):
-    return str(error).split("\n")[0][:200]
+    """The first line without TensorFlow's frame and without what follows a set, whose order differs from run to run."""
+    text = str(error).split("\n")[0]
+    text = re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:.*$", "", text)
+    return re.sub(r"Allowed kwargs are.*$", "Allowed kwargs are …", text)[:200]
 
 
 def raised(action):
@@ -61,8 +80,12 @@ def configs():
         for label, config in options.items():
             tf_keras.backend.clear_session()
             opt, variables = optimizer(class_name, config), variables_ab()
-            entry = {"name": f"{class_name}, {label}", "optimizer": {"class_name": class_name, "config": config},
-                     "new": plain(opt.get_config()), "weights_when_new": len(opt.get_weights())}
+            entry = {
+                "name": f"{class_name}, {label}",
+                "optimizer": {"class_name": class_name, "config": config},
+                "new": plain(opt.get_config()),
+                "weights_when_new": len(opt.get_weights()),
+            }
             opt.learning_rate  # noqa: B018: reading a hyperparameter makes all of them float32 variables
             entry["read"] = plain(opt.get_config())
             entry["weights_when_read"] = names_of(opt, variables)
@@ -71,8 +94,9 @@ def configs():
             entry["weights"] = names_of(opt, variables)
             entry["slot_names"] = list(opt.get_slot_names())
             entry["legacy_serialized"] = plain(tf_keras.optimizers.serialize(opt, use_legacy_format=True))
-            entry["serialized_keys"] = {key: value for key, value in tf_keras.optimizers.serialize(opt).items()
-                                        if key != "config"}
+            entry["serialized_keys"] = {
+                key: value for key, value in tf_keras.optimizers.serialize(opt).items() if key != "config"
+            }
             again = raised(lambda: type(opt).from_config(opt.get_config()))
             entry["from_config"] = again or plain(type(opt).from_config(opt.get_config()).get_config())
             listed.append(entry)
@@ -80,23 +104,48 @@ def configs():
 
 
 CONSTRUCTORS = (
-    ("SGD", {"momentum": -0.1}), ("SGD", {"momentum": 1.1}), ("RMSprop", {"momentum": -0.1}),
-    ("RMSprop", {"momentum": 1.1}), ("Adagrad", {"initial_accumulator_value": -0.1}),
-    ("Ftrl", {"initial_accumulator_value": -0.1}), ("Ftrl", {"learning_rate_power": 0.1}),
-    ("Ftrl", {"l1_regularization_strength": -0.1}), ("Ftrl", {"l2_regularization_strength": -0.1}),
-    ("Ftrl", {"l2_shrinkage_regularization_strength": -0.1}), ("Nadam", {"schedule_decay": -0.1}),
+    ("SGD", {"momentum": -0.1}),
+    ("SGD", {"momentum": 1.1}),
+    ("RMSprop", {"momentum": -0.1}),
+    ("RMSprop", {"momentum": 1.1}),
+    ("Adagrad", {"initial_accumulator_value": -0.1}),
+    ("Ftrl", {"initial_accumulator_value": -0.1}),
+    ("Ftrl", {"learning_rate_power": 0.1}),
+    ("Ftrl", {"l1_regularization_strength": -0.1}),
+    ("Ftrl", {"l2_regularization_strength": -0.1}),
+    ("Ftrl", {"l2_shrinkage_regularization_strength": -0.1}),
+    ("Nadam", {"schedule_decay": -0.1}),
     ("Nadam", {"learning_rate": IN_OPTIMIZERS["exponential"]}),
-    ("SGD", {"unknown": 1}), ("Adam", {"momentum": 0.9}), ("SGD", {"clipnorm": -1}), ("Adam", {"clipvalue": -1}),
-    ("Adam", {"global_clipnorm": -0.5}), ("SGD", {"decay": -0.1}), ("SGD", {"lr": -0.1}), ("SGD", {"decay": None}),
-    ("SGD", {"clipnorm": 1.0, "global_clipnorm": 1.0}), ("Ftrl", {"lr": -0.1}),
-    ("SGD", {"clipnorm": -1, "unknown": 1}), ("SGD", {"unknown": 1, "clipnorm": -1}),
+    ("SGD", {"unknown": 1}),
+    ("Adam", {"momentum": 0.9}),
+    ("SGD", {"clipnorm": -1}),
+    ("Adam", {"clipvalue": -1}),
+    ("Adam", {"global_clipnorm": -0.5}),
+    ("SGD", {"decay": -0.1}),
+    ("SGD", {"lr": -0.1}),
+    ("SGD", {"decay": None}),
+    ("SGD", {"clipnorm": 1.0, "global_clipnorm": 1.0}),
+    ("Ftrl", {"lr": -0.1}),
+    ("SGD", {"clipnorm": -1, "unknown": 1}),
+    ("SGD", {"unknown": 1, "clipnorm": -1}),
     ("SGD", {"momentum": 2.0, "clipnorm": -1}),
     # Accepted without a word:
-    ("SGD", {"learning_rate": -1.0}), ("Adam", {"beta_1": 2.0}), ("Adam", {"beta_2": -1.0}), ("RMSprop", {"rho": 5.0}),
-    ("Ftrl", {"beta": -1.0}), ("Adam", {"epsilon": -1.0}), ("SGD", {"clipnorm": 0}), ("SGD", {"clipvalue": 0.0}),
-    ("SGD", {"clipnorm": None, "global_clipnorm": None, "clipvalue": None}), ("Nadam", {"decay": -0.1}),
-    ("Nadam", {"decay": 0.5}), ("SGD", {"momentum": 1.0}), ("SGD", {"name": None}), ("SGD", {"name": ""}),
-    ("RMSprop", {"name": None}), ("Ftrl", {"learning_rate_power": 0.0}),
+    ("SGD", {"learning_rate": -1.0}),
+    ("Adam", {"beta_1": 2.0}),
+    ("Adam", {"beta_2": -1.0}),
+    ("RMSprop", {"rho": 5.0}),
+    ("Ftrl", {"beta": -1.0}),
+    ("Adam", {"epsilon": -1.0}),
+    ("SGD", {"clipnorm": 0}),
+    ("SGD", {"clipvalue": 0.0}),
+    ("SGD", {"clipnorm": None, "global_clipnorm": None, "clipvalue": None}),
+    ("Nadam", {"decay": -0.1}),
+    ("Nadam", {"decay": 0.5}),
+    ("SGD", {"momentum": 1.0}),
+    ("SGD", {"name": None}),
+    ("SGD", {"name": ""}),
+    ("RMSprop", {"name": None}),
+    ("Ftrl", {"learning_rate_power": 0.0}),
     ("SGD", {"learning_rate": IN_OPTIMIZERS["exponential"], "lr": 0.5}),
 )
 
@@ -105,8 +154,10 @@ def constructors():
     listed = []
     for number, (class_name, config) in enumerate(CONSTRUCTORS):
         tf_keras.backend.clear_session()
-        entry = {"name": f"{number + 1}: {class_name} {', '.join(config)}",
-                 "optimizer": {"class_name": class_name, "config": config}}
+        entry = {
+            "name": f"{number + 1}: {class_name} {', '.join(config)}",
+            "optimizer": {"class_name": class_name, "config": config},
+        }
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             entry["error"] = raised(lambda: optimizer(class_name, config))
@@ -120,14 +171,17 @@ def constructors():
 
 
 def sparse_of(indices, shape):
-    return tf.IndexedSlices(tf.ones((len(indices), *shape[1:])), tf.constant(indices, tf.int64), tf.constant(shape))
+    return tf.IndexedSlices(
+        tf.ones((len(indices), *shape[1:])), tf.constant(indices, tf.int64), tf.constant(shape)
+    )
 
 
 def steps():
     """What a step refuses, and what it has changed by then."""
     listed = []
-    constrained = lambda: tf.Variable(np.ones((3, 2), f32), name="A", constraint=constraint(
-        {"class_name": "NonNeg", "config": {}}))
+    constrained = lambda: tf.Variable(
+        np.ones((3, 2), f32), name="A", constraint=constraint({"class_name": "NonNeg", "config": {}})
+    )
     free = lambda: tf.Variable(np.ones((3, 2), f32), name="A")
     situations = {
         "all gradients null": (free, lambda a: [(None, a)]),
@@ -146,14 +200,20 @@ def steps():
             opt, variable = optimizer(class_name, {"learning_rate": 0.1}), make()
             error = raised(lambda: opt.apply_gradients(pairs(variable)))
             created = len(opt.weights)
-            listed.append({"name": f"{class_name}, {label}", "error": error, "weights_created": created,
-                           "iterations": int(opt.iterations), "variable": b64(variable)})
+            listed.append(
+                {
+                    "name": f"{class_name}, {label}",
+                    "error": error,
+                    "weights_created": created,
+                    "iterations": int(opt.iterations),
+                    "variable": b64(variable),
+                }
+            )
     return listed
 
 
 def set_weights():
     listed = []
-    zeros = lambda opt, count: [np.int64(0), *[np.zeros_like(w) for w in opt.get_weights()[1:1 + count]]]
     for class_name, config in (("SGD", {"momentum": 0.9}), *((name, {}) for name in TOPICS)):
         label = f"{class_name}{' with momentum' if config else ''}"
         lists = {
@@ -169,54 +229,139 @@ def set_weights():
             opt, variables = optimizer(class_name, config), variables_ab()
             step(opt, variables)
             error = raised(lambda: opt.set_weights(make(opt)))
-            listed.append({"name": f"{label}: {what}", "optimizer": {"class_name": class_name, "config": config},
-                           "weights": names_of(opt, variables), "error": error, "iterations": int(opt.iterations)})
+            listed.append(
+                {
+                    "name": f"{label}: {what}",
+                    "optimizer": {"class_name": class_name, "config": config},
+                    "weights": names_of(opt, variables),
+                    "error": error,
+                    "iterations": int(opt.iterations),
+                }
+            )
         for what, count in (("empty", 0), ("iter alone", 1)):
             tf_keras.backend.clear_session()
             opt = optimizer(class_name, config)
             error = raised(lambda: opt.set_weights([np.int64(5)] * count))
-            listed.append({"name": f"{label}, new: {what}", "optimizer": {"class_name": class_name, "config": config},
-                           "weights": [], "error": error, "iterations": int(opt.iterations)})
+            listed.append(
+                {
+                    "name": f"{label}, new: {what}",
+                    "optimizer": {"class_name": class_name, "config": config},
+                    "weights": [],
+                    "error": error,
+                    "iterations": int(opt.iterations),
+                }
+            )
     return listed
 
 
 def schedules():
     listed = []
-    for name, rule in {**TABLES, **{f"{key}, in an optimizer": rule for key, rule in IN_OPTIMIZERS.items()}}.items():
+    for name, rule in {
+        **TABLES,
+        **{f"{key}, in an optimizer": rule for key, rule in IN_OPTIMIZERS.items()},
+    }.items():
         made = schedule(rule)
-        listed.append({"name": name, "schedule": rule, "config": plain(made.get_config()), "serialized":
-                       plain(tf_keras.optimizers.schedules.serialize(made)), "error": None})
-    for number, (boundaries, values) in enumerate((([1, 2], [0.1, 0.2]), ([1], [0.1]), ([1], [0.1, 0.2, 0.3]))):
-        rule = {"class_name": "PiecewiseConstantDecay", "config": {"boundaries": boundaries, "values": values}}
-        listed.append({"name": f"piecewise of wrong lengths {number + 1}", "schedule": rule,
-                       "error": refused(lambda: schedule(rule))})
+        listed.append(
+            {
+                "name": name,
+                "schedule": rule,
+                "config": plain(made.get_config()),
+                "serialized": plain(tf_keras.optimizers.schedules.serialize(made)),
+                "error": None,
+            }
+        )
+    for number, (boundaries, values) in enumerate(
+        (([1, 2], [0.1, 0.2]), ([1], [0.1]), ([1], [0.1, 0.2, 0.3]))
+    ):
+        rule = {
+            "class_name": "PiecewiseConstantDecay",
+            "config": {"boundaries": boundaries, "values": values},
+        }
+        listed.append(
+            {
+                "name": f"piecewise of wrong lengths {number + 1}",
+                "schedule": rule,
+                "error": refused(lambda: schedule(rule)),
+            }
+        )
     return listed
 
 
 def constraints():
     listed = []
-    for class_name, config in (("MaxNorm", {}), ("MaxNorm", {"max_value": 3, "axis": [0, 1]}), ("UnitNorm", {}),
-                               ("MinMaxNorm", {}), ("MinMaxNorm", {"rate": 0.5, "axis": None}), ("NonNeg", {}),
-                               ("RadialConstraint", {})):
+    for class_name, config in (
+        ("MaxNorm", {}),
+        ("MaxNorm", {"max_value": 3, "axis": [0, 1]}),
+        ("UnitNorm", {}),
+        ("MinMaxNorm", {}),
+        ("MinMaxNorm", {"rate": 0.5, "axis": None}),
+        ("NonNeg", {}),
+        ("RadialConstraint", {}),
+    ):
         made = constraint({"class_name": class_name, "config": config})
-        listed.append({"name": f"{class_name} {', '.join(config)}".strip(), "class_name": class_name,
-                       "given": config, "config": plain(made.get_config()), "error": None})
+        listed.append(
+            {
+                "name": f"{class_name} {', '.join(config)}".strip(),
+                "class_name": class_name,
+                "given": config,
+                "config": plain(made.get_config()),
+                "error": None,
+            }
+        )
     radial = constraint({"class_name": "RadialConstraint", "config": {}})
     for shape in ([3], [3, 3], [3, 3, 2], [1, 1, 2, 2], [3, 5, 1, 1], [5, 3, 1, 1]):
-        listed.append({"name": f"RadialConstraint on {shape}", "class_name": "RadialConstraint", "shape": shape,
-                       "given": {}, "error": raised(lambda: radial(tf.ones(shape)))})
+        listed.append(
+            {
+                "name": f"RadialConstraint on {shape}",
+                "class_name": "RadialConstraint",
+                "shape": shape,
+                "given": {},
+                "error": raised(lambda: radial(tf.ones(shape))),
+            }
+        )
     for shape, axis in (([3], 1), ([3, 2], 2), ([3, 2], -3), ([], 0)):
         made = constraint({"class_name": "MaxNorm", "config": {"axis": axis}})
-        listed.append({"name": f"MaxNorm on {shape}, axis {axis}", "class_name": "MaxNorm", "shape": shape,
-                       "given": {"axis": axis}, "error": raised(lambda: made(tf.ones(shape)))})
-    for alias in ("max_norm", "maxnorm", "MaxNorm", "non_neg", "nonneg", "unit_norm", "unitnorm", "min_max_norm",
-                  "minmaxnorm", "radial_constraint", "radialconstraint", "nothing"):
+        listed.append(
+            {
+                "name": f"MaxNorm on {shape}, axis {axis}",
+                "class_name": "MaxNorm",
+                "shape": shape,
+                "given": {"axis": axis},
+                "error": raised(lambda: made(tf.ones(shape))),
+            }
+        )
+    for alias in (
+        "max_norm",
+        "maxnorm",
+        "MaxNorm",
+        "non_neg",
+        "nonneg",
+        "unit_norm",
+        "unitnorm",
+        "min_max_norm",
+        "minmaxnorm",
+        "radial_constraint",
+        "radialconstraint",
+        "nothing",
+    ):
         error = raised(lambda: tf_keras.constraints.get(alias))
-        listed.append({"name": f"alias {alias}", "alias": alias, "error": error,
-                       "class_name": None if error else type(tf_keras.constraints.get(alias)).__name__})
+        listed.append(
+            {
+                "name": f"alias {alias}",
+                "alias": alias,
+                "error": error,
+                "class_name": None if error else type(tf_keras.constraints.get(alias)).__name__,
+            }
+        )
     return listed
 
 
 def content():
-    return {"configs": configs(), "constructors": constructors(), "step_outcomes": steps(),
-            "set_weights": set_weights(), "schedules": schedules(), "constraints": constraints()}
+    return {
+        "configs": configs(),
+        "constructors": constructors(),
+        "step_outcomes": steps(),
+        "set_weights": set_weights(),
+        "schedules": schedules(),
+        "constraints": constraints(),
+    }

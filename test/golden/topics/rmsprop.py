@@ -15,7 +15,11 @@ OPTIONS = {
     "epsilon 1e-2": {"learning_rate": 0.1, "epsilon": 1e-2},
     "epsilon 1e-2, momentum": {"learning_rate": 0.1, "epsilon": 1e-2, "momentum": 0.9},
     "epsilon 1e-2, momentum, centered": {
-        "learning_rate": 0.1, "epsilon": 1e-2, "momentum": 0.9, "centered": True},
+        "learning_rate": 0.1,
+        "epsilon": 1e-2,
+        "momentum": 0.9,
+        "centered": True,
+    },
     "decay": {"learning_rate": 0.1, "decay": 0.25},
     "decay, momentum": {"learning_rate": 0.1, "decay": 0.25, "momentum": 0.9},
 }

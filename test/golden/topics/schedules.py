@@ -3,10 +3,27 @@
 A table is what an optimizer sees: the step is ⟨iterations⟩, a float32 scalar.
 """
 
-from recorder import EXACT, b64, by_variable, dense, plain, schedule, sparse, tf, tf_keras, trajectory
+from recorder import EXACT, b64, by_variable, dense, plain, schedule, sparse, tf, trajectory
 from topics.common import COSINE
 
-STEPS = [*range(61), 99, 100, 101, 200, 250, 500, 999, 1000, 1001, 4096, 10000, 65535, 1000000, 16777216, 16777217]
+STEPS = [
+    *range(61),
+    99,
+    100,
+    101,
+    200,
+    250,
+    500,
+    999,
+    1000,
+    1001,
+    4096,
+    10000,
+    65535,
+    1000000,
+    16777216,
+    16777217,
+]
 
 
 def member(class_name, **config):
@@ -61,8 +78,14 @@ TABLES = {
     "cosine, alpha": cosine(decay_steps=30, alpha=0.1),
     "cosine, alpha 0.3, decay_steps 7": cosine(decay_steps=7, alpha=0.3),
     "cosine, warm-up": cosine(decay_steps=40, warmup_target=1.0, warmup_steps=10),
-    "cosine, warm-up from 0, alpha": member("CosineDecay", initial_learning_rate=0.0, decay_steps=20, alpha=0.05,
-                                            warmup_target=0.3, warmup_steps=7),
+    "cosine, warm-up from 0, alpha": member(
+        "CosineDecay",
+        initial_learning_rate=0.0,
+        decay_steps=20,
+        alpha=0.05,
+        warmup_target=0.3,
+        warmup_steps=7,
+    ),
     "cosine, warmup_steps without a target": cosine(decay_steps=40, warmup_steps=10),
     "cosine restarts": restarts(first_decay_steps=8),
     "cosine restarts, t_mul 1": restarts(first_decay_steps=10, t_mul=1.0),
@@ -83,8 +106,16 @@ IN_OPTIMIZERS = {
     "cosine, warm-up": cosine(decay_steps=6, warmup_target=0.3, warmup_steps=3),
     "cosine restarts": restarts(first_decay_steps=3, t_mul=2.0, m_mul=0.8),
 }
-OPTIMIZERS = (("SGD", {}), ("SGD", {"momentum": 0.9}), ("Adam", {}), ("Adamax", {}), ("RMSprop", {}), ("Adagrad", {}),
-              ("Adadelta", {}), ("Ftrl", {"beta": 0.1}))
+OPTIMIZERS = (
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9}),
+    ("Adam", {}),
+    ("Adamax", {}),
+    ("RMSprop", {}),
+    ("Adagrad", {}),
+    ("Adadelta", {}),
+    ("Ftrl", {"beta": 0.1}),
+)
 
 
 def bound_of(rule):
@@ -96,8 +127,16 @@ def tables():
     for name, rule in TABLES.items():
         made = schedule(rule)
         values = [float(made(tf.constant(step, tf.float32))) for step in STEPS]
-        listed.append({"name": name, "schedule": rule, "config": plain(made.get_config()), "steps": STEPS,
-                       "values": b64(values), "bound": bound_of(rule)})
+        listed.append(
+            {
+                "name": name,
+                "schedule": rule,
+                "config": plain(made.get_config()),
+                "steps": STEPS,
+                "values": b64(values),
+                "bound": bound_of(rule),
+            }
+        )
     return listed
 
 
@@ -109,8 +148,25 @@ def content():
         for offset in range(3):
             class_name, options = OPTIMIZERS[(3 * turn + offset) % len(OPTIMIZERS)]
             label = f"{class_name}{' with momentum' if 'momentum' in options else ''}, {name}"
-            cases.append(trajectory(label, class_name, {"learning_rate": rule, **options}, variables, mixed, steps=10,
-                                    bound=bound_of(rule)))
-        cases.append(trajectory(f"SGD, {name}, decay", "SGD", {"learning_rate": rule, "decay": 0.25}, {"A": [5]},
-                                steps=12, bound=bound_of(rule)))
+            cases.append(
+                trajectory(
+                    label,
+                    class_name,
+                    {"learning_rate": rule, **options},
+                    variables,
+                    mixed,
+                    steps=10,
+                    bound=bound_of(rule),
+                )
+            )
+        cases.append(
+            trajectory(
+                f"SGD, {name}, decay",
+                "SGD",
+                {"learning_rate": rule, "decay": 0.25},
+                {"A": [5]},
+                steps=12,
+                bound=bound_of(rule),
+            )
+        )
     return {"tables": tables(), "cases": cases}
