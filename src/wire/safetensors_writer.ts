@@ -2,7 +2,9 @@
  * Writes safetensors files: the length first, then the bytes without copying them. Layout as the reference writer's:
  * widest dtype first, then by name; the header padded with spaces to a multiple of 8.
  *
- * Invariant: the tensors must not change until the body has been read or cancelled; `onEnd` says when, exactly once.
+ * Invariant: nothing is copied, so the tensors' memory must never be written again. `onEnd` says, exactly once, that no
+ * more of it will be taken: then it may be dropped, but not reused. Deno still holds what it has not sent (tried with a
+ * slow client: values overwritten at the end of the stream arrived in place of the last MiB).
  */
 
 import type { NamedTensor, Shape } from "../tensor.ts";

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { ErrorCode } from "../../src/errors.ts";
+import { readTensor, writeTensors } from "../../src/wire/tensors.ts";
+import { RecordingTarget } from "./recording_target.ts";
+import { assertRefuses } from "./refusals.ts";
+
+function write(tensors: unknown): RecordingTarget {
+  const target = new RecordingTarget();
+  writeTensors(tensors, target, "gradients");
+  for (const { sink } of target.denses.values()) assert.equal(sink.closeCount, 1);
+  for (const { indices, values } of target.sparses.values()) {
+    assert.deepEqual([indices.sink.closeCount, values.sink.closeCount], [1, 1]);
+  }
+  return target;
+}
+
+const base64 = (values: ArrayBufferView) => Buffer.from(values.buffer as ArrayBuffer).toString("base64");
+const float32 = (shape: number[], ...values: number[]) => ({
+  dtype: "float32",
+  shape,
+  base64: base64(Float32Array.from(values)),
+});
+
+Deno.test("writeTensors() takes every form that a tensor has, in the order of the members", () => {
+  const target = write({
+    "dense/kernel": [[1, 2], [3, "NaN"]],
+    scalar: -0.5,
+    bias: null,
+    large: float32([2, 1], 5, 6),
+    emb: { indices: [5, 0, 5], values: [[1, 2], [3, 4], [5, 6]] },
+  });
+  assert.deepEqual(target.calls, [
+    "dense dense/kernel",
+    "dense scalar",
+    "none bias",
+    "dense large",
+    "sparse emb",
+  ]);
+  const kernel = target.denses.get("dense/kernel")!;
+  assert.deepEqual([kernel.dtype, kernel.shape, kernel.sink.floats], ["F32", [2, 2], [1, 2, 3, NaN]]);
+  const scalar = target.denses.get("scalar")!;
+  assert.deepEqual([scalar.shape, scalar.sink.floats], [[], [-0.5]]);
+  const large = target.denses.get("large")!;
+  assert.deepEqual([large.dtype, large.shape, large.sink.floats], ["F32", [2, 1], [5, 6]]);
+  const { indices, values } = target.sparses.get("emb")!;
+  assert.deepEqual([indices.dtype, indices.shape, indices.sink.int32s], ["I32", [3], [5, 0, 5]]);
+  assert.deepEqual([values.dtype, values.shape, values.sink.floats], ["F32", [3, 2], [1, 2, 3, 4, 5, 6]]);
+});
+
+Deno.test("writeTensors() takes base64 for either half of a sparse tensor, and for every dtype", () => {
+  const target = write({
+    a: {
+      indices: { dtype: "int64", shape: [1], base64: base64(BigInt64Array.of(7n)) },
+      values: float32([1], 2),
+    },
+    b: { indices: { dtype: "int32", shape: [1], base64: base64(Int32Array.of(7)) }, values: [[2]] },
+    c: { indices: [7], values: { dtype: "float16", shape: [1], base64: base64(Float16Array.of(2)) } },
+    d: { dtype: "bfloat16", shape: [1], base64: base64(Uint16Array.of(0x4000)) },
+    e: { dtype: "float64", shape: [], base64: base64(Float64Array.of(2)) },
+    nothing: { dtype: "float32", shape: [0, 3], base64: "" },
+    none: { indices: [], values: [] },
+  });
+  const sparse = (name: string) => Object.values(target.sparses.get(name)!).map((half) => half.dtype);
+  assert.deepEqual(sparse("a"), ["I64", "F32"]);
+  assert.deepEqual(sparse("b"), ["I32", "F32"]);
+  assert.deepEqual(sparse("c"), ["I32", "F16"]);
+  assert.deepEqual(target.denses.get("d")!.sink.bytes, [0x00, 0x40]);
+  assert.deepEqual([target.denses.get("d")!.dtype, target.denses.get("e")!.dtype], ["BF16", "F64"]);
+  assert.deepEqual(target.denses.get("nothing")!.shape, [0, 3]);
+  assert.deepEqual(target.sparses.get("none")!.values.shape, [0]);
+});
+
+Deno.test("writeTensors() decodes base64 of any length, in pieces", () => {
+  for (const count of [1, 2, 3, 12_287, 12_288, 12_289, 50_000]) {
+    const values = Float32Array.from({ length: count }, (_, i) => i);
+    const { sink } = write({ w: float32([count], ...values) }).denses.get("w")!;
+    assert.deepEqual(Float32Array.from(sink.floats), values);
+  }
+});
+
+Deno.test("writeTensors() keeps names that are special to JavaScript", () => {
+  const target = write(JSON.parse('{"__proto__": [1], "constructor": 2}'));
+  assert.deepEqual([...target.denses.keys()], ["__proto__", "constructor"]);
+});
+
+const large = { dtype: "float32", shape: [2], base64: "AAAAAAAAAAA=" };
+const REFUSED: [string, ErrorCode, unknown, RegExp][] = [
+  ["a list instead of an object", "invalid_request", [], /^Cannot read gradients: it must be an object/],
+  ["null instead of an object", "invalid_request", null, /^Cannot read gradients: it must be an object/],
+  ["ragged nesting", "shape_mismatch", { "d/k": [[1], [1, 2]] }, /^Cannot read gradients\.d\/k\.1: it has 2/],
+  ["a boolean", "invalid_number", { w: true }, /^Cannot read gradients\.w: it is true/],
+  ["an object of no form", "invalid_request", { w: {} }, /gradients\.w\.dtype: it is missing/],
+  ["an unknown key", "invalid_request", { w: { ...large, x: 1 } }, /gradients\.w\.x: it is unknown/],
+  [
+    "an unknown dtype",
+    "invalid_request",
+    { w: { ...large, dtype: "F32" } },
+    /w\.dtype: it must be one of float32,/,
+  ],
+  [
+    "a shape that is none",
+    "invalid_request",
+    { w: { ...large, shape: [-2] } },
+    /w\.shape: it must be an array/,
+  ],
+  ["a shape of text", "invalid_request", { w: { ...large, shape: ["2"] } }, /w\.shape: it must be an array/],
+  [
+    "base64 that is no string",
+    "invalid_request",
+    { w: { ...large, base64: 1 } },
+    /w\.base64: it must be a string/,
+  ],
+  [
+    "base64 that is too short",
+    "shape_mismatch",
+    { w: { ...large, shape: [3] } },
+    /has 12 letters, must have 16/,
+  ],
+  [
+    "a shape beyond any body",
+    "shape_mismatch",
+    { w: { ...large, shape: [1e15] } },
+    /has 12 letters, must have/,
+  ],
+  ["letters outside base64", "invalid_request", { w: { ...large, base64: "AAAAAAAA!AA=" } }, /is not base64/],
+  ["base64url", "invalid_request", { w: { ...large, base64: "-_AAAAAAAAA=" } }, /is not base64/],
+  ["white space in base64", "invalid_request", { w: { ...large, base64: "AAAA\nAAAAAA=" } }, /is not base64/],
+  [
+    "base64 with too much padding",
+    "invalid_request",
+    { w: { ...large, base64: "AAAAAAAAAA==" } },
+    /is not base64/,
+  ],
+  ["base64 with stray bits", "invalid_request", { w: { ...large, base64: "AAAAAAAAAAB=" } }, /is not base64/],
+  [
+    "sparse without values",
+    "invalid_request",
+    { w: { indices: [1] } },
+    /gradients\.w\.values: it is missing/,
+  ],
+  [
+    "sparse without indices",
+    "invalid_request",
+    { w: { values: [1] } },
+    /gradients\.w\.indices: it is missing/,
+  ],
+  [
+    "sparse and more",
+    "invalid_request",
+    { w: { indices: [1], values: [1], shape: [1] } },
+    /w\.shape: it is unknown/,
+  ],
+  [
+    "indices that are no list",
+    "invalid_request",
+    { w: { indices: 1, values: [1] } },
+    /w\.indices: it must be an array/,
+  ],
+  [
+    "a fractional index",
+    "invalid_number",
+    { w: { indices: [0, 0.5], values: [1, 2] } },
+    /w\.indices\.1: it is 0\.5/,
+  ],
+  ["an index of text", "invalid_number", { w: { indices: ["1"], values: [1] } }, /w\.indices\.0: it is "1"/],
+  [
+    "nested indices",
+    "invalid_number",
+    { w: { indices: [[1]], values: [1] } },
+    /w\.indices\.0: it is an array/,
+  ],
+  [
+    "an index of 2^31",
+    "index_out_of_range",
+    { w: { indices: [2 ** 31], values: [1] } },
+    /is 2147483648, must be below/,
+  ],
+  [
+    "an index of -2^31-1",
+    "index_out_of_range",
+    { w: { indices: [-(2 ** 31) - 1], values: [1] } },
+    /-2147483649/,
+  ],
+  [
+    "more rows than indices",
+    "shape_mismatch",
+    { w: { indices: [1], values: [1, 2] } },
+    /shape \[1\] and .* \[2\]/,
+  ],
+  ["values without rows", "shape_mismatch", { w: { indices: [1], values: 1 } }, /must have \[rows\]/],
+  ["float indices", "dtype_mismatch", { w: { indices: large, values: [1, 2] } }, /indices of dtype F32/],
+];
+
+Deno.test("writeTensors() refuses every other form, with its place", async (t) => {
+  for (const [what, code, tensors, pattern] of REFUSED) {
+    await t.step(what, () => assertRefuses(code, pattern, () => write(tensors)));
+  }
+});
+
+Deno.test("writeTensors() asks the target before it decodes base64", () => {
+  const target = new RecordingTarget();
+  const wrong = { w: { ...large, base64: "!!!!!!!!!!!!" } };
+  assertRefuses("invalid_request", /is not base64/, () => writeTensors(wrong, target, "gradients"));
+  assert.deepEqual(target.calls, ["dense w"]);
+  assert.deepEqual(target.denses.get("w")!.sink.bytes, []);
+});
+
+Deno.test("readTensor() reads nested numbers and float32 in base64", () => {
+  const expected = { shape: [2, 1], values: Float32Array.of(1, 2) };
+  assert.deepEqual(readTensor([[1], [2]], "initial"), expected);
+  assert.deepEqual(readTensor(float32([2, 1], 1, 2), "initial"), expected);
+  assert.deepEqual(readTensor(3, "initial"), { shape: [], values: Float32Array.of(3) });
+  const half = { dtype: "float16", shape: [], base64: "AAA=" };
+  assertRefuses("dtype_mismatch", /initial\.dtype: it must be "float32"/, () => readTensor(half, "initial"));
+  assertRefuses(
+    "invalid_request",
+    /initial\.indices: it is unknown/,
+    () => readTensor({ indices: [] }, "initial"),
+  );
+});
