@@ -71,10 +71,13 @@ export async function receiveTensors<S extends z.ZodType>(
   return fields;
 }
 
-/** `__metadata__` of a body that has no other members: only what writers put there by themselves. */
+/** What other writers put into `__metadata__` by themselves, and what our own files say of themselves. */
+const PASSED_OVER = new Set(["format", "iterations", "version"]);
+
+/** `__metadata__` of a body that has no other members. */
 export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
   for (const key of metadata.keys()) {
-    if (key === "format") continue;
+    if (PASSED_OVER.has(key)) continue;
     throw new StepwellError(
       "invalid_request",
       `Cannot take this request: __metadata__ must not hold "${key}"`,

@@ -131,7 +131,10 @@ export const StepAnswer = z.object({
   variables: z.record(
     z.string(),
     z.object({
-      gradient_norm: Norm.openapi({ description: "Norm of this variable's gradient.", example: 1.5 }),
+      gradient_norm: Norm.optional().openapi({
+        description: "Norm of this variable's gradient; absent when it had none.",
+        example: 1.5,
+      }),
       values: Tensor.optional(),
     }),
   ).openapi({
