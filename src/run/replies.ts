@@ -1,0 +1,90 @@
+/**
+ * The answers to keyed requests of one run, so that a retry gets the first answer and not a second step (IETF draft
+ * "The Idempotency-Key HTTP Header Field").
+ *
+ * Kept for {@link KEPT_MS} at least and for the newest {@link KEPT_COUNT} keys at least; beyond both bounds, and
+ * beyond {@link KEPT_LENGTH_MAX} characters of answers, the oldest go. Part of the run's state: journal records carry
+ * key and hash, snapshots carry the table. Invariant: `used` keys answer the same for as long as they are kept.
+ */
+import { StepwellError } from "../errors.ts";
+import type { StepAnswer } from "./api.ts";
+
+const KEPT_MS = 24 * 3600 * 1000;
+const KEPT_COUNT = 1000;
+/** Characters of answers kept beyond the newest KEPT_COUNT: some ten thousand steps of a small model. */
+const KEPT_LENGTH_MAX = 4 * 1024 ** 2;
+
+/** What a keyed request was. */
+export interface KeyUse {
+  readonly key: string;
+  /** Of everything that the request says. */
+  readonly hash: string;
+  /** Milliseconds since 1970: journaled, so that a replay forgets the same keys. */
+  readonly at: number;
+}
+
+export interface Reply extends KeyUse {
+  readonly answer: string;
+}
+
+export class Replies {
+  /** Oldest first. */
+  readonly #replies = new Map<string, Reply>();
+  readonly #inProgress = new Set<string>();
+  #length = 0;
+
+  constructor(replies: readonly Reply[] = []) {
+    for (const reply of replies) this.#add(reply);
+  }
+
+  get all(): readonly Reply[] {
+    return [...this.#replies.values()];
+  }
+
+  /** Marks a key as being worked on until `done`. Throws key_in_progress. */
+  begin(key: string): () => void {
+    if (this.#inProgress.has(key)) {
+      throw new StepwellError(
+        "key_in_progress",
+        `Cannot take this request: another one with the Idempotency-Key ${
+          JSON.stringify(key)
+        } is in progress`,
+      );
+    }
+    this.#inProgress.add(key);
+    return () => this.#inProgress.delete(key);
+  }
+
+  /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
+  find({ key, hash }: { key: string; hash: string }): StepAnswer | undefined {
+    const reply = this.#replies.get(key);
+    if (!reply) return undefined;
+    if (reply.hash === hash) return JSON.parse(reply.answer, revive) as StepAnswer;
+    throw new StepwellError(
+      "key_reused",
+      `Cannot take this request: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+    );
+  }
+
+  add(use: KeyUse, answer: StepAnswer): void {
+    this.#add({ ...use, answer: JSON.stringify(answer, plain) });
+    for (const [key, { at, answer: text }] of this.#replies) {
+      const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
+      if (!isOld || this.#replies.size <= KEPT_COUNT) break;
+      this.#replies.delete(key);
+      this.#length -= text.length;
+    }
+  }
+
+  #add(reply: Reply): void {
+    this.#replies.set(reply.key, reply);
+    this.#length += reply.answer.length;
+  }
+}
+
+/** JSON has no NaN and no infinities, which norms can be. */
+const plain = (_: string, value: unknown) =>
+  typeof value === "number" && !Number.isFinite(value) ? { number: String(value) } : value;
+
+const revive = (_: string, value: unknown) =>
+  typeof value === "object" && value !== null && "number" in value ? Number(value.number) : value;

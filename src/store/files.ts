@@ -1,0 +1,141 @@
+/**
+ * The few things that the store does to files, so that tests can make any of them fail.
+ *
+ * Invariant: an append that throws has left the file as long as it was, or has marked it broken: a broken file takes
+ * nothing more.
+ */
+
+/** A file that only grows. */
+export class AppendFile {
+  readonly #file: RawFile;
+  #bytes: number;
+  #broken = false;
+
+  constructor(file: RawFile, bytes: number) {
+    this.#file = file;
+    this.#bytes = bytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether what the file holds is not known any more. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /** Writes all pieces behind one another. */
+  append(pieces: readonly Uint8Array[]): void {
+    if (this.#broken) throw new Error("The file is broken: an earlier write could not be undone");
+    let written = 0;
+    try {
+      for (const piece of pieces) {
+        for (let at = 0; at < piece.length;) at += this.#file.writeSync(piece.subarray(at));
+        written += piece.length;
+      }
+    } catch (error) {
+      this.#undo();
+      throw error;
+    }
+    this.#bytes += written;
+  }
+
+  #undo(): void {
+    try {
+      this.#file.truncateSync(this.#bytes);
+      this.#file.seekSync(this.#bytes, Deno.SeekMode.Start);
+    } catch {
+      this.#broken = true;
+    }
+  }
+
+  async sync(): Promise<void> {
+    try {
+      await this.#file.syncData();
+    } catch (error) {
+      // After a failed flush nobody knows which bytes are on disk.
+      this.#broken = true;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** What of Deno.FsFile is used for writing. */
+export interface RawFile {
+  writeSync(bytes: Uint8Array): number;
+  truncateSync(bytes: number): void;
+  seekSync(offset: number, whence: Deno.SeekMode): number;
+  syncData(): Promise<void>;
+  close(): void;
+}
+
+/** Reads a file from its beginning. */
+export interface FileReader {
+  /** Bytes of the whole file. */
+  readonly bytes: number;
+  /** The next `count` bytes, fewer at the end of the file. */
+  next(count: number): Uint8Array<ArrayBuffer>;
+  close(): void;
+}
+
+export interface Files {
+  /** A new, empty file; throws when there is one. */
+  create(path: string): AppendFile;
+  /** An existing file, cut to `bytes`. */
+  resume(path: string, bytes: number): AppendFile;
+  read(path: string): FileReader;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** Makes the names in a folder durable. */
+  syncFolder(path: string): Promise<void>;
+  makeFolder(path: string): Promise<void>;
+  removeFolder(path: string): Promise<void>;
+  list(path: string): string[];
+}
+
+/** The files of this machine. */
+export const localFiles: Files = {
+  create: (path) => new AppendFile(Deno.openSync(path, { createNew: true, write: true }), 0),
+  resume: (path, bytes) => {
+    const file = Deno.openSync(path, { write: true });
+    file.truncateSync(bytes);
+    file.seekSync(bytes, Deno.SeekMode.Start);
+    return new AppendFile(file, bytes);
+  },
+  read: (path) => {
+    const file = Deno.openSync(path, { read: true });
+    const { size } = file.statSync();
+    return {
+      bytes: size,
+      next: (count) => {
+        const bytes = new Uint8Array(Math.min(count, size));
+        let filled = 0;
+        while (filled < bytes.length) {
+          const read = file.readSync(bytes.subarray(filled));
+          if (read === null) break;
+          filled += read;
+        }
+        return bytes.subarray(0, filled);
+      },
+      close: () => file.close(),
+    };
+  },
+  rename: (from, to) => Deno.rename(from, to),
+  remove: (path) => Deno.remove(path),
+  syncFolder: async (path) => {
+    using folder = await Deno.open(path, { read: true });
+    await folder.sync();
+  },
+  makeFolder: (path) => Deno.mkdir(path, { recursive: true }),
+  removeFolder: (path) => Deno.remove(path, { recursive: true }),
+  list: (path) => [...Deno.readDirSync(path)].map(({ name }) => name),
+};
+
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}

@@ -1,0 +1,98 @@
+/**
+ * Snapshot files: a run's checkpoint as safetensors, written aside, flushed, renamed, its folder flushed.
+ *
+ *     snapshot-GENERATION.safetensors       (any safetensors reader opens it)
+ *
+ * The checksum of the whole file is kept elsewhere (kv.ts), so that the file stays plain safetensors. Invariant: a
+ * file of this name is whole; what was being written when the process died has another name.
+ */
+import { crc32 } from "node:zlib";
+import type { Files } from "./files.ts";
+import type { SnapshotRecord } from "./kv.ts";
+
+/** Bytes that are written, or read, at a time; between them the event loop serves others. */
+const PIECE_BYTES = 1024 ** 2;
+
+export const snapshotName = (generation: number) => `snapshot-${generation}.safetensors`;
+
+/** Writes `pieces` as the snapshot of a generation; durable when this resolves. */
+export async function writeSnapshot(
+  files: Files,
+  place: { folder: string; generation: number },
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<SnapshotRecord> {
+  const path = `${place.folder}/${snapshotName(place.generation)}`;
+  const aside = `${path}.part`;
+  await files.remove(aside).catch(() => {});
+  const file = files.create(aside);
+  let crc = 0;
+  try {
+    for await (const piece of pieces) {
+      for (let from = 0; from < piece.length; from += PIECE_BYTES) {
+        const part = piece.subarray(from, from + PIECE_BYTES);
+        file.append([part]);
+        crc = crc32(part, crc);
+        await yieldToOthers();
+      }
+    }
+    await file.sync();
+  } catch (error) {
+    file.close();
+    await files.remove(aside).catch(() => {});
+    throw error;
+  }
+  file.close();
+  await files.rename(aside, path);
+  await files.syncFolder(place.folder);
+  return { generation: place.generation, bytes: file.bytes, crc32: crc };
+}
+
+/** Lets requests that wait be served. */
+function yieldToOthers(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** A snapshot file that is not what was written. */
+export class SnapshotDamage extends Error {
+  override readonly name = "SnapshotDamage";
+}
+
+/**
+ * Hands out the bytes of a snapshot piece by piece. The checksum is known at the end only: nothing that was made of
+ * the pieces may be used before this returns. Throws {@link SnapshotDamage}.
+ */
+export function readSnapshot(
+  files: Files,
+  folder: string,
+  { generation, bytes, crc32: wanted }: SnapshotRecord,
+  onPiece: (piece: Uint8Array<ArrayBuffer>) => void,
+): void {
+  const path = `${folder}/${snapshotName(generation)}`;
+  let reader;
+  try {
+    reader = files.read(path);
+  } catch (error) {
+    throw new SnapshotDamage(
+      `Cannot read the snapshot ${path}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  try {
+    if (reader.bytes !== bytes) {
+      throw new SnapshotDamage(
+        `Cannot read the snapshot ${path}: it has ${reader.bytes} bytes, must have ${bytes}`,
+      );
+    }
+    let crc = 0;
+    for (;;) {
+      const piece = reader.next(PIECE_BYTES);
+      if (piece.length === 0) break;
+      crc = crc32(piece, crc);
+      onPiece(piece);
+    }
+    if (crc !== wanted) {
+      throw new SnapshotDamage(`Cannot read the snapshot ${path}: its checksum does not fit`);
+    }
+  } finally {
+    reader.close();
+  }
+}
