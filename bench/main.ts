@@ -12,6 +12,8 @@ import { FULL, QUICK } from "./harness.ts";
 import { normBenchmark } from "./norm.ts";
 import { openNative } from "./rivals/native.ts";
 import type { Row } from "./row.ts";
+import { serviceBenchmark } from "./service.ts";
+import { sparseBenchmark } from "./sparse.ts";
 import { showHead, showRow } from "./table.ts";
 import { COUNTS } from "./work.ts";
 
@@ -20,6 +22,8 @@ const BENCHMARKS: readonly Benchmark[] = [
   ...denseBenchmarks,
   normBenchmark,
   clipBenchmark,
+  sparseBenchmark,
+  serviceBenchmark,
 ];
 
 const RESULT_FILE = new URL("../.bench/result.json", import.meta.url);

@@ -22,6 +22,8 @@ export interface Row {
   readonly unit: "x" | "ms" | "MB" | "copies";
   readonly goal: Goal | null;
   readonly verdict: Verdict;
+  /** 20th and 80th percentile of the figure, for rows that compare. */
+  readonly spread?: readonly [number, number];
   readonly comparison?: Comparison;
   /** Absolute figures beside the ratio, or why the row was skipped. */
   readonly note: string;
@@ -54,6 +56,7 @@ export function ratioRow(
     unit: "x",
     goal,
     verdict: judge(goal, figure, worst),
+    spread: as === "faster" ? [comparison.p20, comparison.p80] : [1 / comparison.p80, 1 / comparison.p20],
     comparison,
     note: note === "" ? times : `${times}; ${note}`,
   };
