@@ -187,7 +187,7 @@ export class ArenaStaging implements Staging {
     const { arena } = this.#state;
     const direct = type === "f32";
     const itemBytes = WIRE_DTYPES[type.toUpperCase() as WireDtype];
-    const buffer = direct ? staged.values : this.allocate(BLOCK * itemBytes);
+    const buffer = direct ? staged.values : this.allocate(Math.min(BLOCK, staged.count) * itemBytes);
     const end = staged.count * itemBytes;
     let written = 0, summed = 0;
     const take = (count: number) => {
