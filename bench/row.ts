@@ -82,8 +82,8 @@ export function showUs(us: number): string {
   return us < 1000 ? `${us.toPrecision(3)} µs` : `${(us / 1000).toPrecision(3)} ms`;
 }
 
-/** Element counts for people: 1000 → `1k`, 10_000_000 → `10M`. */
+/** Counts for people: 1000 → `1k`, 10_000_000 → `10M`, what is not round as it is. */
 export function showCount(count: number): string {
-  if (count >= 1e6) return `${count / 1e6}M`;
-  return count >= 1000 ? `${count / 1000}k` : String(count);
+  if (count >= 1e6 && count % 1e6 === 0) return `${count / 1e6}M`;
+  return count >= 1000 && count % 1000 === 0 ? `${count / 1000}k` : String(count);
 }
