@@ -29,7 +29,7 @@ export interface StagedDense {
   /** Byte offset of the float32 values. */
   readonly values: number;
   readonly count: number;
-  /** Float64 sum of squares; not finite exactly when an element is not. */
+  /** Float64 sum of the float32 squares; finite only if every element is. */
   squares: number;
 }
 
@@ -266,6 +266,8 @@ export function firstNonFinite(state: RunState, staged: Staged): { at: string; v
   if (Number.isFinite(staged.squares)) return undefined;
   const values = state.arena.f32(staged.values, staged.count);
   const index = values.findIndex((value) => !Number.isFinite(value));
+  // Squares overflow float32 from 1.8e19 on.
+  if (index < 0) return undefined;
   const { shape } = staged.variable;
   const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
   let rest = index;
