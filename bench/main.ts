@@ -8,10 +8,17 @@ import { parseArgs } from "node:util";
 import type { Benchmark, Context } from "./bench.ts";
 import { clipBenchmark } from "./clip.ts";
 import { denseBenchmarks } from "./dense.ts";
+import { figuresBenchmark } from "./figures.ts";
 import { FULL, QUICK } from "./harness.ts";
+import { ingestBenchmark } from "./ingest.ts";
+import { memoryBenchmark } from "./memory.ts";
 import { normBenchmark } from "./norm.ts";
 import { openNative } from "./rivals/native.ts";
 import type { Row } from "./row.ts";
+import { serviceBenchmark } from "./service.ts";
+import { smallRunsBenchmark } from "./small_runs.ts";
+import { sparseBenchmark } from "./sparse.ts";
+import { startBenchmark } from "./start.ts";
 import { showHead, showRow } from "./table.ts";
 import { COUNTS } from "./work.ts";
 
@@ -20,6 +27,13 @@ const BENCHMARKS: readonly Benchmark[] = [
   ...denseBenchmarks,
   normBenchmark,
   clipBenchmark,
+  sparseBenchmark,
+  figuresBenchmark,
+  ingestBenchmark,
+  serviceBenchmark,
+  startBenchmark,
+  memoryBenchmark,
+  smallRunsBenchmark,
 ];
 
 const RESULT_FILE = new URL("../.bench/result.json", import.meta.url);

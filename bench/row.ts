@@ -22,6 +22,8 @@ export interface Row {
   readonly unit: "x" | "ms" | "MB" | "copies";
   readonly goal: Goal | null;
   readonly verdict: Verdict;
+  /** 20th and 80th percentile of the figure, for rows that compare. */
+  readonly spread?: readonly [number, number];
   readonly comparison?: Comparison;
   /** Absolute figures beside the ratio, or why the row was skipped. */
   readonly note: string;
@@ -54,6 +56,7 @@ export function ratioRow(
     unit: "x",
     goal,
     verdict: judge(goal, figure, worst),
+    spread: as === "faster" ? [comparison.p20, comparison.p80] : [1 / comparison.p80, 1 / comparison.p20],
     comparison,
     note: note === "" ? times : `${times}; ${note}`,
   };
@@ -79,8 +82,8 @@ export function showUs(us: number): string {
   return us < 1000 ? `${us.toPrecision(3)} µs` : `${(us / 1000).toPrecision(3)} ms`;
 }
 
-/** Element counts for people: 1000 → `1k`, 10_000_000 → `10M`. */
+/** Counts for people: 1000 → `1k`, 10_000_000 → `10M`, what is not round as it is. */
 export function showCount(count: number): string {
-  if (count >= 1e6) return `${count / 1e6}M`;
-  return count >= 1000 ? `${count / 1000}k` : String(count);
+  if (count >= 1e6 && count % 1e6 === 0) return `${count / 1e6}M`;
+  return count >= 1000 && count % 1000 === 0 ? `${count / 1000}k` : String(count);
 }

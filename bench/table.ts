@@ -13,10 +13,9 @@ export function showHead(): string {
 export function showRow(row: Row): string {
   const figure = row.figure === null ? "-" : `${showFigure(row.figure)} ${row.unit}`;
   const goal = row.goal === null ? "-" : `${row.goal.relation} ${row.goal.value}`;
-  const { comparison } = row;
-  const spread = comparison === undefined
+  const spread = row.spread === undefined
     ? ""
-    : `${showFigure(comparison.p20)}-${showFigure(comparison.p80)}${comparison.noisy ? " noisy" : ""}`;
+    : `${row.spread.map(showFigure).join("-")}${row.comparison?.noisy ? " noisy" : ""}`;
   return line([row.work, row.against, figure, goal, row.verdict, spread], row.note);
 }
 

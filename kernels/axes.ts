@@ -9,6 +9,7 @@ import {
   assemble,
   type Code,
   f32,
+  f32x4,
   F64,
   f64,
   f64x2,
@@ -68,21 +69,20 @@ function emit(squared: boolean): Uint8Array<ArrayBuffer> {
   const row = 5, column = 6, target = 7, sum = 8, value = 9, four = 10, pair = 11;
   const { get, set } = local;
   const bump = (index: number, by: number) => set(index, i32.add(get(index), i32.const(by)));
-  const term = squared ? f64.mul(get(value), get(value)) : get(value);
-  const terms = squared ? f64x2.mul(get(pair), get(pair)) : get(pair);
-  const next = [...set(value, f64.promote(f32.load(0, get(tensor)))), ...bump(tensor, 4)];
+  const load = f32.load(0, get(tensor)), loadFour = v128.load(0, get(tensor));
+  const next = [...set(value, f64.promote(squared ? f32.mul(load, load) : load)), ...bump(tensor, 4)];
 
   const toOneNumber = [
     ...set(sum, f64.load(0, get(sums))),
-    ...whileLoop(get(row), [...next, ...set(sum, f64.add(get(sum), term)), ...bump(row, -1)]),
+    ...whileLoop(get(row), [...next, ...set(sum, f64.add(get(sum), get(value))), ...bump(row, -1)]),
     ...f64.store(0, get(sums), get(sum)),
   ];
   const addPair = (at: number, floats: Code) => [
     ...set(pair, f64x2.promoteLowF32x4(floats)),
-    ...v128.store(at, get(target), f64x2.add(v128.load(at, get(target)), terms)),
+    ...v128.store(at, get(target), f64x2.add(v128.load(at, get(target)), get(pair))),
   ];
   const fourColumns = [
-    ...set(four, v128.load(0, get(tensor))),
+    ...set(four, squared ? f32x4.mul(loadFour, loadFour) : loadFour),
     ...addPair(0, get(four)),
     ...addPair(16, v128.shuffle32(get(four), get(four), [2, 3, 2, 3])),
     ...bump(tensor, 16),
@@ -91,7 +91,7 @@ function emit(squared: boolean): Uint8Array<ArrayBuffer> {
   ];
   const oneColumn = [
     ...next,
-    ...f64.store(0, get(target), f64.add(f64.load(0, get(target)), term)),
+    ...f64.store(0, get(target), f64.add(f64.load(0, get(target)), get(value))),
     ...bump(target, 8),
     ...bump(column, -1),
   ];

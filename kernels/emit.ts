@@ -140,22 +140,14 @@ class PassEmitter {
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {
-    const { arg, squared } = this.#pass.reductions[index] as Pass["reductions"][number];
+    const { arg } = this.#pass.reductions[index] as Pass["reductions"][number];
     const value = this.#value(arg, lane);
     if (width === 1) {
-      const wide = f64.promote(f32x4.extract(0, value));
-      const term = squared ? f64.mul(wide, wide) : wide;
       const rest = this.#rests[index] as number;
-      return local.set(rest, f64.add(local.get(rest), term));
+      return local.set(rest, f64.add(local.get(rest), f64.promote(f32x4.extract(0, value))));
     }
     return [0, 1].flatMap((half) => {
-      const wide = f64x2.promoteLowF32x4(half === 0 ? value : v128.shuffle32(value, value, [2, 3, 2, 3]));
-      const term = squared
-        ? f64x2.mul(
-          [...local.set(this.#scratch, wide), ...local.get(this.#scratch)],
-          local.get(this.#scratch),
-        )
-        : wide;
+      const term = f64x2.promoteLowF32x4(half === 0 ? value : v128.shuffle32(value, value, [2, 3, 2, 3]));
       const accumulator = this.#accumulators[index]?.[2 * lane + half] as number;
       return local.set(accumulator, f64x2.add(local.get(accumulator), term));
     });

@@ -68,8 +68,9 @@ class Builder implements Expander {
     const row = OPS.get(op);
     const [a = 0, b = 0, c = 0] = args;
     if (row?.expand) return row.expand(this, a, b, c);
+    const reduction = REDUCTIONS.get(op);
+    if (reduction?.squared) args = [this.apply("mul", a, a)];
     const nodes = args.map((id) => this.node(id));
-    const reduction = REDUCTIONS.has(op);
     const level = Math.max(0, ...nodes.map((node) => node.level)) + (reduction ? 1 : 0);
     const element = !reduction && nodes.some((node) => node.element);
     return this.#intern({ op, args, name: "", value: 0, element, mask: row?.mask === true, level });

@@ -1,6 +1,6 @@
 /**
  * Gradients on their way in: any float type → float32, with the sum of squares in the same pass while the bytes
- * are in cache. A sum that is not finite says that an element was not: float32 squares cannot overflow float64.
+ * are in cache. A finite sum says that every element is; one that is not finite may come of elements above 1.8e19.
  *
  * Called a block of BLOCK elements at a time, the sums add up to what a reduction over the whole tensor gives.
  */

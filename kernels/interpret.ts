@@ -5,7 +5,7 @@
  * Reductions add in float64 in a fixed order. A row is cut into blocks of BLOCK elements. In a block, element j
  * of the full groups of 16 goes to accumulator j mod 16 and the elements after the last full group, in order, to
  * one more. The 16 are added as pairs of even and odd lanes by a tree, low + high, plus the rest; blocks and
- * rows add to the total in order. Squares are exact: two float32 multiply without error in float64.
+ * rows add to the total in order. What is added are float32 numbers: squares are rounded before, as TensorFlow's are.
  */
 import type { Arena } from "./arena.ts";
 import type { GraphNode } from "./graph.ts";
@@ -101,9 +101,7 @@ export function interpretPass(
       for (const { tensor, node } of pass.stores) {
         new DataView(buffer).setFloat32(address(tensor, element), valueOf(node), true);
       }
-      pass.reductions.forEach(({ arg, squared }, index) => {
-        terms[index]?.push(squared ? valueOf(arg) * valueOf(arg) : valueOf(arg));
-      });
+      pass.reductions.forEach(({ arg }, index) => terms[index]?.push(valueOf(arg)));
     }
     terms.forEach((row, index) => {
       for (let from = 0; from < row.length; from += BLOCK) {

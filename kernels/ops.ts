@@ -201,7 +201,10 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
 }));
 
-/** What a reduction adds up (in float64, see interpret.ts) and how its float32 result follows from the total. */
+/**
+ * What a reduction adds up (float32 numbers, or their float32 squares, in float64: see interpret.ts) and how its
+ * float32 result follows from the total.
+ */
 interface ReductionRow {
   readonly squared: boolean;
   readonly finish: (total: number, count: number) => number;

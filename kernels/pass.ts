@@ -29,7 +29,7 @@ export interface Pass {
   readonly tensors: readonly { readonly name: string; readonly layout: TensorLayout }[];
   /** Scalar nodes that the pass reads, each a parameter of the kernel. */
   readonly uniforms: readonly number[];
-  readonly reductions: readonly { readonly node: number; readonly arg: number; readonly squared: boolean }[];
+  readonly reductions: readonly { readonly node: number; readonly arg: number }[];
   readonly stores: readonly { readonly tensor: number; readonly node: number }[];
 }
 
@@ -54,9 +54,8 @@ export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayo
   const passes: Pass[] = [];
   for (let level = 0; level <= levels; level++) {
     const reductions = nodes.flatMap((node, id) => {
-      const row = REDUCTIONS.get(node.op);
-      return row && node.level === level + 1
-        ? [{ node: id, arg: node.args[0] as number, squared: row.squared }]
+      return REDUCTIONS.has(node.op) && node.level === level + 1
+        ? [{ node: id, arg: node.args[0] as number }]
         : [];
     });
     const stored = level === storeLevel ? [...stores] : [];

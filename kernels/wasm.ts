@@ -78,6 +78,7 @@ export const i32 = {
 
 export const f32 = {
   load: memory([0x2a]),
+  mul: operation(0x94),
 };
 
 export const f64 = {
@@ -85,7 +86,6 @@ export const f64 = {
   load: memory([0x2b]),
   store: memory([0x39]),
   add: operation(0xa0),
-  mul: operation(0xa2),
   promote: operation(0xbb),
 };
 
@@ -158,7 +158,6 @@ export const f32x4 = {
 export const f64x2 = {
   extract: simdLane(0x21),
   add: simd(0xf0),
-  mul: simd(0xf2),
   promoteLowF32x4: simd(0x5f),
 };
 

@@ -2,9 +2,10 @@
  * How a run looks in answers, and the parts of it that requests share. No bodies of requests.
  */
 import { z } from "@hono/zod-openapi";
+import { isShape } from "../src/tensor.ts";
 import { Iterations, Member, NULL, RunId, VariableName, Version, Warnings } from "./schemas.ts";
 
-export const Shape = z.array(z.int().min(0)).max(32)
+export const Shape = z.array(z.int().min(0)).max(32).refine(isShape, "Must not have 2^53 elements or more")
   .openapi({ description: "Dimensions from the outermost; [] is a scalar.", example: [4, 3] });
 
 export const NonFinite = z.enum(["reject", "skip", "propagate"]).openapi({

@@ -31,7 +31,10 @@ export function sameBytes(traffic: Traffic, count: number): Stepper {
   const blockBytes = Math.ceil((count * 4) / 64) * 64;
   const bytes = blockBytes * traffic.reads;
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) + 1 });
-  new Uint8Array(memory.buffer).fill(1);
+  // Every page is touched, and every array holds a byte of its own, so that a test can see them move.
+  for (let k = 0; k < traffic.reads; k += 1) {
+    new Uint8Array(memory.buffer, k * blockBytes, blockBytes).fill(k + 1);
+  }
   const module = new WebAssembly.Module(moduleBytes(traffic));
   const { move } = new WebAssembly.Instance(module, { env: { memory } }).exports;
   if (typeof move !== "function") {

@@ -8,6 +8,7 @@
  */
 import { z } from "zod";
 import { type Issue, StepwellError } from "../errors.ts";
+import { join, tell } from "./issues.ts";
 
 export type Config = Readonly<Record<string, unknown>>;
 
@@ -109,7 +110,7 @@ export class Family<M extends Member> {
     const form = FORM.safeParse(json);
     if (!form.success) {
       const issues = form.error.issues.flatMap((issue) =>
-        tell(issue, json, "the form").map((told) => ({
+        tell(issue, json, { holder: "the form", allowed: Object.keys(FORM.shape) }).map((told) => ({
           path: join(path, ...told.keys),
           message: told.message,
         }))
@@ -138,7 +139,9 @@ export function parseConfig(member: Member, given: Config, path = ""): Config {
   const order = Object.keys(given);
   const found = [
     ...(result.error?.issues ?? [])
-      .flatMap((issue) => tell(issue, given, member.class_name, Object.keys(member.config.shape)))
+      .flatMap((issue) =>
+        tell(issue, given, { holder: member.class_name, allowed: Object.keys(member.config.shape) })
+      )
       .map((told) => ({ ...told, rank: member.rank?.(String(told.keys[0] ?? ""), "field") ?? 0 })),
     ...across.map(({ key, message }) => ({ keys: [key], message, rank: member.rank?.(key, "across") ?? 0 })),
   ];
@@ -163,54 +166,4 @@ export function invalidConfig(className: string, issues: readonly Issue[], path 
     `Cannot configure ${className}: ${[first?.path, first?.message].filter(Boolean).join(" ")}${more}`,
     issues.map((issue) => ({ path: join(path, "config", issue.path), message: issue.message })),
   );
-}
-
-function join(...keys: PropertyKey[]): string {
-  return keys.map(String).filter((key) => key !== "").join(".");
-}
-
-/** A zod issue in our cadence: what the value is, what it must be. One issue about n unknown keys becomes n. */
-function tell(
-  issue: z.core.$ZodIssue,
-  input: unknown,
-  holder: string,
-  allowed: readonly string[] = Object.keys(FORM.shape),
-): { keys: PropertyKey[]; message: string }[] {
-  if (issue.code === "unrecognized_keys") {
-    const inside = issue.path.length > 0
-      ? ` in ${issue.path.map(String).join(".")}`
-      : `; ${holder} takes ${allowed.join(", ")}`;
-    return issue.keys.map((key) => ({ keys: [...issue.path, key], message: `is an unknown key${inside}` }));
-  }
-  const value = issue.path.reduce<unknown>(
-    (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
-    input,
-  );
-  return [{ keys: [...issue.path], message: `is ${show(value)}, ${wanted(issue)}` }];
-}
-
-function wanted(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case "too_small":
-      return `must be ${issue.inclusive ? ">=" : ">"} ${issue.minimum}${
-        issue.origin === "array" ? " long" : ""
-      }`;
-    case "too_big":
-      return `must be ${issue.inclusive ? "<=" : "<"} ${issue.maximum}${
-        issue.origin === "array" ? " long" : ""
-      }`;
-    case "invalid_type":
-      return `must be of type ${issue.expected}`;
-    case "invalid_value":
-      return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
-    default:
-      return issue.message;
-  }
-}
-
-/** A value as it stood in the request, cut short. */
-function show(value: unknown): string {
-  if (value === undefined) return "missing";
-  const text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? typeof value;
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

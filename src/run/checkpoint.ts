@@ -6,9 +6,10 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../errors.ts";
+import { type Optimizer, parseOptimizer, ruleOf } from "../families/optimizers/optimizer.ts";
 import { loadOptimizer, saveOptimizer } from "../families/optimizers/saved.ts";
-import { type Optimizer, ruleOf } from "../families/optimizers/optimizer.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../tensor.ts";
+import { flatten, nest } from "../wire/json.ts";
 import type { Publication, RunSpec } from "./api.ts";
 import type { Memory } from "./memory.ts";
 import { type ResolvedSpec, resolveSpec, serializeSpec } from "./spec.ts";
@@ -23,7 +24,8 @@ const Saved = z.strictObject({
   version: z.int().min(0),
   iterations: z.int().min(0),
   hypers_created: z.boolean(),
-  scalars: z.record(z.string(), z.number()),
+  /** As JSON tensors have them: numbers that JSON lacks are strings. */
+  scalars: z.record(z.string(), z.unknown()),
   created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),
   slots: z.array(z.string()),
   optimizer: z.unknown(),
@@ -67,7 +69,9 @@ export function checkpointOf(
     version,
     iterations: state.iterations,
     hypers_created: state.hypersCreated,
-    scalars: state.scalars,
+    scalars: Object.fromEntries(
+      Object.entries(state.scalars).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
+    ),
     created: state.created.map(({ variable, slot }) => ({ variable: variable.name, slot })),
     slots: [...state.slotNames],
     optimizer: saveOptimizer(optimizer),
@@ -126,13 +130,21 @@ export class CheckpointReader implements TensorTarget {
     // Slots that a switch has since made idle are kept, with the zeros that the checkpoint then fills.
     const rule = ruleOf(optimizer);
     const idle = saved.slots.filter((slot) => !state.slotNames.includes(slot));
+    const known = slotsOfAnyVariant(optimizer);
+    const strange = idle.find((slot) => !known.has(slot));
+    if (strange !== undefined) {
+      refuse(`slots hold "${strange}", must be slots of ${optimizer.member.class_name}`);
+    }
     state.addSlots({ ...rule, slots: Object.fromEntries(idle.map((slot) => [slot, 0])) });
     state.iterations = saved.iterations;
     state.hypersCreated = saved.hypers_created;
-    state.scalars = saved.scalars;
+    state.scalars = readScalars(saved.scalars, Object.keys(rule.state ?? {}));
+    if (!saved.hypers_created && (saved.iterations > 0 || saved.created.length > 0)) {
+      refuse("hypers_created is false, must be true of an optimizer that has stepped");
+    }
     for (const { variable, slot } of saved.created) {
-      if (!state.slotNames.includes(slot)) {
-        refuse(`created.slot is "${slot}", must be a slot of the optimizer`);
+      if (!state.variables.has(variable) || !state.slotNames.includes(slot)) {
+        refuse(`created holds "${slot}" of "${variable}", must be slots and variables of the run`);
       }
       state.markCreated({ variable: state.variable(variable), slot });
     }
@@ -173,6 +185,23 @@ export class CheckpointReader implements TensorTarget {
     const [missing] = this.#expected.keys();
     if (missing !== undefined) refuse(`the tensor "${missing}" is missing`);
   }
+}
+
+/** Slots that the optimizer has with some switches or others. */
+function slotsOfAnyVariant({ member: { class_name, variants } }: Optimizer): ReadonlySet<string> {
+  const rules = variants.map((config) => ruleOf(parseOptimizer({ class_name, config }).optimizer));
+  return new Set(rules.flatMap(({ slots }) => Object.keys(slots)));
+}
+
+function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly string[]) {
+  if (Object.keys(saved).toSorted().join() !== names.toSorted().join()) {
+    refuse(`scalars are ${Object.keys(saved).join(", ") || "none"}, must be ${names.join(", ") || "none"}`);
+  }
+  return Object.fromEntries(names.map((name) => {
+    const { shape, values } = flatten(saved[name], `stepwell.scalars.${name}`);
+    if (shape.length > 0) refuse(`scalars.${name} has shape ${showShape(shape)}, must be []`);
+    return [name, values[0] as number];
+  }));
 }
 
 function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved> {

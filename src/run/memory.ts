@@ -62,18 +62,22 @@ export class Memory {
 
   /** Allocates in an arena of this memory. Throws out_of_memory before the bound would be broken. */
   allocate(arena: Arena, bytes: number): number {
-    const growth = arena.growth(bytes);
-    if (growth > 0 && this.#bytes + growth > this.bytesMax) {
-      this.#idle = [];
-      if (this.#bytes + growth > this.bytesMax) this.#refuse(bytes);
-    }
     try {
+      this.#reserve(arena.growth(bytes), bytes);
       return arena.allocate(bytes);
     } catch (error) {
+      this.#rest(arena);
       // The arena's own end, or a machine that has no more memory to give.
       if (error instanceof RangeError) this.#refuse(bytes);
       throw error;
     }
+  }
+
+  /** Makes sure that all memories may grow by `growth` bytes, at the cost of idle ones. */
+  #reserve(growth: number, bytes: number): void {
+    if (growth === 0 || this.#bytes + growth <= this.bytesMax) return;
+    this.#idle = [];
+    if (this.#bytes + growth > this.bytesMax) this.#refuse(bytes);
   }
 
   #refuse(bytes: number): never {
@@ -83,15 +87,20 @@ export class Memory {
     );
   }
 
-  /** Gives back a region. The arena of a large run that holds nothing any more waits for the next one. */
+  /** Gives back a region. The arena of a large run that holds nothing any more waits for the next run. */
   free(arena: Arena, offset: number): void {
     arena.free(offset);
+    this.#rest(arena);
+  }
+
+  /** An arena of its own that holds nothing is idle. */
+  #rest(arena: Arena): void {
     if (arena.bytesUsed === 0 && this.#owned.delete(arena)) this.#idle.push(arena);
   }
 
   /** Counts a published copy; `unpublish` takes it back. Throws out_of_memory. */
   publish(bytes: number): void {
-    if (this.#bytes + bytes > this.bytesMax) this.#refuse(bytes);
+    this.#reserve(bytes, bytes);
     this.#publishedBytes += bytes;
   }
 

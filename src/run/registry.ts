@@ -47,15 +47,18 @@ export class Registry implements RunRegistry {
     this.#reserve(id);
     try {
       const resolved = resolveSpec(spec);
-      const values: Float32Array[] = [];
-      for (const [index, variable] of spec.variables.entries()) {
-        values.push(await initialValues(variable, `variables.${index}.initial`));
-      }
       const { run } = this.#options;
+      // First: a run that does not fit is refused before anything of its size is made.
       const state = new RunState(this.#memory, resolved, ruleOf(resolved.optimizer));
-      [...state.variables.values()].forEach((variable, index) => {
-        state.values(variable).set(values[index] as Float32Array);
-      });
+      try {
+        for (const [index, variable] of spec.variables.entries()) {
+          const values = await initialValues(variable, `variables.${index}.initial`);
+          state.values(state.variable(variable.name)).set(values);
+        }
+      } catch (error) {
+        state.free();
+        throw error;
+      }
       const createdAt = this.#options.now().toISOString();
       return this.#add(
         new Session({ id, spec: resolved, state, memory: this.#memory, run, createdAt, version: 0 }),

@@ -55,8 +55,7 @@ export class Session implements RunSession {
   readonly #publisher: Publisher;
   readonly #stagings = new Set<ArenaStaging>();
   readonly #steps: StepAnswer[] = [];
-  /** Steps that this session has applied, for the service's own figures. */
-  stepCount = 0;
+  #stepCount = 0;
   #optimizer: Optimizer;
   #version: number;
   #closed = false;
@@ -79,6 +78,11 @@ export class Session implements RunSession {
 
   get version(): number {
     return this.#version;
+  }
+
+  /** Steps that this session has applied, for the service's own figures. */
+  get stepCount(): number {
+    return this.#stepCount;
   }
 
   /** Bytes of variables and slots, and of bodies on their way in. */
@@ -120,10 +124,12 @@ export class Session implements RunSession {
   }
 
   publish(names?: readonly string[]): Publication {
+    this.#assertOpen();
     return this.#publisher.publish(this.#version, names);
   }
 
   gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
+    this.#assertOpen();
     const variable = this.#state.variable(name);
     if (variable.shape.length === 0) {
       throw new StepwellError("shape_mismatch", `Cannot gather rows of "${name}": it is a scalar`);
@@ -194,6 +200,7 @@ export class Session implements RunSession {
   }
 
   checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+    this.#assertOpen();
     const { createdAt } = this;
     return checkpointOf(this.#memory, {
       spec: this.#spec,
@@ -231,7 +238,7 @@ export class Session implements RunSession {
     this.#state.hypersCreated = true;
     this.#state.scalars = plan.scalars;
     this.#state.iterations += 1;
-    this.stepCount += 1;
+    this.#stepCount += 1;
     this.#changed();
     const answer = this.#figures(plan, { applied: true, warnings });
     this.#steps.push(answer);

@@ -29,7 +29,7 @@ export interface StagedDense {
   /** Byte offset of the float32 values. */
   readonly values: number;
   readonly count: number;
-  /** Float64 sum of squares; not finite exactly when an element is not. */
+  /** Float64 sum of the float32 squares; finite only if every element is. */
   squares: number;
 }
 
@@ -187,7 +187,7 @@ export class ArenaStaging implements Staging {
     const { arena } = this.#state;
     const direct = type === "f32";
     const itemBytes = WIRE_DTYPES[type.toUpperCase() as WireDtype];
-    const buffer = direct ? staged.values : this.allocate(BLOCK * itemBytes);
+    const buffer = direct ? staged.values : this.allocate(Math.min(BLOCK, staged.count) * itemBytes);
     const end = staged.count * itemBytes;
     let written = 0, summed = 0;
     const take = (count: number) => {
@@ -266,6 +266,8 @@ export function firstNonFinite(state: RunState, staged: Staged): { at: string; v
   if (Number.isFinite(staged.squares)) return undefined;
   const values = state.arena.f32(staged.values, staged.count);
   const index = values.findIndex((value) => !Number.isFinite(value));
+  // Squares overflow float32 from 1.8e19 on.
+  if (index < 0) return undefined;
   const { shape } = staged.variable;
   const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
   let rest = index;

@@ -50,8 +50,8 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
 export class RunState {
   readonly arena: Arena;
   readonly variables = new Map<string, VariableState>();
-  /** Values of the rule's `state`, or empty before Keras would have made them. */
-  scalars: Readonly<Record<string, number>> = {};
+  /** Values of the rule's `state`. */
+  scalars: Readonly<Record<string, number>>;
   /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
   hypersCreated = false;
   iterations = 0;

@@ -297,7 +297,8 @@ function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): Instruct
   for (const stage of transformerStages(context)) {
     // A mean over rows that were not sent would be a guess: centralization leaves sparse gradients alone.
     if (stage === "mean") continue;
-    if (readsVariable(stage)) after = joined(after, stage);
+    // From the first that looks at the variable on, all work on merged rows, so that their order stays.
+    if (after !== NOTHING || readsVariable(stage)) after = joined(after, stage);
     else before.push(...settle(step, staged, stage));
   }
   const rows = rule.sparseScalarRows && variable.rowLength === 1
@@ -305,17 +306,23 @@ function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): Instruct
     : rule.sparse
     ? rule.sparse.rows ?? []
     : rule.dense;
-  const merged = rule.sparse?.scatter && after.lines.length === 0
+  const merged = rule.sparse?.scatter && after === NOTHING
     ? { indices: staged.indices, values: staged.values, rows: staged.rows, lines: [], instructions: [] }
     : planMerge(context, staged);
   const whole = (lines: readonly string[] = []) =>
     lines.length === 0 ? [] : [wholeCall(step, variable, { lines, uniforms: {} })];
-  const lines = [...merged.lines, ...after.lines, ...rows];
+  const clean: Stage = { lines: merged.lines, uniforms: NOTHING.uniforms };
+  // Transformers see the variable as it was before the step; lines over all rows may change it (AdamW).
+  const transformed = after === NOTHING
+    ? []
+    : [rowsCall(step, merged, { ...joined(clean, after), variable, stored: ["g"] })];
+  const rest = after === NOTHING ? [...merged.lines, ...rows] : rows;
   return [
     ...before,
     ...merged.instructions,
+    ...transformed,
     ...whole(rule.sparse?.all),
-    rowsCall(step, merged, { variable, lines, uniforms: after.uniforms }),
+    rowsCall(step, merged, { lines: rest, uniforms: NOTHING.uniforms, variable }),
     ...whole(rule.sparse?.after),
   ];
 }
@@ -328,20 +335,22 @@ interface Rows {
   readonly rows: number;
 }
 
-/** A call of `lines` on listed rows of the variable and its slots, with the rows of `g` in order. */
+/** A call of `lines` on listed rows of the variable and its slots (`stored`: all), with the rows of `g` in order. */
 function rowsCall(
   { base }: RuleStep,
   { indices, values, rows }: Rows,
-  part: Stage & { variable: VariableState },
+  part: Stage & { variable: VariableState; stored?: readonly string[] },
 ): Instruction {
   const tensors = tensorsOf(part.variable);
-  const stored = Object.keys(tensors);
+  const names = Object.keys(tensors);
   const numbers = { ...base, ...part.uniforms };
-  const indexed = Object.fromEntries(stored.map((name) => [name, { access: "indexed" as const }]));
+  const indexed = Object.fromEntries(names.map((name) => [name, { access: "indexed" as const }]));
   return {
     kind: "call",
     call: {
-      kernel: program(part.lines, [...stored, "g"], stored, Object.keys(numbers)).kernel(indexed),
+      kernel: program(part.lines, [...names, "g"], part.stored ?? names, Object.keys(numbers)).kernel(
+        indexed,
+      ),
       tensors: { ...tensors, g: values },
       rowCount: rows,
       rowLength: part.variable.rowLength,

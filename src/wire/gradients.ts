@@ -4,7 +4,7 @@
  */
 
 import { StepwellError } from "../errors.ts";
-import type { ByteSink, TensorTarget } from "../tensor.ts";
+import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
 import { SafetensorsReader } from "./safetensors.ts";
 import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
@@ -39,9 +39,7 @@ export function tensorFileReader(target: TensorTarget, options: TensorFileOption
 }
 
 type Part = "dense" | "indices" | "values";
-type Parts = Partial<
-  Record<Part, SafetensorsEntry & { dtype: Parameters<TensorTarget["dense"]>[1]["dtype"] }>
->;
+type Parts = Partial<Record<Part, SafetensorsEntry & { readonly dtype: WireDtype }>>;
 
 function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, ByteSink> {
   const tensors = new Map<string, Parts>();

@@ -35,7 +35,8 @@ export function findJsonFault(text: string): JsonFault | undefined {
         const end = stringEnd(text, at);
         if (typeof end !== "number") return end;
         const keys = open[open.length - 1]!;
-        const key = JSON.parse(text.slice(at, end)) as string;
+        const letters = text.slice(at + 1, end - 1);
+        const key = letters.includes("\\") ? JSON.parse(`"${letters}"`) as string : letters;
         if (keys.has(key)) return { offset: at, problem: `repeated key ${JSON.stringify(key)}` };
         keys.add(key);
         at = skip(SPACE, text, end);

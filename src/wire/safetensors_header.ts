@@ -32,6 +32,7 @@ export interface SafetensorsHeader {
 }
 
 export const METADATA = "__metadata__";
+const ENTRY_KEYS = new Set(["dtype", "shape", "data_offsets"]);
 
 export function malformed(problem: string): StepwellError {
   return new StepwellError("malformed_safetensors", `Cannot read the safetensors body: ${problem}`);
@@ -70,9 +71,10 @@ function parseMetadata(value: unknown): ReadonlyMap<string, string> {
 function parseEntry(name: string, value: unknown): SafetensorsEntry {
   const wrong = (problem: string) => malformed(`the entry of ${JSON.stringify(name)} ${problem}`);
   if (!isObject(value)) throw wrong("must be an object");
-  const { dtype, shape, data_offsets: offsets, ...others } = value;
-  const other = Object.keys(others)[0];
-  if (other !== undefined) throw wrong(`has an unknown key ${JSON.stringify(other)}`);
+  const { dtype, shape, data_offsets: offsets } = value;
+  for (const key in value) {
+    if (!ENTRY_KEYS.has(key)) throw wrong(`has an unknown key ${JSON.stringify(key)}`);
+  }
   const bits = typeof dtype === "string" ? SAFETENSORS_BITS.get(dtype) : undefined;
   if (bits === undefined) throw wrong(`has the unknown dtype ${JSON.stringify(dtype)}`);
   if (!isSizes(shape)) throw wrong("must have a shape of integers from 0");

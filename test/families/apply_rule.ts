@@ -39,13 +39,13 @@ export class Applied {
       t: this.#iterations,
       T: this.#iterations + 1,
     };
-    run(rule.scalars ?? [], { tensors: {}, scalars, places: [] });
+    runLines(rule.scalars ?? [], { tensors: {}, scalars, places: [] });
     for (const name of Object.keys(this.#state)) this.#state[name] = scalars[name] as number;
 
     const everywhere = Array.from({ length: this.tensors["w"]?.length ?? 0 }, (_, place) => place);
     const call = (lines: readonly string[], places: number[], g?: number[]) => {
       const gradients: Tensors = g ? { g: scatter(g, places, everywhere.length) } : {};
-      run(lines, { tensors: { ...this.tensors, ...gradients }, scalars: { ...scalars }, places });
+      runLines(lines, { tensors: { ...this.tensors, ...gradients }, scalars: { ...scalars }, places });
     };
     if ("dense" in gradient) call(rule.dense, everywhere, gradient.dense);
     else {
@@ -86,7 +86,7 @@ function flush(value: number): number {
 }
 
 /** Runs lines in order; a name that any line makes per element is a tensor from then on. */
-function run(
+export function runLines(
   lines: readonly string[],
   { tensors, scalars, places }: { tensors: Tensors; scalars: Scalars; places: number[] },
 ): void {

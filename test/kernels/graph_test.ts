@@ -8,8 +8,9 @@ import { buildGraph, type Graph } from "../../kernels/graph.ts";
 const SCOPE = { tensors: ["w", "g", "m"], stored: ["w", "m"], uniforms: ["a", "b"] };
 
 const graphOf = (...lines: string[]): Graph => buildGraph(lines, SCOPE);
+/** The arithmetic, without leaves and without what storing adds. */
 const opsOf = ({ nodes }: Graph) =>
-  nodes.map(({ op }) => op).filter((op) => !/number|uniform|tensor/.test(op));
+  nodes.map(({ op }) => op).filter((op) => !/number|uniform|tensor|flush/.test(op));
 
 const ERRORS: readonly (readonly [string, number, RegExp])[] = [
   ["w = g * x", 9, /Unknown name "x", known are a, b, w, g, m/],
@@ -100,6 +101,15 @@ Deno.test("buildGraph() stores assigned tensors and hands out assigned scalars",
   assert.deepEqual([...graph.scalars.keys()], ["a", "n"]);
   assert.equal(graph.nodes[graph.scalars.get("a") as number]?.op, "mul");
   assert.deepEqual([...graphOf("m = 0").stores.keys()], ["m"]);
+});
+
+Deno.test("buildGraph() flushes what it stores, unless it is a copy, and later lines see the flushed value", () => {
+  const graph = graphOf("m = g", "u = g * g", "w = u * a", "n = sum(w)");
+  const op = (id: number | undefined) => graph.nodes[id as number]?.op;
+  const w = graph.stores.get("w");
+  assert.deepEqual([op(graph.stores.get("m")), op(w)], ["tensor", "flush"]);
+  assert.deepEqual(graph.nodes[graph.scalars.get("n") as number]?.args, [w]);
+  assert.equal(graph.nodes.filter((node) => node.op === "flush").length, 1);
 });
 
 Deno.test("Program.kernel() refuses to store where it cannot", () => {

@@ -7,6 +7,7 @@ import { emitPass } from "../../kernels/emit.ts";
 import { OPS, REDUCTIONS } from "../../kernels/ops.ts";
 import type { Access, ElementType } from "../../kernels/pass.ts";
 import { type Call, runCompiled, runInterpreted } from "../../kernels/plan.ts";
+import { rules } from "./arbitrary.ts";
 import { fillSpecial, sameBits, SPECIAL } from "./special.ts";
 
 const GUARD = 0x5ca1ab1e;
@@ -185,37 +186,10 @@ Deno.test("every op and reduction equals the interpreter on all pairs of special
   }
 });
 
-const expression = fc.letrec((tie) => ({
-  node: fc.oneof(
-    { maxDepth: 5 },
-    fc.constantFrom("w", "g", "m", "v", "a", "b", "c", "T", "0.5", "3", "1e-7"),
-    fc.tuple(tie("node"), fc.constantFrom("+", "-", "*", "/"), tie("node")).map(([x, op, y]) =>
-      `(${x} ${op} ${y})`
-    ),
-    fc.tuple(fc.constantFrom("sqrt", "abs", "sign", "exp", "log", "floor", "-"), tie("node")).map(([f, x]) =>
-      `${f}(${x})`
-    ),
-    fc.tuple(fc.constantFrom("min", "max"), tie("node"), tie("node")).map(([f, x, y]) => `${f}(${x}, ${y})`),
-    fc.tuple(
-      tie("node"),
-      fc.constantFrom("<", "<=", "==", "!=", ">", ">="),
-      tie("node"),
-      tie("node"),
-      tie("node"),
-    )
-      .map(([x, op, y, a, b]) => `where(${x} ${op} ${y}, ${a}, ${b})`),
-    fc.tuple(fc.constantFrom("norm", "sum", "mean"), tie("node")).map(([f, x]) => `${f}(${x} + w * 0)`),
-    fc.tuple(tie("node"), fc.constantFrom("2", "0.5", "-1")).map(([x, p]) => `(${x} ^ ${p})`),
-  ) as fc.Arbitrary<string>,
-})).node as fc.Arbitrary<string>;
-
 Deno.test("random formulas give the same bits in kernel and interpreter", () => {
-  const rule = fc.tuple(expression, expression, expression).map((
-    [x, y, z],
-  ) => [`m = ${x}`, `v = ${y}`, `w = ${z}`]);
   fc.assert(
     fc.property(
-      rule,
+      rules,
       fc.nat(40),
       fc.integer({ min: 1, max: 3 }),
       fc.boolean(),

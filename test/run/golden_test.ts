@@ -15,7 +15,10 @@ interface GoldenVariable {
 }
 
 type GoldenGradient = { dense: string } | { indices: number[]; rows: number; values: string } | null;
-type Bound = { ulp: 0 } | { relative: number; why: string } | { absolute: number; why: string };
+type Bound =
+  | { ulp: 0 }
+  | { relative: number; slots_relative?: number; why: string }
+  | { absolute: number; why: string };
 
 interface GoldenCase {
   readonly name: string;
@@ -68,7 +71,7 @@ function gradientOf(variable: GoldenVariable, gradient: GoldenGradient): unknown
 
 /** Compares within the case's bound; returns what differs, or undefined. */
 function difference(got: Float32Array, want: Float32Array, bound: Bound): string | undefined {
-  if (got.length !== want.length) return `length ${got.length}, TensorFlow ${want.length}`;
+  if (got.length !== want.length) return `length ${got.length}, reference ${want.length}`;
   const scale = want.reduce(
     (most, value) => Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most,
     0,
@@ -78,7 +81,7 @@ function difference(got: Float32Array, want: Float32Array, bound: Bound): string
     const a = got[n] as number, b = want[n] as number;
     if (Object.is(a, b)) continue;
     if (!("ulp" in bound) && Math.abs(a - b) <= allowed) continue;
-    return `element ${n}: ${a}, TensorFlow ${b}`;
+    return `element ${n}: ${a}, reference ${b}`;
   }
   return undefined;
 }
@@ -136,7 +139,7 @@ async function replay(golden: GoldenCase, run: Runner): Promise<string | undefin
     staging.release();
     const rate = expected.learning_rates?.[index];
     if (rate !== undefined && "ulp" in bound && !Object.is(answer.learning_rate, rate)) {
-      return `step ${index + 1}: learning rate ${answer.learning_rate}, TensorFlow ${rate}`;
+      return `step ${index + 1}: learning rate ${answer.learning_rate}, reference ${rate}`;
     }
     for (const after of expected.after.filter((each) => each.step === index + 1)) {
       for (const { name, values } of session.publish().tensors) {
@@ -147,12 +150,15 @@ async function replay(golden: GoldenCase, run: Runner): Promise<string | undefin
   }
   assert.equal(session.iterations, expected.iterations, "iterations");
   assert.deepEqual(session.slotNames(), expected.slot_names, "slot names");
+  const slotBound = "relative" in bound
+    ? { relative: bound.slots_relative ?? bound.relative, why: bound.why }
+    : bound;
   const { iterations, tensors } = session.weights();
   const names = expected.weights.map(({ name, variable, slot }) => name ?? `${variable}/${slot}`);
   assert.deepEqual(iterations === null ? [] : ["iter", ...tensors.map(({ name }) => name)], names, "weights");
   for (const [n, weight] of expected.weights.slice(1).entries()) {
     const want = weight.values === undefined ? Float32Array.of(weight.value ?? NaN) : floats(weight.values);
-    const found = difference(tensors[n]?.values as Float32Array, want, bound);
+    const found = difference(tensors[n]?.values as Float32Array, want, slotBound);
     if (found) return `${names[n + 1]}: ${found}`;
   }
   if (expected.config) assert.deepEqual(session.optimizer().config, plain(expected.config));
@@ -162,7 +168,7 @@ async function replay(golden: GoldenCase, run: Runner): Promise<string | undefin
 for (const file of goldenFiles()) {
   const { topic, cases = [] } = file;
   if (cases.length === 0) continue;
-  Deno.test(`trajectories of ${topic} equal TensorFlow's: ${cases.length} cases`, async () => {
+  Deno.test(`trajectories of ${topic} equal the reference: ${cases.length} cases`, async () => {
     const failures: string[] = [];
     for (const golden of cases) {
       const found = await replay(golden, runCompiled).catch((error) => String(error));

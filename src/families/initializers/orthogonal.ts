@@ -16,7 +16,7 @@ const CLASS_NAME = "Orthogonal";
 
 export const orthogonal = initializer({
   class_name: CLASS_NAME,
-  aliases: ["orthogonal"],
+  aliases: [],
   summary: "Orthonormal rows or columns.",
   fields: { gain: number(1, "The length of each."), seed: seed() },
   async initialize({ gain, seed }, { shape, drawSeed, path }) {

@@ -33,9 +33,19 @@ export function parseOptimizer(
   return { optimizer: { member, constructed: config, current: config, bare: new Set() }, warnings };
 }
 
-/** The update rule as the attributes are now; its slots can grow when amsgrad or centered are switched on. */
-export function ruleOf({ member, constructed, current }: Optimizer): Rule {
-  return member.rule(constructed, current);
+const rules = new WeakMap<Optimizer, Rule>();
+
+/**
+ * The update rule as the attributes are now, one object an optimizer; its slots can grow when amsgrad or centered
+ * are switched on.
+ */
+export function ruleOf(optimizer: Optimizer): Rule {
+  let rule = rules.get(optimizer);
+  if (!rule) {
+    rule = optimizer.member.rule(optimizer.constructed, optimizer.current);
+    rules.set(optimizer, rule);
+  }
+  return rule;
 }
 
 /** The numbers that the rule's formulas name, as float32, besides `learning_rate`. */

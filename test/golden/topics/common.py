@@ -20,6 +20,10 @@ SPARSE_SHAPES = ([10, 6], [12], [5, 1], [6, 8], [4, 3, 3], [7, 17])
 ROW_LENGTHS = (1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 23, 31, 33, 47, 67)
 
 
+POWF = {
+    "ulp": 2,
+    "why": "TensorFlow calls libc's powf, which is not always the nearest float32: here at step 21",
+}
 COSINE = {
     "relative": 1e-6,
     "why": "TensorFlow calls libc's cosf, which is not always the nearest float32; the rate may be off by an ulp",
@@ -237,4 +241,6 @@ def layouts(
             bound=worst(dense_bound(config, [4, 3]), sparse_bound(config, [6, 2])),
         )
     )
+    both = by_variable(A=dense(), B=sparse(2))
+    cases.append(trajectory("fifty steps", class_name, config, {"A": [3], "B": [3, 2]}, both, steps=50))
     return cases

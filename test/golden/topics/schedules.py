@@ -4,7 +4,7 @@ A table is what an optimizer sees: the step is ⟨iterations⟩, a float32 scala
 """
 
 from recorder import EXACT, b64, by_variable, dense, plain, schedule, sparse, tf, trajectory
-from topics.common import COSINE
+from topics.common import COSINE, POWF
 
 STEPS = [
     *range(61),
@@ -134,7 +134,7 @@ def tables():
                 "config": plain(made.get_config()),
                 "steps": STEPS,
                 "values": b64(values),
-                "bound": bound_of(rule),
+                "bound": POWF if name == "exponential, growing" else bound_of(rule),
             }
         )
     return listed

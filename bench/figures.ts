@@ -1,0 +1,95 @@
+/**
+ * What the always-on figures cost: a gradient staged in a session (sums of squares and the check for NaN and infinity block by
+ * block, as it comes) and applied, against the same bytes copied to the same kind of memory and the same kernel call, without
+ * any figure. The bytes come in pieces as large as the HTTP reader's.
+ */
+import type { Arena } from "../kernels/arena.ts";
+import { type Call, runCompiled } from "../kernels/plan.ts";
+import { Registry } from "../src/run/registry.ts";
+import type { Session } from "../src/run/session.ts";
+import type { Benchmark } from "./bench.ts";
+import { gradientValues } from "./data.ts";
+import { checkEqual, compare, timed } from "./harness.ts";
+import { MEMBERS } from "./kernel_step.ts";
+import { type Goal, ratioRow, showCount } from "./row.ts";
+
+const COUNTS = [1_000_000, 10_000_000];
+const PIECE_BYTES = 256 * 1024;
+const GOAL: Goal = { relation: "≤", value: 1.05 };
+
+export const figuresBenchmark: Benchmark = {
+  name: "figures",
+  async *rows({ compare: options }) {
+    for (const count of COUNTS) {
+      const work = `ingest + Adam ${showCount(count)}`;
+      const bytes = new Uint8Array(gradientValues(count, 2).buffer);
+      const ours = await openRun(count);
+      const plain = await openRun(count);
+      stepWith(ours.session, bytes, count);
+      stepWith(plain.session, bytes, count);
+      const withFigures = timed("with figures", () => stepWith(ours.session, bytes, count));
+      const without = timed("without", () => stepWithout(plain.caught, bytes));
+      checkEqual(work, valuesOf(ours.session), valuesOf(plain.session));
+      yield ratioRow(work, "the same without figures", await compare(withFigures, without, options), {
+        goal: GOAL,
+        as: "cost",
+      });
+    }
+  },
+};
+
+interface Caught {
+  arena: Arena | null;
+  call: Call | null;
+}
+
+/** A session whose latest kernel call is caught, with one Adam variable. */
+async function openRun(count: number): Promise<{ session: Session; caught: Caught }> {
+  const caught: Caught = { arena: null, call: null };
+  const registry = new Registry({
+    runsMax: 1,
+    memoryBytesMax: 2 ** 32,
+    run: (arena, call) => {
+      Object.assign(caught, { arena, call });
+      return runCompiled(arena, call);
+    },
+    now: () => new Date(),
+    newId: () => "bench",
+  });
+  const session = await registry.create({
+    optimizer: MEMBERS.Adam,
+    variables: [{ name: "w", shape: [count] }],
+  });
+  return { session, caught };
+}
+
+function stepWith(session: Session, bytes: Uint8Array, count: number): void {
+  const staging = session.stage("gradients");
+  const sink = staging.dense("w", { dtype: "F32", shape: [count] });
+  forEachPiece(bytes, (piece) => sink.write(piece));
+  sink.close();
+  session.applyGradients(staging, { aggregate: true, dryRun: false });
+  staging.release();
+}
+
+/** The gradient's region was given back after the first step; nothing else takes it in this run's own arena. */
+function stepWithout({ arena, call }: Caught, bytes: Uint8Array): void {
+  if (arena === null || call === null) throw new Error("Cannot step: no kernel call was caught");
+  let target = call.tensors["g"] as number;
+  forEachPiece(bytes, (piece) => {
+    arena.u8(target, piece.length).set(piece);
+    target += piece.length;
+  });
+  runCompiled(arena, call);
+}
+
+function forEachPiece(bytes: Uint8Array, take: (piece: Uint8Array) => void): void {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) take(bytes.subarray(at, at + PIECE_BYTES));
+}
+
+function valuesOf(session: Session): Float32Array {
+  const publication = session.publish();
+  const values = publication.tensors[0]?.values ?? new Float32Array();
+  publication.release();
+  return values;
+}

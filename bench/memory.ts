@@ -1,0 +1,45 @@
+/**
+ * What a run costs in memory: the service's resident bytes before and after a run of 10M parameters is created, has taken steps
+ * and was read, in copies of the model (4 bytes a parameter). Adam has 3 (variable, m, v), a gradient on its way in is 1, what
+ * readers get is at most 1.
+ */
+import type { Benchmark } from "./bench.ts";
+import { gradientValues } from "./data.ts";
+import { residentBytes } from "./process_figures.ts";
+import { countRow } from "./row.ts";
+import { startBenchedService } from "./service_work.ts";
+
+const COUNT = 10_000_000;
+const COPY_BYTES = 4 * COUNT;
+const STEPS = 5;
+/** Buffers of the HTTP server, compiled code and the garbage collector's slack, in copies: 20 MB. */
+const SLACK = 0.5;
+
+export const memoryBenchmark: Benchmark = {
+  name: "memory",
+  async *rows() {
+    // A service with a tiny run shows what the process holds whatever the run's size.
+    const tiny = await startBenchedService(gradientValues(1, 2));
+    await tiny.step();
+    const baseBytes = residentBytes(tiny.pid);
+    await tiny.stop();
+
+    const service = await startBenchedService(gradientValues(COUNT, 2));
+    const row = (after: string, copies: number, what: string) => {
+      const bytes = residentBytes(service.pid) - baseBytes;
+      return countRow(`Adam 10M, memory after ${after}`, "process with a tiny run", {
+        figure: bytes / COPY_BYTES,
+        unit: "copies",
+        goal: { relation: "≤", value: copies + SLACK },
+        note: `${(bytes / 1e6).toFixed(0)} MB more: ${what}`,
+      });
+    };
+    yield row("create", 4, "variables, slots, initial values on their way in");
+    for (let i = 0; i < STEPS; i += 1) await service.step();
+    yield row(`${STEPS} steps`, 4, "variables, slots, staging");
+    for (let i = 0; i < STEPS; i += 1) await service.values();
+    await service.step();
+    yield row(`${STEPS} reads`, 5, "variables, slots, staging, one published copy");
+    await service.stop();
+  },
+};

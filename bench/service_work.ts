@@ -1,0 +1,47 @@
+/**
+ * A Stepwell service as a contender: a process of its own with one Adam run, fed with safetensors gradients over one connection.
+ */
+import { decodeTensors, encodeTensors } from "../examples/safetensors.ts";
+import { startService } from "../examples/service_process.ts";
+import { HttpConnection } from "./http_connection.ts";
+import { MEMBERS } from "./kernel_step.ts";
+
+export const SAFETENSORS = "application/vnd.safetensors";
+
+export interface BenchedService {
+  readonly pid: number;
+  readonly connection: HttpConnection;
+  /** One gradient in, one step taken, or with `dryRun` received, checked and left at that. */
+  step(options?: { dryRun?: boolean }): Promise<void>;
+  /** The variable as it is now. */
+  values(): Promise<Float32Array>;
+  stop(): Promise<void>;
+}
+
+/** Starts a service with the run `bench`: the variable `w` of zeros with the shape of `gradient`, and Adam. */
+export async function startBenchedService(gradient: Float32Array): Promise<BenchedService> {
+  const service = await startService();
+  const connection = await HttpConnection.open(service.url);
+  const shape = [gradient.length];
+  const spec = { id: "bench", optimizer: MEMBERS.Adam, variables: [{ name: "w", shape }] };
+  await connection.request("POST", "/v1/runs", { body: new TextEncoder().encode(JSON.stringify(spec)) });
+  const body = encodeTensors({ w: { shape, values: gradient } });
+  return {
+    pid: service.pid,
+    connection,
+    async step({ dryRun = false } = {}) {
+      await connection.request("POST", `/v1/runs/bench/gradients${dryRun ? "?dry_run=true" : ""}`, {
+        type: SAFETENSORS,
+        body,
+      });
+    },
+    async values() {
+      const answer = await connection.request("GET", "/v1/runs/bench/variables", { accept: SAFETENSORS });
+      return decodeTensors(answer.body).tensors.get("w")?.values as Float32Array;
+    },
+    async stop() {
+      connection.close();
+      await service.stop();
+    },
+  };
+}

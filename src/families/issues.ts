@@ -1,0 +1,57 @@
+/**
+ * zod issues in our cadence: "is -1, must be >= 0". Only the words; what they mean for a request is family.ts's matter.
+ */
+import type { z } from "zod";
+
+/** A path of keys with dots; empty ones are left out. */
+export function join(...keys: PropertyKey[]): string {
+  return keys.map(String).filter((key) => key !== "").join(".");
+}
+
+/**
+ * What `issue` says about `input`: the keys that lead to the place, and a message. One issue about n unknown keys
+ * becomes n; `allowed` are those that `holder` takes.
+ */
+export function tell(
+  issue: z.core.$ZodIssue,
+  input: unknown,
+  { holder, allowed }: { holder: string; allowed: readonly string[] },
+): { keys: PropertyKey[]; message: string }[] {
+  if (issue.code === "unrecognized_keys") {
+    const inside = issue.path.length > 0
+      ? ` in ${issue.path.map(String).join(".")}`
+      : `; ${holder} takes ${allowed.join(", ")}`;
+    return issue.keys.map((key) => ({ keys: [...issue.path, key], message: `is an unknown key${inside}` }));
+  }
+  const value = issue.path.reduce<unknown>(
+    (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
+    input,
+  );
+  return [{ keys: [...issue.path], message: `is ${show(value)}, ${wanted(issue)}` }];
+}
+
+function wanted(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "too_small":
+      return `must be ${issue.inclusive ? ">=" : ">"} ${issue.minimum}${
+        issue.origin === "array" ? " long" : ""
+      }`;
+    case "too_big":
+      return `must be ${issue.inclusive ? "<=" : "<"} ${issue.maximum}${
+        issue.origin === "array" ? " long" : ""
+      }`;
+    case "invalid_type":
+      return `must be of type ${issue.expected}`;
+    case "invalid_value":
+      return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+    default:
+      return issue.message;
+  }
+}
+
+/** A value as it stood in the request, cut short. */
+function show(value: unknown): string {
+  if (value === undefined) return "missing";
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

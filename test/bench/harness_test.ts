@@ -1,0 +1,85 @@
+/** What the benchmark's ratios, verdicts and yardsticks rest on. */
+import assert from "node:assert/strict";
+import { checkEqual, compare, type Contender, quantile } from "../../bench/harness.ts";
+import { sameBytes, TRAFFIC } from "../../bench/rivals/same_bytes.ts";
+import { judge, ratioRow } from "../../bench/row.ts";
+
+const OPTIONS = { rounds: 31, burstMs: 1, tries: 3 };
+
+/** Costs `us` an operation, times a factor that wanders from call to call as a busy machine's speed does. */
+function contender(us: number, wander: (call: number) => number, log: string[] = []): Contender {
+  let calls = 0;
+  return {
+    name: `${us} µs`,
+    cost(count) {
+      log.push(String(us));
+      calls += 1;
+      return us * count * wander(calls);
+    },
+  };
+}
+
+Deno.test("compare() finds a known ratio when both drift alike", async () => {
+  let now = 0;
+  const drift = () => 1 + 0.002 * now++;
+  const { ratio, p20, p80, noisy } = await compare(contender(100, drift), contender(125, drift), OPTIONS);
+  assert.ok(Math.abs(ratio - 1.25) < 0.005, `ratio ${ratio}`);
+  assert.ok(p20 <= ratio && ratio <= p80);
+  assert.equal(noisy, false);
+});
+
+Deno.test("compare() says noisy after all its tries when the paired ratios spread", async () => {
+  const log: string[] = [];
+  const jumpy = contender(100, (call) => call % 8 < 4 ? 1 : 1.5, log);
+  const { noisy } = await compare(jumpy, contender(100, () => 1), { ...OPTIONS, rounds: 5 });
+  assert.equal(noisy, true);
+  assert.ok(log.length >= 3 * 5 * 2, `${log.length} bursts`);
+});
+
+Deno.test("compare() swaps the order of the two each round", async () => {
+  const log: string[] = [];
+  await compare(contender(1, () => 2000, log), contender(2, () => 2000, log), {
+    rounds: 2,
+    burstMs: 1,
+    tries: 1,
+  });
+  assert.deepEqual(log.slice(-8).join(""), "12212112");
+});
+
+Deno.test("quantile() interpolates between its neighbours", () => {
+  assert.equal(quantile([4, 1, 3, 2], 0.5), 2.5);
+  assert.equal(quantile([7], 0.2), 7);
+});
+
+Deno.test("checkEqual() throws when one element is off by more than the tolerance, or is NaN", () => {
+  const wanted = new Float32Array([1, 2]);
+  checkEqual("equal", new Float32Array([1, 2]), wanted);
+  assert.throws(() => checkEqual("off", new Float32Array([1, 2.0001]), wanted), /element 1/);
+  checkEqual("near", new Float32Array([1, 2.0001]), wanted, 1e-4);
+  assert.throws(() => checkEqual("NaN", new Float32Array([NaN, 2]), wanted, 1), /element 0/);
+  assert.throws(() => checkEqual("short", new Float32Array(1), wanted), /1 elements/);
+});
+
+Deno.test("judge() calls a goal met only when the pessimistic end keeps to it", () => {
+  assert.equal(judge(null, 1), "no goal");
+  assert.equal(judge({ relation: "≥", value: 4 }, 5, 4), "met");
+  assert.equal(judge({ relation: "≥", value: 4 }, 5, 3.9), "noisy");
+  assert.equal(judge({ relation: "≥", value: 4 }, 3.9, 3), "missed");
+  assert.equal(judge({ relation: "≤", value: 1.2 }, 1.1, 1.3), "noisy");
+});
+
+Deno.test("ratioRow() turns figure and spread over when the row tells a cost", () => {
+  const comparison = { ratio: 0.8, p20: 0.5, p80: 1, noisy: true, oursUs: 10, rivalUs: 8 };
+  const row = ratioRow("work", "rival", comparison, { as: "cost", goal: { relation: "≤", value: 1.5 } });
+  assert.deepEqual([row.figure, row.spread, row.verdict], [1.25, [1, 2], "noisy"]);
+});
+
+Deno.test("sameBytes() writes every written array when it moves", () => {
+  for (const [name, traffic] of Object.entries(TRAFFIC)) {
+    const mover = sameBytes(traffic, 1000);
+    const before = mover.values();
+    mover.step();
+    const moved = mover.values().filter((value, i) => !Object.is(value, before[i])).length;
+    assert.equal(moved, traffic.writes > 0 ? 1000 : 0, name);
+  }
+});

@@ -1,0 +1,122 @@
+/** The README's tour: its commands are run one after the other against a service of their own and answer as shown. */
+import assert from "node:assert/strict";
+import { startService } from "../examples/service_process.ts";
+
+const text = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
+
+interface Block {
+  readonly language: string;
+  readonly lines: string;
+}
+
+/** The code blocks below a heading, to the next heading of any level. */
+function blocksBelow(heading: string): Block[] {
+  const section = text.split(/^(?=#{2,3} )/m).find((part) => part.startsWith(`${heading}\n`));
+  assert.ok(section, `README has no ${heading}`);
+  return [...section.matchAll(/^```(\w+)\n([^]*?)^```$/gm)]
+    .map(([, language = "", lines = ""]) => ({ language, lines }));
+}
+
+/** Runs a program with `input`; returns what it printed, and fails when it ends with an error. */
+async function run(program: string, args: readonly string[], options: { input: string; cwd: string }) {
+  const child = new Deno.Command(program, {
+    args: [...args],
+    cwd: options.cwd,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(options.input));
+  await writer.close();
+  const { success, stdout, stderr } = await child.output();
+  assert.ok(success, `${program} failed:\n${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+/** Answers end without a newline, so each command of the tour is followed by this line. */
+const MARK = "--- end of a command ---";
+
+/** The commands of a block, one each: a backslash and an open quotation go on in the next line. */
+function commandsOf(lines: string): string[] {
+  const commands: string[] = [];
+  let command = "";
+  for (const line of lines.split("\n")) {
+    command += `${line}\n`;
+    const isOpen = line.endsWith("\\") || command.replaceAll(/"[^"']*"/g, "").split("'").length % 2 === 0;
+    if (isOpen) continue;
+    if (command.trim() !== "") commands.push(command);
+    command = "";
+  }
+  return commands;
+}
+
+/** `<…>` in what is shown stands for anything. */
+function fits(shown: unknown, real: unknown): boolean {
+  if (typeof shown === "string" && /^<.+>$/.test(shown)) return typeof real === "string" && real !== "";
+  if (typeof shown !== "object" || shown === null) return Object.is(shown, real);
+  if (typeof real !== "object" || real === null) return false;
+  const keys = Object.keys(shown);
+  return assertSame(keys, Object.keys(real)) &&
+    keys.every((key) =>
+      fits((shown as Record<string, unknown>)[key], (real as Record<string, unknown>)[key])
+    );
+}
+
+function assertSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((key, index) => key === b[index]);
+}
+
+function compare(command: string, shown: Block, real: string): void {
+  const same = shown.language === "json"
+    ? fits(JSON.parse(shown.lines), JSON.parse(real))
+    : shown.lines.trim() === real.trim();
+  assert.ok(same, `${command}\nanswers\n${real}\nbut README shows\n${shown.lines}`);
+}
+
+/** Whether `python3` has what the box "From Python" imports. */
+async function hasPython(): Promise<boolean> {
+  try {
+    const args = ["-c", "import numpy, safetensors.numpy"];
+    return (await new Deno.Command("python3", { args, stdout: "null", stderr: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("README's tour does answer as shown when its commands run one after the other", async (t) => {
+  const service = await startService();
+  const cwd = await Deno.makeTempDir();
+  const here = (lines: string) => lines.replaceAll("http://127.0.0.1:8080", service.url);
+  try {
+    const blocks = blocksBelow("## Tour");
+    const commands = blocks.filter(({ language }) => language === "sh").flatMap(({ lines }) =>
+      commandsOf(lines)
+    );
+    const script = commands.map((command) => `${here(command)}printf '\\n${MARK}\\n'\n`).join("");
+    const printed = await run("bash", ["-euo", "pipefail"], { input: script, cwd });
+    const answers = printed.split(`${MARK}\n`).slice(0, -1)
+      .map((answer, index) => ({ command: commands[index] ?? "", answer }))
+      .filter(({ answer }) => answer.trim() !== "");
+    const shown = blocks.filter(({ language }) => language !== "sh");
+    assert.equal(answers.length, shown.length, printed);
+    assert.ok(shown.length >= 10);
+    shown.forEach((block, index) =>
+      compare(answers[index]?.command ?? "", block, answers[index]?.answer ?? "")
+    );
+
+    const isSilent = !await hasPython();
+    await t.step({
+      name: "its Python box does print as shown when python3 has numpy and safetensors",
+      ignore: isSilent,
+      fn: async () => {
+        const [program, output] = blocksBelow("### From Python");
+        assert.ok(program?.language === "python" && output);
+        compare(program.lines, output, await run("python3", ["-"], { input: here(program.lines), cwd }));
+      },
+    });
+  } finally {
+    await service.stop();
+    await Deno.remove(cwd, { recursive: true });
+  }
+});

@@ -1,0 +1,137 @@
+/** What create_run must refuse, without making anything. */
+import assert from "node:assert/strict";
+import type { ErrorCode } from "../../src/errors.ts";
+import { assertProblem, SPEC, startRun, startService, stateOf } from "./harness.ts";
+import { common, type Rejection, row, STATUSES } from "./rejections.ts";
+
+const VARIABLE = { name: "w", shape: [2] };
+const bad = (
+  what: string,
+  change: object,
+  at: string,
+  code: ErrorCode = "invalid_request",
+): Rejection => ({
+  what,
+  code,
+  body: { optimizer: "SGD", variables: [VARIABLE], ...change },
+  at,
+});
+const badVariable = (what: string, change: object, at: string, code?: ErrorCode): Rejection =>
+  bad(what, { variables: [{ ...VARIABLE, ...change }] }, at, code);
+
+const SPECS: readonly Rejection[] = [
+  ...common({
+    method: "POST",
+    path: "/v1/runs",
+    takesFiles: false,
+    good: { optimizer: "SGD", variables: [VARIABLE] },
+    rejections: [],
+  }).filter(({ headers = {} }) => !("If-Match" in headers || "If-None-Match" in headers)),
+  row("an id that is taken", "run_exists", { ...SPEC, id: "demo" }),
+  bad("an id with a slash", { id: "a/b" }, "id"),
+  bad("an id that begins with a dot", { id: ".a" }, "id"),
+  bad("an id of 129 letters", { id: "a".repeat(129) }, "id"),
+  bad("an empty id", { id: "" }, "id"),
+  bad("no optimizer", { optimizer: undefined }, "optimizer"),
+  bad("an optimizer that is a number", { optimizer: 1 }, "optimizer"),
+  bad("an unknown optimizer", { optimizer: "Sgdd" }, "optimizer", "unknown_class"),
+  bad(
+    "an unknown key of its config",
+    { optimizer: { class_name: "SGD", config: { lrr: 1 } } },
+    "lrr",
+    "invalid_config",
+  ),
+  bad(
+    "a negative clip",
+    { optimizer: { class_name: "SGD", config: { clipnorm: -1 } } },
+    "clipnorm",
+    "invalid_config",
+  ),
+  bad(
+    "an unknown key beside its config",
+    { optimizer: { class_name: "SGD", surprise: 1 } },
+    "optimizer",
+    "invalid_config",
+  ),
+  bad("no variables", { variables: [] }, "variables"),
+  bad("a variable twice", { variables: [VARIABLE, VARIABLE] }, "variables.1.name"),
+  badVariable("a name with #", { name: "a#values" }, "variables.0.name"),
+  badVariable("the name __metadata__", { name: "__metadata__" }, "variables.0.name"),
+  badVariable("an empty name", { name: "" }, "variables.0.name"),
+  badVariable("a name of 257 letters", { name: "a".repeat(257) }, "variables.0.name"),
+  badVariable("a name with a line break", { name: "a\nb" }, "variables.0.name"),
+  badVariable("a negative dimension", { shape: [-1] }, "variables.0.shape.0"),
+  badVariable("half a dimension", { shape: [0.5] }, "variables.0.shape.0"),
+  badVariable("no shape", { shape: undefined }, "variables.0.shape"),
+  badVariable("an unknown key", { trainable: true }, "variables.0"),
+  badVariable(
+    "first values of another shape",
+    { initial: [1, 2, 3] },
+    "variables.0.initial",
+    "shape_mismatch",
+  ),
+  badVariable(
+    "a first value that is a text",
+    { initial: [1, "x"] },
+    "variables.0.initial.1",
+    "invalid_number",
+  ),
+  badVariable(
+    "an unknown initializer",
+    { initial: { class_name: "Nope" } },
+    "variables.0.initial",
+    "unknown_class",
+  ),
+  badVariable("an unknown constraint", { constraint: "Nope" }, "variables.0.constraint", "unknown_class"),
+  badVariable(
+    "a constraint that does not fit",
+    { constraint: { class_name: "MaxNorm", config: { axis: 5 } } },
+    "constraint",
+    "invalid_config",
+  ),
+  bad("an unknown mode", { aggregation: { mode: "round" } }, "aggregation.mode"),
+  bad(
+    "an unknown aggregator",
+    { aggregation: { mode: "immediate", aggregator: "Nope" } },
+    "aggregation.aggregator",
+    "unknown_class",
+  ),
+  bad(
+    "an unknown transformer",
+    { gradient_transformers: ["Nope"] },
+    "gradient_transformers.0",
+    "unknown_class",
+  ),
+  bad("an unknown policy", { non_finite: "ignore" }, "non_finite"),
+  { ...badVariable("more than an arena holds", { shape: [2 ** 31] }, "", "run_too_large"), at: "" },
+  { ...badVariable("more than a number holds", { shape: [2 ** 31, 2 ** 31] }, ""), at: "" },
+  {
+    ...badVariable("more than memory is allowed", { shape: [2 ** 20] }, "", "out_of_memory"),
+
+    at: "",
+  },
+];
+
+Deno.test(`create_run refuses ${SPECS.length} kinds of bad requests and makes nothing`, async (t) => {
+  const service = startService({ STEPWELL_MEMORY_BYTES_MAX: 2 ** 21 });
+  await startRun(service);
+  const before = await stateOf(service);
+  const figures = service.registry.figures();
+  for (const { what, code, body, headers = {}, path = "", at = "" } of SPECS) {
+    await t.step(what, async () => {
+      const response = await service.send("POST", `/v1/runs${path}`, { body, headers });
+      const problem = await assertProblem(response, code, STATUSES[code]);
+      assert.ok(
+        at === "" || problem.issues.some((issue) => issue.path.includes(at)),
+        JSON.stringify(problem),
+      );
+      assert.equal(response.headers.get("Retry-After"), STATUSES[code] === 503 ? "1" : null);
+    });
+  }
+  assert.deepEqual({ ...service.registry.figures(), arenas: 0, arenaBytes: 0 }, {
+    ...figures,
+    arenas: 0,
+    arenaBytes: 0,
+  });
+  assert.equal(await stateOf(service), before);
+});

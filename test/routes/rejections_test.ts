@@ -1,0 +1,34 @@
+/**
+ * One suite of rejections over all operations. Each is shown to leave version and bits as they were.
+ */
+import assert from "node:assert/strict";
+import { assertProblem, startRun, startService, stateOf } from "./harness.ts";
+import { TARGETS } from "./rejection_targets.ts";
+import { common, files, STATUSES } from "./rejections.ts";
+
+for (const [operation, target] of Object.entries(TARGETS)) {
+  const rows = target.good === undefined
+    ? [...files().filter(({ code }) => code !== "invalid_request"), ...target.rejections]
+    : [...common(target), ...target.rejections];
+  Deno.test(`${operation} refuses ${rows.length} kinds of bad requests and changes nothing`, async (t) => {
+    const service = startService();
+    await startRun(service);
+    const before = await stateOf(service);
+    for (const { what, code, body, headers = {}, path = "", at } of rows) {
+      await t.step(what, async () => {
+        const to = path.startsWith("/") ? path : target.path + path;
+        // Gathering changes nothing, so it knows no preconditions.
+        if (operation === "gather_variables" && ("If-Match" in headers || "If-None-Match" in headers)) return;
+        const response = await service.send(target.method, to, { body, headers });
+        const problem = await assertProblem(response, code, STATUSES[code]);
+        if (at) assert.ok(problem.issues.some((issue) => issue.path.includes(at)), JSON.stringify(problem));
+        assert.equal(await stateOf(service), before);
+      });
+    }
+    assert.equal(service.uploads.open, 0);
+    assert.equal(service.registry.figures().stagingBytes, 0);
+    if (target.good === undefined) return;
+    const response = await service.send(target.method, target.path, { body: target.good });
+    assert.equal(response.status, 200, await response.text());
+  });
+}
