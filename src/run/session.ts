@@ -26,7 +26,8 @@ import { Publisher } from "./publication.ts";
 import { type ResolvedSpec, serializeSpec } from "./spec.ts";
 import { ArenaStaging, firstNonFinite } from "./staging.ts";
 import type { RunState } from "./state.ts";
-import { performStep, planStep, type StepPlan } from "./step.ts";
+import { perform } from "./instruction.ts";
+import { planStep, type StepPlan } from "./step.ts";
 import { getWeights, setWeights } from "./weights.ts";
 
 /** Applied steps that a run remembers. */
@@ -234,7 +235,7 @@ export class Session implements RunSession {
     });
     if (skipped || options.dryRun) return this.#figures(plan, { applied: false, warnings });
 
-    performStep(this.#state, plan, this.#run);
+    perform(this.#state, plan.instructions, this.#run);
     this.#state.createSlots(plan.rule, [...staged.tensors.values()].map(({ variable }) => variable));
     this.#state.hypersCreated = true;
     this.#state.scalars = plan.scalars;
