@@ -55,6 +55,7 @@ async function openRun(count: number): Promise<{ session: Session; caught: Caugh
     },
     now: () => new Date(),
     newId: () => "bench",
+    drawSeed: () => 7,
   });
   const session = await registry.create({
     optimizer: MEMBERS.Adam,

@@ -63,6 +63,7 @@ export async function sparseKernelStepper(work: SparseWork): Promise<SparseStepp
     },
     now: () => new Date(),
     newId: () => "bench",
+    drawSeed: () => 7,
   });
   const session = await registry.create({
     optimizer: MEMBERS.Adagrad,

@@ -10,6 +10,7 @@
  * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
  * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
  */
+import { decodeBf16, decodeF16 } from "./decode.ts";
 import type { GraphNode } from "./graph.ts";
 import { BLOCK, GROUP } from "./interpret.ts";
 import { emitHostCall, OPS } from "./ops.ts";
@@ -22,28 +23,15 @@ const INTERLEAVE_NODES_MAX = 6;
 
 const lane0 = (offset: number, address: Code) => v128.load32zero(offset, address);
 
-function decodeBf16(halves: Code): Code {
-  return i32x4.shl(i32x4.extendLow16u(halves), i32.const(16));
-}
-
-/** float16 → float32 in integer arithmetic: rebias, then Inf/NaN and subnormals by select. `h` is cheap to repeat. */
-function decodeF16(h: Code): Code {
-  const magnitude = v128.and(h, v128.constI32(0x7fff));
-  const sign = i32x4.shl(v128.and(h, v128.constI32(0x8000)), i32.const(16));
-  const rebiased = i32x4.add(i32x4.shl(magnitude, i32.const(13)), v128.constI32(112 << 23));
-  const infinite = i32x4.add(rebiased, v128.constI32(112 << 23));
-  const subnormal = f32x4.mul(f32x4.convertI32u(magnitude), v128.constF32(2 ** -24));
-  const finite = v128.bitselect(infinite, rebiased, i32x4.gts(magnitude, v128.constI32(0x7bff)));
-  return v128.or(sign, v128.bitselect(subnormal, finite, i32x4.lts(magnitude, v128.constI32(0x400))));
-}
-
 class PassEmitter {
   readonly #nodes: readonly GraphNode[];
   readonly #pass: Pass;
   readonly #parameters: wasm.ValueType[] = [I32, I32, I32];
   readonly #locals: wasm.ValueType[] = [];
   readonly #imports: wasm.HostFunction[] = [];
-  readonly #constants = new Map<number, number>();
+  /** What is set once, before the rows: the local of each uniform's node, and of each constant's code. */
+  readonly #uniforms = new Map<number, number>();
+  readonly #constants = new Map<string, number>();
   readonly #prologue: number[] = [];
   readonly #pointers: number[];
   readonly #totals: number[];
@@ -67,7 +55,7 @@ class PassEmitter {
     uniforms.forEach((id, index) => {
       const value = f32x4.splat(local.get(3 + tensors.length + index));
       // A comparison of scalars arrives as 1 or 0 and becomes the mask that `where` selects by.
-      this.#hoist(id, nodes[id]?.mask ? f32x4.ne(value, v128.zero) : value);
+      this.#uniforms.set(id, this.#hoist(nodes[id]?.mask ? f32x4.ne(value, v128.zero) : value));
     });
     const interleaved = pass.nodes.length <= INTERLEAVE_NODES_MAX;
     for (let lane = 0; lane < 4; lane++) {
@@ -83,18 +71,26 @@ class PassEmitter {
     return this.#parameters.length + this.#locals.length - 1;
   }
 
-  /** Computes `value` once, before the rows. */
-  #hoist(id: number, value: Code): void {
+  /** Computes `vector` once, before the rows. */
+  #hoist(vector: Code): number {
     const index = this.#local(V128);
-    this.#constants.set(id, index);
-    this.#prologue.push(...local.set(index, value));
+    this.#prologue.push(...local.set(index, vector));
+    return index;
   }
+
+  /** A constant vector in a local of its own: V8 would build it anew each time it is used. */
+  readonly #constant = (vector: Code): Code => {
+    const key = vector.join();
+    const index = this.#constants.get(key) ?? this.#hoist(vector);
+    this.#constants.set(key, index);
+    return local.get(index);
+  };
 
   #value(id: number, lane: number): Code {
     const node = this.#nodes[id] as GraphNode;
     if (node.element) return local.get(this.#lanes[lane]?.get(id) as number);
-    if (!this.#constants.has(id)) this.#hoist(id, v128.constF32(node.value));
-    return local.get(this.#constants.get(id) as number);
+    if (node.op === "number") return this.#constant(v128.constF32(node.value));
+    return local.get(this.#uniforms.get(id) as number);
   }
 
   #load(tensor: number, element: number, width: 1 | 4): Code {
@@ -113,7 +109,7 @@ class PassEmitter {
     if (type === "bf16") return decodeBf16(halves);
     return [
       ...local.set(this.#scratch, i32x4.extendLow16u(halves)),
-      ...decodeF16(local.get(this.#scratch)),
+      ...decodeF16(local.get(this.#scratch), this.#constant),
     ];
   }
 
@@ -127,7 +123,8 @@ class PassEmitter {
       return emitHostCall(index, args);
     }
     if (!row?.emit) throw new Error(`No emission for ${node.op}`);
-    return row.emit(args[0] ?? [], args[1] ?? [], args[2] ?? []);
+    const [a = [], b = [], c = []] = [...args, ...(row.constants ?? []).map(this.#constant)];
+    return row.emit(a, b, c);
   }
 
   #store(store: { tensor: number; node: number }, lane: number, width: 1 | 4): Code {

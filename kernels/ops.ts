@@ -5,7 +5,7 @@
  * `evaluate` is the law: its result is a float32 (or, for a comparison, 1 or 0), rounded once. `emit` is the
  * same on four lanes; its arguments are cheap to repeat. A row with `expand` is written in terms of others.
  */
-import { call, type Code, f32x4, v128 } from "./wasm.ts";
+import { call, type Code, f32x4, i32, i32x4, v128 } from "./wasm.ts";
 
 /** Builds a node while another op is expanded. */
 export interface Expander {
@@ -21,6 +21,8 @@ interface OpRow {
   readonly mask?: true;
   readonly evaluate?: (a: number, b: number, c: number) => number;
   readonly emit?: (a: Code, b: Code, c: Code) => Code;
+  /** Vectors that `emit` takes after its arguments; a kernel makes them once, before the elements. */
+  readonly constants?: readonly Code[];
   /** A function of the host, called per lane: exact to the same bits as `evaluate`, about 10 ns an element. */
   readonly host?: true;
   readonly expand?: (to: Expander, a: number, b: number, c: number) => number;
@@ -151,11 +153,10 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   flush: {
     arity: 1,
     evaluate: flush,
-    emit: (a) =>
-      v128.andnot(
-        a,
-        v128.and(f32x4.lt(f32x4.abs(a), v128.constF32(SMALLEST_NORMAL)), v128.constI32(0x7fffffff)),
-      ),
+    // An exponent of 0 means zero or subnormal: of those only the sign stays.
+    constants: [v128.constI32(0x7f800000), v128.zero],
+    emit: (a, exponent, zero) =>
+      v128.andnot(a, i32x4.shru(i32x4.eq(v128.and(a, exponent), zero), i32.const(1))),
     meaning: "zero of the same sign where the argument is subnormal, else the argument",
   },
   abs: { arity: 1, evaluate: (a) => Math.abs(a), emit: f32x4.abs, meaning: "absolute value, exact" },

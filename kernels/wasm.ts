@@ -123,10 +123,12 @@ export const v128 = {
 
 export const i32x4 = {
   splat: simd(0x11),
+  eq: simd(0x37),
   gts: simd(0x3b),
   lts: simd(0x39),
   extendLow16u: simd(0xa9),
   shl: simd(0xab),
+  shru: simd(0xad),
   add: simd(0xae),
 };
 

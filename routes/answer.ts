@@ -36,13 +36,19 @@ export function answerJson(
   return c.req.method === "HEAD" ? c.body(null, status) : c.body(bytes, status);
 }
 
+interface Fresh {
+  readonly run: { readonly version: number };
+  /** Whether what the path or the query names is there: a 304 must not hide that it is not. */
+  readonly exists?: () => boolean;
+}
+
 /** 304 when the caller has this version already, else what `answer` gives. */
 export function answerUnlessFresh(
   c: AppContext,
-  run: { readonly version: number },
+  { run, exists = () => true }: Fresh,
   answer: () => Response,
 ): Response {
-  if (!isFresh(c, run)) return answer();
+  if (!isFresh(c, run) || !exists()) return answer();
   c.header("ETag", etagOf(run));
   return c.body(null, 304);
 }

@@ -29,7 +29,7 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, (c) => {
     const run = services.registry.get(c.req.valid("param").run);
-    return answerUnlessFresh(c, run, () => {
+    return answerUnlessFresh(c, { run }, () => {
       const checkpoint = run.checkpoint();
       return answerTensors(c, services, {
         type: SAFETENSORS_TYPE,

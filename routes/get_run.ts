@@ -29,5 +29,5 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const run = registry.get(c.req.valid("param").run);
-    return answerUnlessFresh(c, run, () => answerJson(c, run.describe(), { run }));
+    return answerUnlessFresh(c, { run }, () => answerJson(c, run.describe(), { run }));
   });

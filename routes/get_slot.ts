@@ -42,7 +42,7 @@ export const register: Register = (app, services) =>
     const { run: id, slot } = c.req.valid("param");
     const run = services.registry.get(id);
     const type = negotiate(c);
-    return answerUnlessFresh(c, run, () => {
+    return answerUnlessFresh(c, { run, exists: () => run.slotNames().includes(slot) }, () => {
       const tensors = run.readSlot(slot);
       const figures = { slot, iterations: run.iterations, version: run.version };
       const json = () => ({ ...figures, variables: nestByName(tensors) });

@@ -49,8 +49,10 @@ export const register: Register = (app, services) =>
   mount(app, route, (c) => {
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
-    return answerUnlessFresh(c, run, () => {
-      const publication = run.publish(c.req.valid("query").name);
+    const { name: names = [] } = c.req.valid("query");
+    const exists = () => names.every((name) => run.describe().variables.some((each) => each.name === name));
+    return answerUnlessFresh(c, { run, exists }, () => {
+      const publication = run.publish(names.length > 0 ? names : undefined);
       return answerVariables(c, services, { type, run, publication });
     });
   });

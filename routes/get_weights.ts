@@ -39,7 +39,7 @@ export const register: Register = (app, services) =>
   mount(app, route, (c) => {
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
-    return answerUnlessFresh(c, run, () => {
+    return answerUnlessFresh(c, { run }, () => {
       const { tensors, nested } = weightsOf(run);
       const figures = { iterations: run.iterations, version: run.version };
       return answerTensors(c, services, { type, run, tensors, figures, json: () => ({ weights: nested() }) });

@@ -35,5 +35,5 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const run = registry.get(c.req.valid("param").run);
-    return answerUnlessFresh(c, run, () => answerJson(c, { slots: run.slotNames() }, { run }));
+    return answerUnlessFresh(c, { run }, () => answerJson(c, { slots: run.slotNames() }, { run }));
   });

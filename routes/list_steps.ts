@@ -39,5 +39,5 @@ export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const run = registry.get(c.req.valid("param").run);
     const steps = () => run.steps(c.req.valid("query").limit).map(figuresOf);
-    return answerUnlessFresh(c, run, () => answerJson(c, { steps: steps() }, { run }));
+    return answerUnlessFresh(c, { run }, () => answerJson(c, { steps: steps() }, { run }));
   });

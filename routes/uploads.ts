@@ -74,18 +74,21 @@ export class Uploads {
         },
       };
       const timer = setTimeout(() => {
+        reject(this.#tooBusy());
         this.#queue.splice(this.#queue.indexOf(waiting), 1);
         // A large body at the head may have held back smaller ones that fit.
         this.#admitNext();
-        reject(
-          new StepwellError(
-            "busy",
-            `Cannot read this body: ${this.#open} others were being read for ${this.#limits.waitSeconds} s, ` +
-              `must be fewer than ${this.#limits.count} with at most ${this.#limits.bytes} bytes`,
-          ),
-        );
       }, this.#limits.waitSeconds * 1000);
       this.#queue.push(waiting);
     });
+  }
+
+  #tooBusy(): StepwellError {
+    const { count, bytes, waitSeconds } = this.#limits;
+    return new StepwellError(
+      "busy",
+      `Cannot read this body: after ${waitSeconds} s ${this.#open} others with ${this.#bytes} bytes are being read, ` +
+        `must leave room among ${count} and ${bytes} bytes`,
+    );
   }
 }

@@ -25,6 +25,7 @@ const app = createApp({
     run: runCompiled,
     now: () => new Date(),
     newId: () => crypto.randomUUID(),
+    drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
   }),
   uploads: new Uploads({
     count: settings.STEPWELL_UPLOADS_MAX,
@@ -36,6 +37,7 @@ const app = createApp({
   log: (line) => log.add({ time: new Date().toISOString(), ...line }),
   ready: () => isReady,
 });
+const inFlight = new Set<Promise<Response>>();
 const server = listenOrExit(settings);
 Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
@@ -57,7 +59,7 @@ function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings
       hostname,
       port,
       onListen: (address) => console.log(`Stepwell is ready at ${urlOf(address)}`),
-    }, app.fetch);
+    }, handle);
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       exitWith(
@@ -66,6 +68,16 @@ function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings
     }
     if (error instanceof Error) exitWith(`Cannot listen on ${hostname}:${port}: ${error.message}`);
     throw error;
+  }
+}
+
+async function handle(request: Request): Promise<Response> {
+  const answer = Promise.resolve(app.fetch(request));
+  inFlight.add(answer);
+  try {
+    return await answer;
+  } finally {
+    inFlight.delete(answer);
   }
 }
 
@@ -83,7 +95,13 @@ async function stop(): Promise<void> {
   if (!isReady) return;
   isReady = false;
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
-  await Promise.race([server.shutdown(), deadline]);
+  await Promise.race([finish(), deadline]);
   await log.flush();
   Deno.exit(0);
+}
+
+/** Requests first: `shutdown` finishes answers that are being sent, but breaks bodies that are still coming. */
+async function finish(): Promise<void> {
+  await Promise.allSettled(inFlight);
+  await server.shutdown();
 }

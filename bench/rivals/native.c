@@ -32,14 +32,14 @@ void adagrad(float *restrict w, const float *restrict g, float *restrict a, int6
   }
 }
 
-/* Sum of squares in double precision, sixteen lanes at a time. */
+/* Sum of squares that are rounded to float32 as ours are, in double precision, sixteen lanes at a time. */
 double sum_of_squares(const float *restrict x, int64_t n) {
   double lane[16] = {0};
   int64_t i = 0;
   for (; i + 16 <= n; i += 16)
-    for (int k = 0; k < 16; k++) lane[k] += (double)x[i + k] * (double)x[i + k];
+    for (int k = 0; k < 16; k++) lane[k] += (double)(x[i + k] * x[i + k]);
   double total = 0;
   for (int k = 0; k < 16; k++) total += lane[k];
-  for (; i < n; i++) total += (double)x[i] * (double)x[i];
+  for (; i < n; i++) total += (double)(x[i] * x[i]);
   return total;
 }

@@ -3,9 +3,9 @@
  * lines are fused into the update's kernel (step.ts).
  */
 import { stretches } from "../../kernels/axes.ts";
+import type { Instruction } from "./instruction.ts";
 import { program } from "./programs.ts";
 import type { VariableState } from "./state.ts";
-import type { Instruction } from "./step.ts";
 
 type Allocate = (bytes: number) => number;
 

@@ -21,6 +21,8 @@ export interface RegistryOptions {
   readonly run: Runner;
   readonly now: () => Date;
   readonly newId: () => string;
+  /** A seed for an initializer that has none: an integer from 0, below 2^32. */
+  readonly drawSeed: () => number;
 }
 
 interface Entry {
@@ -52,7 +54,7 @@ export class Registry implements RunRegistry {
       const state = new RunState(this.#memory, resolved, ruleOf(resolved.optimizer));
       try {
         for (const [index, variable] of spec.variables.entries()) {
-          const values = await initialValues(variable, `variables.${index}.initial`);
+          const values = await initialValues(variable, `variables.${index}.initial`, this.#options.drawSeed);
           state.values(state.variable(variable.name)).set(values);
         }
       } catch (error) {

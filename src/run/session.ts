@@ -20,12 +20,14 @@ import type {
 } from "./api.ts";
 import { checkpointOf } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
+import { forOneStep } from "./one_step.ts";
 import { program } from "./programs.ts";
 import { Publisher } from "./publication.ts";
 import { type ResolvedSpec, serializeSpec } from "./spec.ts";
 import { ArenaStaging, firstNonFinite } from "./staging.ts";
 import type { RunState } from "./state.ts";
-import { performStep, planStep, type StepPlan } from "./step.ts";
+import { perform } from "./instruction.ts";
+import { planStep, type StepPlan } from "./step.ts";
 import { getWeights, setWeights } from "./weights.ts";
 
 /** Applied steps that a run remembers. */
@@ -221,7 +223,7 @@ export class Session implements RunSession {
   applyGradients(staging: Staging, options: StepOptions): StepAnswer {
     const staged = this.#staged(staging, "gradients");
     const warnings = this.#checkContribution(staged, options);
-    const stepping = this.#overwritten(options.hyperparameters);
+    const stepping = forOneStep(this.#optimizer, options.hyperparameters, this.#state);
     warnings.push(...stepping.warnings);
     const skipped = this.#checkFinite(staged, warnings);
     const plan = planStep({
@@ -233,7 +235,7 @@ export class Session implements RunSession {
     });
     if (skipped || options.dryRun) return this.#figures(plan, { applied: false, warnings });
 
-    performStep(this.#state, plan, this.#run);
+    perform(this.#state, plan.instructions, this.#run);
     this.#state.createSlots(plan.rule, [...staged.tensors.values()].map(({ variable }) => variable));
     this.#state.hypersCreated = true;
     this.#state.scalars = plan.scalars;
@@ -270,7 +272,9 @@ export class Session implements RunSession {
     config: Readonly<Record<string, unknown>>,
   ): Member & { readonly warnings: readonly string[] } {
     this.#assertOpen();
-    const { optimizer, warnings } = overwrite(this.#optimizer, config, this.#attributes("config"));
+    const { optimizer, warnings } = overwrite(this.#optimizer, config, {
+      hypersCreated: this.#state.hypersCreated,
+    });
     this.#state.addSlots(ruleOf(optimizer));
     this.#optimizer = optimizer;
     this.#changed();
@@ -308,24 +312,6 @@ export class Session implements RunSession {
     }
     if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
     return staging;
-  }
-
-  #attributes(path: string) {
-    return { hypersCreated: this.#state.hypersCreated, path };
-  }
-
-  /** The optimizer with a step's own hyperparameters. Throws invalid_config when they would need other slots. */
-  #overwritten(hyperparameters: Readonly<Record<string, unknown>> | undefined) {
-    if (hyperparameters === undefined) return { optimizer: this.#optimizer, warnings: [] };
-    const stepping = overwrite(this.#optimizer, hyperparameters, this.#attributes("hyperparameters"));
-    const missing = Object.keys(ruleOf(stepping.optimizer).slots).filter((slot) =>
-      !this.slotNames().includes(slot)
-    );
-    if (missing.length === 0) return stepping;
-    const message = `need the slot "${missing[0]}", which the run does not have: patch the optimizer instead`;
-    throw new StepwellError("invalid_config", `Cannot step: hyperparameters for one step ${message}`, [
-      { path: "hyperparameters", message },
-    ]);
   }
 
   /** Everything about a contribution but its numbers. */

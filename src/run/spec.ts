@@ -105,10 +105,11 @@ const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
 export async function initialValues(
   variable: VariableSpec,
   path: string,
+  drawSeed: () => number,
 ): Promise<Float32Array<ArrayBuffer>> {
   const { shape, initial = 0 } = variable;
   const count = elementCount(shape);
-  if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, path);
+  if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, { path, drawSeed });
   const tensor = readTensor(initial, path);
   if (tensor.shape.length === 0 && shape.length > 0) {
     return new Float32Array(count).fill(tensor.values[0] as number);

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { initialize, initializers } from "../../src/families/initializers/mod.ts";
+import { initialize as initializeWith, initializers } from "../../src/families/initializers/mod.ts";
+
+/** Each draw of a seed is another one, unless the test says which. */
+let drawn = 0;
+const initialize = (json: unknown, shape: readonly number[], path = "", drawSeed = () => ++drawn) =>
+  initializeWith(json, shape, { path, drawSeed });
 
 const RANDOM = initializers.members.filter(({ config }) => "seed" in config.shape).map(({ class_name }) =>
   class_name

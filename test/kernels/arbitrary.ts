@@ -8,10 +8,10 @@ const expression = fc.letrec((tie) => ({
     fc.tuple(tie("node"), fc.constantFrom("+", "-", "*", "/"), tie("node")).map(([x, op, y]) =>
       `(${x} ${op} ${y})`
     ),
-    fc.tuple(fc.constantFrom("sqrt", "abs", "sign", "exp", "log", "floor", "-"), tie("node")).map(([f, x]) =>
-      `${f}(${x})`
-    ),
+    fc.tuple(fc.constantFrom("sqrt", "abs", "sign", "exp", "log", "cos", "floor", "ceil", "-"), tie("node"))
+      .map(([f, x]) => `${f}(${x})`),
     fc.tuple(fc.constantFrom("min", "max"), tie("node"), tie("node")).map(([f, x, y]) => `${f}(${x}, ${y})`),
+    fc.tuple(tie("node"), tie("node"), tie("node")).map(([x, low, high]) => `clamp(${x}, ${low}, ${high})`),
     fc.tuple(
       tie("node"),
       fc.constantFrom("<", "<=", "==", "!=", ">", ">="),
@@ -20,7 +20,9 @@ const expression = fc.letrec((tie) => ({
       tie("node"),
     )
       .map(([x, op, y, a, b]) => `where(${x} ${op} ${y}, ${a}, ${b})`),
-    fc.tuple(fc.constantFrom("norm", "sum", "mean"), tie("node")).map(([f, x]) => `${f}(${x} + w * 0)`),
+    fc.tuple(fc.constantFrom("norm", "sum", "mean", "squares"), tie("node")).map(([f, x]) =>
+      `${f}(${x} + w * 0)`
+    ),
     fc.tuple(tie("node"), fc.constantFrom("2", "0.5", "-1")).map(([x, p]) => `(${x} ^ ${p})`),
   ) as fc.Arbitrary<string>,
 })).node as fc.Arbitrary<string>;

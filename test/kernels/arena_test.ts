@@ -58,7 +58,7 @@ Deno.test("Arena keeps regions apart, aligned and intact in any order of allocat
       assert.equal(arena.growth(total), 0);
       assert.equal(arena.allocate(total), 64);
     }),
-    { numRuns: 150 },
+    { numRuns: 80 },
   );
 });
 

@@ -194,6 +194,6 @@ Deno.test("parseFormula() answers any text with lines or a FormulaError that poi
         assert.equal(error.line, 1);
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 500 },
   );
 });

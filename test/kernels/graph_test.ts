@@ -166,6 +166,6 @@ Deno.test("buildGraph() answers any well-formed text with a graph or a FormulaEr
         assert.ok(error.column >= 1 && error.column <= line.length + 1);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 400 },
   );
 });

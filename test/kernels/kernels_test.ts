@@ -199,7 +199,7 @@ Deno.test("random formulas give the same bits in kernel and interpreter", () => 
         assertEqual({ lines, rowLength, rowCount, access, seed, uniforms: { T: 7 } });
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 

@@ -3,12 +3,12 @@
  * next one. Dense float32 tensors only. Reductions add in the documented order, written down here once more.
  */
 import { type Expression, parseFormula } from "../../kernels/formula.ts";
-import { OPS, REDUCTIONS } from "../../kernels/ops.ts";
+import { OPS } from "../../kernels/ops.ts";
 
 export type Value = number | Float32Array;
 
 /** Float64 sum: blocks of 4096; in a block 16 lanes, even and odd apart, then what is left of the block. */
-function sum(terms: readonly number[]): number {
+export function sumInOrder(terms: readonly number[]): number {
   let total = 0;
   for (let from = 0; from < terms.length; from += 4096) {
     const block = terms.slice(from, from + 4096);
@@ -27,24 +27,24 @@ function sum(terms: readonly number[]): number {
   return total;
 }
 
+const { fround } = Math;
 const tiny = (value: number) => Math.abs(value) < 2 ** -126 ? value * 0 : value;
 
 function evaluate(from: Expression, values: ReadonlyMap<string, Value>): Value {
-  if (from.kind === "number") return Math.fround(from.value);
+  if (from.kind === "number") return fround(from.value);
   if (from.kind === "name") return values.get(from.name) as Value;
   const args = from.args.map((arg) => evaluate(arg, values));
-  const reduction = REDUCTIONS.get(from.op);
-  if (reduction) {
-    const terms = Array.from(args[0] as Float32Array, (x) => reduction.squared ? x * x : x);
-    return reduction.finish(sum(terms), terms.length);
-  }
+  const x = args[0] as Float32Array;
+  if (from.op === "sum") return fround(sumInOrder([...x]));
+  if (from.op === "mean") return fround(sumInOrder([...x]) / x.length);
+  if (from.op === "squares") return fround(sumInOrder(Array.from(x, (x) => fround(x * x))));
+  if (from.op === "norm") return fround(Math.sqrt(fround(sumInOrder(Array.from(x, (x) => fround(x * x))))));
   const op = (...numbers: number[]): number => {
     const [a = 0, b = 0, c = 0] = numbers;
     if (from.op === "sign") return a > 0 ? 1 : a < 0 ? -1 : a;
-    if (from.op === "clamp") return op2("max", op2("min", a, c), b);
+    if (from.op === "clamp") return Number.isNaN(a) ? a : a > c ? (c < b ? b : c) : a < b ? b : a;
     return OPS.get(from.op)?.evaluate?.(a, b, c) as number;
   };
-  const op2 = (name: string, a: number, b: number) => OPS.get(name)?.evaluate?.(a, b, 0) as number;
   const long = args.find((arg) => typeof arg !== "number");
   // Numbers that a whole step shares are flushed as they arise, those of elements when they are stored.
   if (long === undefined) return tiny(op(...args as number[]));

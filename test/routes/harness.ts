@@ -43,6 +43,7 @@ export function startService(
       run: runCompiled,
       now: () => new Date("2025-01-31T12:00:00Z"),
       newId: () => `run-${++ids}`,
+      drawSeed: () => 7,
     }),
     uploads: new Uploads({
       count: all.STEPWELL_UPLOADS_MAX,

@@ -101,6 +101,7 @@ async function openRun(golden: GoldenCase, run: Runner): Promise<Session> {
     run,
     now: () => new Date(0),
     newId: () => "golden",
+    drawSeed: () => 7,
   });
   const variables: VariableSpec[] = golden.variables.map(({ initial, ...variable }) => ({
     ...variable,

@@ -15,6 +15,7 @@ export function newRegistry(options: Partial<RegistryOptions> = {}): Registry {
     run: runCompiled,
     now: () => new Date(0),
     newId: () => `run-${ids++}`,
+    drawSeed: () => 7,
     ...options,
   });
 }

@@ -14,7 +14,7 @@ export interface Variable {
   slots: Record<string, number[]>;
 }
 
-const sumOfSquares = (g: readonly number[]) => f(g.reduce((sum, x) => sum + x * x, 0));
+const sumOfSquares = (g: readonly number[]) => f(g.reduce((sum, x) => sum + f(x * x), 0));
 const norm = (g: readonly number[]) => f(sqrt(sumOfSquares(g)));
 
 export const clipByValue = (g: readonly number[], c: number) => g.map((x) => max(min(x, f(c)), -f(c)));

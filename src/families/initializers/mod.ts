@@ -45,13 +45,8 @@ export const initializers = new Family<InitializerMember>("initializer", [
 export async function initialize(
   json: unknown,
   shape: Shape,
-  path = "",
-  drawSeed: () => number = randomSeed,
+  { path = "", drawSeed }: { path?: string; drawSeed: () => number },
 ): Promise<Values> {
   const { member, config } = initializers.resolve(json, path);
   return await member.initialize(config, { shape, drawSeed, path });
-}
-
-function randomSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }

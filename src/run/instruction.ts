@@ -1,0 +1,25 @@
+/**
+ * A step as data: what there is to do, in order. Made by step.ts and its parts, performed by `perform`.
+ */
+import { reduceAxes } from "../../kernels/axes.ts";
+import type { Call, Runner } from "../../kernels/plan.ts";
+import type { RunState } from "./state.ts";
+
+/** One thing to do: a kernel call, numbers to fill in, or norms or means over axes. */
+export type Instruction =
+  | { readonly kind: "call"; readonly call: Call }
+  | { readonly kind: "fill"; readonly offset: number; readonly count: number }
+  | {
+    readonly kind: "axes";
+    readonly reduce: "norm" | "mean";
+    readonly at: Parameters<typeof reduceAxes>[2];
+  };
+
+/** Performs instructions in order: the only thing that writes to variables and slots. */
+export function perform(state: RunState, instructions: readonly Instruction[], run: Runner): void {
+  for (const instruction of instructions) {
+    if (instruction.kind === "call") run(state.arena, instruction.call);
+    else if (instruction.kind === "fill") state.arena.f32(instruction.offset, instruction.count).fill(0);
+    else reduceAxes(state.arena, instruction.reduce, instruction.at);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Lines that wait to be put before an optimizer's own, with the numbers they name: clips, transformers, constraints
+ * that work element by element. And the calls that such lines become.
+ */
+import type { Runner } from "../../kernels/plan.ts";
+import type { Rule } from "../families/optimizers/definition.ts";
+import type { Optimizer } from "../families/optimizers/optimizer.ts";
+import type { Instruction } from "./instruction.ts";
+import { program } from "./programs.ts";
+import type { ResolvedSpec, Uniforms } from "./spec.ts";
+import type { ArenaStaging, Staged } from "./staging.ts";
+import type { RunState, VariableState } from "./state.ts";
+
+/** What planning one step needs to know and where it may put scratch. */
+export interface StepContext {
+  readonly state: RunState;
+  readonly spec: ResolvedSpec;
+  readonly optimizer: Optimizer;
+  readonly staging: ArenaStaging;
+  readonly run: Runner;
+}
+
+/** One optimizer step over all gradients: its rule, and the numbers that every line may name. */
+export interface RuleStep {
+  readonly context: StepContext;
+  readonly rule: Rule;
+  readonly base: Uniforms;
+}
+
+/** Lines before the rule, and the numbers they name. */
+export interface Stage {
+  readonly lines: readonly string[];
+  readonly uniforms: Uniforms;
+}
+
+export const NOTHING: Stage = { lines: [], uniforms: {} };
+
+/** `a`, then `b`. */
+export function joined(a: Stage, b: Stage): Stage {
+  if (a === NOTHING) return b;
+  return { lines: [...a.lines, ...b.lines], uniforms: { ...a.uniforms, ...b.uniforms } };
+}
+
+/**
+ * The lines of the run's transformers. Their numbers get names of their own, so that two of a kind, or one that
+ * shares a name with a hyperparameter, do not meet; "mean" marks where centralization stands.
+ */
+export function transformerStages({ spec }: StepContext): (Stage | "mean")[] {
+  return spec.transformers.map(({ member, config }, place) => {
+    if (member.rule.kind === "axis_mean") return "mean";
+    const numbers = Object.entries(member.uniforms(config));
+    const own = (name: string) => `${name}_of_${place}`;
+    const lines = member.rule.lines.map((line) =>
+      numbers.reduce((text, [name]) => text.replaceAll(new RegExp(`\\b${name}\\b`, "g"), own(name)), line)
+    );
+    return {
+      lines,
+      uniforms: Object.fromEntries(numbers.map(([name, value]) => [own(name), Math.fround(value)])),
+    };
+  });
+}
+
+/** Byte offsets of a variable and its slots, by the names that lines use. */
+export function tensorsOf(variable: VariableState): Record<string, number> {
+  return { w: variable.offset, ...Object.fromEntries(variable.slots) };
+}
+
+/** A call of `lines` over the whole variable, `g` beside it where there is one. */
+export function wholeCall(
+  { base }: RuleStep,
+  variable: VariableState,
+  part: Stage & { g?: number },
+): Instruction {
+  const tensors = tensorsOf(variable);
+  const stored = Object.keys(tensors);
+  const values = { ...base, ...part.uniforms };
+  const names = part.g === undefined ? stored : [...stored, "g"];
+  return {
+    kind: "call",
+    call: {
+      kernel: program(part.lines, names, stored, Object.keys(values)).kernel(),
+      tensors: part.g === undefined ? tensors : { ...tensors, g: part.g },
+      rowCount: 1,
+      rowLength: variable.count,
+      uniforms: values,
+    },
+  };
+}
+
+/** Carries out the lines of `stage` on the staged gradient itself. */
+export function settle(step: RuleStep, staged: Staged, { lines, uniforms: numbers }: Stage): Instruction[] {
+  if (lines.length === 0) return [];
+  const values = { ...step.base, ...numbers };
+  return [{
+    kind: "call",
+    call: {
+      kernel: program(lines, ["g", "w"], ["g"], Object.keys(values)).kernel(),
+      tensors: { g: staged.values, w: staged.variable.offset },
+      rowCount: 1,
+      rowLength: staged.count,
+      uniforms: values,
+    },
+  }];
+}

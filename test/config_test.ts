@@ -1,0 +1,80 @@
+/** Settings: defaults, bounds, and the rule that only loopback goes without a token. */
+import assert from "node:assert/strict";
+import { readSettings, SettingError, SETTINGS } from "../src/config.ts";
+
+const read = (variables: Record<string, string> = {}) => readSettings((name) => variables[name]);
+
+function refuses(variables: Record<string, string>, pattern: RegExp): void {
+  assert.throws(() => read(variables), (error) => {
+    assert.ok(error instanceof SettingError);
+    assert.match(error.message, pattern);
+    assert.doesNotMatch(error.message, /\n/);
+    return true;
+  });
+}
+
+Deno.test("readSettings() gives every default when nothing is set", () => {
+  const settings = read();
+  assert.deepEqual(
+    settings,
+    Object.fromEntries(Object.entries(SETTINGS).map(([name, setting]) => [name, setting.default])),
+  );
+  assert.deepEqual([settings.STEPWELL_HOST, settings.STEPWELL_PORT], ["127.0.0.1", 8080]);
+});
+
+Deno.test("readSettings() takes an empty variable as absent", () => {
+  assert.deepEqual(read({ STEPWELL_PORT: "", STEPWELL_TOKEN: "" }), read());
+});
+
+Deno.test("every setting has a default within its bounds and a description", () => {
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    assert.match(name, /^STEPWELL_[A-Z_]+$/);
+    assert.ok(setting.description.endsWith("."), name);
+    if (setting.kind === "number") {
+      assert.ok(setting.minimum <= setting.default && setting.default <= setting.maximum, name);
+    } else assert.ok(setting.default === "" || setting.pattern.test(setting.default), name);
+  }
+});
+
+Deno.test("readSettings() takes both ends of every range and refuses what is beyond, saying both", () => {
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    if (setting.kind !== "number") continue;
+    for (const value of [setting.minimum, setting.maximum]) {
+      assert.equal(read({ [name]: String(value) })[name as keyof typeof SETTINGS], value);
+    }
+    const range = new RegExp(`${name} .*from ${setting.minimum} to ${setting.maximum}`);
+    refuses({ [name]: String(setting.maximum + 1) }, range);
+    if (setting.minimum > 0) refuses({ [name]: String(setting.minimum - 1) }, range);
+  }
+});
+
+Deno.test("readSettings() refuses numbers that are none", () => {
+  for (const text of ["x", "-1", "1.5", "1e3", "0x50", " 80", "８０", "99999999999999999999"]) {
+    refuses(
+      { STEPWELL_PORT: text },
+      /^Cannot use STEPWELL_PORT \(is ".*"\): must be a whole number from 0 to 65535/,
+    );
+  }
+});
+
+Deno.test("readSettings() wants a token for every host but loopback", () => {
+  for (const host of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) {
+    assert.equal(read({ STEPWELL_HOST: host }).STEPWELL_HOST, host);
+  }
+  for (const host of ["0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example.org", "example.org", "128.0.0.1"]) {
+    refuses({ STEPWELL_HOST: host }, /STEPWELL_HOST=".*" without a token: set STEPWELL_TOKEN/);
+    assert.equal(read({ STEPWELL_HOST: host, STEPWELL_TOKEN: "abc" }).STEPWELL_HOST, host);
+  }
+});
+
+Deno.test("readSettings() never tells a malformed token", () => {
+  refuses({ STEPWELL_TOKEN: "my secret" }, /^Cannot use STEPWELL_TOKEN: must be (?!.*my secret)/);
+});
+
+Deno.test("readSettings() refuses a host that is none and an unknown kind of log", () => {
+  refuses(
+    { STEPWELL_HOST: "http://x/" },
+    /STEPWELL_HOST \(is "http:\/\/x\/"\): must be a host name or an IP address/,
+  );
+  refuses({ STEPWELL_LOG: "all" }, /STEPWELL_LOG \(is "all"\): must be requests or errors/);
+});
