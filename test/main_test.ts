@@ -1,0 +1,137 @@
+/** The composition root, as a process: starting, refusing to start, stopping. */
+import assert from "node:assert/strict";
+import { GRADIENTS, SPEC } from "./routes/harness.ts";
+import { spawn, startCommand, startProcess } from "./service.ts";
+
+async function refusesToStart(env: Readonly<Record<string, string>>, pattern: RegExp): Promise<void> {
+  const { code, stdout, stderr } = await spawn(env).output();
+  const errors = new TextDecoder().decode(stderr);
+  assert.equal(code, 1, errors);
+  assert.equal(stdout.length, 0);
+  assert.match(errors, pattern);
+  assert.equal(errors.trimEnd().split("\n").length, 1, errors);
+}
+
+const post = (url: string, body: unknown) =>
+  fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+
+Deno.test("main starts with the least permissions, says one line, works, and ends with 0 on SIGTERM", async () => {
+  await using service = await startProcess();
+  assert.deepEqual(
+    startCommand().filter((argument) => argument.startsWith("--allow")),
+    ["--allow-net", "--allow-env=STEPWELL_*"],
+  );
+  // An initializer needs tfjs, a page its files: both are loaded late, and need no permission either.
+  const variables = [{
+    name: "w",
+    shape: [8, 4],
+    initial: { class_name: "GlorotUniform", config: { seed: 7 } },
+  }];
+  const created = await post(`${service.url}/v1/runs`, { id: "demo", optimizer: "SGD", variables });
+  assert.equal(created.status, 201, await created.text());
+  const page = await fetch(`${service.url}/docs/swagger-ui-bundle.js`);
+  assert.ok((await page.text()).length > 1e6);
+  const { code, output, errors } = await service.stop();
+  assert.equal(code, 0, errors);
+  assert.equal(output.trimEnd().split("\n").length, 1);
+  const lines = errors.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ status }) => status), [201, 200]);
+  for (const { time } of lines) assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000);
+});
+
+Deno.test("main refuses wrong settings with one line", async () => {
+  await refusesToStart(
+    { STEPWELL_PORT: "http" },
+    /^stepwell: Cannot use STEPWELL_PORT \(is "http"\): must be/,
+  );
+  await refusesToStart(
+    { STEPWELL_HOST: "0.0.0.0" },
+    /^stepwell: Cannot listen on STEPWELL_HOST="0.0.0.0" without a token/,
+  );
+});
+
+Deno.test("main refuses a port that is taken with one line", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(listener.addr.port);
+  await refusesToStart(
+    { STEPWELL_PORT: port },
+    new RegExp(`^stepwell: Cannot listen on 127.0.0.1:${port}: the port is taken`),
+  );
+});
+
+Deno.test("main refuses a host that is not this machine's with one line", async () => {
+  await refusesToStart(
+    { STEPWELL_HOST: "192.0.2.1", STEPWELL_TOKEN: "abc" },
+    /^stepwell: Cannot listen on 192.0.2.1:0: /,
+  );
+});
+
+Deno.test("main asks for the token that it was given, on every host", async () => {
+  await using service = await startProcess({ STEPWELL_HOST: "0.0.0.0", STEPWELL_TOKEN: "a.b-c" });
+  const url = `http://127.0.0.1:${service.port}/v1/runs`;
+  const statuses = [];
+  for (const headers of [{}, { Authorization: "Bearer a.b-d" }, { Authorization: "Bearer a.b-c" }]) {
+    const response = await fetch(url, { headers });
+    statuses.push(response.status);
+    await response.body?.cancel();
+  }
+  assert.deepEqual(statuses, [401, 401, 200]);
+  assert.doesNotMatch((await service.stop("SIGINT")).errors, /a\.b-/);
+});
+
+Deno.test("main finishes what is in flight when it is told to stop, and then ends with 0", async () => {
+  await using service = await startProcess();
+  await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo" })).text();
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const text = new TextEncoder().encode(JSON.stringify({ gradients: GRADIENTS }));
+  const slow = fetch(`${service.url}/v1/runs/demo/gradients`, {
+    method: "POST",
+    body: readable,
+    headers: { "Content-Type": "application/json" },
+  });
+  await writer.write(text.subarray(0, 10));
+  while (!(await (await fetch(`${service.url}/metrics`)).text()).includes("stepwell_uploads 1")) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const stopped = service.stop();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await writer.write(text.subarray(10));
+  await writer.close();
+  const response = await slow;
+  const answer = await response.text();
+  assert.equal(response.status, 200, answer);
+  assert.equal(JSON.parse(answer).iterations, 1);
+  assert.equal((await stopped).code, 0);
+});
+
+Deno.test("main waits for what is in flight no longer than STEPWELL_SHUTDOWN_SECONDS", async () => {
+  await using service = await startProcess({ STEPWELL_SHUTDOWN_SECONDS: "1" });
+  await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo" })).text();
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: service.port });
+  await connection.write(new TextEncoder().encode(
+    "POST /v1/runs/demo/gradients HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+  ));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const start = performance.now();
+  assert.equal((await service.stop()).code, 0);
+  const seconds = (performance.now() - start) / 1000;
+  assert.ok(seconds > 0.9 && seconds < 5, `${seconds} s`);
+});
+
+Deno.test("main sends an answer to its end when it is told to stop meanwhile", async () => {
+  await using service = await startProcess();
+  const variables = [{ name: "w", shape: [5_000_000], initial: 1 }];
+  await (await post(`${service.url}/v1/runs`, { id: "demo", optimizer: "SGD", variables })).text();
+  const headers = { Accept: "application/vnd.safetensors" };
+  const response = await fetch(`${service.url}/v1/runs/demo/variables`, { headers });
+  const reader = response.body?.getReader();
+  let bytes = (await reader?.read())?.value?.length ?? 0;
+  const stopped = service.stop();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  for (let chunk = await reader?.read(); chunk?.value; chunk = await reader?.read()) {
+    bytes += chunk.value.length;
+  }
+  assert.equal(String(bytes), response.headers.get("Content-Length"));
+  assert.equal((await stopped).code, 0);
+});

@@ -1,0 +1,75 @@
+/** A service in a process of its own, started as `deno task start` does, on a free port. */
+import assert from "node:assert/strict";
+
+const ROOT = new URL("../", import.meta.url);
+
+export interface RunningService extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly process: Deno.ChildProcess;
+  /** Milliseconds from the start to the ready line. */
+  readonly readyMs: number;
+  /** Ends it, and gives what it wrote to standard error. */
+  readonly stop: (signal?: Deno.Signal) => Promise<{ code: number; errors: string; output: string }>;
+}
+
+/** The command of the task, so that the tests have its permissions and flags and no others. */
+export function startCommand(): readonly string[] {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
+  const [deno, ...args] = (tasks.start.command as string).split(" ");
+  assert.equal(deno, "deno");
+  return args;
+}
+
+export function spawn(env: Readonly<Record<string, string>>): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [...startCommand()],
+    cwd: ROOT,
+    env: { STEPWELL_PORT: "0", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Waits for the ready line. */
+export async function startProcess(env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
+  const start = performance.now();
+  const process = spawn(env);
+  const errors = new Response(process.stderr).text();
+  const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let output = "";
+  while (!output.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`The service did not start: ${await errors}`);
+    output += value;
+  }
+  const readyMs = performance.now() - start;
+  const url = /^Stepwell is ready at (http:\/\/\S+:(\d+))\n$/.exec(output);
+  assert.ok(url, output);
+  let ending: Promise<{ code: number; errors: string; output: string }> | undefined;
+  const end = async () => {
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) output += chunk.value;
+    return { code: (await process.status).code, errors: await errors, output };
+  };
+  const stop = (signal: Deno.Signal = "SIGTERM") => {
+    process.kill(signal);
+    return ending ??= end();
+  };
+  return {
+    url: url[1] ?? "",
+    port: Number(url[2]),
+    process,
+    readyMs,
+    stop,
+    // A test that failed may have told it to stop already, and not wait.
+    [Symbol.asyncDispose]: async () => {
+      try {
+        await stop("SIGKILL");
+      } catch {
+        // It has ended.
+        await ending;
+      }
+    },
+  };
+}
