@@ -50,6 +50,8 @@ export const ERRORS = {
   not_acceptable: entry(406, "No such representation", "`Accept` allows none of the types that exist here."),
   body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
   run_exists: entry(409, "Run exists already", "A run with this id exists."),
+  key_in_progress: entry(409, "Key in progress", "Another request with this Idempotency-Key is in progress."),
+  key_reused: entry(422, "Key was used", "The Idempotency-Key was used for another request."),
   version_mismatch: entry(
     412,
     "Run is at another version",
@@ -98,6 +100,13 @@ export const ERRORS = {
   out_of_memory: entry(503, "Memory bound reached", "The service holds as many bytes as its settings allow."),
   busy: entry(503, "Too busy", "No place for this upload came free in time."),
   shutting_down: entry(503, "Shutting down", "The service is about to stop."),
+  run_damaged: entry(
+    500,
+    "Run is damaged",
+    "The run's files are not what was written; no other run is concerned.",
+  ),
+  storage_failed: entry(503, "Storage failed", "The data folder could not be written; nothing was changed."),
+  storage_full: entry(507, "Storage is full", "The disk of the data folder is full; nothing was changed."),
   internal: entry(500, "Internal error", "Something broke; the log has the details under the request id."),
 } as const satisfies Record<string, CatalogueEntry>;
 

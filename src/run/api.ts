@@ -26,6 +26,7 @@ export interface RunSpec {
   readonly aggregation?: { readonly mode: "immediate"; readonly aggregator?: MemberSpec } | undefined;
   readonly gradient_transformers?: readonly MemberSpec[] | undefined;
   readonly non_finite?: "reject" | "skip" | "propagate" | undefined;
+  readonly durability?: "journal" | "snapshot" | "none" | undefined;
 }
 
 /** A family member as the service writes it. */
@@ -55,6 +56,11 @@ export interface RunDescription {
   readonly aggregation: { readonly mode: "immediate"; readonly aggregator: Member };
   readonly gradient_transformers: readonly Member[];
   readonly non_finite: "reject" | "skip" | "propagate";
+  readonly durability: "journal" | "snapshot" | "none";
+  /** Bytes that recovery would replay; 0 without a journal. */
+  readonly journal_bytes: number;
+  /** The version that the newest snapshot holds; null without one. */
+  readonly snapshot_version: number | null;
   readonly warnings: readonly string[];
 }
 
@@ -79,6 +85,17 @@ export interface StepOptions {
   readonly clientId?: string | undefined;
   readonly weight?: number | undefined;
   readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
+  /** Of a keyed request: its answer is kept under the key. */
+  readonly key?: KeyUse | undefined;
+}
+
+/** What a keyed request was. */
+export interface KeyUse {
+  readonly key: string;
+  /** Of everything that the request says. */
+  readonly hash: string;
+  /** Milliseconds since 1970: journaled, so that a replay forgets the same keys. */
+  readonly at: number;
 }
 
 /** What a step did, or (`applied: false`) would have done. */

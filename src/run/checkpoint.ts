@@ -12,6 +12,7 @@ import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } fr
 import { flatten, nest } from "../wire/json.ts";
 import type { Publication, RunSpec } from "./api.ts";
 import type { Memory } from "./memory.ts";
+import type { Reply } from "./replies.ts";
 import { type ResolvedSpec, resolveSpec, serializeSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
 
@@ -41,8 +42,11 @@ const Saved = z.strictObject({
     aggregation: z.strictObject({ mode: z.literal("immediate"), aggregator: z.unknown() }),
     gradient_transformers: z.array(z.unknown()),
     non_finite: z.enum(["reject", "skip", "propagate"]),
+    durability: z.enum(["journal", "snapshot", "none"]),
   }),
 });
+
+const SavedReply = z.strictObject({ key: z.string(), hash: z.string(), at: z.number(), answer: z.string() });
 
 interface Checkpointed {
   readonly spec: ResolvedSpec;
@@ -50,6 +54,8 @@ interface Checkpointed {
   readonly state: RunState;
   readonly version: number;
   readonly createdAt: string;
+  /** Answers to keyed requests that go with the state. */
+  readonly replies: readonly Reply[];
 }
 
 const variableTensor = (name: string) => `variables/${name}`;
@@ -58,7 +64,7 @@ const slotTensor = (slot: string, name: string) => `slots/${slot}/${name}`;
 /** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
 export function checkpointOf(
   memory: Memory,
-  { spec, optimizer, state, version, createdAt }: Checkpointed,
+  { spec, optimizer, state, version, createdAt, replies }: Checkpointed,
 ): Publication & { readonly metadata: Readonly<Record<string, string>> } {
   const { bytes } = state;
   memory.publish(bytes);
@@ -95,7 +101,11 @@ export function checkpointOf(
         }))
       ),
     ],
-    metadata: { format: "stepwell", stepwell: JSON.stringify(saved) },
+    metadata: {
+      format: "stepwell",
+      stepwell: JSON.stringify(saved),
+      ...replies.length > 0 && { stepwell_replies: JSON.stringify(replies) },
+    },
     release() {
       if (open) memory.unpublish(bytes);
       open = false;
@@ -108,6 +118,7 @@ export class CheckpointReader implements TensorTarget {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly version: number;
+  readonly replies: readonly Reply[];
   readonly #expected = new Map<string, { shape: Shape; offset: number }>();
 
   /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
@@ -116,6 +127,7 @@ export class CheckpointReader implements TensorTarget {
     const optimizer = loadOptimizer(saved.optimizer, "stepwell.optimizer");
     this.spec = { ...resolveSpec(saved.spec as RunSpec), optimizer };
     this.version = saved.version;
+    this.replies = z.array(SavedReply).parse(JSON.parse(metadata.get("stepwell_replies") ?? "[]"));
     this.state = new RunState(memory, this.spec, ruleOf(optimizer));
     try {
       this.#fill(saved, optimizer);

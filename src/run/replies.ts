@@ -7,21 +7,12 @@
  * key and hash, snapshots carry the table. Invariant: `used` keys answer the same for as long as they are kept.
  */
 import { StepwellError } from "../errors.ts";
-import type { StepAnswer } from "./api.ts";
+import type { KeyUse, StepAnswer } from "./api.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
 /** Characters of answers kept beyond the newest KEPT_COUNT: some ten thousand steps of a small model. */
 const KEPT_LENGTH_MAX = 4 * 1024 ** 2;
-
-/** What a keyed request was. */
-export interface KeyUse {
-  readonly key: string;
-  /** Of everything that the request says. */
-  readonly hash: string;
-  /** Milliseconds since 1970: journaled, so that a replay forgets the same keys. */
-  readonly at: number;
-}
 
 export interface Reply extends KeyUse {
   readonly answer: string;

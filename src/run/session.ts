@@ -18,11 +18,13 @@ import type {
   StepAnswer,
   StepOptions,
 } from "./api.ts";
+import { type Change, optimizerChange, stagedChange, weightsChange } from "./changes.ts";
 import { checkpointOf } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
 import { forOneStep } from "./one_step.ts";
 import { program } from "./programs.ts";
 import { Publisher } from "./publication.ts";
+import { Replies } from "./replies.ts";
 import { type ResolvedSpec, serializeSpec } from "./spec.ts";
 import { ArenaStaging, firstNonFinite } from "./staging.ts";
 import type { RunState } from "./state.ts";
@@ -45,6 +47,12 @@ export interface SessionParts {
   readonly run: Runner;
   readonly createdAt: string;
   readonly version: number;
+  readonly replies?: Replies;
+}
+
+/** Where changes are written before they are made. */
+export interface ChangeLog {
+  append(kind: number, payload: readonly Uint8Array[]): void;
 }
 
 export class Session implements RunSession {
@@ -55,6 +63,9 @@ export class Session implements RunSession {
   readonly #memory: Memory;
   readonly #run: Runner;
   readonly #publisher: Publisher;
+  /** The answers to keyed requests. */
+  readonly replies: Replies;
+  #log: ChangeLog | undefined;
   readonly #stagings = new Set<ArenaStaging>();
   readonly #steps: StepAnswer[] = [];
   #stepCount = 0;
@@ -71,6 +82,7 @@ export class Session implements RunSession {
     this.#run = parts.run;
     this.#version = parts.version;
     this.#optimizer = parts.spec.optimizer;
+    this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
   }
 
@@ -201,7 +213,10 @@ export class Session implements RunSession {
     return this.#steps.slice(-limit).reverse();
   }
 
-  checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+  /** Copies of the whole run; `replies`: with the answers to keyed requests. */
+  checkpoint(
+    { replies = false } = {},
+  ): Publication & { readonly metadata: Readonly<Record<string, string>> } {
     this.#assertOpen();
     const { createdAt } = this;
     return checkpointOf(this.#memory, {
@@ -210,12 +225,30 @@ export class Session implements RunSession {
       state: this.#state,
       version: this.#version,
       createdAt,
+      replies: replies ? this.replies.all : [],
     });
+  }
+
+  /** From now on every change is recorded before it is made; what `append` throws refuses the change. */
+  attach(log: ChangeLog): void {
+    this.#log = log;
+  }
+
+  #record(change: () => Change): void {
+    if (!this.#log) return;
+    const { kind, payload } = change();
+    this.#log.append(kind, payload);
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
     this.#assertOpen();
-    const staging = new ArenaStaging(kind, this.#memory, this.#state, () => this.#released(staging));
+    const staging = new ArenaStaging({
+      kind,
+      memory: this.#memory,
+      state: this.#state,
+      keepsBytes: this.#log !== undefined,
+      released: () => this.#released(staging),
+    });
     this.#stagings.add(staging);
     return staging;
   }
@@ -235,6 +268,7 @@ export class Session implements RunSession {
     });
     if (skipped || options.dryRun) return this.#figures(plan, { applied: false, warnings });
 
+    this.#record(() => stagedChange(this.#state, staged, { ...options }));
     perform(this.#state, plan.instructions, this.#run);
     this.#state.createSlots(plan.rule, [...staged.tensors.values()].map(({ variable }) => variable));
     this.#state.hypersCreated = true;
@@ -245,6 +279,7 @@ export class Session implements RunSession {
     const answer = this.#figures(plan, { applied: true, warnings });
     this.#steps.push(answer);
     if (this.#steps.length > STEPS_MAX) this.#steps.shift();
+    if (options.key) this.replies.add(options.key, answer);
     return answer;
   }
 
@@ -256,6 +291,7 @@ export class Session implements RunSession {
       ]);
     }
     const { arena } = this.#state;
+    this.#record(() => stagedChange(this.#state, staged));
     for (const { variable, values, count } of staged.tensors.values()) {
       this.#state.values(variable).set(arena.f32(values, count));
     }
@@ -265,7 +301,12 @@ export class Session implements RunSession {
   setWeights(weights: readonly unknown[]): void {
     this.#assertOpen();
     const rule = ruleOf(this.#optimizer);
-    if (setWeights(this.#state, weights, { member: this.#optimizer.member, rule })) this.#changed();
+    const changed = setWeights(this.#state, weights, {
+      member: this.#optimizer.member,
+      rule,
+      record: (iterations, rest) => this.#record(() => weightsChange(iterations, rest)),
+    });
+    if (changed) this.#changed();
   }
 
   patchOptimizer(
@@ -275,7 +316,13 @@ export class Session implements RunSession {
     const { optimizer, warnings } = overwrite(this.#optimizer, config, {
       hypersCreated: this.#state.hypersCreated,
     });
-    this.#state.addSlots(ruleOf(optimizer));
+    const undo = this.#state.addSlots(ruleOf(optimizer));
+    try {
+      this.#record(() => optimizerChange(config));
+    } catch (error) {
+      undo();
+      throw error;
+    }
     this.#optimizer = optimizer;
     this.#changed();
     return { ...this.optimizer(), warnings };
@@ -287,6 +334,11 @@ export class Session implements RunSession {
     this.#closed = true;
     this.#publisher.invalidate();
     if (this.#stagings.size === 0) this.#state.free();
+  }
+
+  /** Whether a body is on its way in. */
+  get isReceiving(): boolean {
+    return this.#stagings.size > 0;
   }
 
   #released(staging: ArenaStaging): void {

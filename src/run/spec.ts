@@ -25,6 +25,8 @@ export interface ResolvedVariable {
 }
 
 export type Uniforms = Readonly<Record<string, number>>;
+/** What a crash may cost: nothing acknowledged, the steps since the last snapshot, or the run. */
+export type Durability = "journal" | "snapshot" | "none";
 export type NonFinite = "reject" | "skip" | "propagate";
 
 export interface ResolvedSpec {
@@ -33,6 +35,7 @@ export interface ResolvedSpec {
   readonly aggregator: Member;
   readonly transformers: readonly Part<TransformerMember>[];
   readonly nonFinite: NonFinite;
+  readonly durability: Durability;
   readonly warnings: readonly string[];
 }
 
@@ -64,6 +67,7 @@ export function resolveSpec(spec: RunSpec): ResolvedSpec {
       transformers.resolve(part, `gradient_transformers.${index}`)
     ),
     nonFinite: spec.non_finite ?? "reject",
+    durability: spec.durability ?? "journal",
     warnings,
   };
 }
@@ -93,6 +97,7 @@ export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
     aggregation: { mode: "immediate", aggregator: spec.aggregator },
     gradient_transformers: spec.transformers.map(serialize),
     non_finite: spec.nonFinite,
+    durability: spec.durability,
   };
 }
 

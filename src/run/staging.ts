@@ -22,6 +22,12 @@ import type { Staging } from "./api.ts";
 import type { Memory } from "./memory.ts";
 import type { RunState, VariableState } from "./state.ts";
 
+/** Where the bytes of a tensor stand as they came: the float32 values, or float16 and bfloat16 beside them. */
+interface WireBytes {
+  readonly dtype: "F32" | "F16" | "BF16";
+  readonly offset: number;
+}
+
 /** A dense tensor that has come in whole. */
 export interface StagedDense {
   readonly kind: "dense";
@@ -31,6 +37,7 @@ export interface StagedDense {
   readonly count: number;
   /** Float64 sum of the float32 squares; finite only if every element is. */
   squares: number;
+  wire: WireBytes;
 }
 
 /** Rows of a variable that have come in whole. */
@@ -43,6 +50,7 @@ export interface StagedSparse {
   readonly values: number;
   readonly count: number;
   squares: number;
+  wire: WireBytes;
 }
 
 export type Staged = StagedDense | StagedSparse;
@@ -58,6 +66,15 @@ const FLOATS: Readonly<Partial<Record<WireDtype, ElementType>>> = {
   F64: "f64",
 };
 
+interface StagingParts {
+  readonly kind: "gradients" | "values";
+  readonly memory: Memory;
+  readonly state: RunState;
+  /** Whether tensors are wanted in the bytes in which they came. */
+  readonly keepsBytes: boolean;
+  readonly released: () => void;
+}
+
 export class ArenaStaging implements Staging {
   readonly kind: "gradients" | "values";
   /** Variables without a gradient: Keras' None. */
@@ -65,16 +82,18 @@ export class ArenaStaging implements Staging {
   readonly tensors = new Map<string, Staged>();
   readonly #memory: Memory;
   readonly #state: RunState;
+  readonly #keepsBytes: boolean;
   readonly #released: () => void;
   readonly #regions = new Set<number>();
   #bytes = 0;
   #open = 0;
 
-  constructor(kind: "gradients" | "values", memory: Memory, state: RunState, released: () => void) {
-    this.kind = kind;
-    this.#memory = memory;
-    this.#state = state;
-    this.#released = released;
+  constructor(parts: StagingParts) {
+    this.kind = parts.kind;
+    this.#memory = parts.memory;
+    this.#state = parts.state;
+    this.#keepsBytes = parts.keepsBytes;
+    this.#released = parts.released;
   }
 
   /** Bytes that this staging holds in the arena. */
@@ -98,12 +117,14 @@ export class ArenaStaging implements Staging {
     const variable = this.#take(name);
     this.#checkShape(name, wire.shape, variable.shape);
     const type = this.#float(name, wire.dtype);
+    const offset = this.allocate(4 * variable.count);
     const staged: StagedDense = {
       kind: "dense",
       variable,
-      values: this.allocate(4 * variable.count),
+      values: offset,
       count: variable.count,
       squares: 0,
+      wire: { dtype: "F32", offset },
     };
     this.tensors.set(name, staged);
     return this.#floatSink(staged, type);
@@ -122,14 +143,16 @@ export class ArenaStaging implements Staging {
     const wanted = [rows, ...variable.shape.slice(1)];
     if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
     const type = this.#float(name, values.dtype);
+    const offset = this.allocate(4 * rows * variable.rowLength);
     const staged: StagedSparse = {
       kind: "sparse",
       variable,
       indices: this.allocate(4 * rows),
       rows,
-      values: this.allocate(4 * rows * variable.rowLength),
+      values: offset,
       count: rows * variable.rowLength,
       squares: 0,
+      wire: { dtype: "F32", offset },
     };
     this.tensors.set(name, staged);
     return { indices: this.#indexSink(staged, indices.dtype), values: this.#floatSink(staged, type) };
@@ -187,14 +210,18 @@ export class ArenaStaging implements Staging {
     const { arena } = this.#state;
     const direct = type === "f32";
     const itemBytes = WIRE_DTYPES[type.toUpperCase() as WireDtype];
-    const buffer = direct ? staged.values : this.allocate(Math.min(BLOCK, staged.count) * itemBytes);
     const end = staged.count * itemBytes;
+    const keeps = this.#keepsBytes && (type === "f16" || type === "bf16");
+    const buffer = direct
+      ? staged.values
+      : this.allocate(keeps ? end : Math.min(BLOCK, staged.count) * itemBytes);
+    if (keeps) staged.wire = { dtype: type === "f16" ? "F16" : "BF16", offset: buffer };
     let written = 0, summed = 0;
     const take = (count: number) => {
       const target = staged.values + 4 * summed;
       staged.squares += direct
         ? sumSquares(arena, target, count)
-        : decodeElements(arena, { source: buffer, type, target, count });
+        : decodeElements(arena, { source: buffer + (keeps ? summed * itemBytes : 0), type, target, count });
       summed += count;
     };
     this.#open += 1;
@@ -206,7 +233,7 @@ export class ArenaStaging implements Staging {
           if (piece.length === 0) {
             throw new RangeError(`More than ${end} bytes came for ${staged.variable.name}`);
           }
-          const at = direct ? written : written - summed * itemBytes;
+          const at = direct || keeps ? written : written - summed * itemBytes;
           arena.u8(buffer + at, piece.length).set(piece);
           written += piece.length;
           from += piece.length;

@@ -99,8 +99,11 @@ export class RunState {
     );
   }
 
-  /** Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. */
-  addSlots(rule: Rule): void {
+  /**
+   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. The
+   * answer takes them away again, as long as nothing else has changed.
+   */
+  addSlots(rule: Rule): () => void {
     const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
     const made: { variable: VariableState; slot: string; offset: number }[] = [];
     try {
@@ -118,6 +121,13 @@ export class RunState {
       variable.slots.set(slot, offset);
       this.arena.f32(offset, variable.count).fill(rule.slots[slot] ?? 0);
     }
+    return () => {
+      for (const { variable, slot, offset } of made) {
+        variable.slots.delete(slot);
+        this.#memory.free(this.arena, offset);
+      }
+      for (const [slot] of missing) this.#slotNames.delete(slot);
+    };
   }
 
   /** Marks the slots of these variables as created, in Keras' order. */

@@ -27,6 +27,8 @@ export function getWeights(state: RunState): { iterations: number | null; tensor
 interface Target {
   readonly member: OptimizerMember;
   readonly rule: Rule;
+  /** Called once everything is checked and before anything changes; what it throws refuses the change. */
+  readonly record: (iterations: number, weights: readonly FlatTensor[]) => void;
 }
 
 /**
@@ -35,7 +37,11 @@ interface Target {
  *
  * Throws invalid_weights (length, shape, an iteration count that is none) and what reading a tensor throws.
  */
-export function setWeights(state: RunState, given: readonly unknown[], { member, rule }: Target): boolean {
+export function setWeights(
+  state: RunState,
+  given: readonly unknown[],
+  { member, rule, record }: Target,
+): boolean {
   const all = 1 + Object.keys(rule.state ?? {}).length +
     state.variables.size * Object.keys(rule.slots).length;
   const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
@@ -66,6 +72,7 @@ export function setWeights(state: RunState, given: readonly unknown[], { member,
     }
   });
 
+  record(iterations, rest);
   if (create) state.createSlots(rule, [...state.variables.values()]);
   state.hypersCreated = true;
   state.iterations = iterations;

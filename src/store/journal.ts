@@ -12,7 +12,7 @@
  * Invariant: what `append` wrote and `durable` confirmed is read back, in order; a failed append leaves nothing.
  */
 import { crc32 } from "node:zlib";
-import { AppendFile, type Files, isZero } from "./files.ts";
+import { type AppendFile, type Files, isZero } from "./files.ts";
 
 const MAGIC = new TextEncoder().encode("STEPJRNL");
 export const JOURNAL_FORMAT = 1;
@@ -47,13 +47,8 @@ export class JournalWriter {
     this.#flushed = file.bytes;
   }
 
-  /** A new file, durable in its folder once `durable` has resolved and the folder was synced. */
-  static create(
-    files: Files,
-    path: string,
-    options: { generation: number; sequence: number },
-  ): JournalWriter {
-    const file = files.create(path);
+  /** Begins an empty file: durable once `durable` has resolved and its folder was synced. */
+  static begin(file: AppendFile, options: { generation: number; sequence: number }): JournalWriter {
     const header = new Uint8Array(FILE_HEADER_BYTES);
     header.set(MAGIC);
     const view = new DataView(header.buffer);
@@ -65,9 +60,14 @@ export class JournalWriter {
     return writer;
   }
 
-  /** Goes on after the last whole record of a file that was read. */
-  static resume(files: Files, path: string, options: { bytes: number; sequence: number }): JournalWriter {
-    return new JournalWriter(files.resume(path, options.bytes), options.sequence);
+  /** Goes on after the last whole record of a file that was read and cut there. */
+  static resume(file: AppendFile, sequence: number): JournalWriter {
+    return new JournalWriter(file, sequence);
+  }
+
+  /** Whether what the file holds is not known any more. */
+  get broken(): boolean {
+    return this.#file.broken;
   }
 
   /** Bytes of the file. */

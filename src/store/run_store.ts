@@ -2,8 +2,8 @@
  * One run on disk: a folder with snapshots and the journals that go on from them, and the record in KV that says which
  * snapshots can be trusted.
  *
- *     runs/INCARNATION/snapshot-3.safetensors   the state when journal-3.log was begun
- *     runs/INCARNATION/journal-3.log            every change since
+ *     INCARNATION/snapshot-3.safetensors   the state when journal-3.log was begun
+ *     INCARNATION/journal-3.log            every change since
  *
  * Knows no session: what a record means and what a snapshot holds is its caller's. Invariants: the journals from the
  * oldest kept snapshot on are complete; a file is removed only when the record in KV no longer needs it.
@@ -26,17 +26,27 @@ export interface StoreParts {
 
 export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
+/** What is made of the files of a run that is opened. */
+export interface Rebuild {
+  /** Called for the newest snapshot, and for the one before if that turns out to be damaged. */
+  onSnapshot(): { write(piece: Uint8Array<ArrayBuffer>): void; close(): void };
+  onRecord(record: JournalRecord): void;
+}
+
 const journalName = (generation: number) => `journal-${generation}.log`;
 
 export class RunStore {
   readonly #parts: StoreParts;
   #record: RunRecord;
-  #journal: JournalWriter | undefined;
   #generation = 0;
-  #snapshotting: Promise<void> | undefined;
-  /** Bytes of finished journals that recovery would read before the one being written. */
-  #olderBytes = 0;
+  #journal: JournalWriter | undefined;
+  /** Journals that are complete but perhaps not on disk yet. */
+  readonly #finished = new Set<JournalWriter>();
+  /** Bytes that recovery reads before the journal that is being written. */
+  #earlierBytes = 0;
+  #folderIsDirty = false;
   #failed = false;
+  #snapshotting: Promise<void> | undefined;
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
@@ -49,11 +59,7 @@ export class RunStore {
 
   /** Bytes that recovery would replay. */
   get journalBytes(): number {
-    return this.#olderBytes + (this.#journal?.bytes ?? 0);
-  }
-
-  get flushes(): number {
-    return this.#journal?.flushes ?? 0;
+    return this.#earlierBytes + (this.#journal?.bytes ?? 0);
   }
 
   /** Whether what is on disk is not known: the run must be read again before it answers. */
@@ -61,125 +67,132 @@ export class RunStore {
     return this.#failed;
   }
 
+  get isSnapshotting(): boolean {
+    return this.#snapshotting !== undefined;
+  }
+
   get #folder(): string {
     return `${this.#parts.folder}/${this.#record.incarnation}`;
   }
 
-  /** Makes the run durable with its first snapshot. Leaves nothing behind when it throws. */
+  #journalPath(generation: number): string {
+    return `${this.#folder}/${journalName(generation)}`;
+  }
+
+  /** Makes a new run durable with its first snapshot. Leaves nothing behind when it throws. */
   async create(sequence: number, pieces: Pieces): Promise<void> {
-    const { files, folder } = this.#parts;
+    const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
-      await this.#begin(0, sequence, pieces);
+      const snapshot = await writeSnapshot(files, { folder: this.#folder, generation: 0 }, pieces);
+      this.#beginJournal(0, sequence);
+      await this.durable();
       await files.syncFolder(folder);
-      await this.#parts.configs.put(this.#record);
+      this.#record = { ...this.#record, snapshots: [snapshot] };
+      await configs.put(this.#record);
     } catch (error) {
-      this.#journal?.close();
+      this.close();
       await files.removeFolder(this.#folder).catch(() => {});
       throw storageError(error);
     }
   }
 
-  /** A new generation whose snapshot is written before anything refers to it. */
-  async #begin(generation: number, sequence: number, pieces: Pieces): Promise<void> {
-    const { files } = this.#parts;
-    const snapshot = await writeSnapshot(files, { folder: this.#folder, generation }, pieces);
-    const journal = this.#createJournal(generation, sequence);
-    await journal.durable();
-    await files.syncFolder(this.#folder);
-    this.#journal?.close();
+  #beginJournal(generation: number, sequence: number): void {
+    const file = this.#parts.files.create(this.#journalPath(generation));
+    const journal = JournalWriter.begin(file, { generation, sequence });
+    if (this.#journal) {
+      this.#finished.add(this.#journal);
+      this.#earlierBytes += this.#journal.bytes;
+    }
     this.#journal = journal;
     this.#generation = generation;
-    this.#olderBytes = 0;
-    this.#record = { ...this.#record, snapshots: [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT) };
-  }
-
-  #createJournal(generation: number, sequence: number): JournalWriter {
-    const { files } = this.#parts;
-    return JournalWriter.create(files, `${this.#folder}/${journalName(generation)}`, { generation, sequence });
+    this.#folderIsDirty = true;
   }
 
   /**
-   * Hands the newest good snapshot to `onSnapshot` and the changes since to `onRecord`, and stands ready to append.
-   * `onSnapshot` may be called again, for an older snapshot, when the first turns out to be damaged.
-   * Throws run_damaged.
+   * Reads the newest good snapshot and the changes since, and returns where to go on. Throws run_damaged.
    */
-  open(read: {
-    onSnapshot: () => { write(piece: Uint8Array<ArrayBuffer>): void; close(): void };
-    onRecord: (record: JournalRecord) => void;
-  }): void {
+  open(rebuild: Rebuild): void {
     const damages: string[] = [];
     for (const snapshot of this.#record.snapshots) {
       try {
-        this.#openFrom(snapshot, read);
-        return;
+        return this.#openFrom(snapshot, rebuild);
       } catch (error) {
-        if (!(error instanceof SnapshotDamage)) throw this.#damaged(error);
+        if (!(error instanceof SnapshotDamage || error instanceof JournalDamage)) throw error;
         damages.push(error.message);
+        // An older snapshot helps against a damaged snapshot only: it needs the same journals, and more.
+        if (error instanceof JournalDamage) break;
       }
     }
-    throw this.#damaged(new SnapshotDamage(damages.join("; ")));
-  }
-
-  #damaged(error: unknown): unknown {
-    if (!(error instanceof JournalDamage || error instanceof SnapshotDamage)) return error;
-    return new StepwellError(
+    throw new StepwellError(
       "run_damaged",
-      `Cannot open the run "${this.#record.id}": its files are damaged. Other runs are not concerned`,
-      [{ path: "run", message: error.message }],
+      `Cannot open the run "${this.#record.id}": its files are damaged (${damages.length} found); the log has the places`,
+      damages.map((message) => ({ path: "run", message })),
     );
   }
 
-  #openFrom(snapshot: SnapshotRecord, read: Parameters<RunStore["open"]>[0]): void {
+  #openFrom(snapshot: SnapshotRecord, rebuild: Rebuild): void {
     const { files } = this.#parts;
-    const sink = read.onSnapshot();
+    const sink = rebuild.onSnapshot();
     readSnapshot(files, this.#folder, snapshot, (piece) => sink.write(piece));
     sink.close();
-    const generations = files.list(this.#folder)
-      .flatMap((name) => /^journal-(\d+)\.log$/.exec(name)?.[1] ?? []).map(Number)
-      .filter((generation) => generation >= snapshot.generation).sort((a, b) => a - b);
-    let sequence: number | undefined;
-    this.#olderBytes = 0;
+    const generations = this.#generations(journalName).filter((generation) =>
+      generation >= snapshot.generation
+    );
+    if (generations[0] !== snapshot.generation) {
+      throw new JournalDamage(`A journal of ${this.#folder} is missing`);
+    }
+    let next: number | undefined;
+    let end = { bytes: 0, generation: snapshot.generation };
+    this.#earlierBytes = 0;
     generations.forEach((generation, index) => {
-      const path = `${this.#folder}/${journalName(generation)}`;
-      if (generation !== snapshot.generation + index) throw new JournalDamage(`The journal before ${path} is missing`);
-      const content = readJournal(files, path, (record) => {
-        if (sequence !== undefined && record.sequence !== sequence) {
-          throw new JournalDamage(`${path} goes on at ${record.sequence}, must go on at ${sequence}`);
+      const path = this.#journalPath(generation);
+      if (generation !== snapshot.generation + index) {
+        throw new JournalDamage(`The journal before ${path} is missing`);
+      }
+      const { bytes, torn } = readJournal(files, path, (record) => {
+        if (next !== undefined && record.sequence !== next) {
+          throw new JournalDamage(`${path} goes on at ${record.sequence}, must go on at ${next}`);
         }
-        read.onRecord(record);
-        sequence = record.sequence + 1;
+        rebuild.onRecord(record);
+        next = record.sequence + 1;
       });
-      const last = index === generations.length - 1;
-      if (content.torn && !last) throw new JournalDamage(`The journal ${path} ends early, and another follows it`);
-      if (!last) this.#olderBytes += content.bytes;
-      else this.#resume(generation, content.bytes);
+      const isLast = index === generations.length - 1;
+      if (torn && !isLast) throw new JournalDamage(`The journal ${path} ends early, and another follows it`);
+      if (!isLast) this.#earlierBytes += bytes;
+      end = { bytes, generation };
     });
-    if (generations.length === 0) throw new JournalDamage(`The journal of ${this.#folder} is missing`);
+    this.#end = end;
   }
 
-  #resume(generation: number, bytes: number): void {
-    const path = `${this.#folder}/${journalName(generation)}`;
-    this.#generation = generation;
-    this.#resumeAt = { path, bytes };
-  }
-
-  #resumeAt: { path: string; bytes: number } | undefined;
+  #end: { readonly bytes: number; readonly generation: number } | undefined;
 
   /** Goes on appending after what `open` has read; `sequence` is that of the next record. */
   resume(sequence: number): void {
-    const place = this.#resumeAt;
-    if (!place) return;
-    this.#resumeAt = undefined;
-    const { files } = this.#parts;
-    this.#journal = place.bytes === 0
-      ? JournalWriter.replace(files, place.path, { generation: this.#generation, sequence })
-      : JournalWriter.resume(files, place.path, { bytes: place.bytes, sequence });
+    if (!this.#end) throw new Error("Nothing was opened");
+    const { bytes, generation } = this.#end;
+    this.#end = undefined;
+    this.#generation = generation;
+    const file = this.#parts.files.resume(this.#journalPath(generation), bytes);
+    this.#journal = bytes === 0
+      ? JournalWriter.begin(file, { generation, sequence })
+      : JournalWriter.resume(file, sequence);
   }
 
-  /** Appends a change. Throws storage_full or storage_failed, with nothing appended unless `failed` says so. */
+  /** The generations of the files that `name` names, rising. */
+  #generations(name: (generation: number) => string): number[] {
+    return this.#parts.files.list(this.#folder)
+      .flatMap((found) => {
+        const generation = Number(/-(\d+)\./.exec(found)?.[1] ?? NaN);
+        return found === name(generation) ? [generation] : [];
+      })
+      .sort((a, b) => a - b);
+  }
+
+  /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
   append(kind: number, payload: readonly Uint8Array[]): void {
-    const journal = this.#journal as JournalWriter;
+    const journal = this.#journal;
+    if (!journal || this.#failed) throw storageError(new Error("The journal is not open"));
     try {
       journal.append(kind, payload);
     } catch (error) {
@@ -188,10 +201,18 @@ export class RunStore {
     }
   }
 
-  /** Resolves when everything appended is on disk. Throws storage_full or storage_failed, and `failed` is set. */
+  /** Resolves when everything appended is on disk. Throws storage_full or storage_failed and sets `failed`. */
   async durable(): Promise<void> {
+    const writers = [...this.#finished, ...this.#journal ? [this.#journal] : []];
     try {
-      await this.#journal?.durable();
+      for (const writer of writers) {
+        await writer.durable();
+        if (this.#finished.delete(writer)) writer.close();
+      }
+      if (this.#folderIsDirty) {
+        await this.#parts.files.syncFolder(this.#folder);
+        this.#folderIsDirty = false;
+      }
     } catch (error) {
       this.#failed = true;
       throw storageError(error);
@@ -199,40 +220,71 @@ export class RunStore {
   }
 
   /**
-   * Starts the next generation: changes go to a new journal from now on, and the snapshot of the state as it is now is
-   * written behind. `pieces` must not change any more. Waits for one that is being written.
+   * Begins the next generation: from now on changes go to a new journal. `take` copies the state before anything else
+   * happens; the copy is written behind. One at a time: joins the one that is being written.
    */
-  async snapshot(sequence: number, take: () => Pieces): Promise<void> {
-    while (this.#snapshotting) await this.#snapshotting;
-    this.#snapshotting = this.#snapshot(sequence, take).finally(() => this.#snapshotting = undefined);
-    await this.#snapshotting;
+  snapshot(sequence: number, take: () => Pieces): Promise<void> {
+    return this.#snapshotting ??= this.#snapshot(sequence, take).finally(() =>
+      this.#snapshotting = undefined
+    );
   }
 
-  async #snapshot(_sequence: number, _take: () => Pieces): Promise<void> {
-    await Promise.resolve();
+  async #snapshot(sequence: number, take: () => Pieces): Promise<void> {
+    const generation = this.#generation + 1;
+    try {
+      const pieces = take();
+      this.#beginJournal(generation, sequence);
+      const snapshot = await writeSnapshot(this.#parts.files, { folder: this.#folder, generation }, pieces);
+      await this.durable();
+      await this.#adopt(snapshot);
+    } catch (error) {
+      throw storageError(error);
+    }
   }
 
+  /** Refers to a new snapshot, then removes what nothing refers to any more. */
+  async #adopt(snapshot: SnapshotRecord): Promise<void> {
+    const { files, configs } = this.#parts;
+    const record = {
+      ...this.#record,
+      snapshots: [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT),
+    };
+    await configs.put(record);
+    this.#record = record;
+    this.#earlierBytes = 0;
+    const oldest = record.snapshots.at(-1)?.generation ?? 0;
+    for (const name of [snapshotName, journalName]) {
+      for (const generation of this.#generations(name).filter((each) => each < oldest)) {
+        await files.remove(`${this.#folder}/${name(generation)}`);
+      }
+    }
+  }
+
+  /** Removes the run for good. */
   async remove(): Promise<void> {
+    await this.#parts.configs.remove(this.#record.id);
     await this.#snapshotting?.catch(() => {});
     this.close();
-    await this.#parts.configs.remove(this.#record.id);
     await this.#parts.files.removeFolder(this.#folder).catch(() => {});
   }
 
+  /** Gives the files back. What was appended and not flushed may or may not be there when it is opened again. */
   close(): void {
-    this.#journal?.close();
+    for (const writer of [...this.#finished, ...this.#journal ? [this.#journal] : []]) writer.close();
+    this.#finished.clear();
     this.#journal = undefined;
   }
 }
 
 /** What the disk said, as the catalogue says it. */
-export function storageError(error: unknown): unknown {
+export function storageError(error: unknown): StepwellError {
   if (error instanceof StepwellError) return error;
   const text = error instanceof Error ? error.message : String(error);
-  const isFull = /ENOSPC|EDQUOT|os error (28|122)|No space left|quota/i.test(text);
-  return isFull
-    ? new StepwellError("storage_full", "Cannot store the change: the disk of the data folder is full")
-    : new StepwellError("storage_failed", `Cannot store the change: the data folder cannot be written`);
+  return /os error (28|122)\b|ENOSPC|EDQUOT/.test(text)
+    ? new StepwellError("storage_full", "Cannot store the change: the disk of the data folder is full", [
+      { path: "storage", message: text },
+    ])
+    : new StepwellError("storage_failed", "Cannot store the change: the data folder cannot be written", [
+      { path: "storage", message: text },
+    ]);
 }
-
-export { snapshotName };

@@ -83,6 +83,7 @@ export function readSnapshot(
       );
     }
     let crc = 0;
+    let offence: { readonly error: unknown } | undefined;
     for (;;) {
       const piece = reader.next(PIECE_BYTES);
       if (piece.length === 0) break;

@@ -1,0 +1,151 @@
+/**
+ * Changes of a run as journal records, and records as changes again.
+ *
+ *     payload  head length u32 | head (JSON) | bytes of the tensors in the head's order
+ *
+ * Tensors stand in the bytes in which they came: float32 as it lies in the arena, bf16 and f16 as they were sent.
+ * Replaying goes through the same staging and the same methods of the session as a request does.
+ */
+import { z } from "zod";
+import type { JournalRecord } from "../store/journal.ts";
+import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
+import type { StepOptions } from "./api.ts";
+import type { ArenaStaging } from "./staging.ts";
+import type { RunState } from "./state.ts";
+
+export const KINDS = { gradients: 1, variables: 2, weights: 3, optimizer: 4 } as const;
+
+const Wire = z.strictObject({
+  dtype: z.enum(["F32", "F16", "BF16", "F64", "I32", "I64"]),
+  shape: z.array(z.int()),
+});
+const Tensor = z.union([
+  z.strictObject({ name: z.string(), dense: Wire }),
+  z.strictObject({ name: z.string(), indices: Wire, values: Wire }),
+]);
+const Head = z.strictObject({
+  options: z.record(z.string(), z.unknown()),
+  tensors: z.array(Tensor),
+  absent: z.array(z.string()),
+});
+type Head = z.infer<typeof Head>;
+
+/** A change without its bytes. */
+export interface Change {
+  readonly kind: number;
+  readonly payload: readonly Uint8Array[];
+}
+
+function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change {
+  const json = new TextEncoder().encode(JSON.stringify(head));
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, json.length, true);
+  return { kind, payload: [length, json, ...bytes] };
+}
+
+/** What came in a body. The payload holds views of the arena: to be written at once. */
+export function stagedChange(
+  { arena }: RunState,
+  staging: ArenaStaging,
+  options: Readonly<Record<string, unknown>> = {},
+): Change {
+  const bytes: Uint8Array[] = [];
+  const tensors = [...staging.tensors.values()].map((staged): z.infer<typeof Tensor> => {
+    const { name } = staged.variable;
+    const { dtype, offset } = staged.wire;
+    if (staged.kind === "dense") {
+      bytes.push(arena.u8(offset, staged.count * WIRE_DTYPES[dtype]));
+      return { name, dense: { dtype, shape: [...staged.variable.shape] } };
+    }
+    bytes.push(
+      arena.u8(staged.indices, 4 * staged.rows),
+      arena.u8(offset, staged.count * WIRE_DTYPES[dtype]),
+    );
+    return {
+      name,
+      indices: { dtype: "I32", shape: [staged.rows] },
+      values: { dtype, shape: [staged.rows, ...staged.variable.shape.slice(1)] },
+    };
+  });
+  const kind = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables;
+  return change(kind, { options: { ...options }, tensors, absent: staging.absent }, bytes);
+}
+
+/** A list of weights as it is set, the iteration count apart. */
+export function weightsChange(iterations: number, weights: readonly Omit<NamedTensor, "name">[]): Change {
+  const tensors = weights.map(({ shape }, index) => ({
+    name: String(index),
+    dense: { dtype: "F32" as const, shape: [...shape] },
+  }));
+  const bytes = weights.map(({ values }) =>
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  );
+  return change(KINDS.weights, { options: { iterations }, tensors, absent: [] }, bytes);
+}
+
+export function optimizerChange(config: Readonly<Record<string, unknown>>): Change {
+  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [] }, []);
+}
+
+/** What of a session replays records. */
+export interface Replayable {
+  stage(kind: "gradients" | "values"): ArenaStaging;
+  applyGradients(staging: ArenaStaging, options: StepOptions): unknown;
+  setVariables(staging: ArenaStaging): void;
+  setWeights(weights: readonly unknown[]): void;
+  patchOptimizer(config: Readonly<Record<string, unknown>>): unknown;
+}
+
+/** Makes a change again. Throws what the change throws: a record that was accepted once is accepted again. */
+export function replay(session: Replayable, { kind, payload }: JournalRecord): void {
+  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  const head = Head.parse(JSON.parse(new TextDecoder().decode(payload.subarray(4, 4 + length))));
+  const bytes = payload.subarray(4 + length);
+  if (kind === KINDS.optimizer) session.patchOptimizer(head.options);
+  else if (kind === KINDS.weights) session.setWeights(weightsOf(head, bytes));
+  else if (kind === KINDS.gradients || kind === KINDS.variables) replayStaged(session, kind, { head, bytes });
+  else throw new Error(`Cannot replay a record of kind ${kind}`);
+}
+
+function weightsOf(head: Head, bytes: Uint8Array<ArrayBuffer>): unknown[] {
+  let at = 0;
+  const tensors = head.tensors.map((tensor) => {
+    const shape = "dense" in tensor ? tensor.dense.shape : [];
+    const end = at + 4 * elementCount(shape);
+    // A copy: records begin anywhere, float32 only at multiples of four.
+    const values = new Float32Array(bytes.slice(at, end).buffer);
+    at = end;
+    return { shape, values };
+  });
+  return [head.options["iterations"], ...tensors];
+}
+
+function replayStaged(
+  session: Replayable,
+  kind: number,
+  { head, bytes }: { head: Head; bytes: Uint8Array },
+): void {
+  const staging = session.stage(kind === KINDS.gradients ? "gradients" : "values");
+  try {
+    let at = 0;
+    const pour = (sink: ByteSink, wire: { dtype: WireDtype; shape: number[] }) => {
+      const end = at + elementCount(wire.shape) * WIRE_DTYPES[wire.dtype];
+      sink.write(bytes.subarray(at, end));
+      sink.close();
+      at = end;
+    };
+    for (const tensor of head.tensors) {
+      if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);
+      else {
+        const sinks = staging.sparse(tensor.name, tensor.indices, tensor.values);
+        pour(sinks.indices, tensor.indices);
+        pour(sinks.values, tensor.values);
+      }
+    }
+    for (const name of head.absent) staging.none(name);
+    if (kind === KINDS.variables) session.setVariables(staging);
+    else session.applyGradients(staging, head.options as unknown as StepOptions);
+  } finally {
+    staging.release();
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * A run as its files have it: the newest good snapshot, then every change since, through the same code that made it.
+ *
+ * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
+ */
+import type { Runner } from "../../kernels/plan.ts";
+import type { RunStore } from "../store/run_store.ts";
+import { tensorFileReader } from "../wire/gradients.ts";
+import type { TensorTarget } from "../tensor.ts";
+import { replay } from "./changes.ts";
+import { CheckpointReader } from "./checkpoint.ts";
+import type { Memory } from "./memory.ts";
+import { Replies } from "./replies.ts";
+import { Session } from "./session.ts";
+
+/** Snapshots of runs with thousands of variables and of keyed answers have long headers. */
+const HEADER_BYTES_MAX = 100_000_000;
+
+export interface RecoverParts {
+  readonly store: RunStore;
+  readonly memory: Memory;
+  readonly run: Runner;
+}
+
+/** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
+export function recover({ store, memory, run }: RecoverParts): Session {
+  let reader: CheckpointReader | undefined;
+  let session: Session | undefined;
+  const abandon = () => {
+    session?.close();
+    reader?.state.free();
+    session = undefined;
+    reader = undefined;
+  };
+  try {
+    store.open({
+      onSnapshot: () => {
+        abandon();
+        const file = tensorFileReader(later(() => reader), {
+          headerBytesMax: HEADER_BYTES_MAX,
+          onMetadata: (metadata) => void (reader = new CheckpointReader(memory, metadata)),
+        });
+        return {
+          write: (piece) => file.write(piece),
+          close: () => {
+            file.close();
+            session = begin(reader as CheckpointReader, { store, memory, run });
+            reader = undefined;
+          },
+        };
+      },
+      onRecord: (record) => {
+        const { version } = session as Session;
+        if (record.sequence !== version) {
+          throw new Error(`Record ${record.sequence} meets version ${version}`);
+        }
+        replay(session as Session, record);
+      },
+    });
+    const recovered = session as Session | undefined;
+    if (!recovered) throw new Error("A run without a snapshot was opened");
+    store.resume(recovered.version);
+    return recovered;
+  } catch (error) {
+    abandon();
+    throw error;
+  }
+}
+
+function begin(reader: CheckpointReader, { store, memory, run }: RecoverParts): Session {
+  reader.finish();
+  const { id, createdAt } = store.record;
+  const { spec, state, version, replies } = reader;
+  return new Session({ id, spec, state, memory, run, createdAt, version, replies: new Replies(replies) });
+}
+
+/** A target that exists once the metadata, which comes first, has said what the run is. */
+function later(reader: () => CheckpointReader | undefined): TensorTarget {
+  const target = () => {
+    const found = reader();
+    if (!found) throw new Error("The snapshot has no metadata");
+    return found;
+  };
+  return {
+    dense: (name, tensor) => target().dense(name, tensor),
+    sparse: (name) => target().sparse(name),
+    none: (name) => target().none(name),
+  };
+}
