@@ -18,7 +18,7 @@ export function decodeF16(h: Code, constant: (vector: Code) => Code): Code {
   const sign = i32x4.shl(v128.and(h, integer(0x8000)), i32.const(16));
   const rebiased = i32x4.add(i32x4.shl(magnitude, i32.const(13)), integer(112 << 23));
   const infinite = i32x4.add(rebiased, integer(112 << 23));
-  const subnormal = f32x4.mul(f32x4.convertI32u(magnitude), constant(v128.constF32(2 ** -24)));
+  const subnormal = f32x4.mul(f32x4.convertI32s(magnitude), constant(v128.constF32(2 ** -24)));
   const finite = v128.bitselect(infinite, rebiased, i32x4.gts(magnitude, integer(0x7bff)));
   return v128.or(sign, v128.bitselect(subnormal, finite, i32x4.lts(magnitude, integer(0x400))));
 }

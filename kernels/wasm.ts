@@ -153,7 +153,7 @@ export const f32x4 = {
   div: simd(0xe7),
   pmin: simd(0xea),
   pmax: simd(0xeb),
-  convertI32u: simd(0xfb),
+  convertI32s: simd(0xfa),
   demoteF64x2Zero: simd(0x5e),
 };
 

@@ -120,10 +120,12 @@ async function upload<T>(
   { bytesMax, read }: Upload<T>,
 ): Promise<T> {
   const request = c.req.raw;
-  const bytes = contentLength(request.headers);
-  c.set("bytesIn", bytes ?? 0);
+  const length = decodedLength(request.headers);
+  c.set("bytesIn", contentLength(request.headers) ?? 0);
+  // Before it waits for a place.
+  if (length !== undefined && length > bytesMax) throw tooLarge(length, bytesMax);
   // A body that does not say how long it is may become as long as it is let.
-  const leave = await uploads.enter(Math.min(decodedLength(request.headers) ?? bytesMax, bytesMax));
+  const leave = await uploads.enter(length ?? bytesMax);
   const slow = new AbortController();
   const timer = setTimeout(() => slow.abort(tooSlow(settings)), settings.STEPWELL_UPLOAD_SECONDS * 1000);
   try {
@@ -132,6 +134,13 @@ async function upload<T>(
     clearTimeout(timer);
     leave();
   }
+}
+
+function tooLarge(length: number, bytesMax: number): StepwellError {
+  return new StepwellError(
+    "body_too_large",
+    `Cannot read the body: it has ${length} bytes, must have at most ${bytesMax} here`,
+  );
 }
 
 function tooSlow({ STEPWELL_UPLOAD_SECONDS }: Services["settings"]): StepwellError {

@@ -50,10 +50,22 @@ Deno.test("reductions add in the documented order, to the last bit of float64", 
   const program = new Program(["s = sum(g)", "q = squares(g)"], { tensors: ["g"], stored: [], uniforms: [] });
   const kernel = program.kernel();
   const next = random(11);
-  for (const count of [0, 1, 4, 15, 16, 17, 31, 32, 50, 67, 4095, 4096, 4097, 4112, 8192 + 33]) {
+  const counts = [
+    0,
+    1,
+    4,
+    4095,
+    4096,
+    4097,
+    4112,
+    8192 + 33,
+    ...Array.from({ length: 150 }, (_, n) => 10 + n % 67),
+  ];
+  for (const count of counts) {
     const arena = new Arena({ bytesMax: 1 << 20 });
     const g = arena.allocate(4 * count);
-    arena.f32(g, count).forEach((_, n, all) => all[n] = (next() - 0.5) * 10 ** (next() * 20 - 10));
+    // Mantissas of 24 bits over 50 powers of two: nearly every addition rounds.
+    arena.f32(g, count).forEach((_, n, all) => all[n] = (next() - 0.5) * 2 ** Math.floor(next() * 50));
     const values = [...arena.f32(g, count)];
     const wanted = [sumInOrder(values), sumInOrder(values.map((x) => Math.fround(x * x)))];
     const copy = arena.kernel(kernel.module(0))(1, count, 0, g);

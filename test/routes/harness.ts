@@ -161,12 +161,15 @@ export function file(
   for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
     header[name] = { dtype, shape, data_offsets: [end, end += bytes.length] };
   }
-  return rawFile(JSON.stringify(header), Object.values(tensors).flatMap(({ bytes }) => [...bytes]));
+  const body = new Uint8Array(end);
+  end = 0;
+  for (const { bytes } of Object.values(tensors)) body.set(bytes, (end += bytes.length) - bytes.length);
+  return rawFile(JSON.stringify(header), body);
 }
 
 export function rawFile(
   header: string,
-  body: readonly number[],
+  body: ArrayLike<number>,
   headerBytes?: number,
 ): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(header);
@@ -177,7 +180,7 @@ export function rawFile(
   return bytes;
 }
 
-export function f32(shape: readonly number[], values: readonly number[]): FileTensor {
+export function f32(shape: readonly number[], values: ArrayLike<number>): FileTensor {
   return { dtype: "F32", shape, bytes: new Uint8Array(Float32Array.from(values).buffer) };
 }
 
