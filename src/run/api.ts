@@ -6,6 +6,7 @@
  * write, and throws a `StepwellError` without having changed anything.
  */
 import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
+import type { Replies } from "./replies.ts";
 
 /** A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`. */
 export type MemberSpec = unknown;
@@ -135,6 +136,8 @@ export interface RunSession {
   optimizer(): Member;
   /** The latest applied steps, newest first. */
   steps(limit: number): readonly StepAnswer[];
+  /** The answers to keyed requests. */
+  readonly replies: Replies;
   checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> };
 
   stage(kind: "gradients" | "values"): Staging;
@@ -152,28 +155,38 @@ export interface RunSession {
 export interface Restoration {
   /** Throws when the metadata describes no run that can be held here. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
-  /** The turn. Throws when a tensor is missing. */
-  commit(): { readonly session: RunSession; readonly created: boolean };
+  /** The turn, on disk when it resolves. Throws when a tensor is missing, and storage_full or storage_failed. */
+  commit(): Promise<{ readonly session: RunSession; readonly created: boolean }>;
   release(): void;
 }
 
-/** The open runs. */
+/** A run that is in use. */
+export interface Lease {
+  /** Resolves when every change so far is on disk. Throws storage_full, storage_failed. */
+  durable(): Promise<void>;
+  release(): void;
+}
+
+/** The runs, in memory or on disk. */
 export interface RunRegistry {
   /** Throws run_exists, too_many_runs, run_too_large, out_of_memory and whatever the spec deserves. */
   create(spec: RunSpec): Promise<RunSession>;
-  /** Throws unknown_run. */
+  /** Reads the run from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): RunSession;
   has(id: string): boolean;
+  /** Keeps a run in memory while a request is about it; no matter whether there is one. */
+  lease(id: string): Lease;
   /** Runs in order of creation; `cursor` is a `next` of an earlier page. Throws invalid_request for another one. */
   list(page: { readonly limit: number; readonly cursor?: string | undefined }): {
-    readonly runs: readonly RunSession[];
+    readonly runs: readonly RunDescription[];
     readonly next?: string | undefined;
   };
   /** Throws unknown_run. */
-  delete(id: string): void;
+  delete(id: string): Promise<void>;
   restore(id: string): Restoration;
   figures(): {
     readonly runs: number;
+    readonly runsInMemory: number;
     readonly steps: number;
     readonly arenas: number;
     readonly arenaBytes: number;

@@ -20,8 +20,12 @@ export class Memory {
   #idle: Arena[] = [];
   #publishedBytes = 0;
 
-  constructor(options: { bytesMax: number }) {
+  readonly #onPressure: () => boolean;
+
+  /** `onPressure` makes room if it can, and says whether it did. */
+  constructor(options: { bytesMax: number; onPressure?: () => boolean }) {
     this.bytesMax = options.bytesMax;
+    this.#onPressure = options.onPressure ?? (() => false);
   }
 
   get #arenas(): Arena[] {
@@ -44,8 +48,12 @@ export class Memory {
       );
     }
     if (bytes > SMALL_BYTES_MAX) return this.#own(bytes);
-    const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
-    if (roomy) return roomy;
+    for (;;) {
+      const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
+      if (roomy) return roomy;
+      // One more arena only while there is room for a full one, or nothing that could make room in the others.
+      if (this.#bytes + SHARED_BYTES_MAX <= this.bytesMax || !this.#onPressure()) break;
+    }
     const arena = new Arena({ bytesMax: ARENA_BYTES_MAX });
     this.#shared.push(arena);
     return arena;
@@ -63,7 +71,7 @@ export class Memory {
   /** Allocates in an arena of this memory. Throws out_of_memory before the bound would be broken. */
   allocate(arena: Arena, bytes: number): number {
     try {
-      this.#reserve(arena.growth(bytes), bytes);
+      this.#reserve(() => arena.growth(bytes), bytes);
       return arena.allocate(bytes);
     } catch (error) {
       this.#rest(arena);
@@ -73,11 +81,15 @@ export class Memory {
     }
   }
 
-  /** Makes sure that all memories may grow by `growth` bytes, at the cost of idle ones. */
-  #reserve(growth: number, bytes: number): void {
-    if (growth === 0 || this.#bytes + growth <= this.bytesMax) return;
+  /** Makes sure that all memories may grow by what `growth` says, at the cost of idle ones and of idle runs. */
+  #reserve(growth: () => number, bytes: number): void {
+    const fits = () => growth() === 0 || this.#bytes + growth() <= this.bytesMax;
+    if (fits()) return;
     this.#idle = [];
-    if (this.#bytes + growth > this.bytesMax) this.#refuse(bytes);
+    while (!fits()) {
+      if (!this.#onPressure()) this.#refuse(bytes);
+      this.#idle = [];
+    }
   }
 
   #refuse(bytes: number): never {
@@ -100,7 +112,7 @@ export class Memory {
 
   /** Counts a published copy; `unpublish` takes it back. Throws out_of_memory. */
   publish(bytes: number): void {
-    this.#reserve(bytes, bytes);
+    this.#reserve(() => bytes, bytes);
     this.#publishedBytes += bytes;
   }
 

@@ -1,16 +1,20 @@
 /**
- * The open runs by id, in order of creation.
+ * The runs by id, in order of creation: those in memory, and those that are on disk until somebody asks for them.
  *
- * Not their behaviour (session.ts). Invariants: an id names at most one run; a run that could not be created
- * leaves nothing behind.
+ * Not their behaviour (session.ts) and not their files (store/). Invariants: an id names at most one run; a run that
+ * could not be created leaves nothing behind; a session leaves memory only when the disk has all of it.
  */
 import type { Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { ruleOf } from "../families/optimizers/optimizer.ts";
-import type { Restoration, RunRegistry, RunSpec } from "./api.ts";
+import type { RunRecord } from "../store/kv.ts";
+import { RunStore, type StoreParts } from "../store/run_store.ts";
+import type { Lease, Restoration, RunRegistry, RunSpec } from "./api.ts";
 import { CheckpointReader } from "./checkpoint.ts";
 import { Memory } from "./memory.ts";
+import { recover } from "./recover.ts";
 import { Session } from "./session.ts";
+import { snapshotPieces } from "./snapshots.ts";
 import { initialValues, resolveSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
 
@@ -23,12 +27,24 @@ export interface RegistryOptions {
   readonly newId: () => string;
   /** A seed for an initializer that has none: an integer from 0, below 2^32. */
   readonly drawSeed: () => number;
+  /** Where runs outlive the process; without it none does. */
+  readonly store?: StoreParts;
+  /** A journal of this many bytes asks for a snapshot. */
+  readonly journalBytesMax?: number;
 }
 
 interface Entry {
-  readonly session: Session;
+  readonly id: string;
   /** Rises with every run created: what a page's cursor refers to, whatever is deleted meanwhile. */
   readonly sequence: number;
+  readonly store: RunStore | undefined;
+  session: Session | undefined;
+  /** Requests that are being answered. */
+  users: number;
+  /** When the last of them was done, in milliseconds since 1970. */
+  usedAt: number;
+  /** Version that the newest snapshot holds. */
+  snapshotVersion: number | undefined;
 }
 
 export class Registry implements RunRegistry {
@@ -39,9 +55,27 @@ export class Registry implements RunRegistry {
   #sequence = 0;
   #stepsOfClosed = 0;
 
-  constructor(options: RegistryOptions) {
+  constructor(options: RegistryOptions, records: readonly RunRecord[] = []) {
     this.#options = options;
-    this.#memory = new Memory({ bytesMax: options.memoryBytesMax });
+    this.#memory = new Memory({ bytesMax: options.memoryBytesMax, onPressure: () => this.#evictOldest() });
+    for (const record of records) {
+      this.#entries.set(record.id, this.#entry(record.id, record.sequence, this.#storeOf(record)));
+      this.#sequence = Math.max(this.#sequence, record.sequence + 1);
+    }
+  }
+
+  /** The registry of the runs that the store has. */
+  static async open(options: RegistryOptions & { readonly store: StoreParts }): Promise<Registry> {
+    return new Registry(options, await options.store.configs.runs());
+  }
+
+  #storeOf(record: RunRecord): RunStore | undefined {
+    return this.#options.store && new RunStore(this.#options.store, record);
+  }
+
+  #entry(id: string, sequence: number, store: RunStore | undefined): Entry {
+    const usedAt = this.#options.now().getTime();
+    return { id, sequence, store, session: undefined, users: 0, usedAt, snapshotVersion: undefined };
   }
 
   async create(spec: RunSpec): Promise<Session> {
@@ -49,25 +83,56 @@ export class Registry implements RunRegistry {
     this.#reserve(id);
     try {
       const resolved = resolveSpec(spec);
-      const { run } = this.#options;
+      const { run, drawSeed } = this.#options;
       // First: a run that does not fit is refused before anything of its size is made.
       const state = new RunState(this.#memory, resolved, ruleOf(resolved.optimizer));
       try {
         for (const [index, variable] of spec.variables.entries()) {
-          const values = await initialValues(variable, `variables.${index}.initial`, this.#options.drawSeed);
+          const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
           state.values(state.variable(variable.name)).set(values);
         }
+        const createdAt = this.#options.now().toISOString();
+        const session = new Session({
+          id,
+          spec: resolved,
+          state,
+          memory: this.#memory,
+          run,
+          createdAt,
+          version: 0,
+        });
+        return await this.#keep(session, this.#sequence++);
       } catch (error) {
         state.free();
         throw error;
       }
-      const createdAt = this.#options.now().toISOString();
-      return this.#add(
-        new Session({ id, spec: resolved, state, memory: this.#memory, run, createdAt, version: 0 }),
-      );
     } finally {
       this.#reserved.delete(id);
     }
+  }
+
+  /** Makes a session that is whole one of the runs, on disk first. */
+  async #keep(session: Session, sequence: number): Promise<Session> {
+    const { id, createdAt, durability } = session;
+    const record = { id, incarnation: this.#options.newId(), sequence, createdAt, durability, snapshots: [] };
+    const store = durability === "none" ? undefined : this.#storeOf(record);
+    const { version } = session;
+    await store?.create(version, snapshotPieces(session));
+    const entry = this.#entry(id, sequence, store);
+    this.#entries.set(id, entry);
+    this.#attach(entry, session);
+    entry.snapshotVersion = store && version;
+    return session;
+  }
+
+  #attach(entry: Entry, session: Session): void {
+    entry.session = session;
+    const { store } = entry;
+    if (store && session.durability === "journal") session.attach(store);
+    session.describeStorage = () => ({
+      journal_bytes: store?.journalBytes ?? 0,
+      snapshot_version: entry.snapshotVersion ?? null,
+    });
   }
 
   /** Holds the id and a place while a run is being made. */
@@ -85,21 +150,43 @@ export class Registry implements RunRegistry {
     this.#reserved.add(id);
   }
 
-  #add(session: Session): Session {
-    this.#entries.set(session.id, { session, sequence: this.#sequence++ });
-    return session;
-  }
-
   has(id: string): boolean {
     return this.#entries.has(id);
   }
 
-  get(id: string): Session {
+  #find(id: string): Entry {
     const entry = this.#entries.get(id);
-    if (!entry) {
-      throw new StepwellError("unknown_run", `Cannot find the run "${id}": no open run has this id`);
+    if (entry) return entry;
+    throw new StepwellError("unknown_run", `Cannot find the run "${id}": no run has this id`);
+  }
+
+  get(id: string): Session {
+    const entry = this.#find(id);
+    if (entry.store?.failed) this.#forget(entry);
+    if (!entry.session && entry.store) {
+      const { store } = entry;
+      this.#attach(entry, recover({ store, memory: this.#memory, run: this.#options.run }));
     }
-    return entry.session;
+    return entry.session as Session;
+  }
+
+  /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
+  lease(id: string): Lease {
+    const entry = this.#entries.get(id);
+    if (entry) entry.users += 1;
+    return {
+      durable: async () => {
+        // The run may have been created, replaced or deleted by this very request.
+        const current = this.#entries.get(id);
+        if (!current?.session || current.session.durability !== "journal") return;
+        await current.store?.durable();
+      },
+      release: () => {
+        if (!entry) return;
+        entry.users -= 1;
+        entry.usedAt = this.#options.now().getTime();
+      },
+    };
   }
 
   list({ limit, cursor }: { limit: number; cursor?: string | undefined }) {
@@ -114,49 +201,64 @@ export class Registry implements RunRegistry {
     const rest = [...this.#entries.values()].filter(({ sequence }) => sequence > after);
     const page = rest.slice(0, limit);
     return {
-      runs: page.map(({ session }) => session),
+      // One after the other: they need not fit into memory together.
+      runs: page.map(({ id }) => this.get(id).describe()),
       next: rest.length > limit ? String(page.at(-1)?.sequence) : undefined,
     };
   }
 
-  delete(id: string): void {
-    this.#close(this.get(id));
+  async delete(id: string): Promise<void> {
+    const entry = this.#find(id);
     this.#entries.delete(id);
+    this.#closeSession(entry);
+    await entry.store?.remove();
   }
 
-  #close(session: Session): void {
-    this.#stepsOfClosed += session.stepCount;
-    session.close();
+  /** Takes a session out of memory. */
+  #closeSession(entry: Entry): void {
+    if (!entry.session) return;
+    this.#stepsOfClosed += entry.session.stepCount;
+    entry.session.close();
+    entry.session = undefined;
+  }
+
+  /** Forgets what memory says of a run: the files say it. */
+  #forget(entry: Entry): void {
+    this.#closeSession(entry);
+    entry.store?.close();
   }
 
   restore(id: string): Restoration {
     let reader: CheckpointReader | undefined;
     return {
       begin: (metadata) => reader = new CheckpointReader(this.#memory, metadata),
-      commit: () => {
+      commit: async () => {
         if (!reader) throw new Error("Nothing has been read yet");
         reader.finish();
         const old = this.#entries.get(id);
-        if (!old) {
-          this.#reserve(id);
+        if (!old) this.#reserve(id);
+        try {
+          const current = old && this.get(id);
+          const session = new Session({
+            id,
+            spec: reader.spec,
+            state: reader.state,
+            memory: this.#memory,
+            run: this.#options.run,
+            createdAt: current?.createdAt ?? this.#options.now().toISOString(),
+            // A version never comes back with other content, so that ETags stay true.
+            version: Math.max(reader.version, current?.version ?? 0) + 1,
+          });
+          await this.#keep(session, old?.sequence ?? this.#sequence++);
+          reader = undefined;
+          if (old) {
+            this.#closeSession(old);
+            await old.store?.discard();
+          }
+          return { session, created: !old };
+        } finally {
           this.#reserved.delete(id);
         }
-        const session = new Session({
-          id,
-          spec: reader.spec,
-          state: reader.state,
-          memory: this.#memory,
-          run: this.#options.run,
-          createdAt: old?.session.createdAt ?? this.#options.now().toISOString(),
-          // A version never comes back with other content, so that ETags stay true.
-          version: Math.max(reader.version, old?.session.version ?? 0) + 1,
-        });
-        reader = undefined;
-        if (old) {
-          this.#close(old.session);
-          this.#entries.set(id, { session, sequence: old.sequence });
-        } else this.#add(session);
-        return { session, created: !old };
       },
       release: () => {
         reader?.state.free();
@@ -165,11 +267,68 @@ export class Registry implements RunRegistry {
     };
   }
 
+  /**
+   * What has to be done now and then: snapshots of runs whose journals are long or that have no journal, and room for
+   * others in place of runs that nobody has used for `idleMs`. Resolves when all snapshots are written.
+   */
+  async sweep({ idleMs }: { readonly idleMs: number }): Promise<void> {
+    const now = this.#options.now().getTime();
+    const snapshots: Promise<void>[] = [];
+    for (const entry of this.#entries.values()) {
+      if (!entry.session || !entry.store) continue;
+      const idle = entry.users === 0 && now - entry.usedAt >= idleMs;
+      if (idle && this.#evict(entry)) continue;
+      const long = entry.store.journalBytes > (this.#options.journalBytesMax ?? Infinity);
+      if (this.#isDirty(entry) && (long || idle || entry.session.durability === "snapshot")) {
+        snapshots.push(this.#snapshot(entry));
+      }
+    }
+    await Promise.allSettled(snapshots);
+  }
+
+  /** Brings everything into snapshots: what a start then reads is short. */
+  async shutdown(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      if (entry.session && entry.store && this.#isDirty(entry)) await this.#snapshot(entry).catch(() => {});
+      await entry.store?.durable().catch(() => {});
+      this.#forget(entry);
+    }
+  }
+
+  #isDirty({ session, snapshotVersion }: Entry): boolean {
+    return session !== undefined && session.version !== snapshotVersion;
+  }
+
+  async #snapshot(entry: Entry): Promise<void> {
+    const { session, store } = entry;
+    if (!session || !store) return;
+    const { version } = session;
+    await store.snapshot(version, () => snapshotPieces(session));
+    entry.snapshotVersion = version;
+  }
+
+  /** Takes an unused run out of memory if the disk has all of it. */
+  #evict(entry: Entry): boolean {
+    const { session, store, users } = entry;
+    if (!session || !store || users > 0 || session.isReceiving || store.isSnapshotting) return false;
+    const saved = session.durability === "journal" ? store.isFlushed : !this.#isDirty(entry);
+    if (saved) this.#forget(entry);
+    return saved;
+  }
+
+  /** Makes room by one run: the one that was used longest ago. Whether there was one. */
+  #evictOldest(): boolean {
+    const oldestFirst = [...this.#entries.values()].filter(({ session }) => session)
+      .sort((a, b) => a.usedAt - b.usedAt);
+    return oldestFirst.some((entry) => this.#evict(entry));
+  }
+
   figures() {
-    const sessions = [...this.#entries.values()].map(({ session }) => session);
+    const sessions = [...this.#entries.values()].flatMap(({ session }) => session ?? []);
     const { arenas, arenaBytes, publishedBytes } = this.#memory.figures();
     return {
-      runs: sessions.length,
+      runs: this.#entries.size,
+      runsInMemory: sessions.length,
       steps: sessions.reduce((sum, { stepCount }) => sum + stepCount, this.#stepsOfClosed),
       arenas,
       arenaBytes,

@@ -25,7 +25,7 @@ import { forOneStep } from "./one_step.ts";
 import { program } from "./programs.ts";
 import { Publisher } from "./publication.ts";
 import { Replies } from "./replies.ts";
-import { type ResolvedSpec, serializeSpec } from "./spec.ts";
+import { type Durability, type ResolvedSpec, serializeSpec } from "./spec.ts";
 import { ArenaStaging, firstNonFinite } from "./staging.ts";
 import type { RunState } from "./state.ts";
 import { perform } from "./instruction.ts";
@@ -49,6 +49,8 @@ export interface SessionParts {
   readonly version: number;
   readonly replies?: Replies;
 }
+
+type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
 
 /** Where changes are written before they are made. */
 export interface ChangeLog {
@@ -85,6 +87,13 @@ export class Session implements RunSession {
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
   }
+
+  get durability(): Durability {
+    return this.#spec.durability;
+  }
+
+  /** What whoever stores this run has to say of it. */
+  describeStorage = (): StorageDescription => ({ journal_bytes: 0, snapshot_version: null });
 
   get iterations(): number {
     return this.#state.iterations;
@@ -128,6 +137,8 @@ export class Session implements RunSession {
       aggregation: { mode: "immediate", aggregator: this.#spec.aggregator },
       gradient_transformers: spec.gradient_transformers as readonly Member[],
       non_finite: this.#spec.nonFinite,
+      durability: this.durability,
+      ...this.describeStorage(),
       warnings: this.#spec.warnings,
     };
   }

@@ -65,6 +65,10 @@ export class JournalWriter {
     return new JournalWriter(file, sequence);
   }
 
+  get isFlushed(): boolean {
+    return this.#flushed >= this.#file.bytes;
+  }
+
   /** Whether what the file holds is not known any more. */
   get broken(): boolean {
     return this.#file.broken;

@@ -67,6 +67,12 @@ export class RunStore {
     return this.#failed;
   }
 
+  /** Whether everything appended is on disk. */
+  get isFlushed(): boolean {
+    return !this.#failed && this.#finished.size === 0 && !this.#folderIsDirty &&
+      this.#journal?.isFlushed === true;
+  }
+
   get isSnapshotting(): boolean {
     return this.#snapshotting !== undefined;
   }
@@ -263,6 +269,11 @@ export class RunStore {
   /** Removes the run for good. */
   async remove(): Promise<void> {
     await this.#parts.configs.remove(this.#record.id);
+    await this.discard();
+  }
+
+  /** Removes the files of a run whose record is gone, or has another incarnation now. */
+  async discard(): Promise<void> {
     await this.#snapshotting?.catch(() => {});
     this.close();
     await this.#parts.files.removeFolder(this.#folder).catch(() => {});

@@ -88,11 +88,17 @@ export function readSnapshot(
       const piece = reader.next(PIECE_BYTES);
       if (piece.length === 0) break;
       crc = crc32(piece, crc);
-      onPiece(piece);
+      // Damaged bytes can offend whoever reads them before the checksum is known.
+      try {
+        if (offence === undefined) onPiece(piece);
+      } catch (error) {
+        offence = { error };
+      }
     }
     if (crc !== wanted) {
       throw new SnapshotDamage(`Cannot read the snapshot ${path}: its checksum does not fit`);
     }
+    if (offence) throw offence.error;
   } finally {
     reader.close();
   }
