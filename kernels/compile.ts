@@ -24,12 +24,15 @@ export class Program {
 
   /** The program for tensors laid out so; a tensor that `layouts` does not name is f32 and sequential. */
   kernel(layouts: Readonly<Record<string, Partial<TensorLayout>>> = {}): Kernel {
-    const layoutOf = (name: string): TensorLayout => ({
-      access: "sequential",
-      type: "f32",
-      ...layouts[name],
-    });
-    const key = this.scope.tensors.map((name) => `${layoutOf(name).access} ${layoutOf(name).type}`).join();
+    const layoutOf = (name: string): TensorLayout => {
+      const { access = "sequential", type = "f32" } = layouts[name] ?? {};
+      return { access, type };
+    };
+    let key = "";
+    for (const name of this.scope.tensors) {
+      const { access, type } = layoutOf(name);
+      key += access + type;
+    }
     let kernel = this.#kernels.get(key);
     if (!kernel) {
       kernel = new Kernel(this, layoutOf);

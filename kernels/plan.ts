@@ -4,7 +4,7 @@
  */
 import type { Arena } from "./arena.ts";
 import type { Kernel, Program } from "./compile.ts";
-import { interpretPass, type PassArguments } from "./interpret.ts";
+import { interpretPass } from "./interpret.ts";
 import type { Pass } from "./pass.ts";
 
 export interface Call {
@@ -23,7 +23,8 @@ export interface Call {
 /** Performs a call and returns the scalars that its lines assign, by name. */
 export type Runner = (arena: Arena, call: Call) => Record<string, number>;
 
-type PassRunner = (arena: Arena, kernel: Kernel, pass: number, args: PassArguments) => readonly number[];
+/** Performs one pass; `args` are the kernel's parameters (see emit.ts). Returns the reductions' totals. */
+type PassRunner = (arena: Arena, kernel: Kernel, pass: number, args: readonly number[]) => readonly number[];
 
 function runner(perform: PassRunner): Runner {
   return (arena, call) => {
@@ -32,19 +33,19 @@ function runner(perform: PassRunner): Runner {
     scalars.begin(call.uniforms);
     for (let index = 0; index < kernel.passes.length; index++) {
       const pass = kernel.passes[index] as Pass;
-      const pointers = pass.tensors.map(({ name }) => {
+      // One flat list: a small call costs a microsecond, most of it for what is allocated here.
+      const args = [rowCount, rowLength, indices];
+      for (const { name } of pass.tensors) {
         const offset = tensors[name];
         if (offset === undefined) throw new RangeError(`Cannot run without the tensor "${name}"`);
-        return offset;
-      });
-      const uniforms = pass.uniforms.map((id) => scalars.values[id] as number);
-      const totals = perform(arena, kernel, index, { rowCount, rowLength, indices, pointers, uniforms });
-      if (pass.reductions.length > 0) {
-        pass.reductions.forEach(({ node }, n) =>
-          scalars.reduced(node, totals[n] as number, rowCount * rowLength)
-        );
-        scalars.compute(index + 1);
+        args.push(offset);
       }
+      for (const id of pass.uniforms) args.push(scalars.values[id] as number);
+      const totals = perform(arena, kernel, index, args);
+      for (let n = 0; n < pass.reductions.length; n++) {
+        scalars.reduced(pass.reductions[n]?.node as number, totals[n] as number, rowCount * rowLength);
+      }
+      if (pass.reductions.length > 0) scalars.compute(index + 1);
     }
     return scalars.results();
   };
@@ -54,15 +55,18 @@ const NO_TOTALS: readonly number[] = [];
 
 /** Compiled kernels on this thread. */
 export const runCompiled: Runner = runner((arena, kernel, pass, args) => {
-  const compiled = arena.kernel(kernel.module(pass));
-  const totals = compiled(args.rowCount, args.rowLength, args.indices, ...args.pointers, ...args.uniforms);
+  const totals = arena.kernel(kernel.module(pass))(...args);
   return totals === undefined ? NO_TOTALS : typeof totals === "number" ? [totals] : totals;
 });
 
 /** The interpreter on the same memory. */
-export const runInterpreted: Runner = runner((arena, kernel, pass, args) =>
-  interpretPass(kernel.program.graph.nodes, kernel.passes[pass] as Pass, arena, args)
-);
+export const runInterpreted: Runner = runner((arena, kernel, index, args) => {
+  const pass = kernel.passes[index] as Pass;
+  const [rowCount = 0, rowLength = 0, indices = 0, ...rest] = args;
+  const pointers = rest.slice(0, pass.tensors.length), uniforms = rest.slice(pass.tensors.length);
+  const given = { rowCount, rowLength, indices, pointers, uniforms };
+  return interpretPass(kernel.program.graph.nodes, pass, arena, given);
+});
 
 /** The scalars that lines without tensors assign. */
 export function evaluateScalars(

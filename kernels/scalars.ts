@@ -25,22 +25,24 @@ export class ScalarNodes {
   readonly #results: readonly (readonly [string, number])[];
   readonly #nodes: readonly GraphNode[];
 
-  constructor({ nodes, scalars }: Graph) {
+  constructor({ nodes, scalars, stores }: Graph) {
+    const used = new Set([...nodes.flatMap(({ args }) => args), ...stores.values(), ...scalars.values()]);
     this.values = new Float32Array(nodes.length);
     this.#nodes = nodes;
     this.#results = [...scalars];
     nodes.forEach((node, id) => {
       const stage = this.#stages[node.level] ??= [];
       if (node.op === "number") this.values[id] = node.value;
-      else if (node.op === "uniform") this.#uniforms.push({ id, name: node.name });
-      else if (!node.element && !REDUCTIONS.has(node.op)) {
+      else if (node.op === "uniform") {
+        if (used.has(id)) this.#uniforms.push({ id, name: node.name });
+      } else if (!node.element && !REDUCTIONS.has(node.op)) {
         const [a = 0, b = 0, c = 0] = node.args;
         stage.push({ id, evaluate: OPS.get(node.op)?.evaluate as Evaluate, a, b, c });
       }
     });
   }
 
-  /** Sets the named scalars and computes stage 0. Throws RangeError when one has no value. */
+  /** Sets the named scalars and computes stage 0. Throws RangeError when one that is used has no value. */
   begin(uniforms: Readonly<Record<string, number>>): void {
     for (const { id, name } of this.#uniforms) {
       const value = uniforms[name];

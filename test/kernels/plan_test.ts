@@ -148,6 +148,7 @@ Deno.test("runners refuse a call that lacks a uniform or a tensor, and change no
       name: "RangeError",
       message: 'Cannot run without the tensor "w"',
     });
+    assert.deepEqual(run(arena, { ...call, uniforms: { a: 1 } }), {}, "nothing reads b");
   }
 });
 
