@@ -31,6 +31,12 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
   });
 }
 
+/** The figures of the step that this request has made before. The run may be past it: the ETag is of that step. */
+export function answerReplayed(c: AppContext, step: StepAnswer): Response {
+  c.header("Idempotency-Replayed", "true");
+  return answerJson(c, figuresOf(step), { run: step });
+}
+
 /** As JSON says them. */
 export function figuresOf(step: StepAnswer) {
   const variables = Object.entries(step.variables).map(([name, { gradient_norm }]) =>

@@ -16,6 +16,7 @@ import type { App, AppEnv, Services } from "./context.ts";
 import * as createRun from "./create_run.ts";
 import * as deleteRun from "./delete_run.ts";
 import * as gatherVariables from "./gather_variables.ts";
+import { leased } from "./lease.ts";
 import * as getCatalog from "./get_catalog.ts";
 import * as getCheckpoint from "./get_checkpoint.ts";
 import * as getDocs from "./get_docs.ts";
@@ -112,6 +113,7 @@ export function createApp(services: Services): App {
     if (services.ready() || SAFE_METHODS.has(c.req.method)) return next();
     throw new StepwellError("shutting_down", "Cannot change anything: the service was told to stop");
   });
+  app.use("/v1/runs/:run/*", leased(services));
   describeSecurity(app);
   for (const operation of OPERATIONS) operation.register(app, services);
   return app;

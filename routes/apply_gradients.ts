@@ -1,14 +1,16 @@
 /** POST /v1/runs/{run}/gradients: takes gradients and steps. The main call. */
 import type { StepOptions } from "../src/run/api.ts";
 import { gradientFields } from "../src/wire/gradients.ts";
-import { answerStep } from "./answer_step.ts";
+import { answerReplayed, answerStep } from "./answer_step.ts";
 import { receiveTensors } from "./body.ts";
 import type { Register } from "./context.ts";
+import { keyedRequest } from "./idempotency.ts";
 import { preferredRepresentation } from "./negotiate.ts";
 import {
   answers,
   createRoute,
   flag,
+  IDEMPOTENCY_KEY,
   IF_MATCH,
   mount,
   PREFER,
@@ -63,7 +65,7 @@ export const route = createRoute({
     "Keras' `apply_gradients`. In safetensors, `NAME` is dense, `NAME#indices` (I32 or I64) with " +
     "`NAME#values` is sparse, and the other fields stand in `__metadata__`. With `Prefer: return=representation` and " +
     "`Accept` for safetensors, the answer is that file with the figures in its `__metadata__`.",
-  parameters: [IF_MATCH, PREFER],
+  parameters: [IF_MATCH, PREFER, IDEMPOTENCY_KEY],
   request: {
     params: RunParams,
     query: Query,
@@ -81,6 +83,11 @@ export const route = createRoute({
     "invalid_config",
     "unknown_class",
     "out_of_memory",
+    "key_in_progress",
+    "key_reused",
+    "run_damaged",
+    "storage_full",
+    "storage_failed",
   ]),
 });
 
@@ -88,6 +95,8 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
+    const keyed = keyedRequest(c, services);
+    const done = keyed && run.replies.begin(keyed.key);
     const staging = run.stage("gradients");
     try {
       const fields = await receiveTensors(c, services, {
@@ -97,11 +106,15 @@ export const register: Register = (app, services) =>
         schema: Gradients,
         fields: gradientFields,
       });
+      const key = keyed?.use();
+      const known = key && run.replies.find(key);
+      if (known) return answerReplayed(c, known);
       confirm();
-      const step = run.applyGradients(staging, stepOptions(fields, c.req.valid("query")));
+      const step = run.applyGradients(staging, { ...stepOptions(fields, c.req.valid("query")), key });
       return answerStep(c, services, { run, step, representation });
     } finally {
       staging.release();
+      done?.();
     }
   });
 

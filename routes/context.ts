@@ -6,16 +6,21 @@ import type { Context } from "hono";
 import type { Settings } from "../src/config.ts";
 import type { ErrorCode } from "../src/errors.ts";
 import type { RunRegistry } from "../src/run/api.ts";
+import type { KeysInProgress } from "../src/run/replies.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Uploads } from "./uploads.ts";
 
 export interface Services {
   readonly registry: RunRegistry;
+  /** Keys of creations in progress. */
+  readonly creations: KeysInProgress;
   readonly settings: Settings;
   readonly uploads: Uploads;
   readonly metrics: Metrics;
   /** Milliseconds since the start, of a clock that never goes back. */
   readonly now: () => number;
+  /** The time of day: what keyed requests are dated with. */
+  readonly wallClock: () => Date;
   /** One line for the operator, who gets the time with it; never a gradient, never a token. */
   readonly log: (line: Readonly<Record<string, unknown>>) => void;
   /** Whether new work is welcome; false from the moment the service was told to stop. */

@@ -1,12 +1,15 @@
 /** POST /v1/runs: creates a run. */
 import { receiveJson } from "./body.ts";
 import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
+import type { Creation, RunRegistry } from "../src/run/api.ts";
+import type { AppContext, Register } from "./context.ts";
+import { keyedRequest } from "./idempotency.ts";
 import {
   answers,
   BODY_ERRORS,
   CREATED_HEADERS,
   createRoute,
+  IDEMPOTENCY_KEY,
   json,
   jsonBody,
   mount,
@@ -14,7 +17,7 @@ import {
   z,
 } from "./operation.ts";
 import { Initial, MemberRequest, NULL, RunId, VariableName } from "./schemas.ts";
-import { NonFinite, Run, Shape } from "./schemas_run.ts";
+import { Durability, NonFinite, Run, Shape } from "./schemas_run.ts";
 
 const VariableRequest = z.strictObject({
   name: VariableName,
@@ -46,6 +49,7 @@ export const CreateRun = z.strictObject({
     example: [{ class_name: "Scale", config: { factor: 0.5 } }],
   }),
   non_finite: NonFinite.optional(),
+  durability: Durability.optional(),
 }).openapi("CreateRun", {
   example: {
     id: "demo",
@@ -65,6 +69,7 @@ export const route = createRoute({
   summary: "Create a run",
   description:
     "Makes a training run: its variables with their first values, and its optimizer. Slots are made with it.",
+  parameters: [IDEMPOTENCY_KEY],
   request: { query: NoQuery, body: jsonBody(CreateRun, "What the run is made of.") },
   responses: answers({ 201: json("The run.", Run, CREATED_HEADERS) }, [
     ...BODY_ERRORS,
@@ -76,13 +81,34 @@ export const route = createRoute({
     "run_too_large",
     "too_many_runs",
     "out_of_memory",
+    "key_in_progress",
+    "key_reused",
+    "storage_full",
+    "storage_failed",
   ]),
 });
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const spec = await receiveJson(c, services, CreateRun);
-    const run = await services.registry.create(spec);
-    c.header("Location", `/v1/runs/${run.id}`);
-    return answerJson(c, run.describe(), { status: 201, run });
+    const { registry } = services;
+    const keyed = keyedRequest(c, services);
+    const done = keyed && services.creations.begin(keyed.key);
+    try {
+      const spec = await receiveJson(c, services, CreateRun);
+      const key = keyed?.use();
+      const known = key && await registry.creation(key);
+      if (known) return answerKnown(c, known, registry);
+      const run = await registry.create(spec, key);
+      c.header("Location", `/v1/runs/${run.id}`);
+      return answerJson(c, run.describe(), { status: 201, run });
+    } finally {
+      done?.();
+    }
   });
+
+/** The answer that this request has had before; a long one was not kept, then the run as it is now. */
+function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
+  c.header("Location", `/v1/runs/${id}`);
+  c.header("Idempotency-Replayed", "true");
+  return answerJson(c, answer === null ? registry.get(id).describe() : JSON.parse(answer), { status: 201 });
+}

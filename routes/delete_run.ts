@@ -21,8 +21,8 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) => {
+  mount(app, route, async (c) => {
     const { run } = openTurn(c, services, c.req.valid("param").run);
-    services.registry.delete(run.id);
+    await services.registry.delete(run.id);
     return c.body(null, 204);
   });

@@ -34,5 +34,5 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const { runs, next } = registry.list(c.req.valid("query"));
-    return answerJson(c, { runs: runs.map((run) => run.describe()), next_cursor: next });
+    return answerJson(c, { runs, next_cursor: next });
   });

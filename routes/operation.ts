@@ -177,6 +177,11 @@ export const PREFER = requestHeader(
   "`return=representation`: the answer carries the new values.",
   "return=representation",
 );
+export const IDEMPOTENCY_KEY = requestHeader(
+  "Idempotency-Key",
+  "The same key with the same request gets the first answer again and changes nothing; with another request, 422.",
+  "8e03978e-40d5-43dd-bc93-6894a57f9324",
+);
 export const NOT_MODIFIED: ResponseConfig = {
   description: "The run is still at the version of `If-None-Match`.",
   headers: STATE_HEADERS,

@@ -14,6 +14,12 @@ export const NonFinite = z.enum(["reject", "skip", "propagate"]).openapi({
   example: "reject",
 });
 
+export const Durability = z.enum(["journal", "snapshot", "none"]).openapi({
+  description:
+    "What a crash may cost: nothing acknowledged, the changes since the last snapshot, or the run.",
+  example: "journal",
+});
+
 const Variable = z.object({
   name: VariableName,
   shape: Shape,
@@ -59,5 +65,14 @@ export const Run = z.object({
     example: [{ class_name: "Scale", config: { factor: 0.5 } }],
   }),
   non_finite: NonFinite,
+  durability: Durability,
+  journal_bytes: z.int().openapi({
+    description: "Bytes that would be replayed after a crash; 0 without a journal.",
+    example: 4096,
+  }),
+  snapshot_version: z.union([z.int(), z.null()]).openapi({
+    description: "The version that the newest snapshot holds; null without one, or when not known.",
+    example: 3,
+  }),
   warnings: Warnings,
 }).openapi("Run", { description: "A training run, without its values." });

@@ -17,7 +17,8 @@ export interface Turn {
 export function openTurn(c: AppContext, { registry }: Services, id: string): Turn {
   const run = registry.get(id);
   const check = preconditions(c);
-  check(run);
+  // A retry of a keyed request names the version before the step that it has already made.
+  if (c.req.header("Idempotency-Key") === undefined) check(run);
   return {
     run,
     confirm: () => {

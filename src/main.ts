@@ -11,22 +11,31 @@ import { Uploads } from "../routes/uploads.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { LineLog } from "./log.ts";
 import { Registry } from "./run/registry.ts";
+import { KeysInProgress } from "./run/replies.ts";
+import { openStore } from "./store/open_store.ts";
+import type { StoreParts } from "./store/run_store.ts";
 
 const settings = settingsOrExit();
 const log = new LineLog(Deno.stderr);
 const start = performance.now();
 let isReady = true;
 
+const store = await storeOrExit(settings);
+const registry = await Registry.open({
+  runsMax: settings.STEPWELL_RUNS_MAX,
+  memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
+  journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
+  run: runCompiled,
+  now: () => new Date(),
+  newId: () => crypto.randomUUID(),
+  drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
+  store,
+});
 const app = createApp({
   settings,
-  registry: new Registry({
-    runsMax: settings.STEPWELL_RUNS_MAX,
-    memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
-    run: runCompiled,
-    now: () => new Date(),
-    newId: () => crypto.randomUUID(),
-    drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
-  }),
+  registry,
+  creations: new KeysInProgress(),
+  wallClock: () => new Date(),
   uploads: new Uploads({
     count: settings.STEPWELL_UPLOADS_MAX,
     bytes: settings.STEPWELL_UPLOAD_BYTES_MAX,
@@ -43,6 +52,7 @@ Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
 Deno.addSignalListener("SIGTERM", stop);
 Deno.addSignalListener("SIGINT", stop);
+const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
 function settingsOrExit(): Settings {
   try {
@@ -69,6 +79,27 @@ function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings
     if (error instanceof Error) exitWith(`Cannot listen on ${hostname}:${port}: ${error.message}`);
     throw error;
   }
+}
+
+async function storeOrExit(settings: Settings): Promise<StoreParts> {
+  try {
+    return await openStore({ folder: settings.STEPWELL_DATA, kv: settings.STEPWELL_KV });
+  } catch (error) {
+    exitWith(
+      `Cannot use the data folder ${settings.STEPWELL_DATA}: ${
+        error instanceof Error ? error.message : error
+      }`,
+    );
+  }
+}
+
+/** One at a time: a slow disk must not pile them up. */
+let isSweeping = false;
+async function sweep(): Promise<void> {
+  if (isSweeping) return;
+  isSweeping = true;
+  await registry.sweep({ idleMs: settings.STEPWELL_IDLE_SECONDS * 1000 });
+  isSweeping = false;
 }
 
 async function handle(request: Request): Promise<Response> {
@@ -102,6 +133,8 @@ async function stop(): Promise<void> {
 
 /** Requests first: `shutdown` finishes answers that are being sent, but breaks bodies that are still coming. */
 async function finish(): Promise<void> {
+  clearInterval(sweeper);
   await Promise.allSettled(inFlight);
   await server.shutdown();
+  await registry.shutdown();
 }

@@ -167,10 +167,19 @@ export interface Lease {
   release(): void;
 }
 
+/** What a keyed creation got. */
+export interface Creation {
+  readonly id: string;
+  /** The run's description in JSON, as it was answered; null where it was too long to keep. */
+  readonly answer: string | null;
+}
+
 /** The runs, in memory or on disk. */
 export interface RunRegistry {
   /** Throws run_exists, too_many_runs, run_too_large, out_of_memory and whatever the spec deserves. */
-  create(spec: RunSpec): Promise<RunSession>;
+  create(spec: RunSpec, key?: KeyUse): Promise<RunSession>;
+  /** What a keyed creation got before. Throws key_reused when it was another one. */
+  creation(use: { readonly key: string; readonly hash: string }): Promise<Creation | undefined>;
   /** Reads the run from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): RunSession;
   has(id: string): boolean;

@@ -22,8 +22,15 @@ export interface RecoverParts {
   readonly run: Runner;
 }
 
+export interface Recovered {
+  readonly session: Session;
+  /** The version that the snapshot held. */
+  readonly snapshotVersion: number;
+}
+
 /** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
-export function recover({ store, memory, run }: RecoverParts): Session {
+export function recover({ store, memory, run }: RecoverParts): Recovered {
+  let snapshotVersion = 0;
   let reader: CheckpointReader | undefined;
   let session: Session | undefined;
   const abandon = () => {
@@ -45,6 +52,7 @@ export function recover({ store, memory, run }: RecoverParts): Session {
           close: () => {
             file.close();
             session = begin(reader as CheckpointReader, { store, memory, run });
+            snapshotVersion = session.version;
             reader = undefined;
           },
         };
@@ -60,7 +68,7 @@ export function recover({ store, memory, run }: RecoverParts): Session {
     const recovered = session as Session | undefined;
     if (!recovered) throw new Error("A run without a snapshot was opened");
     store.resume(recovered.version);
-    return recovered;
+    return { session: recovered, snapshotVersion };
   } catch (error) {
     abandon();
     throw error;

@@ -7,9 +7,9 @@
 import type { Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { ruleOf } from "../families/optimizers/optimizer.ts";
-import type { RunRecord } from "../store/kv.ts";
+import { ANSWER_LENGTH_MAX, type CreationRecord, type RunRecord } from "../store/kv.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
-import type { Lease, Restoration, RunRegistry, RunSpec } from "./api.ts";
+import type { Creation, KeyUse, Lease, Restoration, RunRegistry, RunSpec } from "./api.ts";
 import { CheckpointReader } from "./checkpoint.ts";
 import { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
@@ -78,7 +78,7 @@ export class Registry implements RunRegistry {
     return { id, sequence, store, session: undefined, users: 0, usedAt, snapshotVersion: undefined };
   }
 
-  async create(spec: RunSpec): Promise<Session> {
+  async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
     const id = spec.id ?? this.#options.newId();
     this.#reserve(id);
     try {
@@ -101,7 +101,7 @@ export class Registry implements RunRegistry {
           createdAt,
           version: 0,
         });
-        return await this.#keep(session, this.#sequence++);
+        return await this.#keep(session, { sequence: this.#sequence++, key });
       } catch (error) {
         state.free();
         throw error;
@@ -112,17 +112,30 @@ export class Registry implements RunRegistry {
   }
 
   /** Makes a session that is whole one of the runs, on disk first. */
-  async #keep(session: Session, sequence: number): Promise<Session> {
+  async #keep(
+    session: Session,
+    { sequence, key }: { sequence: number; key?: KeyUse | undefined },
+  ): Promise<Session> {
     const { id, createdAt, durability } = session;
-    const record = { id, incarnation: this.#options.newId(), sequence, createdAt, durability, snapshots: [] };
+    const record = { id, incarnation: this.#options.newId(), sequence, createdAt, snapshots: [] };
     const store = durability === "none" ? undefined : this.#storeOf(record);
     const { version } = session;
-    await store?.create(version, snapshotPieces(session));
+    await store?.create(version, snapshotPieces(session), key && creationOf(session, key));
     const entry = this.#entry(id, sequence, store);
     this.#entries.set(id, entry);
     this.#attach(entry, session);
     entry.snapshotVersion = store && version;
     return session;
+  }
+
+  async creation({ key, hash }: { key: string; hash: string }): Promise<Creation | undefined> {
+    const found = await this.#options.store?.configs.creation(key);
+    if (!found) return undefined;
+    if (found.hash === hash) return found;
+    throw new StepwellError(
+      "key_reused",
+      `Cannot create a run: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+    );
   }
 
   #attach(entry: Entry, session: Session): void {
@@ -165,7 +178,9 @@ export class Registry implements RunRegistry {
     if (entry.store?.failed) this.#forget(entry);
     if (!entry.session && entry.store) {
       const { store } = entry;
-      this.#attach(entry, recover({ store, memory: this.#memory, run: this.#options.run }));
+      const { session, snapshotVersion } = recover({ store, memory: this.#memory, run: this.#options.run });
+      this.#attach(entry, session);
+      entry.snapshotVersion = snapshotVersion;
     }
     return entry.session as Session;
   }
@@ -249,7 +264,7 @@ export class Registry implements RunRegistry {
             // A version never comes back with other content, so that ETags stay true.
             version: Math.max(reader.version, current?.version ?? 0) + 1,
           });
-          await this.#keep(session, old?.sequence ?? this.#sequence++);
+          await this.#keep(session, { sequence: old?.sequence ?? this.#sequence++ });
           reader = undefined;
           if (old) {
             this.#closeSession(old);
@@ -337,4 +352,9 @@ export class Registry implements RunRegistry {
       publishedBytes,
     };
   }
+}
+
+function creationOf(session: Session, { key, hash }: KeyUse): CreationRecord {
+  const answer = JSON.stringify(session.describe());
+  return { key, hash, id: session.id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
 }

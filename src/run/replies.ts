@@ -18,10 +18,29 @@ export interface Reply extends KeyUse {
   readonly answer: string;
 }
 
+/** Keys of requests that are being worked on. */
+export class KeysInProgress {
+  readonly #keys = new Set<string>();
+
+  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
+  begin(key: string): () => void {
+    if (this.#keys.has(key)) {
+      throw new StepwellError(
+        "key_in_progress",
+        `Cannot take this request: another one with the Idempotency-Key ${
+          JSON.stringify(key)
+        } is in progress`,
+      );
+    }
+    this.#keys.add(key);
+    return () => this.#keys.delete(key);
+  }
+}
+
 export class Replies {
   /** Oldest first. */
   readonly #replies = new Map<string, Reply>();
-  readonly #inProgress = new Set<string>();
+  readonly #inProgress = new KeysInProgress();
   #length = 0;
 
   constructor(replies: readonly Reply[] = []) {
@@ -32,18 +51,9 @@ export class Replies {
     return [...this.#replies.values()];
   }
 
-  /** Marks a key as being worked on until `done`. Throws key_in_progress. */
+  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
   begin(key: string): () => void {
-    if (this.#inProgress.has(key)) {
-      throw new StepwellError(
-        "key_in_progress",
-        `Cannot take this request: another one with the Idempotency-Key ${
-          JSON.stringify(key)
-        } is in progress`,
-      );
-    }
-    this.#inProgress.add(key);
-    return () => this.#inProgress.delete(key);
+    return this.#inProgress.begin(key);
   }
 
   /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */

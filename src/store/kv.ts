@@ -24,18 +24,24 @@ export interface RunRecord {
   /** Order of creation. */
   readonly sequence: number;
   readonly createdAt: string;
-  readonly durability: "journal" | "snapshot";
   /** Newest first; the second is there for when the first is damaged. */
   readonly snapshots: readonly SnapshotRecord[];
 }
 
-/** Who a keyed creation created. */
+/** What a keyed creation was and got. */
 export interface CreationRecord {
+  readonly key: string;
   readonly hash: string;
+  /** Of the run that it created. */
   readonly id: string;
-  readonly body: string;
-  readonly at: number;
+  /** The answer's JSON; null where it is too long to keep. */
+  readonly answer: string | null;
 }
+
+/** How long the key of a creation is kept. */
+const CREATION_KEPT_MS = 24 * 3600 * 1000;
+/** Characters of an answer that is kept; KV takes 64 KiB a value. */
+export const ANSWER_LENGTH_MAX = 16_000;
 
 export class ConfigStore {
   readonly #kv: Deno.Kv;
@@ -65,9 +71,11 @@ export class ConfigStore {
     return records.sort((a, b) => a.sequence - b.sequence);
   }
 
-  /** Writes a record; durable when this resolves. */
-  async put(record: RunRecord): Promise<void> {
-    await this.#kv.set(["run", record.id], record);
+  /** Writes a record, and with it who asked for the run; both durable when this resolves. */
+  async put(record: RunRecord, creation?: CreationRecord): Promise<void> {
+    const commit = this.#kv.atomic().set(["run", record.id], record);
+    if (creation) commit.set(["created", creation.key], creation, { expireIn: CREATION_KEPT_MS });
+    await commit.commit();
   }
 
   async remove(id: string): Promise<void> {
@@ -76,10 +84,6 @@ export class ConfigStore {
 
   async creation(key: string): Promise<CreationRecord | null> {
     return (await this.#kv.get<CreationRecord>(["created", key])).value;
-  }
-
-  async putCreation(key: string, record: CreationRecord, expireIn: number): Promise<void> {
-    await this.#kv.set(["created", key], record, { expireIn });
   }
 
   close(): void {

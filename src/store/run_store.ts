@@ -11,7 +11,7 @@
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord, JournalWriter, readJournal } from "./journal.ts";
-import type { ConfigStore, RunRecord, SnapshotRecord } from "./kv.ts";
+import type { ConfigStore, CreationRecord, RunRecord, SnapshotRecord } from "./kv.ts";
 import { readSnapshot, SnapshotDamage, snapshotName, writeSnapshot } from "./snapshot.ts";
 
 /** Snapshots that are kept: the newest, and one in case that it is damaged. */
@@ -86,7 +86,7 @@ export class RunStore {
   }
 
   /** Makes a new run durable with its first snapshot. Leaves nothing behind when it throws. */
-  async create(sequence: number, pieces: Pieces): Promise<void> {
+  async create(sequence: number, pieces: Pieces, creation?: CreationRecord): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
@@ -95,7 +95,7 @@ export class RunStore {
       await this.durable();
       await files.syncFolder(folder);
       this.#record = { ...this.#record, snapshots: [snapshot] };
-      await configs.put(this.#record);
+      await configs.put(this.#record, creation);
     } catch (error) {
       this.close();
       await files.removeFolder(this.#folder).catch(() => {});
