@@ -2,6 +2,7 @@
 import { bitsOf, fusedMultiplyAdd } from "./float64.ts";
 
 const HALF_PI = Math.PI / 2;
+/** Right angles in 1, in units of 2^-24: rounding is adding half of them and shifting. */
 const QUARTERS = 2 / Math.PI * 2 ** 24;
 
 /** The first 192 bits of 4 / π, the first of them worth 1. */
@@ -49,7 +50,6 @@ function cosineOfLarge(x: number): number {
 /** cos x for a float32 x, with cosf's bits. */
 export function cos(x: number): number {
   const positive = Math.abs(x);
-  if (positive < 0.75) return Math.fround(cosineNearZero(positive));
   if (positive < 120) {
     const quarter = (Math.trunc(positive * QUARTERS) + 0x800000) >> 24;
     return Math.fround(cosineOf(quarter, fusedMultiplyAdd(-quarter, HALF_PI, positive)));

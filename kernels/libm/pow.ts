@@ -10,18 +10,14 @@ import { binaryLog } from "./log.ts";
 
 const { abs, fround } = Math;
 
-/** log2 of where float32 rounds to infinity, as powf has it: the exponent decides, not the power. */
-const LARGEST_EXPONENT = 127.99999995700433;
-
 /** More than twice what fusing changes: at most a few units of 2^-53 in an exponent of at most 150. */
 const DOUBT = 2 ** -40;
-/** From here on {@link LARGEST_EXPONENT} may decide. */
-const DOUBTED_FROM = 2 ** 127.5;
 
 /** x ^ y in float64, for positive finite x and finite y. */
 function power(x: number, y: number, fused: boolean): number {
   const exponent = y * binaryLog(x, fused);
-  if (exponent > LARGEST_EXPONENT) return Infinity;
+  // Beyond these bounds float32 has only infinity and 0.
+  if (exponent > 129) return Infinity;
   if (exponent < -151) return 0;
   const n = roundToInteger(32 * exponent);
   return thirtySecondPower(n, 32 * exponent - n, fused);
@@ -36,6 +32,6 @@ export function pow(x: number, y: number): number {
   if (x < 0 && !Number.isInteger(y)) return NaN;
   const sign = x < 0 && y % 2 !== 0 ? -1 : 1;
   const quick = power(abs(x), y, false);
-  const certain = quick < DOUBTED_FROM && fround(quick * (1 - DOUBT)) === fround(quick * (1 + DOUBT));
+  const certain = fround(quick * (1 - DOUBT)) === fround(quick * (1 + DOUBT));
   return sign * fround(certain ? quick : power(abs(x), y, true));
 }
