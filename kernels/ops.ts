@@ -24,6 +24,8 @@ interface OpRow {
   readonly emit?: (a: Code, b: Code, c: Code) => Code;
   /** Vectors that `emit` takes after its arguments; a kernel makes them once, before the elements. */
   readonly constants?: readonly Code[];
+  /** Takes a dozen cycles and more. */
+  readonly slow?: true;
   /** A function of the host, called per lane: exact to the same bits as `evaluate`, 50 to 80 ns an element. */
   readonly host?: true;
   readonly expand?: (to: Expander, a: number, b: number, c: number) => number;
@@ -69,6 +71,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     infix: { symbol: "/", precedence: PRECEDENCE.product },
     evaluate: (a, b) => fround(a / b),
     emit: f32x4.div,
+    slow: true,
     meaning: "quotient, rounded once",
   },
   pow: {
@@ -161,7 +164,13 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     meaning: "zero of the same sign where the argument is subnormal, else the argument",
   },
   abs: { arity: 1, evaluate: (a) => Math.abs(a), emit: f32x4.abs, meaning: "absolute value, exact" },
-  sqrt: { arity: 1, evaluate: (a) => fround(Math.sqrt(a)), emit: f32x4.sqrt, meaning: "root, rounded once" },
+  sqrt: {
+    arity: 1,
+    evaluate: (a) => fround(Math.sqrt(a)),
+    emit: f32x4.sqrt,
+    slow: true,
+    meaning: "root, rounded once",
+  },
   floor: {
     arity: 1,
     evaluate: (a) => Math.floor(a),
