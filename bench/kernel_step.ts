@@ -63,18 +63,18 @@ export function kernelStepper(work: DenseWork, options: { clipNorm?: number } = 
     stored: ["w", ...Object.keys(rule.slots)],
     uniforms: [...names, ...scalarNames, "clip_factor"],
   }).kernel();
-  let iterations = 0;
+  const values = { ...numbers, clip_factor: 1 };
   return {
     name: "stepwell",
     step() {
-      const values = { ...numbers, t: iterations, T: iterations + 1, clip_factor: 1 };
       Object.assign(values, evaluateScalars(scalars, values));
       if (clipNorm !== undefined) {
         const norm = Math.sqrt(sumSquares(arena, tensors["g"] as number, count));
         values.clip_factor = clipNorm / Math.max(norm, clipNorm);
       }
       runCompiled(arena, { kernel: step, tensors, rowCount: 1, rowLength: count, uniforms: values });
-      iterations += 1;
+      values.t += 1;
+      values.T += 1;
     },
     values: () => region("w").slice(),
     dispose() {},

@@ -7,6 +7,10 @@
  * elements. A single element goes through the same vector code with its value in lane 0, so there is one
  * emission per op and no scalar twin.
  *
+ * Subnormal results are flushed as they are stored. In groups that is done only where it is needed: while the values
+ * are stored as they are, the smallest magnitude is kept, and a group in which one had an exponent of 0 is gone over
+ * again. Flushing every vector would make Adam 1.7 times slower in cache.
+ *
  * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
  * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
  */
@@ -18,10 +22,12 @@ import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./pass.
 import * as wasm from "./wasm.ts";
 import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "./wasm.ts";
 
-/** Formulas up to this many nodes load all four vectors of a group first; longer ones would spill registers. */
-const INTERLEAVE_NODES_MAX = 6;
-
 const lane0 = (offset: number, address: Code) => v128.load32zero(offset, address);
+
+interface StoreOptions {
+  readonly width: 1 | 4;
+  readonly inGroup: boolean;
+}
 
 class PassEmitter {
   readonly #nodes: readonly GraphNode[];
@@ -38,8 +44,12 @@ class PassEmitter {
   readonly #accumulators: number[][];
   readonly #rests: number[];
   readonly #splats = new Map<number, number>();
+  /** Local by node, for each of the four vectors of a group; vectors that are not computed at once share them. */
   readonly #lanes: Map<number, number>[] = [];
+  readonly #atOnce: number;
   readonly #scratch: number;
+  /** The smallest magnitude stored in this group, as unsigned bits. */
+  readonly #smallest: number;
 
   constructor(nodes: readonly GraphNode[], pass: Pass) {
     this.#nodes = nodes;
@@ -52,16 +62,19 @@ class PassEmitter {
     this.#rests = reductions.map(() => this.#local(F64));
     this.#accumulators = reductions.map(() => Array.from({ length: GROUP / 2 }, () => this.#local(V128)));
     this.#scratch = this.#local(V128);
+    this.#smallest = this.#local(V128);
+    this.#prologue.push(...local.set(this.#smallest, v128.constI32(-1)));
     uniforms.forEach((id, index) => {
       const value = f32x4.splat(local.get(3 + tensors.length + index));
       // A comparison of scalars arrives as 1 or 0 and becomes the mask that `where` selects by.
       this.#uniforms.set(id, this.#hoist(nodes[id]?.mask ? f32x4.ne(value, v128.zero) : value));
     });
-    const interleaved = pass.nodes.length <= INTERLEAVE_NODES_MAX;
+    // Two vectors at a time hide the latency of roots and quotients (Adam in cache takes 0.87 of the time); more
+    // of them need more registers than there are, and without slow ops they gain nothing.
+    this.#atOnce = pass.nodes.some((id) => OPS.get(nodes[id]?.op ?? "")?.slow) ? 2 : 1;
     for (let lane = 0; lane < 4; lane++) {
-      const first = this.#lanes[0];
       this.#lanes.push(
-        first && !interleaved ? first : new Map(pass.nodes.map((id) => [id, this.#local(V128)])),
+        this.#lanes[lane - this.#atOnce] ?? new Map(pass.nodes.map((id) => [id, this.#local(V128)])),
       );
     }
   }
@@ -127,13 +140,45 @@ class PassEmitter {
     return row.emit(a, b, c);
   }
 
-  #store(store: { tensor: number; node: number }, lane: number, width: 1 | 4): Code {
-    const element = width === 4 ? 4 * lane : 0;
+  /** One vector, or the element in lane 0; `inGroup`: subnormal values are noted and mended by `#mendGroup`. */
+  #store(store: Pass["stores"][number], lane: number, { width, inGroup }: StoreOptions): Code {
     const value = this.#value(store.node, lane);
     const address = local.get(this.#pointers[store.tensor] as number);
-    return width === 4
-      ? v128.store(4 * element, address, value)
-      : v128.store32lane(4 * element, address, value);
+    if (inGroup) {
+      const stored = v128.store(16 * lane, address, value);
+      if (!store.flushes) return stored;
+      const magnitude = v128.and(value, this.#constant(v128.constI32(0x7fffffff)));
+      return [...stored, ...local.set(this.#smallest, i32x4.minu(local.get(this.#smallest), magnitude))];
+    }
+    const final = store.flushes ? this.#flush(value) : value;
+    return width === 4 ? v128.store(0, address, final) : v128.store32lane(0, address, final);
+  }
+
+  #flush(value: Code): Code {
+    const row = OPS.get("flush");
+    const [exponent = [], zero = []] = (row?.constants ?? []).map(this.#constant);
+    return row?.emit?.(value, exponent, zero) ?? value;
+  }
+
+  /** Goes over a group's stored vectors again if one of them may be subnormal. */
+  #mendGroup(): Code {
+    const stores = this.#pass.stores.filter(({ flushes }) => flushes);
+    if (stores.length === 0) return [];
+    const mend = stores.flatMap(({ tensor }) =>
+      [0, 1, 2, 3].flatMap((lane) => {
+        const address = local.get(this.#pointers[tensor] as number);
+        return [
+          ...local.set(this.#scratch, v128.load(16 * lane, address)),
+          ...v128.store(16 * lane, address, this.#flush(local.get(this.#scratch))),
+        ];
+      })
+    );
+    const exponent = i32x4.shru(local.get(this.#smallest), i32.const(23));
+    const found = v128.anyTrue(i32x4.eq(exponent, this.#constant(v128.zero)));
+    return [
+      ...wasm.ifThen(found, mend),
+      ...local.set(this.#smallest, this.#constant(v128.constI32(-1))),
+    ];
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {
@@ -151,26 +196,27 @@ class PassEmitter {
   }
 
   /** Loads, then arithmetic, then stores, for `lanes` vectors or for one element. */
-  #body(lanes: number, width: 1 | 4): Code {
+  #body(lanes: 1 | 4, width: 1 | 4): Code {
+    const inGroup = lanes === 4;
     const { nodes, stores, reductions, tensors } = this.#pass;
     const place = new Map(tensors.map(({ name }, index) => [name, index]));
     const isLoad = (id: number) => this.#nodes[id]?.op === "tensor";
-    const step = (ids: readonly number[], lane: number): Code =>
-      ids.flatMap((id) => {
-        const target = this.#lanes[lane]?.get(id) as number;
-        const tensor = place.get(this.#nodes[id]?.name ?? "") as number;
-        return local.set(target, isLoad(id) ? this.#load(tensor, 4 * lane, width) : this.#compute(id, lane));
-      });
+    const step = (id: number, lane: number): Code => {
+      const target = this.#lanes[lane]?.get(id) as number;
+      const tensor = place.get(this.#nodes[id]?.name ?? "") as number;
+      return local.set(target, isLoad(id) ? this.#load(tensor, 4 * lane, width) : this.#compute(id, lane));
+    };
     const finish = (lane: number): Code => [
-      ...stores.flatMap((store) => this.#store(store, lane, width)),
+      ...stores.flatMap((store) => this.#store(store, lane, { width, inGroup })),
       ...reductions.flatMap((_, index) => this.#reduce(index, lane, width)),
     ];
-    const all = Array.from({ length: lanes }, (_, lane) => lane);
-    const loads = nodes.filter(isLoad);
-    const sums = nodes.filter((id) => !isLoad(id));
-    return this.#lanes[0] === this.#lanes[1]
-      ? all.flatMap((lane) => [...step(loads, lane), ...step(sums, lane), ...finish(lane)])
-      : [...all.flatMap((n) => step(loads, n)), ...all.flatMap((n) => step(sums, n)), ...all.flatMap(finish)];
+    const inOrder = [...nodes.filter(isLoad), ...nodes.filter((id) => !isLoad(id))];
+    const code: Code[] = [];
+    for (let lane = 0; lane < lanes; lane += this.#atOnce) {
+      const together = Array.from({ length: Math.min(this.#atOnce, lanes) }, (_, n) => lane + n);
+      code.push(...inOrder.flatMap((id) => together.map((n) => step(id, n))), ...together.map(finish));
+    }
+    return inGroup ? [...code.flat(), ...this.#mendGroup()] : code.flat();
   }
 
   #advance(elements: number): Code {

@@ -127,9 +127,7 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
     if (isFunction(target)) {
       throw new FormulaError(`Cannot assign to "${target}", it names a function`, number, 1);
     }
-    // A stored tensor keeps no subnormal numbers; what is only copied stays as it is.
-    const flushes = scope.stored.includes(target) && builder.node(id).op !== "tensor";
-    values.set(target, flushes ? builder.apply("flush", id) : id);
+    values.set(target, id);
     assigned.add(target);
   }
 

@@ -9,7 +9,7 @@
  */
 import type { Arena } from "./arena.ts";
 import type { GraphNode } from "./graph.ts";
-import { OPS } from "./ops.ts";
+import { flush, OPS } from "./ops.ts";
 import { ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
 
 /** Elements a block of a reduction. */
@@ -98,8 +98,9 @@ export function interpretPass(
           values[id] = OPS.get(node.op)?.evaluate?.(a as number, b as number, c as number) as number;
         }
       }
-      for (const { tensor, node } of pass.stores) {
-        new DataView(buffer).setFloat32(address(tensor, element), valueOf(node), true);
+      for (const { tensor, node, flushes } of pass.stores) {
+        const value = flushes ? flush(valueOf(node)) : valueOf(node);
+        new DataView(buffer).setFloat32(address(tensor, element), value, true);
       }
       pass.reductions.forEach(({ arg }, index) => terms[index]?.push(valueOf(arg)));
     }

@@ -5,6 +5,7 @@
  * `evaluate` is the law: its result is a float32 (or, for a comparison, 1 or 0), rounded once. `emit` is the
  * same on four lanes; its arguments are cheap to repeat. A row with `expand` is written in terms of others.
  */
+import { cos, exp, log, pow } from "./libm.ts";
 import { call, type Code, f32x4, i32, i32x4, v128 } from "./wasm.ts";
 
 /** Builds a node while another op is expanded. */
@@ -23,7 +24,9 @@ interface OpRow {
   readonly emit?: (a: Code, b: Code, c: Code) => Code;
   /** Vectors that `emit` takes after its arguments; a kernel makes them once, before the elements. */
   readonly constants?: readonly Code[];
-  /** A function of the host, called per lane: exact to the same bits as `evaluate`, about 10 ns an element. */
+  /** Takes a dozen cycles and more. */
+  readonly slow?: true;
+  /** A function of the host, called per lane: exact to the same bits as `evaluate`, 50 to 80 ns an element. */
   readonly host?: true;
   readonly expand?: (to: Expander, a: number, b: number, c: number) => number;
   readonly meaning: string;
@@ -68,14 +71,15 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     infix: { symbol: "/", precedence: PRECEDENCE.product },
     evaluate: (a, b) => fround(a / b),
     emit: f32x4.div,
+    slow: true,
     meaning: "quotient, rounded once",
   },
   pow: {
     arity: 2,
     infix: { symbol: "^", precedence: PRECEDENCE.power, rightAssociative: true },
-    evaluate: (a, b) => fround(Math.pow(a, b)),
+    evaluate: pow,
     host: true,
-    meaning: "power, computed in float64 and rounded once",
+    meaning: "power, with the bits of C's powf",
   },
   neg: {
     arity: 1,
@@ -160,7 +164,13 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     meaning: "zero of the same sign where the argument is subnormal, else the argument",
   },
   abs: { arity: 1, evaluate: (a) => Math.abs(a), emit: f32x4.abs, meaning: "absolute value, exact" },
-  sqrt: { arity: 1, evaluate: (a) => fround(Math.sqrt(a)), emit: f32x4.sqrt, meaning: "root, rounded once" },
+  sqrt: {
+    arity: 1,
+    evaluate: (a) => fround(Math.sqrt(a)),
+    emit: f32x4.sqrt,
+    slow: true,
+    meaning: "root, rounded once",
+  },
   floor: {
     arity: 1,
     evaluate: (a) => Math.floor(a),
@@ -170,21 +180,21 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   ceil: { arity: 1, evaluate: (a) => Math.ceil(a), emit: f32x4.ceil, meaning: "next integer above, exact" },
   exp: {
     arity: 1,
-    evaluate: (a) => fround(Math.exp(a)),
+    evaluate: exp,
     host: true,
-    meaning: "exponential, computed in float64 and rounded once",
+    meaning: "exponential, with the bits of C's expf",
   },
   log: {
     arity: 1,
-    evaluate: (a) => fround(Math.log(a)),
+    evaluate: log,
     host: true,
-    meaning: "natural logarithm, computed in float64 and rounded once",
+    meaning: "natural logarithm, with the bits of C's logf",
   },
   cos: {
     arity: 1,
-    evaluate: (a) => fround(Math.cos(a)),
+    evaluate: cos,
     host: true,
-    meaning: "cosine, computed in float64 and rounded once",
+    meaning: "cosine, with the bits of C's cosf",
   },
   sign: {
     arity: 1,

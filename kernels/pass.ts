@@ -30,7 +30,8 @@ export interface Pass {
   /** Scalar nodes that the pass reads, each a parameter of the kernel. */
   readonly uniforms: readonly number[];
   readonly reductions: readonly { readonly node: number; readonly arg: number }[];
-  readonly stores: readonly { readonly tensor: number; readonly node: number }[];
+  /** `flushes`: subnormal numbers are stored as zero of their sign. What is only copied stays as it is. */
+  readonly stores: readonly { readonly tensor: number; readonly node: number; readonly flushes: boolean }[];
 }
 
 /** The passes in order. Throws RangeError for a stored tensor in a layout that cannot be written. */
@@ -69,7 +70,11 @@ export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayo
       tensors: names.map((name) => ({ name, layout: layoutOf(name) })),
       uniforms,
       reductions,
-      stores: stored.map(([name, node]) => ({ tensor: names.indexOf(name), node })),
+      stores: stored.map(([name, node]) => ({
+        tensor: names.indexOf(name),
+        node,
+        flushes: nodes[node]?.op !== "tensor",
+      })),
     });
   }
   return passes;

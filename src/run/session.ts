@@ -8,7 +8,7 @@ import { type Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { overwrite } from "../families/optimizers/attributes.ts";
 import { getConfig, type Optimizer, ruleOf } from "../families/optimizers/optimizer.ts";
-import { type NamedTensor, showShape } from "../tensor.ts";
+import type { NamedTensor } from "../tensor.ts";
 import type {
   Member,
   Publication,
@@ -20,15 +20,16 @@ import type {
 } from "./api.ts";
 import { type Change, optimizerChange, stagedChange, weightsChange } from "./changes.ts";
 import { checkpointOf } from "./checkpoint.ts";
+import { checkContribution, checkFinite } from "./contribution.ts";
+import { gather, rowsToGather } from "./gather.ts";
+import { perform } from "./instruction.ts";
 import type { Memory } from "./memory.ts";
 import { forOneStep } from "./one_step.ts";
-import { program } from "./programs.ts";
 import { Publisher } from "./publication.ts";
 import { Replies } from "./replies.ts";
 import { type Durability, type ResolvedSpec, serializeSpec } from "./spec.ts";
-import { ArenaStaging, firstNonFinite } from "./staging.ts";
+import { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
-import { perform } from "./instruction.ts";
 import { planStep, type StepPlan } from "./step.ts";
 import { getWeights, setWeights } from "./weights.ts";
 
@@ -155,43 +156,10 @@ export class Session implements RunSession {
 
   gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
     this.#assertOpen();
-    const variable = this.#state.variable(name);
-    if (variable.shape.length === 0) {
-      throw new StepwellError("shape_mismatch", `Cannot gather rows of "${name}": it is a scalar`);
-    }
-    const bytes = 4 * indices.length * variable.rowLength;
-    if (bytes > bytesMax) {
-      throw new StepwellError(
-        "invalid_request",
-        `Cannot gather ${indices.length} rows of "${name}": they have ${bytes} bytes, must be at most ${bytesMax}`,
-        [{ path: "indices", message: `ask for ${bytes} bytes, must be at most ${bytesMax}` }],
-      );
-    }
-    indices.forEach((index, at) => {
-      if (index >= 0 && index < variable.rows) return;
-      const message = `is ${index}, must be from 0 to ${variable.rows - 1}`;
-      throw new StepwellError(
-        "index_out_of_range",
-        `Cannot gather rows of "${name}": indices.${at} ${message}`,
-        [
-          { path: `indices.${at}`, message },
-        ],
-      );
-    });
+    const rows = rowsToGather(this.#state.variable(name), indices, bytesMax);
     const scratch = this.stage("values");
     try {
-      const list = scratch.allocate(4 * indices.length), rows = scratch.allocate(bytes);
-      this.#state.arena.i32(list, indices.length).set(indices);
-      this.#run(this.#state.arena, {
-        kernel: program(["to = from"], ["to", "from"], ["to"], []).kernel({ from: { access: "indexed" } }),
-        tensors: { to: rows, from: variable.offset },
-        rowCount: indices.length,
-        rowLength: variable.rowLength,
-        indices: list,
-        uniforms: {},
-      });
-      const shape = [indices.length, ...variable.shape.slice(1)];
-      return { name, shape, values: this.#state.arena.f32(rows, bytes / 4).slice() };
+      return gather(this.#state, rows, { run: this.#run, scratch });
     } finally {
       scratch.release();
     }
@@ -266,10 +234,10 @@ export class Session implements RunSession {
 
   applyGradients(staging: Staging, options: StepOptions): StepAnswer {
     const staged = this.#staged(staging, "gradients");
-    const warnings = this.#checkContribution(staged, options);
+    const absent = checkContribution(this.#state, staged, options);
     const stepping = forOneStep(this.#optimizer, options.hyperparameters, this.#state);
-    warnings.push(...stepping.warnings);
-    const skipped = this.#checkFinite(staged, warnings);
+    const skipped = checkFinite(this.#state, staged, this.#spec.nonFinite);
+    const warnings = [...absent, ...stepping.warnings, ...skipped];
     const plan = planStep({
       state: this.#state,
       spec: this.#spec,
@@ -277,7 +245,7 @@ export class Session implements RunSession {
       staging: staged,
       run: this.#run,
     });
-    if (skipped || options.dryRun) return this.#figures(plan, { applied: false, warnings });
+    if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, warnings });
 
     this.#record(() => stagedChange(this.#state, staged, { ...options }));
     perform(this.#state, plan.instructions, this.#run);
@@ -375,58 +343,6 @@ export class Session implements RunSession {
     }
     if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
     return staging;
-  }
-
-  /** Everything about a contribution but its numbers. */
-  #checkContribution(staging: ArenaStaging, { baseIteration }: StepOptions): string[] {
-    if (baseIteration !== undefined && baseIteration > this.iterations) {
-      const message = `is ${baseIteration}, must be at most ${this.iterations}, the run's iterations`;
-      throw new StepwellError("invalid_request", `Cannot step: base_iteration ${message}`, [
-        { path: "base_iteration", message },
-      ]);
-    }
-    if (staging.tensors.size === 0) {
-      const names = [...this.#state.variables.keys()].slice(0, 20).join(", ");
-      throw new StepwellError(
-        "no_gradients",
-        `Cannot step: no gradients provided for any variable, must be for one or more of ${names}`,
-        [{ path: "gradients", message: "has no gradient, must have one or more" }],
-      );
-    }
-    for (const { kind, variable } of staging.tensors.values()) {
-      if (kind === "sparse" && variable.constraint) {
-        const constraint = variable.constraint.member.class_name;
-        const message = `is sparse, must be dense: the variable has the constraint ${constraint}`;
-        throw new StepwellError(
-          "sparse_with_constraint",
-          `Cannot step: the gradient of "${variable.name}" ${message}`,
-          [{ path: `gradients.${variable.name}`, message }],
-        );
-      }
-    }
-    if (staging.absent.length === 0) return [];
-    return [`Gradients do not exist for the variables ${staging.absent.join(", ")}: they stay as they are`];
-  }
-
-  /** Whether the policy skips this step. Throws non_finite_gradient under "reject". */
-  #checkFinite(staging: ArenaStaging, warnings: string[]): boolean {
-    if (this.#spec.nonFinite === "propagate") return false;
-    for (const staged of staging.tensors.values()) {
-      const found = firstNonFinite(this.#state, staged);
-      if (!found) continue;
-      const { name, shape } = staged.variable;
-      const message = `is ${found.value} at ${found.at} (the variable has shape ${
-        showShape(shape)
-      }), must be finite`;
-      if (this.#spec.nonFinite === "skip") {
-        warnings.push(`The step was skipped: the gradient of "${name}" ${message}`);
-        return true;
-      }
-      throw new StepwellError("non_finite_gradient", `Cannot step: the gradient of "${name}" ${message}`, [
-        { path: `gradients.${name}`, message },
-      ]);
-    }
-    return false;
   }
 
   #figures(

@@ -1,25 +1,16 @@
 /**
  * A body's tensors on their way into a run: checked against the run's variables as they are named, then written
- * straight into the run's arena, converted to float32 and squared up block by block while the bytes are hot.
+ * straight into the run's arena (sinks.ts).
  *
  * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
  * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
  */
-import type { ElementType } from "../../kernels/pass.ts";
-import { BLOCK } from "../../kernels/interpret.ts";
-import { decodeElements, sumSquares } from "../../kernels/ingest.ts";
+import { ELEMENT_BYTES, type ElementType } from "../../kernels/pass.ts";
 import { StepwellError } from "../errors.ts";
-import {
-  type ByteSink,
-  elementCount,
-  sameShape,
-  type Shape,
-  showShape,
-  WIRE_DTYPES,
-  type WireDtype,
-} from "../tensor.ts";
+import { type ByteSink, elementCount, sameShape, type Shape, showShape, type WireDtype } from "../tensor.ts";
 import type { Staging } from "./api.ts";
 import type { Memory } from "./memory.ts";
+import { blockBytes, floatSink, indexSink } from "./sinks.ts";
 import type { RunState, VariableState } from "./state.ts";
 
 /** Where the bytes of a tensor stand as they came: the float32 values, or float16 and bfloat16 beside them. */
@@ -155,7 +146,11 @@ export class ArenaStaging implements Staging {
       wire: { dtype: "F32", offset },
     };
     this.tensors.set(name, staged);
-    return { indices: this.#indexSink(staged, indices.dtype), values: this.#floatSink(staged, type) };
+    const list = { arena: this.#state.arena, variable, target: staged.indices, rows };
+    return {
+      indices: this.#counted(indexSink(list, indices.dtype)),
+      values: this.#floatSink(staged, type),
+    };
   }
 
   none(name: string): void {
@@ -202,89 +197,26 @@ export class ArenaStaging implements Staging {
     ]);
   }
 
-  /**
-   * Float32 bytes go to their place at once and are summed as blocks fill up; other types wait in a block of
-   * their own until it can be converted.
-   */
   #floatSink(staged: Staged, type: ElementType): ByteSink {
     const { arena } = this.#state;
-    const direct = type === "f32";
-    const itemBytes = WIRE_DTYPES[type.toUpperCase() as WireDtype];
-    const end = staged.count * itemBytes;
+    const { variable: { name }, count, values: target } = staged;
     const keeps = this.#keepsBytes && (type === "f16" || type === "bf16");
-    const buffer = direct
-      ? staged.values
-      : this.allocate(keeps ? end : Math.min(BLOCK, staged.count) * itemBytes);
+    const bytes = keeps ? count * ELEMENT_BYTES[type] : blockBytes(type, count);
+    const buffer = type === "f32" ? target : this.allocate(bytes);
     if (keeps) staged.wire = { dtype: type === "f16" ? "F16" : "BF16", offset: buffer };
-    let written = 0, summed = 0;
-    const take = (count: number) => {
-      const target = staged.values + 4 * summed;
-      staged.squares += direct
-        ? sumSquares(arena, target, count)
-        : decodeElements(arena, { source: buffer + (keeps ? summed * itemBytes : 0), type, target, count });
-      summed += count;
-    };
-    this.#open += 1;
-    return {
-      write: (bytes) => {
-        for (let from = 0; from < bytes.length;) {
-          const blockEnd = Math.min((summed + BLOCK) * itemBytes, end);
-          const piece = bytes.subarray(from, from + blockEnd - written);
-          if (piece.length === 0) {
-            throw new RangeError(`More than ${end} bytes came for ${staged.variable.name}`);
-          }
-          const at = direct || keeps ? written : written - summed * itemBytes;
-          arena.u8(buffer + at, piece.length).set(piece);
-          written += piece.length;
-          from += piece.length;
-          if (written === blockEnd) take((blockEnd - summed * itemBytes) / itemBytes);
-        }
-      },
-      close: () => this.#close(written, end, staged.variable.name),
-    };
+    const into = { arena, name, type, buffer, keeps, target, count };
+    return this.#counted(floatSink(into, (squares) => staged.squares = squares));
   }
 
-  /** Row numbers become int32 once all are there, each checked against the variable's rows. */
-  #indexSink(staged: StagedSparse, dtype: WireDtype): ByteSink {
-    const bytes = new Uint8Array(staged.rows * WIRE_DTYPES[dtype]);
-    let written = 0;
+  #counted(sink: ByteSink): ByteSink {
     this.#open += 1;
     return {
-      write: (piece) => {
-        bytes.set(piece, written);
-        written += piece.length;
-      },
+      write: (bytes) => sink.write(bytes),
       close: () => {
-        this.#close(written, bytes.length, staged.variable.name);
-        this.#setIndices(
-          staged,
-          dtype === "I64" ? new BigInt64Array(bytes.buffer) : new Int32Array(bytes.buffer),
-        );
+        sink.close();
+        this.#open -= 1;
       },
     };
-  }
-
-  #setIndices(staged: StagedSparse, given: BigInt64Array | Int32Array): void {
-    const { name, rows } = staged.variable;
-    const indices = this.#state.arena.i32(staged.indices, staged.rows);
-    given.forEach((index: number | bigint, at: number) => {
-      if (index < 0 || index >= rows) {
-        const message = `is ${index}, must be from 0 to ${rows - 1}`;
-        throw new StepwellError(
-          "index_out_of_range",
-          `Cannot take the gradient of "${name}": index ${at} ${message}`,
-          [
-            { path: `gradients.${name}.indices.${at}`, message },
-          ],
-        );
-      }
-      indices[at] = Number(index);
-    });
-  }
-
-  #close(written: number, wanted: number, name: string): void {
-    if (written !== wanted) throw new RangeError(`${written} of ${wanted} bytes came for ${name}`);
-    this.#open -= 1;
   }
 }
 

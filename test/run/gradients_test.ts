@@ -107,6 +107,18 @@ Deno.test("applyGradients() refuses a sparse gradient when the variable has a co
   }
 });
 
+Deno.test("a row is added to zero, repeated or not, so that its -0 becomes 0", async () => {
+  for (const indices of [[1], [1, 1]]) {
+    const session = await open({
+      optimizer: "Adagrad",
+      variables: [{ name: "w", shape: [2], initial: tensor([2], [-0, -0]) }],
+    });
+    // −0 − 0 stays −0, where −0 − (−0) would be 0.
+    step(session, { w: { indices, values: tensor([indices.length], indices.map(() => -0)) } });
+    assert.deepEqual(variablesOf(session)["w"], [-0, -0]);
+  }
+});
+
 Deno.test("the answer says rates, norms before clipping and the smallest clip factor", async () => {
   const rate = {
     class_name: "InverseTimeDecay",
@@ -114,9 +126,13 @@ Deno.test("the answer says rates, norms before clipping and the smallest clip fa
   };
   const session = await open({
     optimizer: { class_name: "SGD", config: { learning_rate: rate, clipnorm: 2 } },
-    variables: TWO,
+    variables: [...TWO, { name: "c", shape: [] }],
   });
-  const { version, ...answer } = step(session, { a: [3, 4], b: { indices: [1, 1], values: [[6], [8]] } });
+  const { version, ...answer } = step(session, {
+    a: [3, 4],
+    b: { indices: [1, 1], values: [[6], [8]] },
+    c: 0,
+  });
   assert.equal(version, 1);
   assert.deepEqual(answer, {
     applied: true,
@@ -126,7 +142,7 @@ Deno.test("the answer says rates, norms before clipping and the smallest clip fa
     clip_factor: 0.2,
     contributions: 1,
     // Rows that repeat are not added up before the norm is taken.
-    variables: { a: { gradient_norm: 5 }, b: { gradient_norm: 10 } },
+    variables: { a: { gradient_norm: 5 }, b: { gradient_norm: 10 }, c: { gradient_norm: 0 } },
     warnings: [],
   });
   assert.equal(step(session, { a: [0.3, 0.4] }).clip_factor, 1);
@@ -174,4 +190,28 @@ Deno.test("setVariables() sets what is named, keeps slots, and refuses rows, nul
     version: 2,
     variables: { a: [0.5, 1.5], b: [-0, NaN] },
   });
+});
+
+Deno.test("variables may be named as anything, also as what objects inherit", async () => {
+  const names = [
+    "__proto__",
+    "constructor",
+    "toString",
+    "0",
+    " ",
+    "a/b:0",
+    "w",
+    "learning_rate",
+    "é\u{1f600}",
+  ];
+  const session = await open({
+    optimizer: MOMENTUM,
+    variables: names.map((name) => ({ name, shape: [1], initial: 1 })),
+  });
+  const { variables } = step(session, JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}: [2]`)}}`));
+  for (const name of names) {
+    assert.deepEqual(Object.getOwnPropertyDescriptor(variables, name)?.value, { gradient_norm: 2 });
+  }
+  const { tensors } = session.publish(names);
+  assert.deepEqual(tensors.map(({ name, values }) => [name, values[0]]), names.map((name) => [name, 0]));
 });

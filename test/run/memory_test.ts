@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../src/errors.ts";
 import { Memory } from "../../src/run/memory.ts";
+import type { Registry } from "../../src/run/registry.ts";
 import type { Session } from "../../src/run/session.ts";
+import { checkpointOf, restore } from "./checkpoints.ts";
 import { newRegistry, numbers, refusal, stateOf, step, tensor } from "./harness.ts";
 import { gradientsOf, specOf, VARIANTS } from "./variants.ts";
 
@@ -105,6 +107,60 @@ Deno.test("publish() and checkpoint() are refused when a copy has no room, and t
   session.publish().release();
   assert.equal(registry.figures().publishedBytes, 8 * MEBIBYTE);
 });
+
+/** What may be begun and given up again and again; each leaves the registry as it was. */
+const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>> = {
+  "a run": async (registry, id) => {
+    step(await registry.create({ id, ...SMALL }), { w: { indices: [1], values: [1] } });
+    registry.delete(id);
+  },
+  "an upload that outlives its run": async (registry, id) => {
+    const staging = (await registry.create({ id, ...SMALL })).stage("gradients");
+    staging.dense("w", { dtype: "F32", shape: [COUNT] });
+    registry.delete(id);
+    staging.release();
+  },
+  "an upload": (registry) => {
+    const staging = registry.get("kept").stage("gradients");
+    staging.dense("w", { dtype: "BF16", shape: [COUNT] });
+    staging.release();
+    return Promise.resolve();
+  },
+  "a run whose values are wrong": async (registry, id) => {
+    const variables = [...SMALL.variables, { name: "b", shape: [2], initial: [1] }];
+    await assert.rejects(registry.create({ ...SMALL, id, variables }), { code: "shape_mismatch" });
+  },
+  "a restoration that ends early": (registry, id) => {
+    const restoration = registry.restore(id);
+    restoration.begin(new Map([["stepwell", JSON.stringify(checkpointOf(registry.get("kept")).saved)]]));
+    restoration.release();
+    return Promise.resolve();
+  },
+  "a restoration of itself": (registry) => {
+    restore(registry, "kept", checkpointOf(registry.get("kept")));
+    return Promise.resolve();
+  },
+  "a copy for readers": (registry) => {
+    registry.get("kept").publish().release();
+    registry.get("kept").patchOptimizer({ learning_rate: 0.5 });
+    return Promise.resolve();
+  },
+};
+
+const COUNT = 50_000;
+const SMALL = { optimizer: "Adam", variables: [{ name: "w", shape: [COUNT] }] };
+
+for (const [what, act] of Object.entries(GIVEN_UP)) {
+  Deno.test(`no memory is lost when ${what} is given up`, async () => {
+    const registry = newRegistry();
+    await registry.create({ id: "kept", ...SMALL });
+    await act(registry, "other");
+    const figures = { ...registry.figures(), steps: 0 };
+    for (let n = 0; n < 30; n++) await act(registry, "other");
+    assert.deepEqual({ ...registry.figures(), steps: 0 }, figures);
+    assert.equal(figures.stagingBytes + figures.publishedBytes, 0);
+  });
+}
 
 Deno.test("the memory of a large run serves the next one", async () => {
   const registry = newRegistry();

@@ -56,19 +56,23 @@ const ENCODE: Record<string, (values: readonly number[]) => Uint8Array> = {
   },
 };
 
-Deno.test("F16, BF16 and F64 mean the float32 they stand for, in odd pieces too", async () => {
-  const count = 4099;
-  // Eighths from -16 to 16 are exact in all of them.
+Deno.test("F16, BF16 and F64 mean the float32 they stand for, in odd pieces and beside another tensor", async () => {
+  const count = 13_001;
+  // Eighths from -2 to 2 are exact in all of them.
   const values = numbers(count, { seed: 2 }).map((x) => Math.round(x * 8) / 8);
   for (const [dtype, encode] of Object.entries(ENCODE)) {
     for (const size of [1, 7, 8192, 1 << 20]) {
-      const session = await open({ optimizer: "SGD", variables: [{ name: "w", shape: [count] }] });
+      const session = await open({
+        optimizer: "SGD",
+        variables: [{ name: "w", shape: [count] }, { name: "next", shape: [9] }],
+      });
       const staging = session.stage("values");
       const sink = staging.dense("w", { dtype: dtype as WireDtype, shape: [count] });
+      toEnd(writes(staging.dense("next", { dtype: "F32", shape: [9] }), bytesOf(values.slice(0, 9)), 9));
       toEnd(writes(sink, encode(values), size));
       session.setVariables(staging);
       staging.release();
-      assert.deepEqual(variablesOf(session)["w"], values, `${dtype} in pieces of ${size}`);
+      assert.deepEqual(variablesOf(session), { w: values, next: values.slice(0, 9) }, `${dtype} by ${size}`);
     }
   }
 });
@@ -182,10 +186,15 @@ Deno.test("uploads that are interleaved piece by piece do what they do one after
 
 Deno.test("an upload into a run that is deleted meanwhile is refused, and holds the memory until it is over", async () => {
   const registry = newRegistry();
-  const session = await registry.create({ optimizer: ADAM, variables: [{ name: "w", shape: SHAPE }] });
+  const session = await registry.create({
+    optimizer: ADAM,
+    variables: [{ name: "w", shape: SHAPE }, { name: "b", shape: [3] }],
+  });
   const { staging, work } = upload(session, { seed: 1, sparse: false }, 100);
   work.next();
   registry.delete(session.id);
+  // The body's end says that the run is gone, not that its variables are.
+  toEnd(writes(staging.dense("b", { dtype: "F32", shape: [3] }), bytesOf([1, 2, 3]), 100));
   const other = await registry.create({
     optimizer: ADAM,
     variables: [{ name: "w", shape: SHAPE, initial: 5 }],

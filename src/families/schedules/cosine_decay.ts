@@ -5,6 +5,7 @@
  * Variant: decay_steps count after the warm-up; alpha is a fraction of the peak; `1 − alpha` is a float64
  * difference, rounded once (in CosineDecayRestarts it is a float32 one); without a target warmup_steps say nothing.
  */
+import { cos } from "../../../kernels/libm.ts";
 import { float32, maybeNumber, number } from "../fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
@@ -23,7 +24,7 @@ export const cosineDecay = schedule({
     const rate = f32(config.initial_learning_rate);
     const steps = f32(config.decay_steps);
     const decayed = (from: number, at: number) => {
-      const wave = f32(0.5 * f32(1 + f32(Math.cos(f32(f32(Math.PI) * f32(at / steps))))));
+      const wave = f32(0.5 * f32(1 + cos(f32(f32(Math.PI) * f32(at / steps)))));
       return f32(from * f32(f32(f32(1 - config.alpha) * wave) + f32(config.alpha)));
     };
     if (config.warmup_target === null) return decayed(rate, Math.min(step, steps));

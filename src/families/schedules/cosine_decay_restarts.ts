@@ -5,6 +5,7 @@
  * Variant: Keras' form. m_mul does not scale the floor alpha. The float32 logarithms let a restart fall one
  * period late at some exact boundaries; that is kept.
  */
+import { cos, log, pow } from "../../../kernels/libm.ts";
 import { float32, number } from "../fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
@@ -23,8 +24,8 @@ export const cosineDecayRestarts = schedule({
     const alpha = f32(config.alpha);
     const done = f32(step / f32(config.first_decay_steps));
     const { period, fraction } = locate(done, f32(config.t_mul));
-    const height = f32(Math.pow(f32(config.m_mul), period));
-    const wave = f32(f32(0.5 * height) * f32(1 + f32(Math.cos(f32(f32(Math.PI) * fraction)))));
+    const height = pow(f32(config.m_mul), period);
+    const wave = f32(f32(0.5 * height) * f32(1 + cos(f32(f32(Math.PI) * fraction))));
     return f32(f32(config.initial_learning_rate) * f32(f32(f32(1 - alpha) * wave) + alpha));
   },
 });
@@ -36,8 +37,8 @@ function locate(done: number, growth: number): { period: number; fraction: numbe
     return { period, fraction: f32(done - period) };
   }
   const less = f32(1 - growth);
-  const period = Math.floor(f32(f32(Math.log(f32(1 - f32(done * less)))) / f32(Math.log(growth))));
-  const length = f32(Math.pow(growth, period));
+  const period = Math.floor(f32(log(f32(1 - f32(done * less))) / log(growth)));
+  const length = pow(growth, period);
   const before = f32(f32(1 - length) / less);
   return { period, fraction: f32(f32(done - before) / length) };
 }

@@ -3,6 +3,7 @@
  *
  * Variant: staircase floors the exponent, also below 0.
  */
+import { pow } from "../../../kernels/libm.ts";
 import { flag, float32 } from "../fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
@@ -19,6 +20,6 @@ export const exponentialDecay = schedule({
   value(config, step) {
     const quotient = f32(step / f32(config.decay_steps));
     const power = config.staircase ? Math.floor(quotient) : quotient;
-    return f32(f32(config.initial_learning_rate) * f32(Math.pow(f32(config.decay_rate), power)));
+    return f32(f32(config.initial_learning_rate) * pow(f32(config.decay_rate), power));
   },
 });

@@ -3,6 +3,7 @@
  *
  * Variant: after decay_steps it stays; with cycle the decay starts again each time, over a longer stretch.
  */
+import { pow } from "../../../kernels/libm.ts";
 import { flag, float32, number } from "../fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
@@ -22,7 +23,7 @@ export const polynomialDecay = schedule({
     const steps = f32(config.decay_steps);
     const rounds = step === 0 ? 1 : Math.ceil(f32(step / steps));
     const done = config.cycle ? f32(step / f32(steps * rounds)) : f32(Math.min(step, steps) / steps);
-    const left = f32(Math.pow(f32(1 - done), f32(config.power)));
+    const left = pow(f32(1 - done), f32(config.power));
     return f32(f32(f32(f32(config.initial_learning_rate) - end) * left) + end);
   },
 });

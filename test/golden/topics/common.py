@@ -20,16 +20,6 @@ SPARSE_SHAPES = ([10, 6], [12], [5, 1], [6, 8], [4, 3, 3], [7, 17])
 ROW_LENGTHS = (1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 23, 31, 33, 47, 67)
 
 
-POWF = {
-    "ulp": 2,
-    "why": "TensorFlow calls libc's powf, which is not always the nearest float32: here at step 21",
-}
-COSINE = {
-    "relative": 1e-6,
-    "why": "TensorFlow calls libc's cosf, which is not always the nearest float32; the rate may be off by an ulp",
-}
-
-
 def size(shape):
     return int(np.prod(shape, dtype=int))
 

@@ -4,7 +4,7 @@
 """
 
 from recorder import by_variable, dense, f32, np, sparse, trajectory
-from topics.schedules import IN_OPTIMIZERS, bound_of, exponential, piecewise
+from topics.schedules import IN_OPTIMIZERS, exponential, piecewise
 
 TWO = {"A": [2, 3], "B": [4, 2]}
 MIXED = by_variable(A=dense(), B=sparse(3))
@@ -149,7 +149,6 @@ def schedules():
                     {"A": [2, 3]},
                     steps=7,
                     patches={2: {"learning_rate": rule}},
-                    bound=bound_of(rule),
                 )
             )
     first, second = exponential(decay_steps=2, decay_rate=0.5), piecewise([4], [0.5, 0.25])

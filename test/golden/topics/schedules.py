@@ -4,7 +4,6 @@ A table is what an optimizer sees: the step is ⟨iterations⟩, a float32 scala
 """
 
 from recorder import EXACT, b64, by_variable, dense, plain, schedule, sparse, tf, trajectory
-from topics.common import COSINE, POWF
 
 STEPS = [
     *range(61),
@@ -118,10 +117,6 @@ OPTIMIZERS = (
 )
 
 
-def bound_of(rule):
-    return COSINE if rule["class_name"].startswith("Cosine") else EXACT
-
-
 def tables():
     listed = []
     for name, rule in TABLES.items():
@@ -134,7 +129,7 @@ def tables():
                 "config": plain(made.get_config()),
                 "steps": STEPS,
                 "values": b64(values),
-                "bound": POWF if name == "exponential, growing" else bound_of(rule),
+                "bound": EXACT,
             }
         )
     return listed
@@ -156,7 +151,6 @@ def content():
                     variables,
                     mixed,
                     steps=10,
-                    bound=bound_of(rule),
                 )
             )
         cases.append(
@@ -166,7 +160,6 @@ def content():
                 {"learning_rate": rule, "decay": 0.25},
                 {"A": [5]},
                 steps=12,
-                bound=bound_of(rule),
             )
         )
     return {"tables": tables(), "cases": cases}

@@ -1,0 +1,115 @@
+/**
+ * Where the bytes of one tensor go as they come, in pieces of any length: floats to float32 and squared up block by
+ * block while the bytes are hot, row numbers to int32 and checked.
+ *
+ * Sinks know no run and no memory bound: their regions were allocated before. Views are made per write, since memory
+ * may grow meanwhile. A RangeError says that the decoder broke its promise about the number of bytes.
+ */
+import type { Arena } from "../../kernels/arena.ts";
+import { decodeElements, sumSquares } from "../../kernels/ingest.ts";
+import { BLOCK } from "../../kernels/interpret.ts";
+import { ELEMENT_BYTES, type ElementType } from "../../kernels/pass.ts";
+import { StepwellError } from "../errors.ts";
+import { type ByteSink, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
+import type { VariableState } from "./state.ts";
+
+/** Bytes in which elements of another type than float32 wait to be converted. */
+export function blockBytes(type: ElementType, count: number): number {
+  return Math.min(BLOCK, count) * ELEMENT_BYTES[type];
+}
+
+interface FloatRegion {
+  readonly arena: Arena;
+  readonly name: string;
+  readonly type: ElementType;
+  /** Where the bytes go as they are: of float32 the target itself, else {@link blockBytes}. */
+  readonly buffer: number;
+  /** Whether the buffer has room for all of them, and keeps them. */
+  readonly keeps: boolean;
+  /** Where the float32 values go. */
+  readonly target: number;
+  readonly count: number;
+}
+
+/** `whole` gets the sum of squares once all elements are there. */
+export function floatSink(
+  { arena, name, type, buffer, keeps, target, count }: FloatRegion,
+  whole: (squares: number) => void,
+): ByteSink {
+  const direct = type === "f32";
+  const inPlace = direct || keeps;
+  const itemBytes = ELEMENT_BYTES[type];
+  const end = count * itemBytes;
+  let written = 0, done = 0, squares = 0;
+  const take = (elements: number) => {
+    const to = target + 4 * done;
+    squares += direct ? sumSquares(arena, to, elements) : decodeElements(arena, {
+      source: buffer + (inPlace ? done * itemBytes : 0),
+      type,
+      target: to,
+      count: elements,
+    });
+    done += elements;
+  };
+  return {
+    write(bytes) {
+      for (let from = 0; from < bytes.length;) {
+        const blockEnd = Math.min((done + BLOCK) * itemBytes, end);
+        const piece = bytes.subarray(from, from + blockEnd - written);
+        if (piece.length === 0) throw new RangeError(`More than ${end} bytes came for ${name}`);
+        const at = inPlace ? written : written - done * itemBytes;
+        arena.u8(buffer + at, piece.length).set(piece);
+        written += piece.length;
+        from += piece.length;
+        if (written === blockEnd) take(blockEnd / itemBytes - done);
+      }
+    },
+    close() {
+      checkBytes(written, end, name);
+      whole(squares);
+    },
+  };
+}
+
+interface IndexRegion {
+  readonly arena: Arena;
+  readonly variable: VariableState;
+  readonly target: number;
+  readonly rows: number;
+}
+
+/** Row numbers become int32 once all are there. `close` throws index_out_of_range. */
+export function indexSink({ arena, variable, target, rows }: IndexRegion, dtype: WireDtype): ByteSink {
+  const bytes = new Uint8Array(rows * WIRE_DTYPES[dtype]);
+  let written = 0;
+  return {
+    write(piece) {
+      bytes.set(piece, written);
+      written += piece.length;
+    },
+    close() {
+      checkBytes(written, bytes.length, variable.name);
+      const given = dtype === "I64" ? new BigInt64Array(bytes.buffer) : new Int32Array(bytes.buffer);
+      const indices = arena.i32(target, rows);
+      given.forEach((index: number | bigint, at: number) => {
+        if (index < 0 || index >= variable.rows) refuseIndex(index, at, variable);
+        indices[at] = Number(index);
+      });
+    },
+  };
+}
+
+function refuseIndex(index: number | bigint, at: number, { name, rows }: VariableState): never {
+  const message = `is ${index}, must be from 0 to ${rows - 1}`;
+  throw new StepwellError(
+    "index_out_of_range",
+    `Cannot take the gradient of "${name}": index ${at} ${message}`,
+    [
+      { path: `gradients.${name}.indices.${at}`, message },
+    ],
+  );
+}
+
+function checkBytes(written: number, wanted: number, name: string): void {
+  if (written !== wanted) throw new RangeError(`${written} of ${wanted} bytes came for ${name}`);
+}
