@@ -58,9 +58,9 @@ export const register: Register = (app, services) =>
       const { target, onMetadata } = deferred(restoration);
       await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
       confirm(current());
-      const { session: run, created } = await restoration.commit();
-      if (created) c.header("Location", `/v1/runs/${run.id}`);
-      return answerJson(c, run.describe(), { status: created ? 201 : 200, run });
+      const { description, created } = await restoration.commit();
+      if (created) c.header("Location", `/v1/runs/${id}`);
+      return answerJson(c, description, { status: created ? 201 : 200, run: description });
     } finally {
       restoration.release();
     }

@@ -156,7 +156,12 @@ export interface Restoration {
   /** Throws when the metadata describes no run that can be held here. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
   /** The turn, on disk when it resolves. Throws when a tensor is missing, and storage_full or storage_failed. */
-  commit(): Promise<{ readonly session: RunSession; readonly created: boolean }>;
+  commit(): Promise<{
+    readonly session: RunSession;
+    /** The run as the checkpoint made it. */
+    readonly description: RunDescription;
+    readonly created: boolean;
+  }>;
   release(): void;
 }
 

@@ -252,8 +252,11 @@ export class Registry implements RunRegistry {
         reader.finish();
         const old = this.#entries.get(id);
         if (!old) this.#reserve(id);
+        let free: (() => void) | undefined;
         try {
           const current = old && this.get(id);
+          // What was acknowledged from here on would be lost: it would change what is about to be replaced.
+          free = current?.hold();
           const session = new Session({
             id,
             spec: reader.spec,
@@ -263,15 +266,20 @@ export class Registry implements RunRegistry {
             createdAt: current?.createdAt ?? this.#options.now().toISOString(),
             // A version never comes back with other content, so that ETags stay true.
             version: Math.max(reader.version, current?.version ?? 0) + 1,
+            // A retry of a request from before is still one.
+            ...current && { replies: current.replies },
           });
           await this.#keep(session, { sequence: old?.sequence ?? this.#sequence++ });
           reader = undefined;
+          // Others may change the run while the old files are removed.
+          const description = session.describe();
           if (old) {
             this.#closeSession(old);
             await old.store?.discard();
           }
-          return { session, created: !old };
+          return { session, description, created: !old };
         } finally {
+          free?.();
           this.#reserved.delete(id);
         }
       },

@@ -75,6 +75,7 @@ export class Session implements RunSession {
   #optimizer: Optimizer;
   #version: number;
   #closed = false;
+  #held = false;
 
   constructor(parts: SessionParts) {
     this.id = parts.id;
@@ -278,7 +279,7 @@ export class Session implements RunSession {
   }
 
   setWeights(weights: readonly unknown[]): void {
-    this.#assertOpen();
+    this.#assertFree();
     const rule = ruleOf(this.#optimizer);
     const changed = setWeights(this.#state, weights, {
       member: this.#optimizer.member,
@@ -291,7 +292,7 @@ export class Session implements RunSession {
   patchOptimizer(
     config: Readonly<Record<string, unknown>>,
   ): Member & { readonly warnings: readonly string[] } {
-    this.#assertOpen();
+    this.#assertFree();
     const { optimizer, warnings } = overwrite(this.#optimizer, config, {
       hypersCreated: this.#state.hypersCreated,
     });
@@ -313,6 +314,19 @@ export class Session implements RunSession {
     this.#closed = true;
     this.#publisher.invalidate();
     if (this.#stagings.size === 0) this.#state.free();
+  }
+
+  /** Refuses changes until the answer is called. Throws busy when it is held already. */
+  hold(): () => void {
+    this.#assertFree();
+    this.#held = true;
+    return () => this.#held = false;
+  }
+
+  #assertFree(): void {
+    this.#assertOpen();
+    if (!this.#held) return;
+    throw new StepwellError("busy", `Cannot change the run "${this.id}": a checkpoint is taking its place`);
   }
 
   /** Whether a body is on its way in. */
@@ -337,7 +351,7 @@ export class Session implements RunSession {
   }
 
   #staged(staging: Staging, kind: "gradients" | "values"): ArenaStaging {
-    this.#assertOpen();
+    this.#assertFree();
     if (!(staging instanceof ArenaStaging) || !this.#stagings.has(staging) || staging.kind !== kind) {
       throw new Error(`Staging for ${kind} of run ${this.id} is not one of its own`);
     }

@@ -1,0 +1,148 @@
+/**
+ * Those who use the service while it dies: steppers (keyed steps, sent again until answered), an owner for each run
+ * (reads, and changes that have no key), and a passer-by who creates, forks and deletes runs.
+ *
+ * They know the service only by its answers, and tell lives (life.ts) what they were told.
+ */
+import assert from "node:assert/strict";
+import { below, gradientsCall, pick, type Random, variablesCall } from "./bodies.ts";
+import { type Answer, type Call, codeOf, fileCall, getCall, jsonCall, textOf } from "./calls.ts";
+import type { Life } from "./life.ts";
+import type { Plan } from "./plans.ts";
+import type { Server } from "./server.ts";
+
+export interface Stage {
+  readonly server: Server;
+  readonly stopped: () => boolean;
+  /** Lost answers that a retry found, and other things worth a figure. */
+  readonly figures: { answers: number; retries: number; replays: number };
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The answer, or undefined when the connection broke. */
+export async function attempt({ server, figures }: Stage, call: Call): Promise<Answer | undefined> {
+  await server.opened;
+  try {
+    const answer = await server.send(call);
+    figures.answers += 1;
+    return answer;
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+/** Sends a request until it is answered; that it should come again later is no answer. */
+export async function deliver(stage: Stage, call: Call): Promise<Answer & { readonly attempts: number }> {
+  for (let attempts = 1;; attempts += 1) {
+    const answer = await attempt(stage, call);
+    if (answer && !comesAgain(answer)) return { ...answer, attempts };
+    stage.figures.retries += 1;
+    await sleep(5);
+  }
+}
+
+/** A body that is on its way when its run is replaced by a checkpoint is told that the run is another one now. */
+function comesAgain(answer: Answer): boolean {
+  if (answer.status < 400) return false;
+  return answer.status === 503 || codeOf(answer) === "key_in_progress" ||
+    /deleted, and created anew, meanwhile|deleted or replaced/.test(textOf(answer));
+}
+
+let keys = 0;
+
+/** One keyed step, perhaps sent twice at a time, perhaps for one version only, perhaps wrong. */
+export async function step(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
+  const kind = pick(next, [...Array(14).fill("plain"), "twice", "twice", "at version", "wrong"]);
+  const headers = {
+    "Idempotency-Key": `key-${keys += 1}`,
+    ...kind === "at version" && { "If-Match": `"v${life.seen}"` },
+  };
+  const fields = kind === "wrong" ? { base_iteration: 1e9 } : {
+    ...next() < 0.2 && { client_id: "phone", weight: 1 + below(next, 9) },
+    ...next() < 0.2 && { base_iteration: 0 },
+    ...next() < 0.2 && { hyperparameters: { learning_rate: 0.03 } },
+  };
+  const call = gradientsCall(next, { plan, path: `${life.path}/gradients`, headers, fields });
+  const floor = life.seen;
+  life.pending.add(call);
+  const answers = await Promise.all([
+    deliver(stage, call),
+    ...kind === "twice" ? [deliver(stage, call)] : [],
+  ]);
+  life.pending.delete(call);
+  const answer = answers.find(({ replayed }) => !replayed) ?? answers[0] as Answer;
+  const sent = answers.reduce((sum, { attempts }) => sum + attempts, 0);
+  if (kind === "wrong") {
+    assert.equal(answer.status, 422, textOf(answer));
+    return;
+  }
+  if (answer.status === 412 && kind === "at version") return;
+  for (const { status, body } of answers) {
+    assert.equal(status, 200, new TextDecoder().decode(body));
+    assert.deepEqual(body, answer.body);
+  }
+  if (answer.replayed) {
+    stage.figures.replays += 1;
+    assert.ok(sent > answers.length, "An answer was replayed that nobody had asked for");
+  }
+  life.changed(call, answer, { floor, keyed: true });
+}
+
+interface Stepper {
+  readonly plan: Plan;
+  readonly next: Random;
+}
+
+export async function stepOnAndOn(stage: Stage, life: Life, stepper: Stepper): Promise<void> {
+  while (!stage.stopped()) {
+    await step(stage, life, stepper);
+    await sleep(below(stepper.next, 12));
+  }
+}
+
+/** Reads, and changes that cannot be sent again because they have no key. */
+export async function own(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
+  let checkpoint: Uint8Array<ArrayBuffer> | undefined, weights: Uint8Array<ArrayBuffer> | undefined;
+  const reads = ["/variables", "/variables", "/weights", "/checkpoint", "/optimizer"];
+  while (!stage.stopped()) {
+    const dice = next();
+    if (dice < 0.6) {
+      const path = pick(next, reads);
+      const answer = await read(stage, life, life.path + path);
+      if (path === "/checkpoint") checkpoint = answer?.body ?? checkpoint;
+      if (path === "/weights" && life.steps > 0) weights = answer?.body ?? weights;
+    } else if (dice < 0.75) await change(stage, life, variablesCall(next, plan, `${life.path}/variables`));
+    else if (dice < 0.9) {
+      const config = pick(next, plan.patches);
+      await change(stage, life, jsonCall("PATCH", `${life.path}/optimizer`, { config }));
+    } else if (!life.countsSteps && dice < 0.95 && weights) {
+      await change(stage, life, fileCall("PUT", `${life.path}/weights`, weights));
+    } else if (!life.countsSteps && checkpoint) {
+      await change(stage, life, fileCall("PUT", `${life.path}/checkpoint`, checkpoint));
+    }
+    await sleep(below(next, 20));
+  }
+}
+
+async function read(stage: Stage, life: Life, path: string): Promise<Answer | undefined> {
+  await stage.server.opened;
+  const floor = life.seen;
+  const answer = await attempt(stage, getCall(path));
+  if (!answer || answer.status === 503) return undefined;
+  assert.equal(answer.status, 200, textOf(answer));
+  life.read(path, answer, floor);
+  return answer;
+}
+
+async function change(stage: Stage, life: Life, call: Call): Promise<void> {
+  await stage.server.opened;
+  const floor = life.seen;
+  const answer = await attempt(stage, call);
+  if (!answer) return life.lost(call, floor);
+  // Weights of a run that has stepped do not fit one that was restored to its beginning.
+  if (comesAgain(answer) || (answer.status === 422 && codeOf(answer) === "invalid_weights")) return;
+  assert.equal(answer.status, 200, textOf(answer));
+  life.changed(call, answer, { floor, keyed: false });
+}

@@ -1,0 +1,72 @@
+/**
+ * The runs that the faults happen to: families of optimizers whose state differs in kind (slots, scalars, sparse rows,
+ * constraints, clips), and one that is large enough for a record to be torn. Data, no behaviour.
+ */
+export interface PlannedVariable {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initial?: unknown;
+  readonly constraint?: unknown;
+}
+
+export interface Plan {
+  readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
+  readonly variables: readonly PlannedVariable[];
+  readonly gradient_transformers?: readonly unknown[];
+  /** What the optimizer is patched with now and then. */
+  readonly patches: readonly Readonly<Record<string, unknown>>[];
+}
+
+const KERNEL = {
+  name: "kernel",
+  shape: [6, 5],
+  initial: { class_name: "GlorotUniform", config: { seed: 7 } },
+};
+const BIAS = { name: "bias", shape: [5] };
+const ROWS = { name: "emb", shape: [12, 4], initial: 0.5 };
+const SCALE = { name: "scale", shape: [], initial: 1 };
+const RATES = [0.1, 0.05, 0.02].map((learning_rate) => ({ learning_rate }));
+
+/** Long-lived runs, by id. */
+export const PLANS: Readonly<Record<string, Plan>> = {
+  adam: {
+    optimizer: { class_name: "Adam", config: { learning_rate: 0.1 } },
+    variables: [KERNEL, BIAS, ROWS, SCALE],
+    patches: [...RATES, { beta_1: 0.8 }],
+  },
+  nadam: {
+    optimizer: { class_name: "Nadam", config: { learning_rate: 0.01 } },
+    variables: [{ ...KERNEL, constraint: "NonNeg" }, BIAS],
+    patches: RATES,
+  },
+  ftrl: {
+    optimizer: { class_name: "Ftrl", config: { learning_rate: 0.1, l1_regularization_strength: 0.01 } },
+    variables: [ROWS, BIAS],
+    patches: RATES,
+  },
+  rmsprop: {
+    optimizer: {
+      class_name: "RMSprop",
+      config: { learning_rate: 0.01, centered: true, momentum: 0.5, global_clipnorm: 2 },
+    },
+    variables: [ROWS, SCALE, KERNEL],
+    gradient_transformers: [{ class_name: "Scale", config: { scale: 0.5 } }],
+    patches: RATES,
+  },
+  sgd: {
+    optimizer: { class_name: "SGD", config: { learning_rate: 0.1, momentum: 0.9, nesterov: true } },
+    variables: [{ name: "wide", shape: [40, 600] }, BIAS],
+    patches: RATES,
+  },
+};
+
+/** Runs that are created, forked and deleted again. */
+export const PASSING: Plan = {
+  optimizer: { class_name: "Adagrad", config: { learning_rate: 0.1 } },
+  variables: [ROWS, BIAS],
+  patches: [],
+};
+
+export function createBody(id: string, { optimizer, variables, gradient_transformers }: Plan): unknown {
+  return { id, optimizer, variables, ...gradient_transformers && { gradient_transformers } };
+}
