@@ -47,11 +47,12 @@ const app = createApp({
   ready: () => isReady,
 });
 const inFlight = new Set<Promise<Response>>();
+// Before the ready line: who reads it may stop the service at once.
+Deno.addSignalListener("SIGTERM", stop);
+Deno.addSignalListener("SIGINT", stop);
 const server = listenOrExit(settings);
 Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
-Deno.addSignalListener("SIGTERM", stop);
-Deno.addSignalListener("SIGINT", stop);
 const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
 function settingsOrExit(): Settings {

@@ -13,6 +13,7 @@ export interface Plan {
   readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
   readonly variables: readonly PlannedVariable[];
   readonly gradient_transformers?: readonly unknown[];
+  readonly durability?: "journal" | "snapshot" | "none";
   /** What the optimizer is patched with now and then. */
   readonly patches: readonly Readonly<Record<string, unknown>>[];
 }
@@ -67,6 +68,6 @@ export const PASSING: Plan = {
   patches: [],
 };
 
-export function createBody(id: string, { optimizer, variables, gradient_transformers }: Plan): unknown {
-  return { id, optimizer, variables, ...gradient_transformers && { gradient_transformers } };
+export function createBody(id: string, { patches: _, ...spec }: Plan): unknown {
+  return { id, ...spec };
 }
