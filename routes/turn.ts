@@ -2,14 +2,13 @@
  * What stands around every change of a run: it exists, it still does when the body has come, and it is at the version
  * that the caller wants. The change itself belongs to the session.
  */
-import { StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preconditions } from "./preconditions.ts";
 
 export interface Turn {
   readonly run: RunSession;
-  /** To be called right before the change, with no await between: throws unknown_run, version_mismatch. */
+  /** To be called right before the change, with no await between: throws what `registry.confirm` throws, and version_mismatch. */
   readonly confirm: () => void;
 }
 
@@ -22,11 +21,8 @@ export function openTurn(c: AppContext, { registry }: Services, id: string): Tur
   return {
     run,
     confirm: () => {
-      if (registry.get(id) === run) return check(run);
-      throw new StepwellError(
-        "unknown_run",
-        `Cannot change run "${id}": it was deleted, and created anew, meanwhile`,
-      );
+      registry.confirm(run);
+      check(run);
     },
   };
 }

@@ -188,6 +188,8 @@ export interface RunRegistry {
   /** Reads the run from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): RunSession;
   has(id: string): boolean;
+  /** To be asked in the turn that changes a run. Throws unknown_run, storage_failed when it is not the one any more. */
+  confirm(run: RunSession): void;
   /** Keeps a run in memory while a request is about it; no matter whether there is one. */
   lease(id: string): Lease;
   /** Runs in order of creation; `cursor` is a `next` of an earlier page. Throws invalid_request for another one. */
@@ -195,7 +197,7 @@ export interface RunRegistry {
     readonly runs: readonly RunDescription[];
     readonly next?: string | undefined;
   };
-  /** Throws unknown_run. */
+  /** Throws unknown_run, busy, storage_full, storage_failed. */
   delete(id: string): Promise<void>;
   restore(id: string): Restoration;
   figures(): {

@@ -8,6 +8,7 @@
  */
 import { z } from "zod";
 import type { JournalRecord } from "../store/journal.ts";
+import { exactJson } from "../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 import type { StepOptions } from "./api.ts";
 import type { ArenaStaging } from "./staging.ts";
@@ -37,7 +38,7 @@ export interface Change {
 }
 
 function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change {
-  const json = new TextEncoder().encode(JSON.stringify(head));
+  const json = new TextEncoder().encode(exactJson(head));
   const length = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, json.length, true);
   return { kind, payload: [length, json, ...bytes] };

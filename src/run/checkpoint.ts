@@ -9,6 +9,7 @@ import { StepwellError } from "../errors.ts";
 import { type Optimizer, parseOptimizer, ruleOf } from "../families/optimizers/optimizer.ts";
 import { loadOptimizer, saveOptimizer } from "../families/optimizers/saved.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../tensor.ts";
+import { exactJson } from "../wire/exact_json.ts";
 import { flatten, nest } from "../wire/json.ts";
 import type { Publication, RunSpec } from "./api.ts";
 import type { Memory } from "./memory.ts";
@@ -103,7 +104,7 @@ export function checkpointOf(
     ],
     metadata: {
       format: "stepwell",
-      stepwell: JSON.stringify(saved),
+      stepwell: exactJson(saved),
       ...replies.length > 0 && { stepwell_replies: JSON.stringify(replies) },
     },
     release() {

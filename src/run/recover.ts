@@ -4,7 +4,10 @@
  * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
  */
 import type { Runner } from "../../kernels/plan.ts";
+import { StepwellError } from "../errors.ts";
+import { JournalDamage } from "../store/journal.ts";
 import type { RunStore } from "../store/run_store.ts";
+import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
@@ -13,8 +16,8 @@ import type { Memory } from "./memory.ts";
 import { Replies } from "./replies.ts";
 import { Session } from "./session.ts";
 
-/** Snapshots of runs with thousands of variables and of keyed answers have long headers. */
-const HEADER_BYTES_MAX = 100_000_000;
+/** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
+const HEADER_BYTES_MAX = 2 ** 29;
 
 export interface RecoverParts {
   readonly store: RunStore;
@@ -48,21 +51,22 @@ export function recover({ store, memory, run }: RecoverParts): Recovered {
           onMetadata: (metadata) => void (reader = new CheckpointReader(memory, metadata)),
         });
         return {
-          write: (piece) => file.write(piece),
-          close: () => {
-            file.close();
-            session = begin(reader as CheckpointReader, { store, memory, run });
-            snapshotVersion = session.version;
-            reader = undefined;
-          },
+          write: (piece) => believed(SnapshotDamage, () => file.write(piece)),
+          close: () =>
+            believed(SnapshotDamage, () => {
+              file.close();
+              session = begin(reader as CheckpointReader, { store, memory, run });
+              snapshotVersion = session.version;
+              reader = undefined;
+            }),
         };
       },
       onRecord: (record) => {
         const { version } = session as Session;
         if (record.sequence !== version) {
-          throw new Error(`Record ${record.sequence} meets version ${version}`);
+          throw new JournalDamage(`Record ${record.sequence} of the journal meets version ${version}`);
         }
-        replay(session as Session, record);
+        believed(JournalDamage, () => replay(session as Session, record));
       },
     });
     const recovered = session as Session | undefined;
@@ -72,6 +76,16 @@ export function recover({ store, memory, run }: RecoverParts): Recovered {
   } catch (error) {
     abandon();
     throw error;
+  }
+}
+
+/** What was accepted once is accepted again, if there is memory for it: anything else is damage. */
+function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof StepwellError && error.code === "out_of_memory") throw error;
+    throw new Damage(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 

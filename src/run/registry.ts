@@ -9,12 +9,22 @@ import { StepwellError } from "../errors.ts";
 import { ruleOf } from "../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, type CreationRecord, type RunRecord } from "../store/kv.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
-import type { Creation, KeyUse, Lease, Restoration, RunRegistry, RunSpec } from "./api.ts";
+import { storageError } from "../store/storage_error.ts";
+import type {
+  Creation,
+  KeyUse,
+  Lease,
+  Restoration,
+  RunDescription,
+  RunRegistry,
+  RunSession,
+  RunSpec,
+} from "./api.ts";
 import { CheckpointReader } from "./checkpoint.ts";
 import { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
 import { Session } from "./session.ts";
-import { snapshotPieces } from "./snapshots.ts";
+import { takeSnapshot } from "./snapshots.ts";
 import { initialValues, resolveSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
 
@@ -32,6 +42,9 @@ export interface RegistryOptions {
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax?: number;
 }
+
+/** Keyed creations of runs that are not stored: the newest are remembered. */
+const CREATIONS_KEPT = 1000;
 
 interface Entry {
   readonly id: string;
@@ -51,7 +64,12 @@ export class Registry implements RunRegistry {
   readonly #options: RegistryOptions;
   readonly #memory: Memory;
   readonly #entries = new Map<string, Entry>();
+  /** Ids of runs that are being made, replaced or deleted. */
   readonly #reserved = new Set<string>();
+  /** Sessions that were given up because nobody knew what was on disk. */
+  readonly #givenUp = new WeakSet<RunSession>();
+  /** What keyed creations of runs got that are not stored. */
+  readonly #creations = new Map<string, CreationRecord>();
   #sequence = 0;
   #stepsOfClosed = 0;
 
@@ -119,17 +137,24 @@ export class Registry implements RunRegistry {
     const { id, createdAt, durability } = session;
     const record = { id, incarnation: this.#options.newId(), sequence, createdAt, snapshots: [] };
     const store = durability === "none" ? undefined : this.#storeOf(record);
-    const { version } = session;
-    await store?.create(version, snapshotPieces(session), key && creationOf(session, key));
+    const creation = key && creationOf(session, key);
+    if (store) await store.create(takeSnapshot(session), creation);
+    else if (creation) this.#remember(creation);
     const entry = this.#entry(id, sequence, store);
     this.#entries.set(id, entry);
     this.#attach(entry, session);
-    entry.snapshotVersion = store && version;
+    entry.snapshotVersion = store && session.version;
     return session;
   }
 
+  #remember(creation: CreationRecord): void {
+    this.#creations.set(creation.key, creation);
+    const [oldest] = this.#creations.keys();
+    if (this.#creations.size > CREATIONS_KEPT) this.#creations.delete(oldest as string);
+  }
+
   async creation({ key, hash }: { key: string; hash: string }): Promise<Creation | undefined> {
-    const found = await this.#options.store?.configs.creation(key);
+    const found = this.#creations.get(key) ?? await this.#options.store?.configs.creation(key);
     if (!found) return undefined;
     if (found.hash === hash) return found;
     throw new StepwellError(
@@ -175,7 +200,10 @@ export class Registry implements RunRegistry {
 
   get(id: string): Session {
     const entry = this.#find(id);
-    if (entry.store?.failed) this.#forget(entry);
+    if (entry.store?.failed && entry.session?.durability === "journal") {
+      this.#givenUp.add(entry.session);
+      this.#forget(entry);
+    }
     if (!entry.session && entry.store) {
       const { store } = entry;
       const { session, snapshotVersion } = recover({ store, memory: this.#memory, run: this.#options.run });
@@ -185,15 +213,31 @@ export class Registry implements RunRegistry {
     return entry.session as Session;
   }
 
+  confirm(run: RunSession): void {
+    const { id } = run;
+    if (this.#entries.get(id)?.session === run) return;
+    if (this.#givenUp.has(run)) {
+      throw new StepwellError("storage_failed", `Cannot change the run "${id}": it was read anew from disk`);
+    }
+    throw new StepwellError(
+      "unknown_run",
+      `Cannot change the run "${id}": it was deleted, and created anew, meanwhile`,
+    );
+  }
+
   /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
   lease(id: string): Lease {
     const entry = this.#entries.get(id);
     if (entry) entry.users += 1;
+    const failures = entry?.store?.failures;
     return {
       durable: async () => {
         // The run may have been created, replaced or deleted by this very request.
         const current = this.#entries.get(id);
         if (!current?.session || current.session.durability !== "journal") return;
+        if (current === entry && entry.store?.failures !== failures) {
+          throw storageError(new Error("A flush has failed meanwhile"));
+        }
         await current.store?.durable();
       },
       release: () => {
@@ -213,20 +257,42 @@ export class Registry implements RunRegistry {
       }]);
     }
     const after = Number(cursor ?? -1);
-    const rest = [...this.#entries.values()].filter(({ sequence }) => sequence > after);
+    // Runs that were made at the same time may have been finished in another order.
+    const rest = [...this.#entries.values()].filter(({ sequence }) => sequence > after)
+      .sort((a, b) => a.sequence - b.sequence);
     const page = rest.slice(0, limit);
     return {
       // One after the other: they need not fit into memory together.
-      runs: page.map(({ id }) => this.get(id).describe()),
+      runs: page.flatMap(({ id }) => this.#describe(id) ?? []),
       next: rest.length > limit ? String(page.at(-1)?.sequence) : undefined,
     };
   }
 
+  /** Undefined for a damaged run, which must not keep the others from being listed. */
+  #describe(id: string): RunDescription | undefined {
+    try {
+      return this.get(id).describe();
+    } catch (error) {
+      if (error instanceof StepwellError && error.code === "run_damaged") return undefined;
+      throw error;
+    }
+  }
+
   async delete(id: string): Promise<void> {
     const entry = this.#find(id);
+    const free = entry.session?.hold();
+    this.#reserved.add(id);
     this.#entries.delete(id);
-    this.#closeSession(entry);
-    await entry.store?.remove();
+    try {
+      await entry.store?.remove();
+      this.#closeSession(entry);
+    } catch (error) {
+      this.#entries.set(id, entry);
+      throw error;
+    } finally {
+      free?.();
+      this.#reserved.delete(id);
+    }
   }
 
   /** Takes a session out of memory. */
@@ -275,7 +341,9 @@ export class Registry implements RunRegistry {
           const description = session.describe();
           if (old) {
             this.#closeSession(old);
-            await old.store?.discard();
+            // A run that is not stored leaves no record of the one in whose place it is.
+            if (this.#entries.get(id)?.store) await old.store?.discard();
+            else await old.store?.remove();
           }
           return { session, description, created: !old };
         } finally {
@@ -300,11 +368,10 @@ export class Registry implements RunRegistry {
     for (const entry of this.#entries.values()) {
       if (!entry.session || !entry.store) continue;
       const idle = entry.users === 0 && now - entry.usedAt >= idleMs;
-      if (idle && this.#evict(entry)) continue;
       const long = entry.store.journalBytes > (this.#options.journalBytesMax ?? Infinity);
       if (this.#isDirty(entry) && (long || idle || entry.session.durability === "snapshot")) {
-        snapshots.push(this.#snapshot(entry));
-      }
+        snapshots.push(this.#snapshot(entry).then(() => void (idle && this.#evict(entry))));
+      } else if (idle) this.#evict(entry);
     }
     await Promise.allSettled(snapshots);
   }
@@ -312,7 +379,7 @@ export class Registry implements RunRegistry {
   /** Brings everything into snapshots: what a start then reads is short. */
   async shutdown(): Promise<void> {
     for (const entry of this.#entries.values()) {
-      if (entry.session && entry.store && this.#isDirty(entry)) await this.#snapshot(entry).catch(() => {});
+      if (this.#isDirty(entry)) await this.#snapshot(entry).catch(() => {});
       await entry.store?.durable().catch(() => {});
       this.#forget(entry);
     }
@@ -325,9 +392,15 @@ export class Registry implements RunRegistry {
   async #snapshot(entry: Entry): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
-    const { version } = session;
-    await store.snapshot(version, () => snapshotPieces(session));
-    entry.snapshotVersion = version;
+    // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
+    if (store.failed && session.durability === "snapshot") store.close();
+    // The copy needs memory, which must not be made by evicting this very run.
+    entry.users += 1;
+    try {
+      entry.snapshotVersion = await store.snapshot(() => takeSnapshot(session));
+    } finally {
+      entry.users -= 1;
+    }
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */

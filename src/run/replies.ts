@@ -2,9 +2,12 @@
  * The answers to keyed requests of one run, so that a retry gets the first answer and not a second step (IETF draft
  * "The Idempotency-Key HTTP Header Field").
  *
- * Kept for {@link KEPT_MS} at least and for the newest {@link KEPT_COUNT} keys at least; beyond both bounds, and
- * beyond {@link KEPT_LENGTH_MAX} characters of answers, the oldest go. Part of the run's state: journal records carry
- * key and hash, snapshots carry the table. Invariant: `used` keys answer the same for as long as they are kept.
+ * Kept are the newest {@link KEPT_COUNT} keys however old they are, and beyond them those of the last
+ * {@link KEPT_MS}, as long as all answers together have no more than {@link KEPT_LENGTH_MAX} characters. The answer of
+ * a step of so many variables that it is longer than {@link ANSWER_LENGTH_MAX} is kept without the figures of each
+ * and without warnings.
+ * Part of the run's state: journal records carry key and hash, snapshots carry the table. Invariant: used keys answer
+ * the same for as long as they are kept.
  */
 import { StepwellError } from "../errors.ts";
 import type { KeyUse, StepAnswer } from "./api.ts";
@@ -13,6 +16,8 @@ const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
 /** Characters of answers kept beyond the newest KEPT_COUNT: some ten thousand steps of a small model. */
 const KEPT_LENGTH_MAX = 4 * 1024 ** 2;
+/** Characters of one answer: a thousand of them stand in the header of a snapshot. */
+const ANSWER_LENGTH_MAX = 8000;
 
 export interface Reply extends KeyUse {
   readonly answer: string;
@@ -68,7 +73,11 @@ export class Replies {
   }
 
   add(use: KeyUse, answer: StepAnswer): void {
-    this.#add({ ...use, answer: JSON.stringify(answer, plain) });
+    const whole = JSON.stringify(answer, plain);
+    const kept = whole.length > ANSWER_LENGTH_MAX
+      ? JSON.stringify({ ...answer, variables: {}, warnings: [] }, plain)
+      : whole;
+    this.#add({ ...use, answer: kept });
     for (const [key, { at, answer: text }] of this.#replies) {
       const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
       if (!isOld || this.#replies.size <= KEPT_COUNT) break;
@@ -87,5 +96,8 @@ export class Replies {
 const plain = (_: string, value: unknown) =>
   typeof value === "number" && !Number.isFinite(value) ? { number: String(value) } : value;
 
+/** A variable may be named `number` too, but what stands under its name is no text. */
 const revive = (_: string, value: unknown) =>
-  typeof value === "object" && value !== null && "number" in value ? Number(value.number) : value;
+  typeof value === "object" && value !== null && "number" in value && typeof value.number === "string"
+    ? Number(value.number)
+    : value;

@@ -1,13 +1,16 @@
 /** A session's state as the bytes of a snapshot file. */
-import type { Pieces } from "../store/run_store.ts";
+import type { Taken } from "../store/run_store.ts";
 import { encodeSafetensors } from "../wire/safetensors_writer.ts";
 import type { Session } from "./session.ts";
 
 /** The state as it is now, copied at once and written later. Throws out_of_memory. */
-export function snapshotPieces(session: Session): Pieces {
-  const { tensors, metadata, release } = session.checkpoint({ replies: true });
-  const { body } = encodeSafetensors(tensors, { metadata, onEnd: release });
-  if (!(body instanceof Uint8Array)) return body;
-  release();
-  return [body];
+export function takeSnapshot(session: Session): Taken {
+  const { tensors, metadata, version, release } = session.checkpoint({ replies: true });
+  try {
+    const { body } = encodeSafetensors(tensors, { metadata });
+    return { sequence: version, pieces: body instanceof Uint8Array ? [body] : body, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }

@@ -27,11 +27,15 @@ export class AppendFile {
 
   /** Writes all pieces behind one another. */
   append(pieces: readonly Uint8Array[]): void {
-    if (this.#broken) throw new Error("The file is broken: an earlier write could not be undone");
+    this.#assertWhole();
     let written = 0;
     try {
-      for (const piece of pieces) {
-        for (let at = 0; at < piece.length;) at += this.#file.writeSync(piece.subarray(at));
+      for (const piece of joined(pieces)) {
+        for (let at = 0; at < piece.length;) {
+          const count = this.#file.writeSync(piece.subarray(at));
+          if (count === 0) throw new Error("The file took nothing");
+          at += count;
+        }
         written += piece.length;
       }
     } catch (error) {
@@ -39,6 +43,10 @@ export class AppendFile {
       throw error;
     }
     this.#bytes += written;
+  }
+
+  #assertWhole(): void {
+    if (this.#broken) throw new Error("The file is broken: an earlier write or flush failed");
   }
 
   #undo(): void {
@@ -50,11 +58,24 @@ export class AppendFile {
     }
   }
 
+  /** Everything appended so far is on disk when this resolves. */
   async sync(): Promise<void> {
+    this.#assertWhole();
     try {
       await this.#file.syncData();
     } catch (error) {
-      // After a failed flush nobody knows which bytes are on disk.
+      // After a failed flush nobody knows which bytes are on disk, and a second one would not tell.
+      this.#broken = true;
+      throw error;
+    }
+  }
+
+  /** As `sync`, while everybody waits: for the little that is left when a file is finished. */
+  syncNow(): void {
+    this.#assertWhole();
+    try {
+      this.#file.syncDataSync();
+    } catch (error) {
       this.#broken = true;
       throw error;
     }
@@ -65,12 +86,33 @@ export class AppendFile {
   }
 }
 
+/** Smaller pieces are copied together: one call for each tensor of a model with thousands costs more. */
+const scratch = new Uint8Array(64 * 1024);
+
+/** The same bytes in fewer pieces; each is to be written before the next is asked for. */
+function* joined(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+  let filled = 0;
+  for (const piece of pieces) {
+    if (filled > 0 && filled + piece.length > scratch.length) {
+      yield scratch.subarray(0, filled);
+      filled = 0;
+    }
+    if (piece.length > scratch.length) yield piece;
+    else {
+      scratch.set(piece, filled);
+      filled += piece.length;
+    }
+  }
+  if (filled > 0) yield scratch.subarray(0, filled);
+}
+
 /** What of Deno.FsFile is used for writing. */
 export interface RawFile {
   writeSync(bytes: Uint8Array): number;
   truncateSync(bytes: number): void;
   seekSync(offset: number, whence: Deno.SeekMode): number;
   syncData(): Promise<void>;
+  syncDataSync(): void;
   close(): void;
 }
 
@@ -86,13 +128,13 @@ export interface FileReader {
 export interface Files {
   /** A new, empty file; throws when there is one. */
   create(path: string): AppendFile;
-  /** An existing file, cut to `bytes`. */
+  /** An existing file, cut to `bytes`; throws when it has fewer. */
   resume(path: string, bytes: number): AppendFile;
   read(path: string): FileReader;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
-  /** Makes the names in a folder durable. */
-  syncFolder(path: string): Promise<void>;
+  /** Makes what a file holds durable, or the names in a folder. */
+  sync(path: string): Promise<void>;
   makeFolder(path: string): Promise<void>;
   removeFolder(path: string): Promise<void>;
   list(path: string): string[];
@@ -103,8 +145,18 @@ export const localFiles: Files = {
   create: (path) => new AppendFile(Deno.openSync(path, { createNew: true, write: true }), 0),
   resume: (path, bytes) => {
     const file = Deno.openSync(path, { write: true });
-    file.truncateSync(bytes);
-    file.seekSync(bytes, Deno.SeekMode.Start);
+    try {
+      const { size } = file.statSync();
+      if (size < bytes) throw new Error(`The file has ${size} bytes, must have ${bytes}`);
+      if (size > bytes) {
+        file.truncateSync(bytes);
+        file.syncDataSync();
+      }
+      file.seekSync(bytes, Deno.SeekMode.Start);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
     return new AppendFile(file, bytes);
   },
   read: (path) => {
@@ -127,15 +179,11 @@ export const localFiles: Files = {
   },
   rename: (from, to) => Deno.rename(from, to),
   remove: (path) => Deno.remove(path),
-  syncFolder: async (path) => {
-    using folder = await Deno.open(path, { read: true });
-    await folder.sync();
+  sync: async (path) => {
+    using file = await Deno.open(path, { read: true });
+    await file.sync();
   },
   makeFolder: (path) => Deno.mkdir(path, { recursive: true }),
   removeFolder: (path) => Deno.remove(path, { recursive: true }),
   list: (path) => [...Deno.readDirSync(path)].map(({ name }) => name),
 };
-
-export function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
-}

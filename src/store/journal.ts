@@ -3,24 +3,28 @@
  * for its writer; this is about bytes that are there whole, or known not to be.
  *
  *     file    "STEPJRNL" | format u32 | generation u32 | records…
- *     record  magic u32 | kind u32 | length u64 | sequence u64 | payload crc32 u32 | header crc32 u32 | payload
+ *     record  magic u32 | kind u32 | length u64 | sequence u64 | payload crc32 u32 | header crc32 u32 | payload | end u32
  *
  * All integers little-endian. The header's crc32 covers its first 28 bytes, so that a length can be believed before
- * the payload is there: a record that ends early was being written when the process died (a torn tail, cut off on
- * opening), anything else that does not fit is damage and is refused. `sequence` rises by one from record to record.
+ * the payload is there. `sequence` rises by one from record to record.
  *
- * Invariant: what `append` wrote and `durable` confirmed is read back, in order; a failed append leaves nothing.
+ * A record is torn, and with it the tail of the file, when the file ends within it, or when its last byte and
+ * everything behind are zero: blocks that a file was given and that were never written read so after a power failure.
+ * `end` holds no zero byte, so that a record which was written whole is never taken for a torn one. Whatever else does
+ * not fit is damage. Invariant: what `append` wrote and `durable` confirmed is read back, in order, or refused; a
+ * failed append leaves nothing.
  */
 import { crc32 } from "node:zlib";
-import { type AppendFile, type Files, isZero } from "./files.ts";
+import type { AppendFile, FileReader, Files } from "./files.ts";
 
 const MAGIC = new TextEncoder().encode("STEPJRNL");
 export const JOURNAL_FORMAT = 1;
 const FILE_HEADER_BYTES = 16;
 const RECORD_MAGIC = 0x43455253;
 const RECORD_HEADER_BYTES = 32;
-/** Larger than any body that is taken; a length beyond it is damage. */
-const PAYLOAD_BYTES_MAX = 2 ** 40;
+const RECORD_END = new TextEncoder().encode("DONE");
+/** Bytes that are looked at a time where only zeros should be. */
+const PIECE_BYTES = 1024 ** 2;
 
 export interface JournalRecord {
   readonly kind: number;
@@ -28,7 +32,7 @@ export interface JournalRecord {
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
-/** A journal whose bytes are not what was written; `offset` is where in the file. */
+/** A journal whose bytes are not what was written. */
 export class JournalDamage extends Error {
   override readonly name = "JournalDamage";
 }
@@ -41,10 +45,10 @@ export class JournalWriter {
   #flushing: Promise<void> | undefined;
   flushes = 0;
 
-  private constructor(file: AppendFile, sequence: number) {
+  private constructor(file: AppendFile, { sequence, flushed }: { sequence: number; flushed: number }) {
     this.#file = file;
     this.#sequence = sequence;
-    this.#flushed = file.bytes;
+    this.#flushed = flushed;
   }
 
   /** Begins an empty file: durable once `durable` has resolved and its folder was synced. */
@@ -55,14 +59,17 @@ export class JournalWriter {
     view.setUint32(8, JOURNAL_FORMAT, true);
     view.setUint32(12, options.generation, true);
     file.append([header]);
-    const writer = new JournalWriter(file, options.sequence);
-    writer.#flushed = 0;
-    return writer;
+    return new JournalWriter(file, { sequence: options.sequence, flushed: 0 });
   }
 
-  /** Goes on after the last whole record of a file that was read and cut there. */
+  /** Goes on after the last whole record of a file that was read, is on disk, and was cut there. */
   static resume(file: AppendFile, sequence: number): JournalWriter {
-    return new JournalWriter(file, sequence);
+    return new JournalWriter(file, { sequence, flushed: file.bytes });
+  }
+
+  /** Bytes of the file that are on disk. */
+  get flushed(): number {
+    return this.#flushed;
   }
 
   get isFlushed(): boolean {
@@ -97,7 +104,7 @@ export class JournalWriter {
     view.setBigUint64(16, BigInt(this.#sequence), true);
     view.setUint32(24, payload.reduce((crc, piece) => crc32(piece, crc), 0), true);
     view.setUint32(28, crc32(header.subarray(0, 28)), true);
-    this.#file.append([header, ...payload]);
+    this.#file.append([header, ...payload, RECORD_END]);
     this.#sequence += 1;
   }
 
@@ -117,10 +124,18 @@ export class JournalWriter {
     try {
       await this.#file.sync();
       this.flushes += 1;
-      this.#flushed = bytes;
+      this.#flushed = Math.max(this.#flushed, bytes);
     } finally {
       this.#flushing = undefined;
     }
+  }
+
+  /** As `durable`, while everybody waits: for what has come in since the last flush. */
+  flushNow(): void {
+    if (this.isFlushed) return;
+    this.#file.syncNow();
+    this.flushes += 1;
+    this.#flushed = this.#file.bytes;
   }
 
   close(): void {
@@ -128,42 +143,48 @@ export class JournalWriter {
   }
 }
 
-/** The whole records of a file. `bytes` is where the last one ends: what follows is a torn tail. */
+/** The whole records of a file. */
 export interface JournalContent {
-  readonly generation: number;
+  /** Undefined where not even the file's header is there: nothing was ever appended. */
+  readonly generation: number | undefined;
+  /** Where the last record ends: what follows is a torn tail. */
   readonly bytes: number;
   readonly torn: boolean;
 }
 
 /**
- * Reads a journal record by record. Throws {@link JournalDamage} when bytes are not what was written; a tail that
- * ends early, or that never left the page cache (zeros), is torn and only allowed at the end of the last file.
+ * Reads a journal record by record, up to byte `bytesMax`. Throws {@link JournalDamage} when bytes are not what was
+ * written. A torn tail is the caller's to judge: it can only be at the end of the last file.
  */
 export function readJournal(
   files: Files,
   path: string,
   onRecord: (record: JournalRecord) => void,
+  { bytesMax = Infinity }: { bytesMax?: number } = {},
 ): JournalContent {
   const reader = files.read(path);
   try {
     const header = reader.next(FILE_HEADER_BYTES);
-    if (header.length < FILE_HEADER_BYTES || isZero(header)) return { generation: -1, bytes: 0, torn: true };
+    if (MAGIC.some((byte, index) => header[index] !== byte) || header.length < FILE_HEADER_BYTES) {
+      if (isUnwritten(reader, header, FILE_HEADER_BYTES)) {
+        return { generation: undefined, bytes: 0, torn: true };
+      }
+      throw damage(path, 0, "this is no journal");
+    }
     const view = new DataView(header.buffer, header.byteOffset);
-    if (MAGIC.some((byte, index) => header[index] !== byte)) throw damage(path, 0, "this is no journal");
     const format = view.getUint32(8, true);
     if (format !== JOURNAL_FORMAT) {
       throw damage(path, 8, `its format is ${format}, must be ${JOURNAL_FORMAT}`);
     }
     let offset = FILE_HEADER_BYTES, sequence: number | undefined;
-    for (;;) {
+    while (offset < Math.min(reader.bytes, bytesMax)) {
       const record = readRecord(reader, { path, offset, sequence });
-      if (record === undefined) {
-        return { generation: view.getUint32(12, true), bytes: offset, torn: reader.bytes > offset };
-      }
+      if (record === undefined) break;
       onRecord(record);
-      offset += RECORD_HEADER_BYTES + record.payload.length;
+      offset += RECORD_HEADER_BYTES + record.payload.length + RECORD_END.length;
       sequence = record.sequence + 1;
     }
+    return { generation: view.getUint32(12, true), bytes: offset, torn: reader.bytes > offset };
   } finally {
     reader.close();
   }
@@ -175,33 +196,40 @@ interface Place {
   readonly sequence: number | undefined;
 }
 
-/** Undefined: the file ends here, or within this record. */
-function readRecord(
-  reader: { next(bytes: number): Uint8Array<ArrayBuffer>; readonly bytes: number },
-  { path, offset, sequence }: Place,
-): JournalRecord | undefined {
+/** Undefined: the record is torn. */
+function readRecord(reader: FileReader, { path, offset, sequence }: Place): JournalRecord | undefined {
   const header = reader.next(RECORD_HEADER_BYTES);
-  if (header.length < RECORD_HEADER_BYTES || isZero(header)) return undefined;
-  const view = new DataView(header.buffer, header.byteOffset);
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
   if (
-    view.getUint32(28, true) !== crc32(header.subarray(0, 28)) || view.getUint32(0, true) !== RECORD_MAGIC
+    header.length < RECORD_HEADER_BYTES || view.getUint32(28, true) !== crc32(header.subarray(0, 28)) ||
+    view.getUint32(0, true) !== RECORD_MAGIC
   ) {
+    if (isUnwritten(reader, header, RECORD_HEADER_BYTES)) return undefined;
     throw damage(path, offset, "the header of a record does not fit its checksum");
   }
   const length = Number(view.getBigUint64(8, true)), found = Number(view.getBigUint64(16, true));
-  if (length > PAYLOAD_BYTES_MAX) throw damage(path, offset, `a record claims ${length} bytes`);
   if (sequence !== undefined && found !== sequence) {
     throw damage(path, offset, `record ${found} stands where ${sequence} was expected`);
   }
-  if (offset + RECORD_HEADER_BYTES + length > reader.bytes) return undefined;
-  const payload = reader.next(length);
-  if (crc32(payload) !== view.getUint32(24, true)) {
-    const last = offset + RECORD_HEADER_BYTES + length === reader.bytes;
-    // Blocks that were allocated and never written read as zeros after a power failure.
-    if (last && isZero(payload.subarray(-Math.min(length, 512)))) return undefined;
-    throw damage(path, offset, `the payload of record ${found} does not fit its checksum`);
+  if (offset + RECORD_HEADER_BYTES + length + RECORD_END.length > reader.bytes) return undefined;
+  const payload = reader.next(length), end = reader.next(RECORD_END.length);
+  const isWhole = RECORD_END.every((byte, index) => end[index] === byte);
+  if (!isWhole && isUnwritten(reader, end, RECORD_END.length)) return undefined;
+  if (!isWhole || crc32(payload) !== view.getUint32(24, true)) {
+    throw damage(path, offset, `record ${found} does not fit its checksum`);
   }
   return { kind: view.getUint32(4, true), sequence: found, payload };
+}
+
+/** Whether the bytes just read, of `wanted`, end early, or in zeros that go on to the end of the file. */
+function isUnwritten(reader: FileReader, bytes: Uint8Array, wanted: number): boolean {
+  if (bytes.length < wanted) return true;
+  if (bytes.at(-1) !== 0) return false;
+  for (;;) {
+    const rest = reader.next(PIECE_BYTES);
+    if (rest.length === 0) return true;
+    if (rest.some((byte) => byte !== 0)) return false;
+  }
 }
 
 function damage(path: string, offset: number, problem: string): JournalDamage {

@@ -6,8 +6,12 @@
  *     ["run", id]              RunRecord
  *     ["created", key]         what a keyed `POST /v1/runs` created
  *
- * Invariant: a run exists exactly when its record does; folders without one are leftovers.
+ *     ["stepwell", "folder"]   name of the data folder whose runs these are (open_store.ts)
+ *
+ * Invariant: a run exists exactly when its record does; folders without one are leftovers. Methods throw storage_full
+ * or storage_failed.
  */
+import { storageError } from "./storage_error.ts";
 
 export const KV_FORMAT = 1;
 /** A finished snapshot file: what it must be like to be trusted. */
@@ -62,6 +66,15 @@ export class ConfigStore {
     return new ConfigStore(kv);
   }
 
+  /** Name of the data folder that this database goes with. */
+  async folder(): Promise<string | null> {
+    return (await this.#kv.get<string>(["stepwell", "folder"])).value;
+  }
+
+  async setFolder(name: string): Promise<void> {
+    await this.#kv.set(["stepwell", "folder"], name);
+  }
+
   /** All run records, in order of creation. */
   async runs(): Promise<RunRecord[]> {
     const records: RunRecord[] = [];
@@ -75,18 +88,42 @@ export class ConfigStore {
   async put(record: RunRecord, creation?: CreationRecord): Promise<void> {
     const commit = this.#kv.atomic().set(["run", record.id], record);
     if (creation) commit.set(["created", creation.key], creation, { expireIn: CREATION_KEPT_MS });
-    await commit.commit();
+    await orStorageError(commit.commit());
   }
 
-  async remove(id: string): Promise<void> {
-    await this.#kv.delete(["run", id]);
+  /** Writes the next record of an incarnation, unless the run is gone or has another one: whether it was written. */
+  async replace(record: RunRecord): Promise<boolean> {
+    return await this.#ifCurrent(record, (commit, key) => commit.set(key, record));
+  }
+
+  /** Removes the record of an incarnation, unless it is gone or another's. */
+  async remove(record: RunRecord): Promise<void> {
+    await this.#ifCurrent(record, (commit, key) => commit.delete(key));
+  }
+
+  async #ifCurrent(
+    { id, incarnation }: RunRecord,
+    act: (commit: Deno.AtomicOperation, key: Deno.KvKey) => Deno.AtomicOperation,
+  ): Promise<boolean> {
+    for (;;) {
+      const current = await orStorageError(this.#kv.get<RunRecord>(["run", id]));
+      if (current.value?.incarnation !== incarnation) return false;
+      const { ok } = await orStorageError(act(this.#kv.atomic().check(current), current.key).commit());
+      if (ok) return true;
+    }
   }
 
   async creation(key: string): Promise<CreationRecord | null> {
-    return (await this.#kv.get<CreationRecord>(["created", key])).value;
+    return (await orStorageError(this.#kv.get<CreationRecord>(["created", key]))).value;
   }
 
   close(): void {
     this.#kv.close();
   }
+}
+
+function orStorageError<T>(operation: Promise<T>): Promise<T> {
+  return operation.catch((error) => {
+    throw storageError(error);
+  });
 }

@@ -1,25 +1,67 @@
 /**
  * The data folder: made when it is missing, locked against a second process, swept of leftovers.
  *
- *     lock        held for as long as the process lives
+ *     lock        held for as long as the process lives; names the folder, and the database has the same name
  *     kv.sqlite   the runs' records, unless they are elsewhere
  *     runs/       a folder for each run
+ *
+ * Invariant: a run's folder is removed only if the database that it belongs to does not know it.
  */
-import { localFiles } from "./files.ts";
-import { ConfigStore } from "./kv.ts";
+import { type Files, localFiles } from "./files.ts";
+import { ConfigStore, type RunRecord } from "./kv.ts";
 import type { StoreParts } from "./run_store.ts";
 
-/** Opens the store. Throws with one line for the operator: not writable, in use by another process, newer format. */
-export async function openStore({ folder, kv }: { folder: string; kv: string }): Promise<StoreParts> {
+interface StorePlace {
+  readonly folder: string;
+  /** A path or a URL; empty: a file in the folder. */
+  readonly kv: string;
+  readonly newId: () => string;
+}
+
+/**
+ * Opens the store. Throws with one line for the operator: not writable, in use by another process, newer format, a
+ * database with other runs than the folder's.
+ */
+export async function openStore({ folder, kv, newId }: StorePlace): Promise<StoreParts> {
   const runs = `${folder}/runs`;
   await Deno.mkdir(runs, { recursive: true });
-  const lock = await Deno.open(`${folder}/lock`, { create: true, write: true });
+  const lock = await Deno.open(`${folder}/lock`, { create: true, read: true, write: true });
   if (!await lock.tryLock(true)) throw new Error("another process is using it");
   const configs = await ConfigStore.open(kv === "" ? `${folder}/kv.sqlite` : kv);
-  const known = new Set((await configs.runs()).map(({ incarnation }) => incarnation));
-  for (const name of localFiles.list(runs)) {
-    // Of runs that were being made, or deleted, when the process died.
-    if (!known.has(name)) await localFiles.removeFolder(`${runs}/${name}`);
+  const parts = { files: localFiles, configs, folder: runs };
+  const records = await configs.runs();
+  await join(lock, { ...parts, records, newId });
+  await removeLeftovers(parts, records);
+  return parts;
+}
+
+/** Sees to it that folder and database go together: a new or wrong database would have every run swept away. */
+async function join(
+  lock: Deno.FsFile,
+  { files, configs, folder, records, newId }: StoreParts & { records: readonly RunRecord[]; newId(): string },
+): Promise<void> {
+  const buffer = new Uint8Array(64);
+  const own = new TextDecoder().decode(buffer.subarray(0, await lock.read(buffer) ?? 0));
+  const known = await configs.folder();
+  if (own === known) return;
+  if (records.length > 0 || files.list(folder).length > 0) {
+    throw new Error("its runs are not those of the database; STEPWELL_KV must name the one that they are in");
   }
-  return { files: localFiles, configs, folder: runs };
+  const name = known ?? newId();
+  await configs.setFolder(name);
+  await lock.truncate();
+  await lock.seek(0, Deno.SeekMode.Start);
+  await lock.write(new TextEncoder().encode(name));
+  await lock.sync();
+}
+
+/** Of runs that were being made, or deleted, when the process died. */
+async function removeLeftovers(
+  { files, folder }: { files: Files; folder: string },
+  records: readonly RunRecord[],
+): Promise<void> {
+  const known = new Set(records.map(({ incarnation }) => incarnation));
+  for (const name of files.list(folder)) {
+    if (!known.has(name)) await files.removeFolder(`${folder}/${name}`);
+  }
 }

@@ -15,11 +15,14 @@ const PIECE_BYTES = 1024 ** 2;
 
 export const snapshotName = (generation: number) => `snapshot-${generation}.safetensors`;
 
+/** The bytes of a snapshot, copied from a state that may change meanwhile. */
+export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /** Writes `pieces` as the snapshot of a generation; durable when this resolves. */
 export async function writeSnapshot(
   files: Files,
   place: { folder: string; generation: number },
-  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  pieces: Pieces,
 ): Promise<SnapshotRecord> {
   const path = `${place.folder}/${snapshotName(place.generation)}`;
   const aside = `${path}.part`;
@@ -32,7 +35,7 @@ export async function writeSnapshot(
         const part = piece.subarray(from, from + PIECE_BYTES);
         file.append([part]);
         crc = crc32(part, crc);
-        await yieldToOthers();
+        if (part.length === PIECE_BYTES) await yieldToOthers();
       }
     }
     await file.sync();
@@ -43,7 +46,7 @@ export async function writeSnapshot(
   }
   file.close();
   await files.rename(aside, path);
-  await files.syncFolder(place.folder);
+  await files.sync(place.folder);
   return { generation: place.generation, bytes: file.bytes, crc32: crc };
 }
 
