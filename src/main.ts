@@ -84,7 +84,11 @@ function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings
 
 async function storeOrExit(settings: Settings): Promise<StoreParts> {
   try {
-    return await openStore({ folder: settings.STEPWELL_DATA, kv: settings.STEPWELL_KV });
+    return await openStore({
+      folder: settings.STEPWELL_DATA,
+      kv: settings.STEPWELL_KV,
+      newId: () => crypto.randomUUID(),
+    });
   } catch (error) {
     exitWith(
       `Cannot use the data folder ${settings.STEPWELL_DATA}: ${
