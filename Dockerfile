@@ -1,6 +1,10 @@
 # Stepwell as a container; README.md says how to run it. test/docker_test.ts does what these lines do, without an engine.
 FROM denoland/deno:2.9.6
 
+# Runs are kept here: give it a volume.
+RUN ["install", "--directory", "--owner=deno", "/data"]
+VOLUME /data
+
 WORKDIR /app
 USER deno
 
@@ -15,10 +19,11 @@ COPY routes ./routes
 # Beyond loopback the service does not start without STEPWELL_TOKEN.
 ENV STEPWELL_HOST=0.0.0.0
 ENV STEPWELL_PORT=8080
+ENV STEPWELL_DATA=/data
 EXPOSE 8080
 
 HEALTHCHECK --interval=30s --timeout=5s \
   CMD ["deno", "eval", "const { ok } = await fetch('http://127.0.0.1:' + Deno.env.get('STEPWELL_PORT') + '/healthz'); Deno.exit(ok ? 0 : 1);"]
 
 # The task `start`, but that nothing may be downloaded any more; run directly, so that SIGTERM reaches the service.
-CMD ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "--allow-env=STEPWELL_*", "--v8-flags=--no-liftoff", "src/main.ts"]
+CMD ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "--allow-env=STEPWELL_*", "--allow-read=/data", "--allow-write=/data", "--v8-flags=--no-liftoff", "src/main.ts"]

@@ -11,13 +11,17 @@ export interface ServiceProcess {
 
 const ROOT = new URL("../", import.meta.url);
 
-/** Resolves when the service has said that it is ready. `env` adds settings (see the README's table). */
+/**
+ * Resolves when the service has said that it is ready. `env` adds settings (see the README's table); without
+ * STEPWELL_DATA its data folder is a temporary one, and gone when it stops.
+ */
 export async function startService(env: Record<string, string> = {}): Promise<ServiceProcess> {
-  const [deno, ...args] = await startCommand();
+  const data = env["STEPWELL_DATA"] ?? await Deno.makeTempDir();
+  const [deno, ...args] = await startCommand(data);
   const child = new Deno.Command(deno === "deno" ? Deno.execPath() : deno, {
     args,
     cwd: ROOT,
-    env: { STEPWELL_PORT: "0", STEPWELL_LOG: "errors", ...env },
+    env: { STEPWELL_PORT: "0", STEPWELL_LOG: "errors", STEPWELL_DATA: data, ...env },
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
@@ -42,15 +46,20 @@ export async function startService(env: Record<string, string> = {}): Promise<Se
       child.kill("SIGTERM");
       await child.status;
       await drained;
+      if (!("STEPWELL_DATA" in env)) await Deno.remove(data, { recursive: true });
     },
   };
 }
 
 /** The words of the task `start`: run directly, so that the child's process id is the service's own. */
-async function startCommand(): Promise<[string, ...string[]]> {
+async function startCommand(data: string): Promise<[string, ...string[]]> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
     tasks: { start: { command: string } };
   };
-  const [first = "deno", ...rest] = config.tasks.start.command.split(/\s+/);
+  const [first = "deno", ...rest] = config.tasks.start.command.replaceAll(
+    "$(deno task --quiet folders)",
+    data,
+  )
+    .split(/\s+/);
   return [first, ...rest];
 }

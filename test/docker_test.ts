@@ -61,13 +61,17 @@ async function copyInto(folder: string, path: string): Promise<void> {
 Deno.test("Dockerfile does run as the task start does, as a user without rights", () => {
   const { tasks } = JSON.parse(read("deno.json")) as { tasks: { start: { command: string } } };
   const cmd = words(one("CMD"));
-  assert.deepEqual(cmd.filter((word) => word !== "--cached-only"), tasks.start.command.split(" "));
+  const started = tasks.start.command.replaceAll(
+    "$(deno task --quiet folders)",
+    environment["STEPWELL_DATA"] ?? "",
+  );
+  assert.deepEqual(cmd.filter((word) => word !== "--cached-only"), started.split(" "));
   assert.ok(cmd.includes("--cached-only"));
   assert.equal(one("USER"), "deno");
-  assert.ok(
-    instructions.findIndex(({ name }) => name === "USER") <
-      instructions.findIndex(({ name }) => name === "RUN"),
-  );
+  // Root makes the data folder, and nothing else.
+  const byRoot = instructions.slice(0, instructions.findIndex(({ name }) => name === "USER"));
+  assert.deepEqual(byRoot.filter(({ name }) => name === "RUN").length, 1);
+  assert.equal(one("VOLUME"), environment["STEPWELL_DATA"]);
   assert.equal(one("EXPOSE"), environment["STEPWELL_PORT"]);
 });
 
@@ -89,14 +93,24 @@ Deno.test("Dockerfile does start a healthy service when there is a token, from w
   const cwd = await Deno.makeTempDir();
   try {
     for (const source of sources) await copyInto(cwd, source);
-    const args = words(one("CMD"));
+    const data = `${cwd}/data`;
+    const args = words(one("CMD")).map((word) => word.replace(/=\/data$/, `=${data}`));
 
-    const refused = await command({ args, cwd, env: { STEPWELL_PORT: "0", STEPWELL_TOKEN: "" } }).output();
+    const refused = await command({
+      args,
+      cwd,
+      env: { STEPWELL_PORT: "0", STEPWELL_TOKEN: "", STEPWELL_DATA: data },
+    }).output();
     assert.equal(refused.code, 1);
     assert.match(new TextDecoder().decode(refused.stderr), /STEPWELL_TOKEN/);
 
     // The test stays on loopback; the image listens everywhere.
-    const env = { STEPWELL_HOST: "127.0.0.1", STEPWELL_PORT: "0", STEPWELL_TOKEN: "secret" };
+    const env = {
+      STEPWELL_HOST: "127.0.0.1",
+      STEPWELL_PORT: "0",
+      STEPWELL_TOKEN: "secret",
+      STEPWELL_DATA: data,
+    };
     const service = command({ args, cwd, env }).spawn();
     const port = await portOf(service.stdout);
     const probe = command({ args: words(one("HEALTHCHECK")), cwd, env: { STEPWELL_PORT: port } });

@@ -18,8 +18,8 @@ const post = (url: string, body: unknown) =>
 Deno.test("main starts with the least permissions, says one line, works, and ends with 0 on SIGTERM", async () => {
   await using service = await startProcess();
   assert.deepEqual(
-    startCommand().filter((argument) => argument.startsWith("--allow")),
-    ["--allow-net", "--allow-env=STEPWELL_*"],
+    startCommand("data").filter((argument) => argument.startsWith("--allow")),
+    ["--allow-net", "--allow-env=STEPWELL_*", "--allow-read=data", "--allow-write=data"],
   );
   // An initializer needs tfjs, a page its files: both are loaded late, and need no permission either.
   const variables = [{

@@ -11,19 +11,26 @@ export interface RunningService extends AsyncDisposable {
   readonly stop: (signal?: Deno.Signal) => Promise<{ code: number; errors: string; output: string }>;
 }
 
-/** The command of the task, so that the tests have its permissions and flags and no others. */
-export function startCommand(): readonly string[] {
+/** The command of the task for a data folder, so that the tests have its permissions and flags and no others. */
+export function startCommand(data: string): readonly string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
-  const [deno, ...args] = (tasks.start.command as string).split(" ");
+  const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", data);
+  const [deno, ...args] = command.split(" ");
   assert.equal(deno, "deno");
   return args;
 }
 
+/** Data folders of services that are not told theirs; gone when the tests are over. */
+const scratch = Deno.makeTempDirSync();
+let folders = 0;
+globalThis.addEventListener("unload", () => Deno.removeSync(scratch, { recursive: true }));
+
 export function spawn(env: Readonly<Record<string, string>>): Deno.ChildProcess {
+  const data = env["STEPWELL_DATA"] ?? `${scratch}/${folders++}`;
   return new Deno.Command(Deno.execPath(), {
-    args: [...startCommand()],
+    args: [...startCommand(data)],
     cwd: ROOT,
-    env: { STEPWELL_PORT: "0", ...env },
+    env: { STEPWELL_PORT: "0", STEPWELL_DATA: data, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

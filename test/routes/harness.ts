@@ -12,6 +12,7 @@ import { Uploads } from "../../routes/uploads.ts";
 import { readSettings, type Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { Registry } from "../../src/run/registry.ts";
+import { KeysInProgress } from "../../src/run/replies.ts";
 
 export interface Service extends Services {
   readonly app: App;
@@ -50,8 +51,10 @@ export function startService(
       bytes: all.STEPWELL_UPLOAD_BYTES_MAX,
       waitSeconds: all.STEPWELL_UPLOAD_WAIT_SECONDS,
     }),
+    creations: new KeysInProgress(),
     metrics: new Metrics(),
     now: () => 1500,
+    wallClock: () => new Date("2025-01-31T12:00:00Z"),
     log: (line) => lines.push({ ...line }),
     ready: () => true,
     ...replaced,
