@@ -116,12 +116,12 @@ class PassEmitter {
     ];
   }
 
-  #apply(op: string, args: readonly Code[]): Code {
+  #apply(op: string, args: readonly Code[], width: 1 | 4): Code {
     const row = OPS.get(op);
     if (row?.host) {
       let index = this.#imports.findIndex(({ name }) => name === op);
       if (index < 0) index = this.#imports.push({ name: op, arity: row.arity }) - 1;
-      return emitHostCall(index, args);
+      return emitHostCall(index, args, width);
     }
     if (!row?.emit) throw new Error(`No emission for ${op}`);
     const [a = [], b = [], c = []] = [...args, ...(row.constants ?? []).map(this.#constant)];
@@ -131,7 +131,7 @@ class PassEmitter {
   #store({ tensor, node, flushes }: Pass["stores"][number], lane: number, width: 1 | 4): Code {
     const address = local.get(this.#pointers[tensor] as number);
     const value = this.#value(node, lane);
-    const final = flushes ? this.#apply("flush", [value]) : value;
+    const final = flushes ? this.#apply("flush", [value], width) : value;
     return width === 4 ? v128.store(16 * lane, address, final) : v128.store32lane(0, address, final);
   }
 
@@ -158,7 +158,7 @@ class PassEmitter {
       const { op, name, args } = this.#nodes[id] as GraphNode;
       const value = isLoad(id)
         ? this.#load(place.get(name) as number, 4 * lane, width)
-        : this.#apply(op, args.map((arg) => this.#value(arg, lane)));
+        : this.#apply(op, args.map((arg) => this.#value(arg, lane)), width);
       return local.set(this.#lanes[lane]?.get(id) as number, value);
     };
     const finish = (lane: number): Code => [
