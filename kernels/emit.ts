@@ -7,9 +7,8 @@
  * elements. A single element goes through the same vector code with its value in lane 0, so there is one
  * emission per op and no scalar twin.
  *
- * Subnormal results are flushed as they are stored. In groups that is done only where it is needed: while the values
- * are stored as they are, the smallest magnitude is kept, and a group in which one had an exponent of 0 is gone over
- * again. Flushing every vector would make Adam 1.7 times slower in cache.
+ * Subnormal results are flushed as they are stored, four ops a vector. To look for them first and mend only the
+ * groups that have some gains a little for Adagrad, loses a little for SGD and a third where there are zeros.
  *
  * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
  * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
@@ -23,11 +22,6 @@ import * as wasm from "./wasm.ts";
 import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "./wasm.ts";
 
 const lane0 = (offset: number, address: Code) => v128.load32zero(offset, address);
-
-interface StoreOptions {
-  readonly width: 1 | 4;
-  readonly inGroup: boolean;
-}
 
 class PassEmitter {
   readonly #nodes: readonly GraphNode[];
@@ -48,8 +42,6 @@ class PassEmitter {
   readonly #lanes: Map<number, number>[] = [];
   readonly #atOnce: number;
   readonly #scratch: number;
-  /** The smallest magnitude stored in this group, as unsigned bits. */
-  readonly #smallest: number;
 
   constructor(nodes: readonly GraphNode[], pass: Pass) {
     this.#nodes = nodes;
@@ -62,8 +54,6 @@ class PassEmitter {
     this.#rests = reductions.map(() => this.#local(F64));
     this.#accumulators = reductions.map(() => Array.from({ length: GROUP / 2 }, () => this.#local(V128)));
     this.#scratch = this.#local(V128);
-    this.#smallest = this.#local(V128);
-    this.#prologue.push(...local.set(this.#smallest, v128.constI32(-1)));
     uniforms.forEach((id, index) => {
       const value = f32x4.splat(local.get(3 + tensors.length + index));
       // A comparison of scalars arrives as 1 or 0 and becomes the mask that `where` selects by.
@@ -126,59 +116,23 @@ class PassEmitter {
     ];
   }
 
-  #compute(id: number, lane: number): Code {
-    const node = this.#nodes[id] as GraphNode;
-    const args = node.args.map((arg) => this.#value(arg, lane));
-    const row = OPS.get(node.op);
+  #apply(op: string, args: readonly Code[], width: 1 | 4): Code {
+    const row = OPS.get(op);
     if (row?.host) {
-      let index = this.#imports.findIndex(({ name }) => name === node.op);
-      if (index < 0) index = this.#imports.push({ name: node.op, arity: row.arity }) - 1;
-      return emitHostCall(index, args);
+      let index = this.#imports.findIndex(({ name }) => name === op);
+      if (index < 0) index = this.#imports.push({ name: op, arity: row.arity }) - 1;
+      return emitHostCall(index, args, width);
     }
-    if (!row?.emit) throw new Error(`No emission for ${node.op}`);
+    if (!row?.emit) throw new Error(`No emission for ${op}`);
     const [a = [], b = [], c = []] = [...args, ...(row.constants ?? []).map(this.#constant)];
     return row.emit(a, b, c);
   }
 
-  /** One vector, or the element in lane 0; `inGroup`: subnormal values are noted and mended by `#mendGroup`. */
-  #store(store: Pass["stores"][number], lane: number, { width, inGroup }: StoreOptions): Code {
-    const value = this.#value(store.node, lane);
-    const address = local.get(this.#pointers[store.tensor] as number);
-    if (inGroup) {
-      const stored = v128.store(16 * lane, address, value);
-      if (!store.flushes) return stored;
-      const magnitude = v128.and(value, this.#constant(v128.constI32(0x7fffffff)));
-      return [...stored, ...local.set(this.#smallest, i32x4.minu(local.get(this.#smallest), magnitude))];
-    }
-    const final = store.flushes ? this.#flush(value) : value;
-    return width === 4 ? v128.store(0, address, final) : v128.store32lane(0, address, final);
-  }
-
-  #flush(value: Code): Code {
-    const row = OPS.get("flush");
-    const [exponent = [], zero = []] = (row?.constants ?? []).map(this.#constant);
-    return row?.emit?.(value, exponent, zero) ?? value;
-  }
-
-  /** Goes over a group's stored vectors again if one of them may be subnormal. */
-  #mendGroup(): Code {
-    const stores = this.#pass.stores.filter(({ flushes }) => flushes);
-    if (stores.length === 0) return [];
-    const mend = stores.flatMap(({ tensor }) =>
-      [0, 1, 2, 3].flatMap((lane) => {
-        const address = local.get(this.#pointers[tensor] as number);
-        return [
-          ...local.set(this.#scratch, v128.load(16 * lane, address)),
-          ...v128.store(16 * lane, address, this.#flush(local.get(this.#scratch))),
-        ];
-      })
-    );
-    const exponent = i32x4.shru(local.get(this.#smallest), i32.const(23));
-    const found = v128.anyTrue(i32x4.eq(exponent, this.#constant(v128.zero)));
-    return [
-      ...wasm.ifThen(found, mend),
-      ...local.set(this.#smallest, this.#constant(v128.constI32(-1))),
-    ];
+  #store({ tensor, node, flushes }: Pass["stores"][number], lane: number, width: 1 | 4): Code {
+    const address = local.get(this.#pointers[tensor] as number);
+    const value = this.#value(node, lane);
+    const final = flushes ? this.#apply("flush", [value], width) : value;
+    return width === 4 ? v128.store(16 * lane, address, final) : v128.store32lane(0, address, final);
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {
@@ -197,17 +151,18 @@ class PassEmitter {
 
   /** Loads, then arithmetic, then stores, for `lanes` vectors or for one element. */
   #body(lanes: 1 | 4, width: 1 | 4): Code {
-    const inGroup = lanes === 4;
     const { nodes, stores, reductions, tensors } = this.#pass;
     const place = new Map(tensors.map(({ name }, index) => [name, index]));
     const isLoad = (id: number) => this.#nodes[id]?.op === "tensor";
     const step = (id: number, lane: number): Code => {
-      const target = this.#lanes[lane]?.get(id) as number;
-      const tensor = place.get(this.#nodes[id]?.name ?? "") as number;
-      return local.set(target, isLoad(id) ? this.#load(tensor, 4 * lane, width) : this.#compute(id, lane));
+      const { op, name, args } = this.#nodes[id] as GraphNode;
+      const value = isLoad(id)
+        ? this.#load(place.get(name) as number, 4 * lane, width)
+        : this.#apply(op, args.map((arg) => this.#value(arg, lane)), width);
+      return local.set(this.#lanes[lane]?.get(id) as number, value);
     };
     const finish = (lane: number): Code => [
-      ...stores.flatMap((store) => this.#store(store, lane, { width, inGroup })),
+      ...stores.flatMap((store) => this.#store(store, lane, width)),
       ...reductions.flatMap((_, index) => this.#reduce(index, lane, width)),
     ];
     const inOrder = [...nodes.filter(isLoad), ...nodes.filter((id) => !isLoad(id))];
@@ -216,7 +171,7 @@ class PassEmitter {
       const together = Array.from({ length: Math.min(this.#atOnce, lanes) }, (_, n) => lane + n);
       code.push(...inOrder.flatMap((id) => together.map((n) => step(id, n))), ...together.map(finish));
     }
-    return inGroup ? [...code.flat(), ...this.#mendGroup()] : code.flat();
+    return code.flat();
   }
 
   #advance(elements: number): Code {

@@ -137,8 +137,7 @@ class Parser {
       const infix = this.#next.kind === "symbol" ? BINARY.get(this.#next.text) : undefined;
       if (!infix || infix.precedence < precedenceMin) break;
       const { column } = this.#take();
-      // The exponent may carry a sign of its own: 2 ^ -t.
-      const right = this.#binary(infix.rightAssociative ? PRECEDENCE.sign : infix.precedence + 1);
+      const right = this.#binary(infix.rightAssociative ? infix.precedence : infix.precedence + 1);
       left = { kind: "call", op: infix.op, args: [left, right], column };
     }
     this.#depth -= 1;

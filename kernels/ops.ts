@@ -243,8 +243,11 @@ export function hostFunctions(): Record<string, (a: number, b: number) => number
   return functions;
 }
 
-/** Four lanes of a host function, one call a lane. `index` is the function's place among the kernel's imports. */
-export function emitHostCall(index: number, operands: readonly Code[]): Code {
+/** A host function on `lanes` lanes, one call a lane. `index` is its place among the kernel's imports. */
+export function emitHostCall(index: number, operands: readonly Code[], lanes: 1 | 4): Code {
   const lane = (n: number) => call(index, ...operands.map((operand) => f32x4.extract(n, operand)));
-  return [1, 2, 3].reduce<Code>((vector, n) => f32x4.replace(n, vector, lane(n)), f32x4.splat(lane(0)));
+  const first = f32x4.splat(lane(0));
+  return lanes === 1
+    ? first
+    : [1, 2, 3].reduce<Code>((vector, n) => f32x4.replace(n, vector, lane(n)), first);
 }

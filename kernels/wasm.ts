@@ -111,7 +111,6 @@ export const v128 = {
   andnot: simd(0x4f),
   or: simd(0x50),
   bitselect: simd(0x52),
-  anyTrue: simd(0x53),
   /** The i32 lanes `lanes` of the eight that two vectors hold. */
   shuffle32: (a: Code, b: Code, lanes: readonly number[]): Code => [
     ...a,
@@ -131,7 +130,6 @@ export const i32x4 = {
   shl: simd(0xab),
   shru: simd(0xad),
   add: simd(0xae),
-  minu: simd(0xb7),
 };
 
 export const f32x4 = {

@@ -51,17 +51,20 @@ function evaluate(from: Expression, values: ReadonlyMap<string, Value>): Value {
   return long.map((_, n) => op(...args.map((arg) => typeof arg === "number" ? arg : arg[n] as number)));
 }
 
-/** Performs `lines` on `values`, which end up with every name's new value. */
+/**
+ * Performs `lines` on `values`, which end up with every name's new value. What is stored loses its subnormal
+ * numbers in the end, unless it is one of the tensors as they came.
+ */
 export function performLines(
   lines: readonly string[],
   values: Map<string, Value>,
   stored: readonly string[],
 ): void {
-  for (const { target, expression } of parseFormula(lines)) {
-    let value = evaluate(expression, values);
-    if (stored.includes(target) && expression.kind !== "name") {
-      value = typeof value === "number" ? tiny(value) : value.map(tiny);
-    }
-    values.set(target, value);
+  const given = new Set(values.values());
+  for (const { target, expression } of parseFormula(lines)) values.set(target, evaluate(expression, values));
+  for (const name of stored) {
+    const value = values.get(name) as Value;
+    if (typeof value === "number") values.set(name, tiny(value));
+    else if (!given.has(value)) values.set(name, value.map(tiny));
   }
 }

@@ -170,6 +170,8 @@ Deno.test("evaluateScalars() computes in float32, line by line, and keeps no sub
     tiny: 0,
     f: 0,
   });
+  const plain = new Program(["x = a", "y = 2"], { tensors: [], stored: [], uniforms: ["a"] });
+  assert.deepEqual(evaluateScalars(plain, { a: 5 }), { x: 5, y: 2 });
   // The same program again, with other numbers.
   assert.deepEqual(evaluateScalars(program, { a: 0, c: 2, T: 1 }), {
     c: 0,
