@@ -7,6 +7,8 @@ export interface RunningService extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly process: Deno.ChildProcess;
+  /** From the start of the process to its ready line. */
+  readonly readyMs: number;
   /** Ends it, and gives what it wrote to standard error. */
   readonly stop: (signal?: Deno.Signal) => Promise<{ code: number; errors: string; output: string }>;
 }
@@ -39,6 +41,7 @@ export function spawn(env: Readonly<Record<string, string>>): Deno.ChildProcess 
 
 /** Waits for the ready line. */
 export async function startProcess(env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
+  const begun = performance.now();
   const process = spawn(env);
   const errors = new Response(process.stderr).text();
   const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
@@ -48,6 +51,7 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
     if (done) throw new Error(`The service did not start: ${await errors}`);
     output += value;
   }
+  const readyMs = performance.now() - begun;
   const url = /^Stepwell is ready at (http:\/\/\S+:(\d+))\n$/.exec(output);
   assert.ok(url, output);
   let ending: Promise<{ code: number; errors: string; output: string }> | undefined;
@@ -63,6 +67,7 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
     url: url[1] ?? "",
     port: Number(url[2]),
     process,
+    readyMs,
     stop,
     // A test that failed may have told it to stop already, and not wait.
     [Symbol.asyncDispose]: async () => {
