@@ -1,0 +1,328 @@
+/**
+ * Journals byte by byte: what was written is read back, what was being written is cut off, anything else is refused.
+ * Damage is tried at every byte, not at chosen ones.
+ */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import fc from "fast-check";
+import { JournalDamage, type JournalRecord, JournalWriter, readJournal } from "../../src/store/journal.ts";
+import { Disk, IO_ERROR, NO_SPACE } from "./disk.ts";
+
+const PATH = "/run/journal-3.log";
+
+interface Written {
+  readonly kind: number;
+  readonly pieces: readonly Uint8Array<ArrayBuffer>[];
+}
+
+const joined = ({ pieces }: Written) => new Uint8Array(Buffer.concat(pieces));
+
+/** A journal of these records from sequence 7 on, and where each of them ends. */
+function write(disk: Disk, records: readonly Written[], { sequence = 7 } = {}) {
+  const writer = JournalWriter.begin(disk.create(PATH), { generation: 3, sequence });
+  const ends = records.map(({ kind, pieces }) => {
+    writer.append(kind, pieces);
+    return writer.bytes;
+  });
+  return { writer, ends };
+}
+
+function read(disk: Disk, options: { bytesMax?: number } = {}) {
+  const records: JournalRecord[] = [];
+  return { ...readJournal(disk, PATH, (record) => records.push(record), options), records };
+}
+
+/** What is read are the first `count` records, whole. */
+function assertFirst(records: readonly JournalRecord[], written: readonly Written[], count: number): void {
+  assert.equal(records.length, count);
+  records.forEach(({ kind, sequence, payload }, index) => {
+    const wanted = written[index] as Written;
+    assert.deepEqual([kind, sequence], [wanted.kind, 7 + index]);
+    assert.ok(
+      joined(wanted).every((byte, at) => byte === payload[at]) && payload.length === joined(wanted).length,
+    );
+  });
+}
+
+const bytes = (...values: number[]) => Uint8Array.from(values);
+
+/** Zeros at the end, and nothing but zeros, look like blocks that were never written. */
+const SMALL: readonly Written[] = [
+  { kind: 1, pieces: [bytes(1, 2, 3), bytes(), bytes(4)] },
+  { kind: 2, pieces: [new Uint8Array(40)] },
+  { kind: 4, pieces: [] },
+  { kind: 1, pieces: [bytes(255, 128), new Uint8Array(30)] },
+];
+
+const written: fc.Arbitrary<Written> = fc.record({
+  kind: fc.nat({ max: 2 ** 32 - 1 }),
+  pieces: fc.array(
+    fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      // Beyond what is copied together, on both sides of the border.
+      fc.integer({ min: 65_530, max: 65_545 }).map((length) => new Uint8Array(length).fill(length)),
+    ).map((piece) => Uint8Array.from(piece)),
+    { maxLength: 6 },
+  ),
+});
+
+Deno.test("readJournal() gives what JournalWriter wrote, whatever the pieces", () => {
+  fc.assert(
+    fc.property(fc.array(written, { maxLength: 8 }), (records) => {
+      const disk = new Disk();
+      const { writer } = write(disk, records);
+      const found = read(disk);
+      assertFirst(found.records, records, records.length);
+      assert.deepEqual([found.generation, found.bytes, found.torn], [3, writer.bytes, false]);
+      assert.equal(writer.sequence, 7 + records.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("JournalWriter.durable() flushes once for all who ask while a flush is under way", async () => {
+  const disk = new Disk();
+  const { writer } = write(disk, []);
+  await writer.durable();
+  assert.equal(writer.flushes, 1);
+  const waiting: Promise<void>[] = [];
+  for (let group = 0; group < 3; group++) {
+    for (let n = 0; n < 16; n++) {
+      writer.append(1, [bytes(n)]);
+      waiting.push(writer.durable());
+    }
+    // The flush begins and is not over: the next group shares another one.
+    await Promise.resolve();
+    await Promise.resolve();
+  }
+  await Promise.all(waiting);
+  assert.equal(writer.flushes, 3);
+  assert.equal(disk.log.filter(({ operation }) => operation === "flush").length, 3);
+  assert.ok(writer.isFlushed);
+  await writer.durable();
+  assert.equal(writer.flushes, 3, "nothing to do");
+});
+
+Deno.test("JournalWriter.durable() has all that was appended before it on disk", async () => {
+  const disk = new Disk();
+  const { writer } = write(disk, SMALL);
+  await disk.sync("/run");
+  const before = writer.durable();
+  await Promise.resolve();
+  await Promise.resolve();
+  // The flush is under way: this one is not in it.
+  writer.append(1, [bytes(9)]);
+  await before;
+  assertFirst(read(disk.powerCut()).records, SMALL, SMALL.length);
+  assert.ok(!writer.isFlushed);
+  await writer.durable();
+  assert.equal(read(disk.powerCut()).records.length, SMALL.length + 1);
+});
+
+Deno.test("JournalWriter.flushNow() flushes at once, and a flush under way does no harm", async () => {
+  const disk = new Disk();
+  const { writer } = write(disk, SMALL);
+  await disk.sync("/run");
+  const waiting = writer.durable();
+  await Promise.resolve();
+  await Promise.resolve();
+  writer.append(1, [bytes(9)]);
+  writer.flushNow();
+  assert.ok(writer.isFlushed);
+  assert.equal(read(disk.powerCut()).records.length, SMALL.length + 1);
+  await waiting;
+  assert.ok(writer.isFlushed);
+});
+
+Deno.test("a journal cut at any byte keeps its whole records, and goes on behind them", () => {
+  const disk = new Disk();
+  const { ends } = write(disk, SMALL);
+  const whole = disk.bytesOf(PATH);
+  for (let length = 0; length <= whole.length; length++) {
+    const cut = new Disk();
+    cut.put(PATH, whole.slice(0, length));
+    const found = read(cut);
+    const count = ends.filter((end) => end <= length).length;
+    assertFirst(found.records, SMALL, count);
+    const end = count > 0 ? ends[count - 1] as number : length < 16 ? 0 : 16;
+    assert.deepEqual([found.generation, found.bytes, found.torn], [
+      length < 16 ? undefined : 3,
+      end,
+      length !== end || length < 16,
+    ]);
+    if (length < 16) continue;
+    const writer = JournalWriter.resume(cut.resume(PATH, found.bytes), 7 + count);
+    const next = { kind: 77, pieces: [bytes(1)] };
+    writer.append(next.kind, next.pieces);
+    assertFirst(read(cut).records, [...SMALL.slice(0, count), next], count + 1);
+  }
+});
+
+Deno.test("a journal whose tail was never written reads as one that was cut there", () => {
+  const disk = new Disk();
+  const { ends } = write(disk, SMALL);
+  const whole = disk.bytesOf(PATH);
+  for (let length = 0; length < whole.length; length++) {
+    for (const behind of [0, 5000]) {
+      const zeros = new Disk();
+      const left = new Uint8Array(whole.length + behind);
+      left.set(whole.subarray(0, length));
+      zeros.put(PATH, left);
+      // A record may end in zeros of its own, but the mark behind it does not.
+      const count = ends.filter((end) => end <= length).length;
+      if (length >= 11) assertFirst(read(zeros).records, SMALL, count);
+      else assertNothingWrong(zeros, SMALL);
+    }
+  }
+});
+
+/** Damage, or nothing: the beginning of a file does not arrive in pieces. */
+function assertNothingWrong(disk: Disk, records: readonly Written[]): void {
+  try {
+    const found = read(disk);
+    assertFirst(found.records, records, found.records.length);
+    assert.equal(found.records.length, 0);
+  } catch (error) {
+    if (!(error instanceof JournalDamage)) throw error;
+  }
+}
+
+Deno.test("a journal with any one bit flipped is refused, and no record of it is lost in silence", () => {
+  const disk = new Disk();
+  write(disk, SMALL);
+  const whole = disk.bytesOf(PATH);
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const flipped = new Disk();
+    const bytes = whole.slice();
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+    flipped.put(PATH, bytes);
+    if (bit >> 3 >= 12 && bit >> 3 < 16) {
+      // The generation: the caller compares it with the file's name.
+      assert.notEqual(read(flipped).generation, 3, `bit ${bit}`);
+    } else assert.throws(() => read(flipped), JournalDamage, `bit ${bit} of ${whole.length * 8}`);
+  }
+});
+
+Deno.test("a journal with a stretch overwritten never gives a record that was not written", () => {
+  const disk = new Disk();
+  write(disk, SMALL);
+  const whole = disk.bytesOf(PATH);
+  fc.assert(
+    fc.property(
+      fc.nat({ max: whole.length - 1 }),
+      fc.uint8Array({ minLength: 1, maxLength: 64 }),
+      (at, stretch) => {
+        const damaged = new Disk();
+        const bytes = whole.slice();
+        bytes.set(stretch.subarray(0, bytes.length - at), at);
+        damaged.put(PATH, bytes);
+        try {
+          const { records } = read(damaged);
+          assertFirst(records, SMALL, records.length);
+        } catch (error) {
+          if (!(error instanceof JournalDamage)) throw error;
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
+Deno.test("readJournal() refuses zeros with records behind them, another format, and another file", () => {
+  const disk = new Disk();
+  const { ends } = write(disk, SMALL);
+  const whole = disk.bytesOf(PATH);
+  const refuses = (change: (bytes: Uint8Array<ArrayBuffer>) => void, pattern: RegExp) => {
+    const changed = new Disk();
+    const bytes = whole.slice();
+    change(bytes);
+    changed.put(PATH, bytes);
+    assert.throws(
+      () => read(changed),
+      (error) => error instanceof JournalDamage && pattern.test(error.message),
+    );
+  };
+  const [first = 0, second = 0] = ends;
+  refuses((bytes) => bytes.fill(0, first, second), /at byte 56 the header of a record/);
+  refuses((bytes) => bytes.fill(0, 16, first), /at byte 16 the header of a record/);
+  refuses((bytes) => bytes.fill(0, 0, 16), /at byte 0 this is no journal/);
+  refuses((bytes) => bytes[8] = 2, /at byte 8 its format is 2, must be 1/);
+  refuses((bytes) => bytes.set(new TextEncoder().encode("PK\x03\x04")), /at byte 0 this is no journal/);
+  // A record in the place of another one, whole as it is.
+  const small = new Disk();
+  const pair = write(small, [{ kind: 1, pieces: [bytes(1)] }, { kind: 1, pieces: [bytes(2)] }, {
+    kind: 1,
+    pieces: [bytes(3)],
+  }]).ends as [number, number, number];
+  const all = small.bytesOf(PATH);
+  const swapped = new Disk();
+  swapped.put(PATH, Uint8Array.from([...all.subarray(0, pair[0]), ...all.subarray(pair[1])]));
+  assert.throws(() => read(swapped), /record 9 stands where 8 was expected/);
+});
+
+Deno.test("readJournal() believes no more than it is told to", () => {
+  const disk = new Disk();
+  const { ends } = write(disk, SMALL);
+  for (const [count, bytesMax] of [16, ...ends].entries()) {
+    const found = read(disk, { bytesMax });
+    assertFirst(found.records, SMALL, count);
+    assert.deepEqual([found.bytes, found.torn], [bytesMax, count < SMALL.length]);
+  }
+});
+
+Deno.test("JournalWriter.append() that the disk interrupts at any byte leaves the journal as it was", async () => {
+  const length = (() => {
+    const { ends } = write(new Disk(), SMALL);
+    return (ends[3] as number) - (ends[2] as number);
+  })();
+  for (const message of [NO_SPACE, IO_ERROR]) {
+    for (let taken = 0; taken < length; taken++) {
+      const disk = new Disk();
+      const { writer, ends } = write(disk, SMALL.slice(0, 3));
+      let left = taken;
+      disk.fault = (operation, _, bytes) => {
+        if (operation !== "write") return;
+        if (left === 0) throw new Error(message);
+        const now = Math.min(bytes, left);
+        left -= now;
+        return now;
+      };
+      const last = SMALL[3] as Written;
+      assert.throws(() => writer.append(last.kind, last.pieces), { message });
+      disk.fault = () => {};
+      assert.equal(writer.broken, false);
+      assert.equal(writer.bytes, ends[2]);
+      assert.equal(writer.sequence, 10);
+      assert.equal(disk.bytesOf(PATH).length, ends[2]);
+      writer.append(last.kind, last.pieces);
+      await writer.durable();
+      assertFirst(read(disk).records, SMALL, 4);
+    }
+  }
+});
+
+Deno.test("JournalWriter takes nothing more once a write could not be undone or a flush has failed", async () => {
+  const failing = (failing: readonly string[]) => {
+    const disk = new Disk();
+    const { writer } = write(disk, SMALL.slice(0, 3));
+    disk.fault = (operation) => {
+      if (failing.includes(operation)) throw new Error(IO_ERROR);
+    };
+    return { disk, writer };
+  };
+  const written = failing(["write", "truncate"]);
+  assert.throws(() => written.writer.append(1, [bytes(1)]), { message: IO_ERROR });
+  const flushed = failing(["flush"]);
+  flushed.writer.append(1, [bytes(1)]);
+  await Promise.all([0, 1, 2].map(() => assert.rejects(flushed.writer.durable(), { message: IO_ERROR })));
+  const atOnce = failing(["flush"]);
+  assert.throws(() => atOnce.writer.flushNow(), { message: IO_ERROR });
+  for (const { disk, writer } of [written, flushed, atOnce]) {
+    disk.fault = () => {};
+    assert.ok(writer.broken);
+    assert.throws(() => writer.append(1, [bytes(2)]), /broken/);
+    // A second flush would succeed, and would not mean that the bytes are on disk.
+    await assert.rejects(writer.durable(), /broken/);
+    assert.throws(() => writer.flushNow(), /broken/);
+  }
+});
