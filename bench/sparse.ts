@@ -63,5 +63,5 @@ async function* sparseRows(
       yield ratioRow(title, torch.name, against, { goal: goals.torch });
     }
   }
-  ours.dispose();
+  await ours.dispose();
 }

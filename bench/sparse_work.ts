@@ -27,7 +27,7 @@ export interface SparseStepper {
   step(): void;
   /** The table's rows that `indices` name, copied out. */
   touched(): Float32Array;
-  dispose(): void;
+  dispose(): void | Promise<void>;
 }
 
 /** `count` indices of which four fifths differ. */
@@ -110,9 +110,9 @@ export async function sparseKernelStepper(work: SparseWork): Promise<SparseStepp
       runCompiled(arena, rule.call);
     },
     touched: () => rowsOf(arena.f32(rule.call.tensors["w"] as number, rows * width), work),
-    dispose() {
+    async dispose() {
       staging.release();
-      registry.delete("bench");
+      await registry.delete("bench");
     },
   };
 }

@@ -6,7 +6,6 @@
  * write, and throws a `StepwellError` without having changed anything.
  */
 import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
-import type { Replies } from "./replies.ts";
 
 /** A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`. */
 export type MemberSpec = unknown;
@@ -90,6 +89,14 @@ export interface StepOptions {
   readonly key?: KeyUse | undefined;
 }
 
+/** What keyed requests were answered. */
+export interface KeyedAnswers {
+  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
+  begin(key: string): () => void;
+  /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
+  find(use: { readonly key: string; readonly hash: string }): StepAnswer | undefined;
+}
+
 /** What a keyed request was. */
 export interface KeyUse {
   readonly key: string;
@@ -137,7 +144,7 @@ export interface RunSession {
   /** The latest applied steps, newest first. */
   steps(limit: number): readonly StepAnswer[];
   /** The answers to keyed requests. */
-  readonly replies: Replies;
+  readonly replies: KeyedAnswers;
   checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> };
 
   stage(kind: "gradients" | "values"): Staging;

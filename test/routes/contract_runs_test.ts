@@ -36,6 +36,9 @@ Deno.test("create_run makes the run and says where it is", async () => {
       aggregation: { mode: "immediate", aggregator: { class_name: "Sum", config: {} } },
       gradient_transformers: [],
       non_finite: "reject",
+      durability: "journal",
+      journal_bytes: 0,
+      snapshot_version: null,
       warnings: [],
     },
   );

@@ -1,7 +1,16 @@
 /** A run as a file and back: it steps on with the same bits, or it is refused and leaves nothing behind. */
 import assert from "node:assert/strict";
 import { type Checkpoint, checkpointOf, restore } from "./checkpoints.ts";
-import { codeOf, newRegistry, refusal, slotsOf, stateOf, step, variablesOf } from "./harness.ts";
+import {
+  codeOf,
+  codeOfAsync,
+  newRegistry,
+  refusalAsync,
+  slotsOf,
+  stateOf,
+  step,
+  variablesOf,
+} from "./harness.ts";
 import { gradientsOf, specOf, VARIANTS } from "./variants.ts";
 
 /** What two runs share that took the same steps; versions and remembered steps are a run's own. */
@@ -16,7 +25,7 @@ Deno.test("a restored run steps on with the same bits, whatever the optimizer", 
     const spec = specOf(variant, { gradient_transformers: ["Centralize"], non_finite: "skip" });
     const one = await registry.create(spec);
     for (const seed of [0, 1, 2]) {
-      const other = restore(registry, `${one.id}-${seed}`, checkpointOf(one));
+      const other = await restore(registry, `${one.id}-${seed}`, checkpointOf(one));
       for (const sparse of [true, false]) {
         const gradients = gradientsOf(seed, { sparse });
         const { version: _, ...answer } = step(one, gradients);
@@ -36,7 +45,7 @@ Deno.test("a checkpoint round trip gives the same checkpoint again", async () =>
     const session = await registry.create(specOf(variant));
     step(session, gradientsOf(0));
     const one = checkpointOf(session);
-    const other = checkpointOf(restore(registry, "copy", one));
+    const other = checkpointOf(await restore(registry, "copy", one));
     assert.deepEqual({ ...other.saved, version: 0, created_at: 0 }, {
       ...one.saved,
       version: 0,
@@ -59,7 +68,7 @@ Deno.test("a restored run keeps what a config forgets: overwritten attributes, a
     learning_rate: { class_name: "CosineDecay", config: { initial_learning_rate: 1, decay_steps: 9 } },
   });
   session.patchOptimizer({ learning_rate: 0.1, amsgrad: false });
-  const other = restore(registry, "copy", checkpointOf(session));
+  const other = await restore(registry, "copy", checkpointOf(session));
   assert.deepEqual(common(other), common(session));
   assert.deepEqual(other.slotNames(), ["m", "v", "vhat"]);
   assert.deepEqual(other.describe().variables, session.describe().variables);
@@ -78,7 +87,7 @@ Deno.test("a checkpoint holds scalars that JSON has no numbers for", async () =>
   step(session, { w: 1 });
   for (const cache of ["NaN", "Infinity", "-Infinity"]) {
     session.setWeights([1, cache, 0, 0]);
-    const other = restore(registry, "copy", checkpointOf(session));
+    const other = await restore(registry, "copy", checkpointOf(session));
     assert.deepEqual(common(other), common(session));
   }
 });
@@ -89,12 +98,12 @@ Deno.test("restore() replaces a run, under a version that never was", async () =
   const session = await registry.create(specOf(variant));
   const early = checkpointOf(session);
   for (const seed of [1, 2, 3]) step(session, gradientsOf(seed));
-  const again = restore(registry, session.id, early);
+  const again = await restore(registry, session.id, early);
   assert.notEqual(again, session);
   assert.deepEqual([again.version, again.iterations], [4, 0]);
   assert.equal(codeOf(() => step(session, gradientsOf(1))), "unknown_run");
   const late = { ...early, saved: { ...early.saved, version: 70 } };
-  assert.equal(restore(registry, session.id, late).version, 71);
+  assert.equal((await restore(registry, session.id, late)).version, 71);
   assert.equal(registry.figures().runs, 1);
 });
 
@@ -102,8 +111,8 @@ Deno.test("restore() refuses a new run when there are as many as there may be, a
   const registry = newRegistry({ runsMax: 1 });
   const session = await registry.create({ optimizer: "SGD", variables: [{ name: "w", shape: [] }] });
   const checkpoint = checkpointOf(session);
-  assert.equal(codeOf(() => restore(registry, "other", checkpoint)), "too_many_runs");
-  restore(registry, session.id, checkpoint);
+  assert.equal(await codeOfAsync(() => restore(registry, "other", checkpoint)), "too_many_runs");
+  await restore(registry, session.id, checkpoint);
   assert.equal(registry.has("other"), false);
 });
 
@@ -151,7 +160,7 @@ Deno.test("restore() refuses a checkpoint that was tampered with, and gives up a
       const checkpoint = checkpointOf(session);
       checkpoint.saved = structuredClone(checkpoint.saved);
       tamper(checkpoint);
-      const { code } = refusal(() => restore(registry, id, checkpoint));
+      const { code } = await refusalAsync(() => restore(registry, id, checkpoint));
       const expected = [
         "invalid_request",
         "invalid_config",
@@ -164,7 +173,7 @@ Deno.test("restore() refuses a checkpoint that was tampered with, and gives up a
     assert.deepEqual(stateOf(session), before, what);
     assert.deepEqual(registry.figures(), figures, what);
   }
-  restore(registry, "new", checkpointOf(session));
+  await restore(registry, "new", checkpointOf(session));
 });
 
 Deno.test("restore() refuses tensors that are sparse, null or not F32", async () => {
@@ -180,7 +189,7 @@ Deno.test("restore() refuses tensors that are sparse, null or not F32", async ()
     "invalid_request",
   );
   assert.equal(codeOf(() => target.none("variables/w")), "invalid_request");
-  assert.equal(codeOf(() => restoration.commit()), "invalid_request");
+  assert.equal(await codeOfAsync(() => restoration.commit()), "invalid_request");
   restoration.release();
   restoration.release();
   assert.equal(registry.has("new"), false);

@@ -17,7 +17,11 @@ export function checkpointOf(session: Session): Checkpoint {
 }
 
 /** Puts it back as a reader of files does; gives up all memory when it is refused. */
-export function restore(registry: Registry, id: string, { saved, tensors }: Checkpoint): Session {
+export async function restore(
+  registry: Registry,
+  id: string,
+  { saved, tensors }: Checkpoint,
+): Promise<Session> {
   const restoration = registry.restore(id);
   try {
     const target = restoration.begin(new Map([["stepwell", JSON.stringify(saved)]]));
@@ -28,7 +32,7 @@ export function restore(registry: Registry, id: string, { saved, tensors }: Chec
       for (let at = 0; at < bytes.length; at += 13) sink.write(bytes.subarray(at, at + 13));
       sink.close();
     }
-    restoration.commit();
+    await restoration.commit();
   } finally {
     restoration.release();
   }

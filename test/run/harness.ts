@@ -95,6 +95,22 @@ export function codeOf(act: () => unknown): ErrorCode {
   return refusal(act).code;
 }
 
+/** The code with which something asynchronous is refused. */
+export async function codeOfAsync(act: () => Promise<unknown>): Promise<ErrorCode> {
+  return (await refusalAsync(act)).code;
+}
+
+/** The refusal of something asynchronous. */
+export async function refusalAsync(act: () => Promise<unknown>): Promise<StepwellError> {
+  try {
+    await act();
+  } catch (error) {
+    if (error instanceof StepwellError) return error;
+    throw error;
+  }
+  throw new Error("Nothing was refused");
+}
+
 /** Ordinary float32 numbers around 0; with `special`, one in eight is a value at which arithmetic goes wrong. */
 export function numbers(
   count: number,

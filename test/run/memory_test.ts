@@ -34,7 +34,7 @@ async function perform(actions: readonly Action[]): Promise<void> {
       for (const session of [shared, alone]) step(session, gradientsOf(seed, { sparse: seed % 2 === 1 }));
     }
     if (what === "delete") {
-      registry.delete(shared.id);
+      await registry.delete(shared.id);
       pairs.splice(place, 1);
     }
   }
@@ -64,7 +64,7 @@ Deno.test("create() refuses a run that does not fit into memory, and leaves noth
   for (let n = 0; n < 20; n++) await assert.rejects(create("two", 16), { code: "out_of_memory" });
   assert.deepEqual(registry.figures(), after);
   await create("two", 10);
-  registry.delete("one");
+  await registry.delete("one");
   await create("three", 10);
   assert.equal(registry.figures().arenas, 2);
 });
@@ -102,7 +102,7 @@ Deno.test("publish() and checkpoint() are refused when a copy has no room, and t
   assert.equal(refusal(() => session.publish()).code, "out_of_memory");
   assert.equal(refusal(() => session.checkpoint()).code, "out_of_memory");
   assert.equal(registry.figures().publishedBytes, 0);
-  registry.delete("one");
+  await registry.delete("one");
   session.checkpoint().release();
   session.publish().release();
   assert.equal(registry.figures().publishedBytes, 8 * MEBIBYTE);
@@ -112,12 +112,12 @@ Deno.test("publish() and checkpoint() are refused when a copy has no room, and t
 const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>> = {
   "a run": async (registry, id) => {
     step(await registry.create({ id, ...SMALL }), { w: { indices: [1], values: [1] } });
-    registry.delete(id);
+    await registry.delete(id);
   },
   "an upload that outlives its run": async (registry, id) => {
     const staging = (await registry.create({ id, ...SMALL })).stage("gradients");
     staging.dense("w", { dtype: "F32", shape: [COUNT] });
-    registry.delete(id);
+    await registry.delete(id);
     staging.release();
   },
   "an upload": (registry) => {
@@ -136,9 +136,8 @@ const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>
     restoration.release();
     return Promise.resolve();
   },
-  "a restoration of itself": (registry) => {
-    restore(registry, "kept", checkpointOf(registry.get("kept")));
-    return Promise.resolve();
+  "a restoration of itself": async (registry) => {
+    await restore(registry, "kept", checkpointOf(registry.get("kept")));
   },
   "a copy for readers": (registry) => {
     registry.get("kept").publish().release();
@@ -169,7 +168,7 @@ Deno.test("the memory of a large run serves the next one", async () => {
   await create("one", MEBIBYTE);
   const { arenaBytes } = registry.figures();
   for (let n = 0; n < 5; n++) {
-    registry.delete("one");
+    await registry.delete("one");
     const session = await create("one", MEBIBYTE - 1000 * n);
     assert.deepEqual(session.readSlot("v")[0]?.values.some((x) => x !== 0), false);
     step(session, { w: { indices: [0], values: [1] } });
@@ -205,6 +204,6 @@ Deno.test("2,000 small runs are created, stepped, read and deleted in little mem
   assert(arenas <= 2 && arenaBytes < 2 * runBytes, `${arenas} arenas of ${arenaBytes} bytes for ${runBytes}`);
   const [first, last] = ["run-0", "run-1999"].map((id) => registry.get(id).publish(["w"]).tensors[0]?.values);
   assert.deepEqual(first, last);
-  for (let n = 0; n < 2000; n++) registry.delete(`run-${n}`);
+  for (let n = 0; n < 2000; n++) await registry.delete(`run-${n}`);
   assert.equal(registry.figures().runBytes, 0);
 });

@@ -155,7 +155,7 @@ async function compare(pipeline: Pipeline, { sparse }: { sparse: boolean }): Pro
     const wanted = slots.map((slot) => [slot, byName((name) => variables[name].slots[slot])]);
     assert.deepEqual(slotsOf(session), Object.fromEntries(wanted), label);
   }
-  registry.delete(session.id);
+  await registry.delete(session.id);
 }
 
 for (const sparse of [false, true]) {

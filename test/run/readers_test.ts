@@ -64,7 +64,7 @@ Deno.test("a reader keeps its copy when the run is deleted, and the memory is fr
   const registry = newRegistry();
   const session = await registry.create({ optimizer: SGD, variables: VARIABLES });
   const reader = session.publish();
-  registry.delete(session.id);
+  await registry.delete(session.id);
   assert.deepEqual([...(reader.tensors[1]?.values ?? [])], [2, 2, 2, 2]);
   assert.equal(registry.figures().publishedBytes, 40);
   reader.release();
@@ -155,5 +155,8 @@ Deno.test("describe() says what the run is made of", async () => {
       config: { scale: 2 },
     }],
     non_finite: "skip",
+    durability: "journal",
+    journal_bytes: 0,
+    snapshot_version: null,
   });
 });

@@ -177,8 +177,8 @@ Deno.test("uploads that are interleaved piece by piece do what they do one after
         staging.release();
       }
       assert.deepEqual({ ...stateOf(together) }, { ...stateOf(apart) });
-      registry.delete(together.id);
-      registry.delete(apart.id);
+      await registry.delete(together.id);
+      await registry.delete(apart.id);
     }),
     { numRuns: 40 },
   );
@@ -192,7 +192,7 @@ Deno.test("an upload into a run that is deleted meanwhile is refused, and holds 
   });
   const { staging, work } = upload(session, { seed: 1, sparse: false }, 100);
   work.next();
-  registry.delete(session.id);
+  await registry.delete(session.id);
   // The body's end says that the run is gone, not that its variables are.
   toEnd(writes(staging.dense("b", { dtype: "F32", shape: [3] }), bytesOf([1, 2, 3]), 100));
   const other = await registry.create({
@@ -213,7 +213,7 @@ Deno.test("an upload into a run that is replaced meanwhile is refused, and the n
   const session = await registry.create({ optimizer: ADAM, variables: [{ name: "w", shape: SHAPE }] });
   const { staging, work } = upload(session, { seed: 1, sparse: true }, 5);
   work.next();
-  const replaced = restore(registry, session.id, checkpointOf(session));
+  const replaced = await restore(registry, session.id, checkpointOf(session));
   const before = stateOf(replaced);
   toEnd(work);
   assert.equal(codeOf(() => session.applyGradients(staging, APPLY)), "unknown_run");
