@@ -137,13 +137,14 @@ export class Registry implements RunRegistry {
     const { id, createdAt, durability } = session;
     const record = { id, incarnation: this.#options.newId(), sequence, createdAt, snapshots: [] };
     const store = durability === "none" ? undefined : this.#storeOf(record);
-    const creation = key && creationOf(session, key);
-    if (store) await store.create(takeSnapshot(session), creation);
-    else if (creation) this.#remember(creation);
     const entry = this.#entry(id, sequence, store);
-    this.#entries.set(id, entry);
-    this.#attach(entry, session);
     entry.snapshotVersion = store && session.version;
+    // First: the creation's answer, which is kept, tells of the storage.
+    this.#attach(entry, session);
+    const creation = key && (() => creationOf(session, key));
+    if (store) await store.create(takeSnapshot(session), creation);
+    else if (creation) this.#remember(creation());
+    this.#entries.set(id, entry);
     return session;
   }
 

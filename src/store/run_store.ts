@@ -85,8 +85,8 @@ export class RunStore {
     return this.#snapshotting !== undefined;
   }
 
-  /** Makes a new run durable with its first snapshot. Leaves nothing behind when it throws. */
-  async create({ sequence, pieces, release }: Taken, creation?: CreationRecord): Promise<void> {
+  /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
+  async create({ sequence, pieces, release }: Taken, creation?: () => CreationRecord): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
@@ -96,7 +96,7 @@ export class RunStore {
       await this.#journals.durable();
       await files.sync(folder);
       this.#record = { ...this.#record, snapshots: [snapshot] };
-      await configs.put(this.#record, creation);
+      await configs.put(this.#record, creation?.());
     } catch (error) {
       this.close();
       await files.removeFolder(this.#folder).catch(() => {});
