@@ -135,8 +135,10 @@ export class Registry implements RunRegistry {
     { sequence, key }: { sequence: number; key?: KeyUse | undefined },
   ): Promise<Session> {
     const { id, createdAt, durability } = session;
-    const record = { id, incarnation: this.#options.newId(), sequence, createdAt, snapshots: [] };
-    const store = durability === "none" ? undefined : this.#storeOf(record);
+    const { store: parts, newId } = this.#options;
+    const store = parts && durability !== "none"
+      ? new RunStore(parts, { id, incarnation: newId(), sequence, createdAt, snapshots: [] })
+      : undefined;
     const entry = this.#entry(id, sequence, store);
     entry.snapshotVersion = store && session.version;
     // First: the creation's answer, which is kept, tells of the storage.
