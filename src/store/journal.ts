@@ -122,6 +122,8 @@ export class JournalWriter {
     await Promise.resolve();
     const bytes = this.#file.bytes;
     try {
+      // `flushNow` came first; the file may be closed by now.
+      if (this.isFlushed) return;
       await this.#file.sync();
       this.flushes += 1;
       this.#flushed = Math.max(this.#flushed, bytes);

@@ -176,9 +176,18 @@ export class Life {
     assert.equal(
       this.#twinVersion,
       this.seen,
-      `version ${this.#twinVersion + 1} of ${this.id} has no change that was asked for once`,
+      `version ${
+        this.#twinVersion + 1
+      } of ${this.id} has no change that was asked for once: ${this.#story()}`,
     );
     assert.equal(this.#changes.size, 0);
+  }
+
+  /** What is known around the version at which the twin stands. */
+  #story(): string {
+    const versions = Array.from({ length: 12 }, (_, at) => this.#twinVersion - 4 + at);
+    const lost = this.#lost.map(({ call, from, to }) => `${shown(call)} lost between ${from} and ${to}`);
+    return [...versions.map((version) => `${version} ${this.#made.get(version)}`), ...lost].join("\n");
   }
 
   /** The run is gone: the twin forgets it too. */

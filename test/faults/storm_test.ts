@@ -8,6 +8,7 @@ import { storm } from "./storm.ts";
 const { values } = parseArgs({
   args: Deno.args,
   options: { kills: { type: "string", default: "20" }, seed: { type: "string" } },
+  allowPositionals: true,
 });
 
 Deno.test("service loses nothing and applies nothing twice when it is killed under load", async () => {

@@ -1,0 +1,36 @@
+/** A change that comes at any moment of a snapshot: whichever journal it goes to, its flush succeeds. */
+import assert from "node:assert/strict";
+import { localFiles } from "../../src/store/files.ts";
+import { ConfigStore } from "../../src/store/kv.ts";
+import { RunStore } from "../../src/store/run_store.ts";
+
+/** More turns of the microtask queue than a snapshot takes until the next journal is begun. */
+const TURNS = 40;
+
+Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal meanwhile", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "stepwell-faults-" });
+  const configs = await ConfigStore.open(":memory:");
+  const record = { id: "demo", incarnation: "only", sequence: 0, createdAt: "", snapshots: [] };
+  const store = new RunStore({ files: localFiles, configs, folder }, record);
+  let version = 0, taken = 0;
+  const take = () => ({ sequence: taken = version, pieces: [new Uint8Array(8)], release: () => {} });
+  const change = async () => {
+    store.append(1, [new Uint8Array(5)]);
+    version += 1;
+    await store.durable();
+  };
+  await store.create(take());
+  for (let turns = 0; turns < TURNS; turns += 1) {
+    await change();
+    const snapshot = store.snapshot(take);
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+    await change();
+    await snapshot;
+  }
+  store.close();
+  let read = 0;
+  store.open({ onSnapshot: () => ({ write() {}, close() {} }), onRecord: () => void (read += 1) });
+  assert.equal(read, version - taken);
+  configs.close();
+  await Deno.remove(folder, { recursive: true });
+});
