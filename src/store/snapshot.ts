@@ -39,13 +39,13 @@ export async function writeSnapshot(
       }
     }
     await file.sync();
+    await files.rename(aside, path);
   } catch (error) {
-    file.close();
     await files.remove(aside).catch(() => {});
     throw error;
+  } finally {
+    file.close();
   }
-  file.close();
-  await files.rename(aside, path);
   await files.sync(place.folder);
   return { generation: place.generation, bytes: file.bytes, crc32: crc };
 }

@@ -3,6 +3,7 @@
  * only what was flushed is there for certain. As strict as a disk may be: a name is durable once its folder was synced,
  * bytes once their file was, and after a failed flush they are as good as gone, whatever a later flush says.
  */
+import { setImmediate } from "node:timers/promises";
 import { AppendFile, type FileReader, type Files, type RawFile } from "../../src/store/files.ts";
 
 /** Errors as Deno words them. */
@@ -125,7 +126,7 @@ export class Disk implements Files {
         assertOpen();
         const wanted = node.bytes;
         // What is written meanwhile is not part of it.
-        await new Promise((resolve) => setTimeout(resolve, 0));
+        await setImmediate();
         tryFlush(wanted);
       },
       syncDataSync: () => {
@@ -165,7 +166,7 @@ export class Disk implements Files {
   }
 
   async sync(path: string): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await setImmediate();
     this.#do("sync", path);
     const node = this.#names.get(path);
     if (node) flush(node, node.bytes);
