@@ -16,6 +16,7 @@
  */
 import { crc32 } from "node:zlib";
 import type { AppendFile, FileReader, Files } from "./files.ts";
+import { reading } from "./storage_error.ts";
 
 const MAGIC = new TextEncoder().encode("STEPJRNL");
 export const JOURNAL_FORMAT = 1;
@@ -32,7 +33,7 @@ export interface JournalRecord {
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
-/** A journal whose bytes are not what was written. */
+/** A journal whose bytes are not what was written, or not there. */
 export class JournalDamage extends Error {
   override readonly name = "JournalDamage";
 }
@@ -156,7 +157,7 @@ export interface JournalContent {
 
 /**
  * Reads a journal record by record, up to byte `bytesMax`. Throws {@link JournalDamage} when bytes are not what was
- * written. A torn tail is the caller's to judge: it can only be at the end of the last file.
+ * written, and storage_failed. A torn tail is the caller's to judge: it can only be at the end of the last file.
  */
 export function readJournal(
   files: Files,
@@ -164,7 +165,8 @@ export function readJournal(
   onRecord: (record: JournalRecord) => void,
   { bytesMax = Infinity }: { bytesMax?: number } = {},
 ): JournalContent {
-  const reader = files.read(path);
+  const file = reading(JournalDamage, () => files.read(path));
+  const reader: FileReader = { ...file, next: (count) => reading(JournalDamage, () => file.next(count)) };
   try {
     const header = reader.next(FILE_HEADER_BYTES);
     if (MAGIC.some((byte, index) => header[index] !== byte) || header.length < FILE_HEADER_BYTES) {

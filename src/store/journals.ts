@@ -14,7 +14,7 @@ import {
   JournalWriter,
   readJournal,
 } from "./journal.ts";
-import { storageError } from "./storage_error.ts";
+import { reading, storageError } from "./storage_error.ts";
 
 /** Where a journal ends, as far as it can be trusted. */
 interface JournalEnd {
@@ -80,7 +80,7 @@ export class Journals {
   }
 
   #generations(): number[] {
-    return generationsOf(this.#files.list(this.#folder), journalName);
+    return generationsOf(reading(JournalDamage, () => this.#files.list(this.#folder)), journalName);
   }
 
   /** Begins a journal; the one before must be finished. Throws and goes on with that one. */

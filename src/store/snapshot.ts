@@ -9,6 +9,7 @@
 import { crc32 } from "node:zlib";
 import type { Files } from "./files.ts";
 import type { SnapshotRecord } from "./kv.ts";
+import { reading } from "./storage_error.ts";
 
 /** Bytes that are written, or read, at a time; between them the event loop serves others. */
 const PIECE_BYTES = 1024 ** 2;
@@ -55,14 +56,14 @@ function yieldToOthers(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-/** A snapshot file that is not what was written. */
+/** A snapshot file that is not what was written, or not there. */
 export class SnapshotDamage extends Error {
   override readonly name = "SnapshotDamage";
 }
 
 /**
  * Hands out the bytes of a snapshot piece by piece. The checksum is known at the end only: nothing that was made of
- * the pieces may be used before this returns. Throws {@link SnapshotDamage}.
+ * the pieces may be used before this returns. Throws {@link SnapshotDamage}, storage_failed, and what `onPiece` throws.
  */
 export function readSnapshot(
   files: Files,
@@ -71,14 +72,7 @@ export function readSnapshot(
   onPiece: (piece: Uint8Array<ArrayBuffer>) => void,
 ): void {
   const path = `${folder}/${snapshotName(generation)}`;
-  let reader;
-  try {
-    reader = files.read(path);
-  } catch (error) {
-    throw new SnapshotDamage(
-      `Cannot read the snapshot ${path}: ${error instanceof Error ? error.message : error}`,
-    );
-  }
+  const reader = reading(SnapshotDamage, () => files.read(path));
   try {
     if (reader.bytes !== bytes) {
       throw new SnapshotDamage(
@@ -88,7 +82,7 @@ export function readSnapshot(
     let crc = 0;
     let offence: { readonly error: unknown } | undefined;
     for (;;) {
-      const piece = reader.next(PIECE_BYTES);
+      const piece = reading(SnapshotDamage, () => reader.next(PIECE_BYTES));
       if (piece.length === 0) break;
       crc = crc32(piece, crc);
       // Damaged bytes can offend whoever reads them before the checksum is known.
