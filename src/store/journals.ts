@@ -148,7 +148,8 @@ export class Journals {
 
   #readOne(generation: number, onRecord: (record: JournalRecord) => void): JournalContent {
     const bytesMax = this.#trusted?.generation === generation ? this.#trusted.bytes : Infinity;
-    if (bytesMax === 0) return { generation: undefined, bytes: 0, torn: true };
+    // Not even its header: it is to be begun again, since what it holds may come to light after all.
+    if (bytesMax === 0) return { generation, bytes: 0, torn: true };
     return readJournal(this.#files, this.#path(generation), onRecord, { bytesMax });
   }
 
@@ -167,8 +168,16 @@ export class Journals {
   #resumeLast(sequence: number): JournalWriter {
     const { generation, bytes } = this.#end;
     const file = this.#files.resume(this.#path(generation), bytes);
-    this.#trusted = undefined;
-    return JournalWriter.resume(file, sequence);
+    try {
+      const journal = bytes === 0
+        ? JournalWriter.begin(file, { generation, sequence })
+        : JournalWriter.resume(file, sequence);
+      this.#trusted = undefined;
+      return journal;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   /** Appends a record. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
