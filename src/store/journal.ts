@@ -2,11 +2,11 @@
  * The journal of one run: every accepted change of its state, in order, in append-only files. What a record says is
  * for its writer; this is about bytes that are there whole, or known not to be.
  *
- *     file    "STEPJRNL" | format u32 | generation u32 | records…
+ *     file    "STEPJRNL" | format u32 | generation u32 | header crc32 u32 | records…
  *     record  magic u32 | kind u32 | length u64 | sequence u64 | payload crc32 u32 | header crc32 u32 | payload | end u32
  *
- * All integers little-endian. The header's crc32 covers its first 28 bytes, so that a length can be believed before
- * the payload is there. `sequence` rises by one from record to record.
+ * All integers little-endian. A header's crc32 covers what stands before it there, so that a length can be believed
+ * before the payload is there. `sequence` rises by one from record to record.
  *
  * A record is torn, and with it the tail of the file, when the file ends within it, or when its last byte and
  * everything behind are zero: blocks that a file was given and that were never written read so after a power failure.
@@ -20,7 +20,7 @@ import { reading } from "./storage_error.ts";
 
 const MAGIC = new TextEncoder().encode("STEPJRNL");
 export const JOURNAL_FORMAT = 1;
-const FILE_HEADER_BYTES = 16;
+export const FILE_HEADER_BYTES = 20;
 const RECORD_MAGIC = 0x43455253;
 const RECORD_HEADER_BYTES = 32;
 const RECORD_END = new TextEncoder().encode("DONE");
@@ -59,6 +59,7 @@ export class JournalWriter {
     const view = new DataView(header.buffer);
     view.setUint32(8, JOURNAL_FORMAT, true);
     view.setUint32(12, options.generation, true);
+    view.setUint32(16, crc32(header.subarray(0, 16)), true);
     file.append([header]);
     return new JournalWriter(file, { sequence: options.sequence, flushed: 0 });
   }
@@ -169,13 +170,14 @@ export function readJournal(
   const reader: FileReader = { ...file, next: (count) => reading(JournalDamage, () => file.next(count)) };
   try {
     const header = reader.next(FILE_HEADER_BYTES);
-    if (MAGIC.some((byte, index) => header[index] !== byte) || header.length < FILE_HEADER_BYTES) {
-      if (isUnwritten(reader, header, FILE_HEADER_BYTES)) {
-        return { generation: undefined, bytes: 0, torn: true };
+    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+    if (header.length < FILE_HEADER_BYTES || view.getUint32(16, true) !== crc32(header.subarray(0, 16))) {
+      if (!isUnwritten(reader, header, FILE_HEADER_BYTES)) {
+        throw damage(path, 0, "the header is not a journal's");
       }
-      throw damage(path, 0, "this is no journal");
+      return { generation: undefined, bytes: 0, torn: true };
     }
-    const view = new DataView(header.buffer, header.byteOffset);
+    if (MAGIC.some((byte, index) => header[index] !== byte)) throw damage(path, 0, "this is no journal");
     const format = view.getUint32(8, true);
     if (format !== JOURNAL_FORMAT) {
       throw damage(path, 8, `its format is ${format}, must be ${JOURNAL_FORMAT}`);
