@@ -32,7 +32,7 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => {
-    const { runs, next } = registry.list(c.req.valid("query"));
+  mount(app, route, async (c) => {
+    const { runs, next } = await registry.list(c.req.valid("query"));
     return answerJson(c, { runs, next_cursor: next });
   });

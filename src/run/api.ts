@@ -200,10 +200,10 @@ export interface RunRegistry {
   /** Keeps a run in memory while a request is about it; no matter whether there is one. */
   lease(id: string): Lease;
   /** Runs in order of creation; `cursor` is a `next` of an earlier page. Throws invalid_request for another one. */
-  list(page: { readonly limit: number; readonly cursor?: string | undefined }): {
+  list(page: { readonly limit: number; readonly cursor?: string | undefined }): Promise<{
     readonly runs: readonly RunDescription[];
     readonly next?: string | undefined;
-  };
+  }>;
   /** Throws unknown_run, busy, storage_full, storage_failed. */
   delete(id: string): Promise<void>;
   restore(id: string): Restoration;

@@ -5,7 +5,7 @@
  * could not be created leaves nothing behind; a session leaves memory only when the disk has all of it.
  */
 import type { Runner } from "../../kernels/plan.ts";
-import { StepwellError } from "../errors.ts";
+import { type ErrorCode, StepwellError } from "../errors.ts";
 import { ruleOf } from "../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, type CreationRecord, type RunRecord } from "../store/kv.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
@@ -45,6 +45,9 @@ export interface RegistryOptions {
 
 /** Keyed creations of runs that are not stored: the newest are remembered. */
 const CREATIONS_KEPT = 1000;
+
+/** Refusals for which a list leaves a run out. */
+const SKIPPED: ReadonlySet<ErrorCode> = new Set(["run_damaged", "unknown_run"]);
 
 interface Entry {
   readonly id: string;
@@ -137,7 +140,7 @@ export class Registry implements RunRegistry {
     const { id, createdAt, durability } = session;
     const { store: parts, newId } = this.#options;
     const store = parts && durability !== "none"
-      ? new RunStore(parts, { id, incarnation: newId(), sequence, createdAt, snapshots: [] })
+      ? new RunStore(parts, { id, incarnation: newId(), sequence, createdAt, snapshots: [], configParts: 0 })
       : undefined;
     const entry = this.#entry(id, sequence, store);
     entry.snapshotVersion = store && session.version;
@@ -251,7 +254,7 @@ export class Registry implements RunRegistry {
     };
   }
 
-  list({ limit, cursor }: { limit: number; cursor?: string | undefined }) {
+  async list({ limit, cursor }: { limit: number; cursor?: string | undefined }) {
     if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
       const message = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
       throw new StepwellError("invalid_request", `Cannot list runs: cursor ${message}`, [{
@@ -264,19 +267,34 @@ export class Registry implements RunRegistry {
     const rest = [...this.#entries.values()].filter(({ sequence }) => sequence > after)
       .sort((a, b) => a.sequence - b.sequence);
     const page = rest.slice(0, limit);
+    const runs: RunDescription[] = [];
+    // One after the other: they need not fit into memory together.
+    for (const { id } of page) {
+      const description = await this.#describe(id);
+      if (description) runs.push(description);
+    }
     return {
-      // One after the other: they need not fit into memory together.
-      runs: page.flatMap(({ id }) => this.#describe(id) ?? []),
+      runs,
       next: rest.length > limit ? String(page.at(-1)?.sequence) : undefined,
     };
   }
 
-  /** Undefined for a damaged run, which must not keep the others from being listed. */
-  #describe(id: string): RunDescription | undefined {
+  /**
+   * A run that is not in memory is described by its config in KV, unless it has changed since that was written.
+   * Undefined for a damaged run, which must not keep the others from being listed, and for one that is gone meanwhile.
+   */
+  async #describe(id: string): Promise<RunDescription | undefined> {
+    const entry = this.#entries.get(id);
+    if (!entry) return undefined;
+    const config = entry.session ? undefined : await entry.store?.config();
+    if (config !== undefined && !entry.session) {
+      const description = JSON.parse(config) as RunDescription;
+      return { ...description, journal_bytes: 0, snapshot_version: description.version };
+    }
     try {
       return this.get(id).describe();
     } catch (error) {
-      if (error instanceof StepwellError && error.code === "run_damaged") return undefined;
+      if (error instanceof StepwellError && SKIPPED.has(error.code)) return undefined;
       throw error;
     }
   }

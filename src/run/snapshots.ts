@@ -8,7 +8,8 @@ export function takeSnapshot(session: Session): Taken {
   const { tensors, metadata, version, release } = session.checkpoint({ replies: true });
   try {
     const { body } = encodeSafetensors(tensors, { metadata });
-    return { sequence: version, pieces: body instanceof Uint8Array ? [body] : body, release };
+    const pieces = body instanceof Uint8Array ? [body] : body;
+    return { sequence: version, pieces, config: JSON.stringify(session.describe()), release };
   } catch (error) {
     release();
     throw error;

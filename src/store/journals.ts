@@ -8,6 +8,7 @@
 import type { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import {
+  FILE_HEADER_BYTES,
   type JournalContent,
   JournalDamage,
   type JournalRecord,
@@ -81,6 +82,18 @@ export class Journals {
 
   #generations(): number[] {
     return generationsOf(reading(JournalDamage, () => this.#files.list(this.#folder)), journalName);
+  }
+
+  /** Whether nothing was appended since this generation was begun; false where the disk cannot tell. */
+  isEmptySince(generation: number): boolean {
+    try {
+      if (this.#generations().at(-1) !== generation) return false;
+      const reader = this.#files.read(this.#path(generation));
+      reader.close();
+      return reader.bytes === FILE_HEADER_BYTES;
+    } catch {
+      return false;
+    }
   }
 
   /** Begins a journal; the one before must be finished. Throws and goes on with that one. */

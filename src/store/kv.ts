@@ -1,12 +1,12 @@
 /**
- * The small records about runs, in Deno KV: which runs there are, and where their newest snapshots stand. Tensors
- * never come here, nor does anything that grows with a run: KV takes 64 KiB a value.
+ * The small records about runs, in Deno KV: which runs there are, their configs, and where their newest snapshots
+ * stand. Tensors never come here.
  *
- *     ["stepwell", "format"]   format version of everything here
- *     ["run", id]              RunRecord
- *     ["created", key]         what a keyed `POST /v1/runs` created
- *
- *     ["stepwell", "folder"]   name of the data folder whose runs these are (open_store.ts)
+ *     ["stepwell", "format"]       format version of everything here
+ *     ["stepwell", "folder"]       name of the data folder whose runs these are (open_store.ts)
+ *     ["run", id]                  RunRecord
+ *     ["config", incarnation, n]   the run's config as JSON, as of the newest snapshot: part n of `configParts`
+ *     ["created", key]             what a keyed `POST /v1/runs` created
  *
  * Invariant: a run exists exactly when its record does; folders without one are leftovers. Methods throw storage_full
  * or storage_failed.
@@ -14,6 +14,11 @@
 import { storageError } from "./storage_error.ts";
 
 export const KV_FORMAT = 1;
+/** UTF-16 units of a config in one value; KV takes 64 KiB a value. */
+const PART_LENGTH = 16_000;
+/** Values of one config; KV takes 800 KiB a commit. The config of a run with thousands of variables is not kept here. */
+const PARTS_MAX = 20;
+
 /** A finished snapshot file: what it must be like to be trusted. */
 export interface SnapshotRecord {
   readonly generation: number;
@@ -30,6 +35,24 @@ export interface RunRecord {
   readonly createdAt: string;
   /** Newest first; the second is there for when the first is damaged. */
   readonly snapshots: readonly SnapshotRecord[];
+  /** Values that the config takes; 0 when it is too long to be here. */
+  readonly configParts: number;
+}
+
+/** How many values a config takes, 0 for one that is too long. */
+export function partsOf(config: string): number {
+  const parts = Math.ceil(config.length / PART_LENGTH);
+  return parts > PARTS_MAX ? 0 : parts;
+}
+
+function setConfig(
+  commit: Deno.AtomicOperation,
+  { incarnation, configParts }: RunRecord,
+  config: string,
+): void {
+  for (let n = 0; n < configParts; n++) {
+    commit.set(["config", incarnation, n], config.slice(n * PART_LENGTH, (n + 1) * PART_LENGTH));
+  }
 }
 
 /** What a keyed creation was and got. */
@@ -84,21 +107,40 @@ export class ConfigStore {
     return records.sort((a, b) => a.sequence - b.sequence);
   }
 
-  /** Writes a record, and with it who asked for the run; both durable when this resolves. */
-  async put(record: RunRecord, creation?: CreationRecord): Promise<void> {
+  /** Writes a record with its config, and with it who asked for the run; all durable when this resolves. */
+  async put(record: RunRecord, config: string, creation?: CreationRecord): Promise<void> {
     const commit = this.#kv.atomic().set(["run", record.id], record);
+    setConfig(commit, record, config);
     if (creation) commit.set(["created", creation.key], creation, { expireIn: CREATION_KEPT_MS });
     await orStorageError(commit.commit());
   }
 
   /** Writes the next record of an incarnation, unless the run is gone or has another one: whether it was written. */
-  async replace(record: RunRecord): Promise<boolean> {
-    return await this.#ifCurrent(record, (commit, key) => commit.set(key, record));
+  async replace(record: RunRecord, config: string): Promise<boolean> {
+    return await this.#ifCurrent(record, (commit, key) => {
+      setConfig(commit, record, config);
+      return commit.set(key, record);
+    });
+  }
+
+  /** The config of a run as JSON, as of its newest snapshot; undefined when it is not here. */
+  async config({ incarnation, configParts }: RunRecord): Promise<string | undefined> {
+    if (configParts === 0) return undefined;
+    const parts: string[] = [];
+    for (let n = 0; n < configParts; n++) {
+      const { value } = await orStorageError(this.#kv.get<string>(["config", incarnation, n]));
+      if (value === null) return undefined;
+      parts.push(value);
+    }
+    return parts.join("");
   }
 
   /** Removes the record of an incarnation, unless it is gone or another's. */
   async remove(record: RunRecord): Promise<void> {
-    await this.#ifCurrent(record, (commit, key) => commit.delete(key));
+    await this.#ifCurrent(record, (commit, key) => {
+      for (let n = 0; n < record.configParts; n++) commit.delete(["config", record.incarnation, n]);
+      return commit.delete(key);
+    });
   }
 
   async #ifCurrent(

@@ -12,7 +12,7 @@ import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
-import type { ConfigStore, CreationRecord, RunRecord, SnapshotRecord } from "./kv.ts";
+import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { type Pieces, readSnapshot, SnapshotDamage, snapshotName, writeSnapshot } from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
@@ -31,6 +31,8 @@ export interface Taken {
   /** Of the next change. */
   readonly sequence: number;
   readonly pieces: Pieces;
+  /** What the run is, as JSON. */
+  readonly config: string;
   /** To be called whether the pieces were read or not. */
   release(): void;
 }
@@ -85,8 +87,15 @@ export class RunStore {
     return this.#snapshotting !== undefined;
   }
 
+  /** What the run is, as JSON, if nothing has changed since it was written: for a run that nobody has opened. */
+  async config(): Promise<string | undefined> {
+    const newest = this.#record.snapshots[0]?.generation;
+    const isUnchanged = newest !== undefined && this.#journals.isEmptySince(newest);
+    return isUnchanged ? await this.#parts.configs.config(this.#record) : undefined;
+  }
+
   /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
-  async create({ sequence, pieces, release }: Taken, creation?: () => CreationRecord): Promise<void> {
+  async create({ sequence, pieces, config, release }: Taken, creation?: () => CreationRecord): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
@@ -95,8 +104,8 @@ export class RunStore {
       this.#journals.adopt();
       await this.#journals.durable();
       await files.sync(folder);
-      this.#record = { ...this.#record, snapshots: [snapshot] };
-      await configs.put(this.#record, creation?.());
+      this.#record = { ...this.#record, snapshots: [snapshot], configParts: partsOf(config) };
+      await configs.put(this.#record, config, creation?.());
     } catch (error) {
       this.close();
       await files.removeFolder(this.#folder).catch(() => {});
@@ -174,7 +183,7 @@ export class RunStore {
     const { failures } = this.#journals;
     await this.#journals.finish();
     this.#journals.finishNow();
-    const { sequence, pieces, release } = take();
+    const { sequence, pieces, config, release } = take();
     try {
       const generation = this.#journals.nextGeneration;
       this.#journals.begin(generation, sequence);
@@ -185,7 +194,7 @@ export class RunStore {
       if (this.#isRemoved || failures !== this.failures) {
         throw new Error("The run was opened again meanwhile");
       }
-      await this.#adopt(snapshot);
+      await this.#adopt(snapshot, config);
       return sequence;
     } finally {
       release();
@@ -193,11 +202,11 @@ export class RunStore {
   }
 
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
-  async #adopt(snapshot: SnapshotRecord): Promise<void> {
+  async #adopt(snapshot: SnapshotRecord, config: string): Promise<void> {
     const { files, configs } = this.#parts;
     const snapshots = [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT);
-    const record = { ...this.#record, snapshots };
-    if (!await configs.replace(record)) throw new Error("The run is gone");
+    const record = { ...this.#record, snapshots, configParts: partsOf(config) };
+    if (!await configs.replace(record, config)) throw new Error("The run is gone");
     this.#record = record;
     this.#journals.forgetEarlier();
     const oldest = snapshots.at(-1)?.generation ?? 0;

@@ -10,10 +10,22 @@ const TURNS = 40;
 Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal meanwhile", async () => {
   const folder = await Deno.makeTempDir({ prefix: "stepwell-faults-" });
   const configs = await ConfigStore.open(":memory:");
-  const record = { id: "demo", incarnation: "only", sequence: 0, createdAt: "", snapshots: [] };
+  const record = {
+    id: "demo",
+    incarnation: "only",
+    sequence: 0,
+    createdAt: "",
+    snapshots: [],
+    configParts: 0,
+  };
   const store = new RunStore({ files: localFiles, configs, folder }, record);
   let version = 0, taken = 0;
-  const take = () => ({ sequence: taken = version, pieces: [new Uint8Array(8)], release: () => {} });
+  const take = () => ({
+    sequence: taken = version,
+    pieces: [new Uint8Array(8)],
+    config: "{}",
+    release: () => {},
+  });
   const change = async () => {
     store.append(1, [new Uint8Array(5)]);
     version += 1;

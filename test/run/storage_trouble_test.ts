@@ -300,7 +300,7 @@ Deno.test("delete() that cannot be recorded leaves the run; files that stay are 
   };
   await refused(world.registry.delete("small"), "storage_failed");
   assert.deepEqual(lasting(world.registry.get("small")), before);
-  assert.deepEqual(world.registry.list({ limit: 10 }).runs.map(({ id }) => id), ["small"]);
+  assert.deepEqual((await world.registry.list({ limit: 10 })).runs.map(({ id }) => id), ["small"]);
   world.fault = () => {};
   await request(world.registry, "small", (session) => step(session, GRADIENT));
   world.disk.fault = (operation) => {
