@@ -24,6 +24,18 @@ export function timed(name: string, operation: () => void): Contender {
   };
 }
 
+/** A contender whose cost is the wall time until `operation` is over. */
+export function timedAsync(name: string, operation: () => Promise<void>): Contender {
+  return {
+    name,
+    async cost(count) {
+      const start = performance.now();
+      for (let i = 0; i < count; i += 1) await operation();
+      return (performance.now() - start) * 1000;
+    },
+  };
+}
+
 export interface CompareOptions {
   /** Rounds of ABBA: 31 unless the caller asked for a quick look. */
   readonly rounds: number;

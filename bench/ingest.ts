@@ -4,7 +4,7 @@
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";
-import { compare, type Contender } from "./harness.ts";
+import { compare, timedAsync } from "./harness.ts";
 import { ratioRow } from "./row.ts";
 import { startBenchedService } from "./service_work.ts";
 
@@ -18,8 +18,8 @@ export const ingestBenchmark: Benchmark = {
     const raw = await startRawTcp(new Uint8Array(gradient.buffer));
     try {
       const comparison = await compare(
-        asyncTimed("stepwell", () => service.step({ dryRun: true })),
-        asyncTimed("raw TCP", raw.send),
+        timedAsync("stepwell", () => service.step({ dryRun: true })),
+        timedAsync("raw TCP", raw.send),
         options,
       );
       yield ratioRow("40 MB over HTTP into the arena", "raw TCP read", comparison, {
@@ -31,18 +31,6 @@ export const ingestBenchmark: Benchmark = {
     }
   },
 };
-
-/** A contender whose cost is the wall time from the first byte sent to the answer. */
-function asyncTimed(name: string, operation: () => Promise<void>): Contender {
-  return {
-    name,
-    async cost(count) {
-      const start = performance.now();
-      for (let i = 0; i < count; i += 1) await operation();
-      return (performance.now() - start) * 1000;
-    },
-  };
-}
 
 async function startRawTcp(bytes: Uint8Array): Promise<{ send(): Promise<void>; stop(): Promise<void> }> {
   const script = new URL("./rivals/raw_tcp.ts", import.meta.url).href;

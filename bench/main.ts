@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import type { Benchmark, Context } from "./bench.ts";
 import { clipBenchmark } from "./clip.ts";
 import { denseBenchmarks } from "./dense.ts";
+import { durabilityBenchmark } from "./durability.ts";
 import { figuresBenchmark } from "./figures.ts";
 import { FULL, QUICK } from "./harness.ts";
 import { ingestBenchmark } from "./ingest.ts";
@@ -34,6 +35,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   startBenchmark,
   memoryBenchmark,
   smallRunsBenchmark,
+  durabilityBenchmark,
 ];
 
 const RESULT_FILE = new URL("../.bench/result.json", import.meta.url);

@@ -60,7 +60,11 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
     return { code: (await process.status).code, errors: await errors, output };
   };
   const stop = (signal: Deno.Signal = "SIGTERM") => {
-    process.kill(signal);
+    try {
+      process.kill(signal);
+    } catch {
+      // It has ended: its code, and what it wrote, say why.
+    }
     return ending ??= end();
   };
   return {
@@ -69,14 +73,8 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
     process,
     readyMs,
     stop,
-    // A test that failed may have told it to stop already, and not wait.
     [Symbol.asyncDispose]: async () => {
-      try {
-        await stop("SIGKILL");
-      } catch {
-        // It has ended.
-        await ending;
-      }
+      await stop("SIGKILL");
     },
   };
 }

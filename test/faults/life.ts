@@ -50,7 +50,7 @@ export class Life {
   readonly pending = new Set<Call>();
   readonly #changes = new Map<number, Change>();
   readonly #lost: Lost[] = [];
-  /** All changes by version, for the one who has to read a failure. */
+  /** All changes, for the one who has to read a failure. */
   readonly #made = new Map<number, string>();
   /** What readers saw: version and path → digest. */
   readonly #reads = new Map<number, Map<string, string>>();
