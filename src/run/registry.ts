@@ -213,6 +213,8 @@ export class Registry implements RunRegistry {
     if (!entry.session && entry.store) {
       const { store } = entry;
       const { session, snapshotVersion } = recover({ store, memory: this.#memory, run: this.#options.run });
+      // Steps that were made again are no new ones.
+      this.#stepsOfClosed -= session.stepCount;
       this.#attach(entry, session);
       entry.snapshotVersion = snapshotVersion;
     }
