@@ -49,10 +49,17 @@ function setConfig(
   commit: Deno.AtomicOperation,
   { incarnation, configParts }: RunRecord,
   config: string,
-): void {
+): Deno.AtomicOperation {
   for (let n = 0; n < configParts; n++) {
     commit.set(["config", incarnation, n], config.slice(n * PART_LENGTH, (n + 1) * PART_LENGTH));
   }
+  return dropConfig(commit, incarnation, configParts);
+}
+
+/** Removes what an earlier, longer config has left, or all of it. */
+function dropConfig(commit: Deno.AtomicOperation, incarnation: string, from = 0): Deno.AtomicOperation {
+  for (let n = from; n < PARTS_MAX; n++) commit.delete(["config", incarnation, n]);
+  return commit;
 }
 
 /** What a keyed creation was and got. */
@@ -117,10 +124,7 @@ export class ConfigStore {
 
   /** Writes the next record of an incarnation, unless the run is gone or has another one: whether it was written. */
   async replace(record: RunRecord, config: string): Promise<boolean> {
-    return await this.#ifCurrent(record, (commit, key) => {
-      setConfig(commit, record, config);
-      return commit.set(key, record);
-    });
+    return await this.#ifCurrent(record, (commit, key) => setConfig(commit, record, config).set(key, record));
   }
 
   /** The config of a run as JSON, as of its newest snapshot; undefined when it is not here. */
@@ -137,10 +141,12 @@ export class ConfigStore {
 
   /** Removes the record of an incarnation, unless it is gone or another's. */
   async remove(record: RunRecord): Promise<void> {
-    await this.#ifCurrent(record, (commit, key) => {
-      for (let n = 0; n < record.configParts; n++) commit.delete(["config", record.incarnation, n]);
-      return commit.delete(key);
-    });
+    await this.#ifCurrent(record, (commit, key) => dropConfig(commit, record.incarnation).delete(key));
+  }
+
+  /** Removes what there is of an incarnation that another one has taken the place of. */
+  async removeReplaced({ incarnation }: RunRecord): Promise<void> {
+    await orStorageError(dropConfig(this.#kv.atomic(), incarnation).commit());
   }
 
   async #ifCurrent(

@@ -221,11 +221,16 @@ export class RunStore {
   /** Removes the run for good. Throws and leaves it as it is when its record cannot be removed. */
   async remove(): Promise<void> {
     await this.#parts.configs.remove(this.#record);
-    await this.discard();
+    await this.#removeFiles();
   }
 
-  /** Removes the files of a run whose record is gone, or has another incarnation now. */
+  /** Removes what is left of a run that another incarnation has taken the place of. */
   async discard(): Promise<void> {
+    await this.#removeFiles();
+    await this.#parts.configs.removeReplaced(this.#record).catch(() => {});
+  }
+
+  async #removeFiles(): Promise<void> {
     this.#isRemoved = true;
     await this.#snapshotting?.catch(() => {});
     this.close();

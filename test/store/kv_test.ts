@@ -1,0 +1,103 @@
+/** Records about runs: what replaces what, and what a database says when it cannot. */
+import assert from "node:assert/strict";
+import { StepwellError } from "../../src/errors.ts";
+import { ConfigStore, KV_FORMAT, partsOf, type RunRecord } from "../../src/store/kv.ts";
+
+const RECORD: RunRecord = {
+  id: "demo",
+  incarnation: "first",
+  sequence: 3,
+  createdAt: "2025-01-31T12:00:00.000Z",
+  snapshots: [{ generation: 0, bytes: 10, crc32: 11 }],
+  configParts: 1,
+};
+const NEXT = { ...RECORD, snapshots: [{ generation: 1, bytes: 10, crc32: 11 }, ...RECORD.snapshots] };
+
+async function withStore(act: (configs: ConfigStore, path: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/kv.sqlite`;
+  const configs = await ConfigStore.open(path);
+  try {
+    await act(configs, path);
+  } finally {
+    configs.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Everything in a database, by key. */
+async function keysOf(path: string): Promise<string[]> {
+  using kv = await Deno.openKv(path);
+  return (await Array.fromAsync(kv.list({ prefix: [] }))).map(({ key }) => key.join(" "));
+}
+
+Deno.test("ConfigStore.replace() writes over its own incarnation only, remove() removes only that", async () => {
+  await withStore(async (configs, path) => {
+    assert.equal(await configs.replace(NEXT, "{}"), false, "there is none");
+    await configs.put(RECORD, "{}");
+    assert.equal(await configs.replace(NEXT, "{}"), true);
+    assert.deepEqual(await configs.runs(), [NEXT]);
+    const other = { ...RECORD, incarnation: "second" };
+    await configs.put(other, "[]");
+    assert.equal(await configs.replace(NEXT, "{}"), false);
+    await configs.remove(NEXT);
+    assert.deepEqual(await configs.runs(), [other]);
+    await configs.removeReplaced(NEXT);
+    assert.equal(await configs.config(other), "[]");
+    await configs.remove(other);
+    assert.deepEqual(await configs.runs(), []);
+    assert.deepEqual(await keysOf(path), ["stepwell format"]);
+  });
+});
+
+Deno.test("ConfigStore gives configs back in one piece, whatever their length, and drops what is too much", async () => {
+  await withStore(async (configs, path) => {
+    // Surrogates and borders of parts in all places.
+    const texts = [15_999, 16_000, 16_001, 40_000, 320_000, 320_001, 5].map((length) =>
+      "😀".repeat(length / 2) + "x".repeat(length % 2)
+    );
+    for (const text of texts) {
+      const record = { ...RECORD, configParts: partsOf(text) };
+      await configs.put(record, text);
+      assert.equal(await configs.config(record), text.length > 320_000 ? undefined : text);
+    }
+    assert.deepEqual((await keysOf(path)).filter((key) => key.startsWith("config")), ["config first 0"]);
+  });
+});
+
+Deno.test("ConfigStore.runs() are in order of creation", async () => {
+  await withStore(async (configs) => {
+    for (const [id, sequence] of [["b", 12], ["a", 100], ["c", 3]] as const) {
+      await configs.put({ ...RECORD, id, incarnation: id, sequence }, "{}");
+    }
+    assert.deepEqual((await configs.runs()).map(({ id }) => id), ["c", "b", "a"]);
+  });
+});
+
+Deno.test("ConfigStore.put() writes a run and who asked for it together", async () => {
+  await withStore(async (configs) => {
+    const creation = { key: "k", hash: "h", id: "demo", answer: "x".repeat(16_000) };
+    await configs.put(RECORD, "{}", creation);
+    assert.deepEqual(await configs.creation("k"), creation);
+    assert.equal(await configs.creation("other"), null);
+  });
+});
+
+Deno.test("ConfigStore refuses a newer format, and says storage_failed when it cannot write", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/kv.sqlite`;
+  const configs = await ConfigStore.open(path);
+  configs.close();
+  const failed = (error: unknown) => error instanceof StepwellError && error.code === "storage_failed";
+  await assert.rejects(configs.put(RECORD, "{}"), failed);
+  await assert.rejects(configs.replace(RECORD, "{}"), failed);
+  await assert.rejects(configs.remove(RECORD), failed);
+  await assert.rejects(configs.creation("k"), failed);
+  await assert.rejects(configs.config(RECORD), failed);
+  using kv = await Deno.openKv(path);
+  await kv.set(["stepwell", "format"], KV_FORMAT + 1);
+  await assert.rejects(ConfigStore.open(path), {
+    message: `the database has format ${KV_FORMAT + 1}, this program reads format ${KV_FORMAT}`,
+  });
+  await Deno.remove(folder, { recursive: true });
+});

@@ -1,0 +1,104 @@
+/** The data folder of this machine: made, locked, matched with its database, swept. */
+import assert from "node:assert/strict";
+import { ConfigStore } from "../../src/store/kv.ts";
+import { openStore } from "../../src/store/open_store.ts";
+
+const RECORD = { id: "demo", sequence: 0, createdAt: "2025-01-31T12:00:00Z", snapshots: [], configParts: 0 };
+
+/** The process holds its lock until it ends: in a test the folder is copied instead of opened again. */
+async function withFolder(
+  act: (folder: string, again: (from?: string) => Promise<string>) => Promise<void>,
+): Promise<void> {
+  const scratch = await Deno.makeTempDir();
+  let copies = 0;
+  const again = async (from = `${scratch}/0`) => {
+    const to = `${scratch}/${++copies}`;
+    await copyFolder(from, to);
+    return to;
+  };
+  try {
+    await act(`${scratch}/0`, again);
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copyFolder(`${from}/${name}`, `${to}/${name}`);
+    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+let ids = 0;
+const open = (folder: string, kv = "") => openStore({ folder, kv, newId: () => `folder-${ids++}` });
+
+function test(
+  name: string,
+  act: (folder: string, again: (from?: string) => Promise<string>) => Promise<void>,
+): void {
+  // The lock is given back with the process.
+  Deno.test({ name, fn: () => withFolder(act), sanitizeResources: false });
+}
+
+test("openStore() makes the folder, and refuses it to whoever comes second", async (folder) => {
+  const { configs, files, folder: runs } = await open(`${folder}/deep/down`);
+  assert.deepEqual(files.list(runs), []);
+  await assert.rejects(open(`${folder}/deep/down`), { message: "another process is using it" });
+  configs.close();
+});
+
+test("openStore() removes the folders that no run has, and no others", async (folder, again) => {
+  const first = await open(folder);
+  for (const incarnation of ["one", "two", "half"]) {
+    await Deno.mkdir(`${first.folder}/${incarnation}`);
+    await Deno.writeTextFile(`${first.folder}/${incarnation}/snapshot-0.safetensors`, "x");
+  }
+  await first.configs.put({ ...RECORD, incarnation: "one" }, "{}");
+  await first.configs.put({ ...RECORD, id: "two", incarnation: "two" }, "{}");
+  first.configs.close();
+  const second = await open(await again());
+  assert.deepEqual(second.files.list(second.folder).sort(), ["one", "two"]);
+  second.configs.close();
+});
+
+test(
+  "openStore() refuses a database that is not the folder's, and leaves every file",
+  async (folder, again) => {
+    const first = await open(folder);
+    await Deno.mkdir(`${first.folder}/one`);
+    await first.configs.put({ ...RECORD, incarnation: "one" }, "{}");
+    first.configs.close();
+    const problem = {
+      message: "its runs are not those of the database; STEPWELL_KV must name the one that they are in",
+    };
+    const lost = await again();
+    await Deno.remove(`${lost}/kv.sqlite`);
+    await assert.rejects(open(lost), problem);
+    await assert.rejects(open(await again(), `${folder}/another.sqlite`), problem);
+    // A database that knows runs of another folder, and a folder that is new to it.
+    await assert.rejects(open(`${folder}/new`, `${await again()}/kv.sqlite`), problem);
+    assert.deepEqual(first.files.list(`${lost}/runs`), ["one"]);
+    const moved = await again();
+    const elsewhere = await open(moved, `${await again()}/kv.sqlite`);
+    assert.deepEqual((await elsewhere.configs.runs()).map(({ id }) => id), ["demo"]);
+    elsewhere.configs.close();
+  },
+);
+
+test("openStore() takes a folder whose first start was cut short", async (folder, again) => {
+  const first = await open(folder);
+  first.configs.close();
+  const cut = await again();
+  await Deno.truncate(`${cut}/lock`);
+  const second = await open(cut);
+  const name = await second.configs.folder();
+  second.configs.close();
+  const third = await open(await again(cut));
+  assert.equal(await third.configs.folder(), name);
+  third.configs.close();
+  const fresh = await ConfigStore.open(`${folder}/fresh.sqlite`);
+  assert.equal(await fresh.folder(), null);
+  fresh.close();
+});
