@@ -43,7 +43,7 @@ const app = createApp({
   }),
   metrics: new Metrics(),
   now: () => performance.now() - start,
-  log: (line) => log.add({ time: new Date().toISOString(), ...line }),
+  log: logLine,
   ready: () => isReady,
 });
 const inFlight = new Set<Promise<Response>>();
@@ -103,8 +103,18 @@ let isSweeping = false;
 async function sweep(): Promise<void> {
   if (isSweeping) return;
   isSweeping = true;
-  await registry.sweep({ idleMs: settings.STEPWELL_IDLE_SECONDS * 1000 });
+  await registry.sweep({ idleMs: settings.STEPWELL_IDLE_SECONDS * 1000 }).catch(logFailure);
   isSweeping = false;
+}
+
+/** What nobody waits for must not end the process when it fails. */
+function logFailure(error: unknown): void {
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  logLine({ level: "error", error: text });
+}
+
+function logLine(line: Readonly<Record<string, unknown>>): void {
+  log.add({ time: new Date().toISOString(), ...line });
 }
 
 async function handle(request: Request): Promise<Response> {
@@ -131,7 +141,7 @@ async function stop(): Promise<void> {
   if (!isReady) return;
   isReady = false;
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
-  await Promise.race([finish(), deadline]);
+  await Promise.race([finish().catch(logFailure), deadline]);
   await log.flush();
   Deno.exit(0);
 }
