@@ -28,6 +28,8 @@ const SETTINGS = {
   STEPWELL_SWEEP_SECONDS: "1",
   STEPWELL_IDLE_SECONDS: "1",
   STEPWELL_JOURNAL_BYTES: "20000",
+  // Runs that nobody uses make room for others whenever one is placed.
+  STEPWELL_MEMORY_BYTES_MAX: "1500000",
   STEPWELL_HOST: "127.0.0.1",
 };
 
