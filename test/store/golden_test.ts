@@ -1,0 +1,54 @@
+/** Data folders of every format that there has been stay readable; golden/make.ts has made them. */
+import assert from "node:assert/strict";
+import { runCompiled } from "../../kernels/plan.ts";
+import { Registry } from "../../src/run/registry.ts";
+import { openStore } from "../../src/store/open_store.ts";
+import { type Change, make } from "../run/changing.ts";
+import { golden } from "./golden.ts";
+
+const ROOT = new URL("golden/", import.meta.url);
+
+async function copyFolder(from: URL, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copyFolder(new URL(`${name}/`, from), `${to}/${name}`);
+    else await Deno.copyFile(new URL(name, from), `${to}/${name}`);
+  }
+}
+
+for (const { name } of [...Deno.readDirSync(ROOT)].filter(({ isDirectory }) => isDirectory)) {
+  // The lock is given back with the process.
+  Deno.test({ name: `data folder ${name} is read, and goes on`, sanitizeResources: false }, async () => {
+    const scratch = await Deno.makeTempDir();
+    await copyFolder(new URL(`${name}/data/`, ROOT), scratch);
+    const store = await openStore({ folder: scratch, kv: "", newId: () => "unused" });
+    const open = () =>
+      Registry.open({
+        runsMax: 10,
+        memoryBytesMax: 2 ** 28,
+        run: runCompiled,
+        now: () => new Date(0),
+        newId: () => crypto.randomUUID(),
+        drawSeed: () => 7,
+        store,
+      });
+    const registry = await open();
+    const expected = (await Deno.readTextFile(new URL(`${name}/expected.jsonl`, ROOT))).trimEnd().split("\n");
+    for (const line of expected) {
+      const { id } = JSON.parse(line);
+      assert.equal(golden(registry.get(id)), line);
+      const creation = await registry.creation({ key: `create-${id}`, hash: "hash" });
+      assert.equal(JSON.parse(creation?.answer ?? "").id, id);
+      assert.equal(registry.get(id).replies.find({ key: "key-1", hash: "hash-1" })?.version, 1);
+      const change: Change = { do: "patch", config: { learning_rate: 0.25 } };
+      assert.notEqual(typeof await make(registry, id, change), "string");
+    }
+    const goneOn = expected.map((line) => golden(registry.get(JSON.parse(line).id)));
+    await registry.shutdown();
+    const again = await open();
+    for (const line of goneOn) assert.equal(golden(again.get(JSON.parse(line).id)), line);
+    await again.shutdown();
+    store.configs.close();
+    await Deno.remove(scratch, { recursive: true });
+  });
+}
