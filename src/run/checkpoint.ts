@@ -62,13 +62,22 @@ interface Checkpointed {
 const variableTensor = (name: string) => `variables/${name}`;
 const slotTensor = (slot: string, name: string) => `slots/${slot}/${name}`;
 
-/** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
-export function checkpointOf(
-  memory: Memory,
+/** A run's tensors where they lie. */
+export interface LiveCheckpoint {
+  readonly version: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** `view` is to be used at once: memory that grows takes views away. */
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly shape: Shape;
+    view(): Float32Array<ArrayBuffer>;
+  }[];
+}
+
+/** Nothing is copied: for a run that nobody changes. */
+export function liveCheckpointOf(
   { spec, optimizer, state, version, createdAt, replies }: Checkpointed,
-): Publication & { readonly metadata: Readonly<Record<string, string>> } {
-  const { bytes } = state;
-  memory.publish(bytes);
+): LiveCheckpoint {
   const variables = [...state.variables.values()];
   const saved: z.input<typeof Saved> = {
     format_version: FORMAT_VERSION,
@@ -86,19 +95,19 @@ export function checkpointOf(
       typeof Saved
     >["spec"],
   };
-  let open = true;
   return {
-    iterations: state.iterations,
     version,
     tensors: [
       ...variables.map((variable) => ({
-        ...state.copyVariable(variable),
         name: variableTensor(variable.name),
+        shape: variable.shape,
+        view: () => state.values(variable),
       })),
       ...state.slotNames.flatMap((slot) =>
         variables.map((variable) => ({
-          ...state.copySlot(variable, slot),
           name: slotTensor(slot, variable.name),
+          shape: variable.shape,
+          view: () => state.slotValues(variable, slot),
         }))
       ),
     ],
@@ -107,6 +116,23 @@ export function checkpointOf(
       stepwell: exactJson(saved),
       ...replies.length > 0 && { stepwell_replies: JSON.stringify(replies) },
     },
+  };
+}
+
+/** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
+export function checkpointOf(
+  memory: Memory,
+  checkpointed: Checkpointed,
+): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+  const { bytes, iterations } = checkpointed.state;
+  memory.publish(bytes);
+  const { version, metadata, tensors } = liveCheckpointOf(checkpointed);
+  let open = true;
+  return {
+    iterations,
+    version,
+    tensors: tensors.map(({ name, shape, view }) => ({ name, shape, values: view().slice() })),
+    metadata,
     release() {
       if (open) memory.unpublish(bytes);
       open = false;

@@ -24,7 +24,7 @@ import { CheckpointReader } from "./checkpoint.ts";
 import { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
 import { Session } from "./session.ts";
-import { takeSnapshot } from "./snapshots.ts";
+import { firstSnapshot, takeSnapshot } from "./snapshots.ts";
 import { initialValues, resolveSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
 
@@ -147,7 +147,7 @@ export class Registry implements RunRegistry {
     // First: the creation's answer, which is kept, tells of the storage.
     this.#attach(entry, session);
     const creation = key && (() => creationOf(session, key));
-    if (store) await store.create(takeSnapshot(session), creation);
+    if (store) await store.create(firstSnapshot(session), creation);
     else if (creation) this.#remember(creation());
     this.#entries.set(id, entry);
     return session;
@@ -293,11 +293,16 @@ export class Registry implements RunRegistry {
       const description = JSON.parse(config) as RunDescription;
       return { ...description, journal_bytes: 0, snapshot_version: description.version };
     }
+    const lease = this.lease(id);
     try {
-      return this.get(id).describe();
+      const description = this.get(id).describe();
+      await lease.durable();
+      return description;
     } catch (error) {
       if (error instanceof StepwellError && SKIPPED.has(error.code)) return undefined;
       throw error;
+    } finally {
+      lease.release();
     }
   }
 

@@ -19,7 +19,7 @@ import type {
   StepOptions,
 } from "./api.ts";
 import { type Change, optimizerChange, stagedChange, weightsChange } from "./changes.ts";
-import { checkpointOf } from "./checkpoint.ts";
+import { checkpointOf, type LiveCheckpoint, liveCheckpointOf } from "./checkpoint.ts";
 import { checkContribution, checkFinite } from "./contribution.ts";
 import { gather, rowsToGather } from "./gather.ts";
 import { perform } from "./instruction.ts";
@@ -198,15 +198,24 @@ export class Session implements RunSession {
     { replies = false } = {},
   ): Publication & { readonly metadata: Readonly<Record<string, string>> } {
     this.#assertOpen();
-    const { createdAt } = this;
-    return checkpointOf(this.#memory, {
+    return checkpointOf(this.#memory, this.#checkpointed(replies));
+  }
+
+  /** The whole run where it lies, with the answers to keyed requests: for a session that nobody else has yet. */
+  liveCheckpoint(): LiveCheckpoint {
+    this.#assertOpen();
+    return liveCheckpointOf(this.#checkpointed(true));
+  }
+
+  #checkpointed(replies: boolean) {
+    return {
       spec: this.#spec,
       optimizer: this.#optimizer,
       state: this.#state,
       version: this.#version,
-      createdAt,
+      createdAt: this.createdAt,
       replies: replies ? this.replies.all : [],
-    });
+    };
   }
 
   /** From now on every change is recorded before it is made; what `append` throws refuses the change. */

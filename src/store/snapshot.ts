@@ -16,7 +16,10 @@ const PIECE_BYTES = 1024 ** 2;
 
 export const snapshotName = (generation: number) => `snapshot-${generation}.safetensors`;
 
-/** The bytes of a snapshot, copied from a state that may change meanwhile. */
+/**
+ * The bytes of a snapshot. What an `Iterable` gives is written before anything else happens, so that it may be a view
+ * of memory that grows; in pieces of one MiB at most then.
+ */
 export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Writes `pieces` as the snapshot of a generation; durable when this resolves. */
@@ -31,14 +34,16 @@ export async function writeSnapshot(
   const file = files.create(aside);
   let crc = 0;
   try {
-    for await (const piece of pieces) {
+    const write = async (piece: Uint8Array) => {
       for (let from = 0; from < piece.length; from += PIECE_BYTES) {
         const part = piece.subarray(from, from + PIECE_BYTES);
         file.append([part]);
         crc = crc32(part, crc);
         if (part.length === PIECE_BYTES) await yieldToOthers();
       }
-    }
+    };
+    if (Symbol.iterator in pieces) { for (const piece of pieces) await write(piece); }
+    else for await (const piece of pieces) await write(piece);
     await file.sync();
     await files.rename(aside, path);
   } catch (error) {

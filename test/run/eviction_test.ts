@@ -1,7 +1,7 @@
 /** More runs than fit into memory: they take turns, and none is another than it was. */
 import assert from "node:assert/strict";
 import { checkpointOf, restore } from "./checkpoints.ts";
-import { codeOf, numbers, step, tensor } from "./harness.ts";
+import { numbers, step, tensor } from "./harness.ts";
 import { lasting, newWorld, request, SMALL } from "./stored.ts";
 
 const MEBIBYTE = 2 ** 20;
@@ -19,23 +19,23 @@ const gradient = (mebibytes: number, seed: number) => ({
 });
 
 Deno.test("far more runs than fit into memory all answer with their own bits", async () => {
-  await using world = await newWorld({ memoryBytesMax: 16 * MEBIBYTE });
+  await using world = await newWorld({ memoryBytesMax: 8 * MEBIBYTE });
   await using twins = await newWorld();
-  const ids = Array.from({ length: 12 }, (_, n) => `run-${"x".repeat(n)}`);
+  const ids = Array.from({ length: 8 }, (_, n) => `run-${"x".repeat(n)}`);
   for (const id of ids) {
-    for (const { registry } of [world, twins]) await registry.create(large(id, 3));
+    for (const { registry } of [world, twins]) await registry.create(large(id, 2));
   }
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     for (const [n, id] of ids.entries()) {
-      const gradients = gradient(3, 100 * round + n);
+      const gradients = gradient(2, 100 * round + n);
       const steps = [];
       for (const { registry } of [world, twins]) {
         steps.push(await request(registry, id, (session) => step(session, gradients)));
       }
       assert.deepEqual(steps[0], steps[1]);
     }
-    assert.ok(world.registry.figures().runsInMemory <= 5);
-    assert.ok(world.registry.figures().arenaBytes <= 16 * MEBIBYTE);
+    assert.ok(world.registry.figures().runsInMemory <= 4);
+    assert.ok(world.registry.figures().arenaBytes <= 8 * MEBIBYTE);
   }
   const equals = (id: string) => {
     // Not with deepEqual: millions of numbers.
@@ -49,7 +49,7 @@ Deno.test("far more runs than fit into memory all answer with their own bits", a
   for (const id of ids) assert.ok(equals(id), id);
   assert.equal((await world.registry.list({ limit: 100 })).runs.length, ids.length);
   assert.equal(world.registry.figures().runs, ids.length);
-  assert.equal(world.registry.figures().steps, 3 * ids.length);
+  assert.equal(world.registry.figures().steps, 2 * ids.length);
 });
 
 Deno.test("thousands of small runs are evicted out of shared memories, and come back", async () => {
@@ -77,8 +77,30 @@ Deno.test("thousands of small runs are evicted out of shared memories, and come 
   assert.equal(world.registry.figures().runsInMemory, 0, "a start reads no run");
 });
 
+Deno.test("runs that are made at the same time in one growing memory are written as they are", async () => {
+  await using world = await newWorld();
+  const spec = (n: number) => ({
+    id: `run-${n}`,
+    optimizer: "Adam",
+    variables: [1, 7, 900, 20_000].map((size) => ({ name: `w${size}`, shape: [size], initial: n })),
+  });
+  const count = 30;
+  await Promise.all(Array.from({ length: count }, (_, n) => world.registry.create(spec(n))));
+  const before = Array.from({ length: count }, (_, n) => lasting(world.registry.get(`run-${n}`)));
+  await world.restart(world.disk.powerCut());
+  for (let n = 0; n < count; n++) assert.deepEqual(lasting(world.registry.get(`run-${n}`)), before[n]);
+});
+
+Deno.test("a run that takes nearly all memory can be made, stored and read", async () => {
+  await using world = await newWorld({ memoryBytesMax: 10 * MEBIBYTE });
+  await world.registry.create(large("a", 8));
+  await world.restart();
+  const { values } = world.registry.get("a").gather("w", [0, MEBIBYTE - 1], { bytesMax: 100 });
+  assert.deepEqual([...values], [1, 1]);
+});
+
 Deno.test("a run in use is not evicted, nor one with a body on its way in, nor one that is not on disk", async () => {
-  await using world = await newWorld({ memoryBytesMax: 16 * MEBIBYTE });
+  await using world = await newWorld({ memoryBytesMax: 12 * MEBIBYTE });
   const { registry } = world;
   for (const id of ["a", "bb", "ccc"]) await registry.create(large(id, 3));
   assert.equal(registry.figures().runsInMemory, 3);
@@ -87,7 +109,6 @@ Deno.test("a run in use is not evicted, nor one with a body on its way in, nor o
   const staging = sessions[1]?.stage("gradients");
   step(sessions[2] as NonNullable<typeof sessions[2]>, { w: gradient(3, 1).w });
   await assert.rejects(registry.create(large("dddd", 4)), { code: "out_of_memory" });
-  assert.equal(codeOf(() => sessions[0]?.checkpoint() && registry.get("nobody")), "unknown_run");
   assert.deepEqual(["a", "bb", "ccc"].map((id) => registry.get(id)), sessions);
   await registry.lease("ccc").durable();
   lease.release();
@@ -98,8 +119,8 @@ Deno.test("a run in use is not evicted, nor one with a body on its way in, nor o
 
 Deno.test("a snapshot makes no room by evicting the run that it is of", async () => {
   for (const durability of ["journal", "snapshot"] as const) {
-    // Two copies do not fit.
-    await using world = await newWorld({ memoryBytesMax: 7 * MEBIBYTE, journalBytesMax: 0 });
+    // Two copies do not fit, and making a run takes one.
+    await using world = await newWorld({ memoryBytesMax: 5 * MEBIBYTE, journalBytesMax: 0 });
     const { registry } = world;
     await registry.create(large("a", 3, durability));
     await request(registry, "a", (session) => step(session, gradient(3, 1)));
