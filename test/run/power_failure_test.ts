@@ -125,9 +125,9 @@ async function assertKept(
 }
 
 Deno.test("nothing that was told is lost when the power fails", async () => {
-  await fc.assert(fc.asyncProperty(plan, (plan) => assertKept({ ...plan, faults: [] })), { numRuns: 300 });
+  await fc.assert(fc.asyncProperty(plan, (plan) => assertKept({ ...plan, faults: [] })), { numRuns: 150 });
 });
 
 Deno.test("nothing that was told is lost when the disk fails and then the power", async () => {
-  await fc.assert(fc.asyncProperty(plan, assertKept), { numRuns: 600 });
+  await fc.assert(fc.asyncProperty(plan, assertKept), { numRuns: 250 });
 });
