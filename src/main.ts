@@ -51,7 +51,8 @@ const inFlight = new Set<Promise<Response>>();
 Deno.addSignalListener("SIGTERM", stop);
 Deno.addSignalListener("SIGINT", stop);
 const server = listenOrExit(settings);
-Deno.permissions.revokeSync({ name: "net" });
+// A database elsewhere is asked over the network for as long as the service lives.
+if (!/^https?:/.test(settings.STEPWELL_KV)) Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
 const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
