@@ -13,7 +13,14 @@ import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
-import { type Pieces, readSnapshot, SnapshotDamage, snapshotName, writeSnapshot } from "./snapshot.ts";
+import {
+  asideName,
+  type Pieces,
+  readSnapshot,
+  SnapshotDamage,
+  snapshotName,
+  writeSnapshot,
+} from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
 /** Snapshots that are kept: the newest, and one in case that it is damaged. */
@@ -210,7 +217,7 @@ export class RunStore {
     this.#record = record;
     this.#journals.forgetEarlier();
     const oldest = snapshots.at(-1)?.generation ?? 0;
-    for (const name of [snapshotName, journalName]) {
+    for (const name of [snapshotName, asideName, journalName]) {
       for (const generation of generationsOf(files.list(this.#folder), name)) {
         // What cannot be removed is tried again with the next snapshot.
         if (generation < oldest) await files.remove(`${this.#folder}/${name(generation)}`).catch(() => {});

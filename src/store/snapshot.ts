@@ -15,6 +15,8 @@ import { reading } from "./storage_error.ts";
 const PIECE_BYTES = 1024 ** 2;
 
 export const snapshotName = (generation: number) => `snapshot-${generation}.safetensors`;
+/** What a snapshot is called until it is whole. */
+export const asideName = (generation: number) => `${snapshotName(generation)}.part`;
 
 /**
  * The bytes of a snapshot. What an `Iterable` gives is written before anything else happens, so that it may be a view
@@ -29,7 +31,7 @@ export async function writeSnapshot(
   pieces: Pieces,
 ): Promise<SnapshotRecord> {
   const path = `${place.folder}/${snapshotName(place.generation)}`;
-  const aside = `${path}.part`;
+  const aside = `${place.folder}/${asideName(place.generation)}`;
   await files.remove(aside).catch(() => {});
   const file = files.create(aside);
   let crc = 0;

@@ -3,6 +3,7 @@
  * end everything that was acknowledged is compared with the twin, bit by bit.
  */
 import assert from "node:assert/strict";
+import { ConfigStore } from "../../src/store/kv.ts";
 import { random } from "../kernels/special.ts";
 import { below, pick, type Random } from "./bodies.ts";
 import { type Call, codeOf, getCall, jsonCall, textOf } from "./calls.ts";
@@ -86,6 +87,7 @@ export async function storm({ kills, seed, folder }: StormOptions) {
     if (failure) throw (failure as { error: unknown }).error;
     await lookAtAll(stage, world);
     await server.end("SIGTERM");
+    await lookAtFolder(folder);
   } catch (error) {
     // The clients' own failure says more than what follows from it.
     throw failure?.error ?? error;
@@ -155,4 +157,25 @@ async function lookAtAll({ server }: Stage, world: World): Promise<void> {
     cursor = `&cursor=${page.next_cursor}`;
   }
   assert.deepEqual(ids.sort(), [...world.lives.keys()].sort());
+}
+
+/** No file is left that no record needs. */
+async function lookAtFolder(folder: string): Promise<void> {
+  const configs = await ConfigStore.open(`${folder}/kv.sqlite`);
+  const records = await configs.runs();
+  configs.close();
+  const needed = new Map(
+    records.map(({ incarnation, snapshots }) => [incarnation, snapshots.at(-1)?.generation ?? 0]),
+  );
+  const found = [...Deno.readDirSync(`${folder}/runs`)].map(({ name }) => name);
+  assert.deepEqual(found.sort(), [...needed.keys()].sort());
+  for (const run of found) {
+    for (const { name } of Deno.readDirSync(`${folder}/runs/${run}`)) {
+      const generation = Number(/-(\d+)\./.exec(name)?.[1]);
+      assert.ok(
+        generation >= (needed.get(run) ?? 0),
+        `${name} is left over: ${needed.get(run)} is the first needed`,
+      );
+    }
+  }
 }
