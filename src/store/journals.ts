@@ -169,13 +169,7 @@ export class Journals {
   /** Takes further changes after what was read; `sequence` is that of the next record. */
   resume(sequence: number): void {
     this.#sequence = sequence;
-    if (!this.#trusted) return;
-    try {
-      // What was refused shall not come back after the next crash. While it cannot be cut off, nothing is appended.
-      this.#journal = this.#resumeLast(sequence);
-    } catch {
-      return;
-    }
+    if (this.#trusted) this.#cut(this.#trusted);
   }
 
   #resumeLast(sequence: number): JournalWriter {
@@ -245,8 +239,21 @@ export class Journals {
   #fail(error: unknown): StepwellError {
     this.#failed = true;
     this.#failures += 1;
-    if (this.#journal) this.#trusted = { generation: this.#end.generation, bytes: this.#journal.flushed };
+    if (this.#journal) {
+      const { generation } = this.#end;
+      this.#trusted = { generation, bytes: this.#journal.flushed };
+      this.#cut(this.#trusted);
+    }
     return storageError(error);
+  }
+
+  /** What was refused shall not come back after the next crash. While it cannot be cut off, nothing is appended. */
+  #cut({ generation, bytes }: JournalEnd): void {
+    try {
+      this.#files.resume(this.#path(generation), bytes).close();
+    } catch {
+      return;
+    }
   }
 
   /** Gives the files back. */

@@ -58,8 +58,10 @@ export class Disk implements Files {
   readonly log: { readonly operation: Operation; readonly path: string; readonly bytes: number }[] = [];
   #names = new Map<string, Node>();
   #durableNames = new Map<string, Node>();
+  #isOver = false;
 
   #do(operation: Operation, path: string, bytes = 0): number {
+    if (this.#isOver) throw new Error("The process is dead");
     this.log.push({ operation, path, bytes });
     return this.fault(operation, path, bytes) ?? bytes;
   }
@@ -99,6 +101,7 @@ export class Disk implements Files {
       try {
         this.#do("flush", path, wanted.length);
       } catch (error) {
+        if (this.#isOver) throw error;
         // The pages count as clean from now on.
         node.lost = { from: node.flushed.length, to: node.bytes.length };
         throw error;
@@ -222,6 +225,15 @@ export class Disk implements Files {
     const copy = new Disk();
     for (const [path, { bytes }] of this.#names) copy.put(path, bytes.slice());
     return copy;
+  }
+
+  /** The disk as it is when the process is killed: what was not flushed is there, but not for certain. */
+  kill(): Disk {
+    const after = new Disk();
+    after.#names = this.#names;
+    after.#durableNames = this.#durableNames;
+    this.#isOver = true;
+    return after;
   }
 
   /**
