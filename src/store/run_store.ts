@@ -56,7 +56,6 @@ export class RunStore {
   readonly #folder: string;
   readonly #journals: Journals;
   #record: RunRecord;
-  #isRemoved = false;
   #snapshotting: Promise<number> | undefined;
 
   constructor(parts: StoreParts, record: RunRecord) {
@@ -187,7 +186,7 @@ export class RunStore {
   }
 
   async #snapshot(take: () => Taken): Promise<number> {
-    const { failures } = this.#journals;
+    // The copy holds nothing that could be given up later.
     await this.#journals.finish();
     this.#journals.finishNow();
     const { sequence, pieces, config, release } = take();
@@ -197,10 +196,6 @@ export class RunStore {
       const place = { folder: this.#folder, generation };
       const snapshot = await writeSnapshot(this.#parts.files, place, pieces);
       await this.#journals.durable();
-      // The state that was copied may hold what has been given up since.
-      if (this.#isRemoved || failures !== this.failures) {
-        throw new Error("The run was opened again meanwhile");
-      }
       await this.#adopt(snapshot, config);
       return sequence;
     } finally {
@@ -238,7 +233,6 @@ export class RunStore {
   }
 
   async #removeFiles(): Promise<void> {
-    this.#isRemoved = true;
     await this.#snapshotting?.catch(() => {});
     this.close();
     await this.#parts.files.removeFolder(this.#folder).catch(() => {});
