@@ -1,7 +1,8 @@
 /**
  * Any error → one RFC 9457 body. The only place where an error meets a status; the statuses stand in src/errors.ts.
  *
- * Invariant: the text of an unexpected error goes to the log under the request id, never to the caller.
+ * Invariant: the text of an unexpected error, and what the disk said, go to the log under the request id, never to the
+ * caller.
  */
 import { HTTPException } from "hono/http-exception";
 import { type ErrorCode, ERRORS, type Issue, StepwellError } from "../src/errors.ts";
@@ -36,6 +37,16 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   }
   const code = error?.code ?? "internal";
   const { status, title, meaning } = ERRORS[code];
+  // What is wrong on this side, with the paths of files, is for the operator.
+  const issues = status < 500 ? error?.issues ?? [] : [];
+  if (status >= 500 && error && error.issues.length > 0) {
+    log({
+      level: "error",
+      request_id: c.get("requestId"),
+      code,
+      error: error.issues.map(({ message }) => message).join("; "),
+    });
+  }
   c.set("code", code);
   if (status === 503 || status === 429) c.header("Retry-After", "1");
   const challenge = challengeOf(thrown);
@@ -47,7 +58,7 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
     detail: error?.message ?? meaning,
     code,
     request_id: c.get("requestId"),
-    issues: error?.issues ?? [],
+    issues,
   };
   c.header("Content-Type", PROBLEM_TYPE);
   c.header("Cache-Control", "no-store");

@@ -140,12 +140,16 @@ export function checkpointOf(
   };
 }
 
+/** The answers to keyed requests in the metadata of a snapshot, which is one of our own. */
+export function savedReplies(metadata: ReadonlyMap<string, string>): readonly Reply[] {
+  return z.array(SavedReply).parse(JSON.parse(metadata.get("stepwell_replies") ?? "[]"));
+}
+
 /** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */
 export class CheckpointReader implements TensorTarget {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly version: number;
-  readonly replies: readonly Reply[];
   readonly #expected = new Map<string, { shape: Shape; offset: number }>();
 
   /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
@@ -154,7 +158,6 @@ export class CheckpointReader implements TensorTarget {
     const optimizer = loadOptimizer(saved.optimizer, "stepwell.optimizer");
     this.spec = { ...resolveSpec(saved.spec as RunSpec), optimizer };
     this.version = saved.version;
-    this.replies = z.array(SavedReply).parse(JSON.parse(metadata.get("stepwell_replies") ?? "[]"));
     this.state = new RunState(memory, this.spec, ruleOf(optimizer));
     try {
       this.#fill(saved, optimizer);

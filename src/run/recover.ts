@@ -11,7 +11,7 @@ import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
-import { CheckpointReader } from "./checkpoint.ts";
+import { CheckpointReader, savedReplies } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
 import { Replies } from "./replies.ts";
 import { Session } from "./session.ts";
@@ -34,6 +34,7 @@ export interface Recovered {
 /** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
 export function recover({ store, memory, run }: RecoverParts): Recovered {
   let snapshotVersion = 0;
+  let replies = new Replies();
   let reader: CheckpointReader | undefined;
   let session: Session | undefined;
   const abandon = () => {
@@ -48,14 +49,17 @@ export function recover({ store, memory, run }: RecoverParts): Recovered {
         abandon();
         const file = tensorFileReader(later(() => reader), {
           headerBytesMax: HEADER_BYTES_MAX,
-          onMetadata: (metadata) => void (reader = new CheckpointReader(memory, metadata)),
+          onMetadata: (metadata) => {
+            replies = new Replies(savedReplies(metadata));
+            reader = new CheckpointReader(memory, metadata);
+          },
         });
         return {
           write: (piece) => believed(SnapshotDamage, () => file.write(piece)),
           close: () =>
             believed(SnapshotDamage, () => {
               file.close();
-              session = begin(reader as CheckpointReader, { store, memory, run });
+              session = begin(reader as CheckpointReader, replies, { store, memory, run });
               snapshotVersion = session.version;
               reader = undefined;
             }),
@@ -89,11 +93,15 @@ function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () 
   }
 }
 
-function begin(reader: CheckpointReader, { store, memory, run }: RecoverParts): Session {
+function begin(
+  reader: CheckpointReader,
+  replies: Replies,
+  { store, memory, run }: RecoverParts,
+): Session {
   reader.finish();
   const { id, createdAt } = store.record;
-  const { spec, state, version, replies } = reader;
-  return new Session({ id, spec, state, memory, run, createdAt, version, replies: new Replies(replies) });
+  const { spec, state, version } = reader;
+  return new Session({ id, spec, state, memory, run, createdAt, version, replies });
 }
 
 /** A target that exists once the metadata, which comes first, has said what the run is. */

@@ -54,6 +54,8 @@ const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/"));
 
 export class Disk implements Files {
   fault: Fault = () => {};
+  /** Awaited before a flush. */
+  pause: () => Promise<void> = () => Promise.resolve();
   /** Operations so far. */
   readonly log: { readonly operation: Operation; readonly path: string; readonly bytes: number }[] = [];
   #names = new Map<string, Node>();
@@ -128,6 +130,7 @@ export class Disk implements Files {
       syncData: async () => {
         assertOpen();
         const wanted = node.bytes;
+        await this.pause();
         // What is written meanwhile is not part of it.
         await setImmediate();
         tryFlush(wanted);
