@@ -51,6 +51,32 @@ export const ERRORS = {
   body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
   run_exists: entry(409, "Run exists already", "A run with this id exists."),
   key_in_progress: entry(409, "Key in progress", "Another request with this Idempotency-Key is in progress."),
+  contribution_repeated: entry(
+    409,
+    "Client has contributed",
+    "The open round holds a contribution of this client already.",
+  ),
+  too_stale: entry(409, "Contribution is too stale", "The contribution is older than the run takes."),
+  round_dropped: entry(
+    409,
+    "Round was dropped",
+    "The round that was waited for was dropped: its contributions have no effect.",
+  ),
+  unknown_contribution: entry(
+    404,
+    "No such contribution",
+    "The open round holds no contribution of this client.",
+  ),
+  not_withdrawable: entry(
+    409,
+    "Contribution cannot be withdrawn",
+    "It is part of a sum by now, and the run keeps no journal to make the sum anew.",
+  ),
+  sparse_with_aggregator: entry(
+    422,
+    "Aggregator with a sparse gradient",
+    "The run's aggregator, or its noise, needs whole tensors.",
+  ),
   key_reused: entry(422, "Key was used", "The Idempotency-Key was used for another request."),
   version_mismatch: entry(
     412,

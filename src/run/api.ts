@@ -16,6 +16,41 @@ export interface VariableSpec {
   /** Nested numbers, one number, a base64 tensor or an initializer; absent: zeros. */
   readonly initial?: unknown;
   readonly constraint?: MemberSpec;
+  /** "average": not optimized, the weighted mean of the clients' values (batch-norm statistics). */
+  readonly role?: VariableRole | undefined;
+}
+
+export type VariableRole = "optimize" | "average";
+
+/** What a contribution's tensors are: gradients, new − old weights of the client, or its new weights. */
+export type Payload = "gradient" | "delta" | "weights";
+
+/** Gaussian noise on the sum of the contributions, before any division. */
+export interface Noise {
+  readonly stddev: number;
+  /** An integer from 0, below 2^32. */
+  readonly seed: number;
+}
+
+/** Which contributions become one step, and what is done to each before. */
+export interface AggregationSpec {
+  readonly mode: "immediate" | "round" | "buffer";
+  /** Of mode round: contributions of distinct clients that close it. */
+  readonly quorum?: number | undefined;
+  /** Of mode round: those that suffice at the deadline; absent: the quorum. */
+  readonly minimum?: number | undefined;
+  /** Of mode round: from its first contribution on; absent: none. */
+  readonly deadline_seconds?: number | null | undefined;
+  /** Of mode buffer: contributions that make a step. */
+  readonly buffer_size?: number | undefined;
+  readonly aggregator?: MemberSpec;
+  readonly payload?: Payload | undefined;
+  /** The largest staleness that is taken; null: any. Absent: 0 in mode round, else any. */
+  readonly max_staleness?: number | null | undefined;
+  readonly staleness_weighting?: MemberSpec;
+  /** Bound on the L2 norm of each contribution, over all variables; null or absent: none. */
+  readonly client_clipnorm?: number | null | undefined;
+  readonly noise?: Noise | null | undefined;
 }
 
 export interface RunSpec {
@@ -23,7 +58,7 @@ export interface RunSpec {
   readonly id?: string | undefined;
   readonly optimizer: MemberSpec;
   readonly variables: readonly VariableSpec[];
-  readonly aggregation?: { readonly mode: "immediate"; readonly aggregator?: MemberSpec } | undefined;
+  readonly aggregation?: AggregationSpec | undefined;
   readonly gradient_transformers?: readonly MemberSpec[] | undefined;
   readonly non_finite?: "reject" | "skip" | "propagate" | undefined;
   readonly durability?: "journal" | "snapshot" | "none" | undefined;
@@ -33,6 +68,21 @@ export interface RunSpec {
 export interface Member {
   readonly class_name: string;
   readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** The aggregation with every default filled in; what another mode has is not there. */
+export interface AggregationDescription {
+  readonly mode: "immediate" | "round" | "buffer";
+  readonly quorum?: number;
+  readonly minimum?: number;
+  readonly deadline_seconds?: number | null;
+  readonly buffer_size?: number;
+  readonly aggregator: Member;
+  readonly payload: Payload;
+  readonly max_staleness: number | null;
+  readonly staleness_weighting: Member;
+  readonly client_clipnorm: number | null;
+  readonly noise: Noise | null;
 }
 
 export interface RunDescription {
@@ -47,13 +97,16 @@ export interface RunDescription {
     readonly shape: Shape;
     readonly dtype: "float32";
     readonly constraint: Member | null;
+    readonly role: VariableRole;
   }[];
   readonly slots: readonly string[];
   /** Elements of all variables. */
   readonly parameters: number;
   /** Variables and slots in memory. */
   readonly bytes: number;
-  readonly aggregation: { readonly mode: "immediate"; readonly aggregator: Member };
+  readonly aggregation: AggregationDescription;
+  /** Of the open round, from 0; null in mode immediate. */
+  readonly round: number | null;
   readonly gradient_transformers: readonly Member[];
   readonly non_finite: "reject" | "skip" | "propagate";
   readonly durability: "journal" | "snapshot" | "none";
@@ -89,12 +142,86 @@ export interface StepOptions {
   readonly key?: KeyUse | undefined;
 }
 
+/** What a contribution got that did not (or not yet) become a step. */
+export interface ContributionAnswer {
+  readonly applied: false;
+  /** Whether the open round holds it: false for a dry run and for one that `non_finite` skipped. */
+  readonly accepted: boolean;
+  readonly round: number;
+  readonly iterations: number;
+  readonly version: number;
+  /** In the round by now, and how many are missing until it closes. */
+  readonly contributions: number;
+  readonly missing: number;
+  /** RFC 3339, UTC; null without one. */
+  readonly deadline: string | null;
+  readonly staleness: number;
+  readonly weight: number;
+  /** L2 norm of the pseudo-gradient before `client_clipnorm`. */
+  readonly gradient_norm: number;
+  /** By which `client_clipnorm` (or the aggregator's bound) scales it. */
+  readonly clip_factor: number;
+  readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
+  readonly warnings: readonly string[];
+}
+
+/** What became of a round. */
+export type RoundOutcome =
+  | { readonly kind: "applied"; readonly answer: StepAnswer }
+  /** At its deadline it had too few contributions, or something else changed the run's iterations. */
+  | { readonly kind: "dropped"; readonly reason: string };
+
+/** The round that is open. */
+export interface RoundDescription {
+  readonly round: number;
+  readonly mode: "immediate" | "round" | "buffer";
+  readonly iterations: number;
+  readonly version: number;
+  readonly accepted: number;
+  readonly missing: number;
+  readonly deadline: string | null;
+  /** In the order in which they were accepted. */
+  readonly contributions: readonly {
+    readonly client_id: string | null;
+    readonly weight: number;
+    readonly staleness: number;
+    readonly gradient_norm: number;
+    readonly accepted_at: string;
+  }[];
+}
+
+/** Something that happened to a run. */
+export interface RunEvent {
+  /** Rises; opaque to clients. */
+  readonly id: string;
+  readonly type:
+    | "round_opened"
+    | "contribution_accepted"
+    | "contribution_withdrawn"
+    | "round_dropped"
+    | "step_applied"
+    | "run_changed";
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** The latest events of a run. */
+export interface RunEvents {
+  /** Whether the session has ended: the run was deleted, replaced, or is to be read again from disk. */
+  readonly closed: boolean;
+  /** The id of the newest event, or where events begin. */
+  readonly last: string;
+  /** Events after this id; `missed` when some before them are no longer kept. */
+  since(id: string): { readonly events: readonly RunEvent[]; readonly missed: boolean };
+  /** Resolves when there is a new event, or the session has ended. */
+  changed(): Promise<void>;
+}
+
 /** What keyed requests were answered. */
 export interface KeyedAnswers {
   /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
   begin(key: string): () => void;
   /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
-  find(use: { readonly key: string; readonly hash: string }): StepAnswer | undefined;
+  find(use: { readonly key: string; readonly hash: string }): StepAnswer | ContributionAnswer | undefined;
 }
 
 /** What a keyed request was. */
@@ -117,6 +244,8 @@ export interface StepAnswer {
   readonly contributions: number;
   readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
   readonly warnings: readonly string[];
+  /** The round that became this step; absent in mode immediate. */
+  readonly round?: number;
 }
 
 /** One open run. Readers get copies that no later turn changes. */
@@ -148,7 +277,14 @@ export interface RunSession {
   checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> };
 
   stage(kind: "gradients" | "values"): Staging;
-  applyGradients(staging: Staging, options: StepOptions): StepAnswer;
+  /** A step, or (mode round or buffer) a contribution to one: those have `accepted`. */
+  applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer;
+  readonly events: RunEvents;
+  round(): RoundDescription;
+  /** Of one of the latest rounds that closed; undefined for one that is open. */
+  outcome(round: number): RoundOutcome | undefined;
+  /** Takes a client's contribution out of the open round. Throws unknown_contribution, busy, storage_failed. */
+  withdraw(clientId: string): void;
   setVariables(staging: Staging): void;
   /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
   setWeights(weights: readonly unknown[]): void;
