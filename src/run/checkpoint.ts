@@ -20,10 +20,29 @@ import { RunState } from "./state.ts";
 /** Of the metadata; a change that older code cannot read raises it. */
 const FORMAT_VERSION = 1;
 
+/** Runs of earlier versions of the service have no more than mode and aggregator. */
+const SavedAggregation = z.strictObject({
+  mode: z.enum(["immediate", "round", "buffer"]),
+  quorum: z.int().min(1).optional(),
+  minimum: z.int().min(1).optional(),
+  deadline_seconds: z.number().positive().nullish(),
+  buffer_size: z.int().min(1).optional(),
+  aggregator: z.unknown(),
+  payload: z.enum(["gradient", "delta", "weights"]).optional(),
+  max_staleness: z.int().min(0).nullish(),
+  staleness_weighting: z.unknown().optional(),
+  client_clipnorm: z.number().positive().nullish(),
+  noise: z.strictObject({ stddev: z.number().min(0), seed: z.int().min(0) }).nullish(),
+});
+
 const Saved = z.strictObject({
   format_version: z.literal(FORMAT_VERSION),
   created_at: z.iso.datetime(),
   version: z.int().min(0),
+  /** Of the next journal record; absent where every change made a version. */
+  sequence: z.int().min(0).optional(),
+  /** Of the open round. */
+  round: z.int().min(0).optional(),
   iterations: z.int().min(0),
   hypers_created: z.boolean(),
   /** As JSON tensors have them: numbers that JSON lacks are strings. */
@@ -38,9 +57,10 @@ const Saved = z.strictObject({
         name: z.string().min(1),
         shape: z.array(z.int().min(0)),
         constraint: z.unknown().optional(),
+        role: z.enum(["optimize", "average"]).optional(),
       }),
     ).min(1),
-    aggregation: z.strictObject({ mode: z.literal("immediate"), aggregator: z.unknown() }),
+    aggregation: SavedAggregation,
     gradient_transformers: z.array(z.unknown()),
     non_finite: z.enum(["reject", "skip", "propagate"]),
     durability: z.enum(["journal", "snapshot", "none"]),
@@ -54,6 +74,8 @@ interface Checkpointed {
   readonly optimizer: Optimizer;
   readonly state: RunState;
   readonly version: number;
+  readonly sequence: number;
+  readonly round: number;
   readonly createdAt: string;
   /** Answers to keyed requests that go with the state. */
   readonly replies: readonly Reply[];
@@ -65,6 +87,8 @@ const slotTensor = (slot: string, name: string) => `slots/${slot}/${name}`;
 /** A run's tensors where they lie. */
 export interface LiveCheckpoint {
   readonly version: number;
+  /** Of the next change. */
+  readonly sequence: number;
   readonly metadata: Readonly<Record<string, string>>;
   /** `view` is to be used at once: memory that grows takes views away. */
   readonly tensors: readonly {
@@ -76,13 +100,15 @@ export interface LiveCheckpoint {
 
 /** Nothing is copied: for a run that nobody changes. */
 export function liveCheckpointOf(
-  { spec, optimizer, state, version, createdAt, replies }: Checkpointed,
+  { spec, optimizer, state, version, sequence, round, createdAt, replies }: Checkpointed,
 ): LiveCheckpoint {
   const variables = [...state.variables.values()];
   const saved: z.input<typeof Saved> = {
     format_version: FORMAT_VERSION,
     created_at: createdAt,
     version,
+    sequence,
+    round,
     iterations: state.iterations,
     hypers_created: state.hypersCreated,
     scalars: Object.fromEntries(
@@ -97,6 +123,7 @@ export function liveCheckpointOf(
   };
   return {
     version,
+    sequence,
     tensors: [
       ...variables.map((variable) => ({
         name: variableTensor(variable.name),
@@ -104,7 +131,7 @@ export function liveCheckpointOf(
         view: () => state.values(variable),
       })),
       ...state.slotNames.flatMap((slot) =>
-        variables.map((variable) => ({
+        state.optimized.map((variable) => ({
           name: slotTensor(slot, variable.name),
           shape: variable.shape,
           view: () => state.slotValues(variable, slot),
@@ -150,6 +177,8 @@ export class CheckpointReader implements TensorTarget {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly version: number;
+  readonly sequence: number;
+  readonly round: number;
   readonly #expected = new Map<string, { shape: Shape; offset: number }>();
 
   /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
@@ -158,6 +187,8 @@ export class CheckpointReader implements TensorTarget {
     const optimizer = loadOptimizer(saved.optimizer, "stepwell.optimizer");
     this.spec = { ...resolveSpec(saved.spec as RunSpec), optimizer };
     this.version = saved.version;
+    this.sequence = saved.sequence ?? saved.version;
+    this.round = saved.round ?? 0;
     this.state = new RunState(memory, this.spec, ruleOf(optimizer));
     try {
       this.#fill(saved, optimizer);

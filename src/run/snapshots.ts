@@ -8,11 +8,12 @@ const PIECE_BYTES_MAX = 1024 ** 2;
 
 /** The state as it is now, copied at once and written later. Throws out_of_memory. */
 export function takeSnapshot(session: Session): Taken {
-  const { tensors, metadata, version, release } = session.checkpoint({ replies: true });
+  const { tensors, metadata, release } = session.checkpoint({ replies: true });
+  const { sequence } = session;
   try {
     const { body } = encodeSafetensors(tensors, { metadata });
     const pieces = body instanceof Uint8Array ? [body] : body;
-    return { sequence: version, pieces, config: configOf(session), release };
+    return { sequence, pieces, config: configOf(session), release };
   } catch (error) {
     release();
     throw error;
@@ -23,7 +24,7 @@ export function takeSnapshot(session: Session): Taken {
 export function firstSnapshot(session: Session): Taken {
   const checkpoint = session.liveCheckpoint();
   return {
-    sequence: checkpoint.version,
+    sequence: checkpoint.sequence,
     pieces: piecesOf(checkpoint),
     config: configOf(session),
     release: () => {},

@@ -6,7 +6,6 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../errors.ts";
-import { aggregators } from "../families/aggregators/mod.ts";
 import type { Constraint } from "../families/constraints/constraint.ts";
 import { constraints } from "../families/constraints/mod.ts";
 import { type Part, serialize } from "../families/family.ts";
@@ -16,12 +15,14 @@ import { transformers } from "../families/transformers/mod.ts";
 import type { TransformerMember } from "../families/transformers/transformer.ts";
 import { elementCount, type Shape, showShape } from "../tensor.ts";
 import { readTensor } from "../wire/tensors.ts";
-import type { Member, RunSpec, VariableSpec } from "./api.ts";
+import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
+import type { Member, RunSpec, VariableRole, VariableSpec } from "./api.ts";
 
 export interface ResolvedVariable {
   readonly name: string;
   readonly shape: Shape;
   readonly constraint: (Constraint & { readonly member: Member }) | null;
+  readonly role: VariableRole;
 }
 
 export type Uniforms = Readonly<Record<string, number>>;
@@ -32,7 +33,7 @@ export type NonFinite = "reject" | "skip" | "propagate";
 export interface ResolvedSpec {
   readonly optimizer: Optimizer;
   readonly variables: readonly ResolvedVariable[];
-  readonly aggregator: Member;
+  readonly aggregation: Aggregation;
   readonly transformers: readonly Part<TransformerMember>[];
   readonly nonFinite: NonFinite;
   readonly durability: Durability;
@@ -60,9 +61,9 @@ export function resolveSpec(spec: RunSpec): ResolvedSpec {
   return {
     optimizer,
     variables,
-    aggregator: serialize(
-      aggregators.resolve(spec.aggregation?.aggregator ?? "Sum", "aggregation.aggregator"),
-    ),
+    aggregation: resolveAggregation(spec.aggregation, {
+      hasAverages: variables.some(({ role }) => role === "average"),
+    }),
     transformers: (spec.gradient_transformers ?? []).map((part, index) =>
       transformers.resolve(part, `gradient_transformers.${index}`)
     ),
@@ -72,8 +73,15 @@ export function resolveSpec(spec: RunSpec): ResolvedSpec {
   };
 }
 
-function resolveVariable({ name, shape, constraint }: VariableSpec, path: string): ResolvedVariable {
-  if (constraint === undefined || constraint === null) return { name, shape, constraint: null };
+function resolveVariable(variable: VariableSpec, path: string): ResolvedVariable {
+  const { name, shape, constraint, role = "optimize" } = variable;
+  if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role };
+  if (role === "average") {
+    const message = 'is given, must be absent of a variable with the role "average", which no step moves';
+    throw new StepwellError("invalid_request", `Cannot create the run: ${path}.constraint ${message}`, [
+      { path: `${path}.constraint`, message },
+    ]);
+  }
   const part = constraints.resolve(constraint, `${path}.constraint`);
   return {
     name,
@@ -82,6 +90,7 @@ function resolveVariable({ name, shape, constraint }: VariableSpec, path: string
       ...part.member.rule(part.config, shape, `${path}.constraint`),
       member: serialize(part),
     },
+    role,
   };
 }
 
@@ -89,12 +98,13 @@ function resolveVariable({ name, shape, constraint }: VariableSpec, path: string
 export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
   return {
     optimizer,
-    variables: spec.variables.map(({ name, shape, constraint }) => ({
+    variables: spec.variables.map(({ name, shape, constraint, role }) => ({
       name,
       shape,
       ...constraint && { constraint: constraint.member },
+      ...role === "average" && { role },
     })),
-    aggregation: { mode: "immediate", aggregator: spec.aggregator },
+    aggregation: serializeAggregation(spec.aggregation),
     gradient_transformers: spec.transformers.map(serialize),
     non_finite: spec.nonFinite,
     durability: spec.durability,

@@ -75,7 +75,8 @@ export class ArenaStaging implements Staging {
   readonly #state: RunState;
   readonly #keepsBytes: boolean;
   readonly #released: () => void;
-  readonly #regions = new Set<number>();
+  /** Bytes by offset. */
+  readonly #regions = new Map<number, number>();
   #bytes = 0;
   #open = 0;
 
@@ -99,9 +100,15 @@ export class ArenaStaging implements Staging {
 
   allocate(bytes: number): number {
     const offset = this.#memory.allocate(this.#state.arena, bytes);
-    this.#regions.add(offset);
+    this.#regions.set(offset, bytes);
     this.#bytes += bytes;
     return offset;
+  }
+
+  /** Leaves a region to the caller, who frees it. */
+  handOver(offset: number): void {
+    this.#bytes -= this.#regions.get(offset) ?? 0;
+    this.#regions.delete(offset);
   }
 
   dense(name: string, wire: Wire): ByteSink {
@@ -160,7 +167,7 @@ export class ArenaStaging implements Staging {
   }
 
   release(): void {
-    for (const offset of this.#regions) this.#memory.free(this.#state.arena, offset);
+    for (const offset of this.#regions.keys()) this.#memory.free(this.#state.arena, offset);
     this.#regions.clear();
     this.tensors.clear();
     this.#bytes = 0;

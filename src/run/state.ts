@@ -35,8 +35,11 @@ const aligned = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * A
 
 /** Bytes that variables and slots take in an arena. */
 export function stateBytes(spec: ResolvedSpec, rule: Rule): number {
-  const copies = 1 + Object.keys(rule.slots).length;
-  return spec.variables.reduce((sum, { shape }) => sum + copies * aligned(4 * elementCount(shape)), 0);
+  const slots = Object.keys(rule.slots).length;
+  return spec.variables.reduce(
+    (sum, { shape, role }) => sum + (role === "average" ? 1 : 1 + slots) * aligned(4 * elementCount(shape)),
+    0,
+  );
 }
 
 /** The order in which Keras makes the slots of these variables. */
@@ -86,6 +89,11 @@ export class RunState {
     this.scalars = { ...rule.state };
   }
 
+  /** The variables that steps move; the others are averages of what clients have. */
+  get optimized(): readonly VariableState[] {
+    return [...this.variables.values()].filter(({ role }) => role === "optimize");
+  }
+
   /** Slot names in the optimizer's order. */
   get slotNames(): readonly string[] {
     return [...this.#slotNames.keys()];
@@ -108,7 +116,7 @@ export class RunState {
     const made: { variable: VariableState; slot: string; offset: number }[] = [];
     try {
       for (const [slot] of missing) {
-        for (const variable of this.variables.values()) {
+        for (const variable of this.optimized) {
           made.push({ variable, slot, offset: this.#memory.allocate(this.arena, 4 * variable.count) });
         }
       }

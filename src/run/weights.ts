@@ -43,7 +43,7 @@ export function setWeights(
   { member, rule, record }: Target,
 ): boolean {
   const all = 1 + Object.keys(rule.state ?? {}).length +
-    state.variables.size * Object.keys(rule.slots).length;
+    state.optimized.length * Object.keys(rule.slots).length;
   const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
   const list = fromVersion1(given, member, now);
   if (list.length === 0 && now === 0) return false;
@@ -61,7 +61,7 @@ export function setWeights(
   if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
-  const created = create ? creationOrder(rule, [...state.variables.values()]) : state.created;
+  const created = create ? creationOrder(rule, state.optimized) : state.created;
   const names = Object.keys(rule.state ?? {});
   const shapes: Shape[] = [...names.map(() => []), ...created.map(({ variable }) => variable.shape)];
   rest.forEach(({ shape }, index) => {
@@ -73,7 +73,7 @@ export function setWeights(
   });
 
   record(iterations, rest);
-  if (create) state.createSlots(rule, [...state.variables.values()]);
+  if (create) state.createSlots(rule, state.optimized);
   state.hypersCreated = true;
   state.iterations = iterations;
   const values = rest.map((tensor) => tensor.values);

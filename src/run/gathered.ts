@@ -1,0 +1,101 @@
+/**
+ * What a round holds of its contributions until it closes, and what becomes of it then. Two kinds: sums, which take
+ * contributions in as they come (summed.ts), and lists of whole contributions (held.ts).
+ *
+ * Invariants: `join` cannot fail, because the contribution is in the journal by then; `combine` changes nothing that is
+ * held, so that a close that fails for want of memory can be tried again.
+ */
+import type { Runner } from "../../kernels/plan.ts";
+import type { Aggregation } from "./aggregation.ts";
+import type { Instruction } from "./instruction.ts";
+import type { Memory } from "./memory.ts";
+import { program } from "./programs.ts";
+import type { Prepared } from "./prepare.ts";
+import type { ArenaStaging, Staged } from "./staging.ts";
+import type { RunState, VariableState } from "./state.ts";
+
+export interface GatheredParts {
+  readonly state: RunState;
+  readonly memory: Memory;
+  readonly run: Runner;
+  readonly aggregation: Aggregation;
+}
+
+/** A contribution as it joins: its regions are the gatherer's from then on, if it wants them. */
+export interface Joining {
+  readonly staging: ArenaStaging;
+  readonly prepared: Prepared;
+  /** What the client says that it counts for: above 0. */
+  readonly weight: number;
+}
+
+/** What a round's contributions are together. */
+export interface Combined {
+  /** What is to be done to variables with the role "average" once the step is certain. */
+  readonly averages: readonly Instruction[];
+  readonly warnings: readonly string[];
+}
+
+export interface Gathered {
+  join(contribution: Joining): void;
+  /** Puts the combined gradients into `into`. Throws out_of_memory and changes nothing. */
+  combine(into: ArenaStaging, noise: Noisy | null): Combined;
+  /** Takes one contribution out, by its place; false when that is not possible without the others' numbers. */
+  remove(place: number): boolean;
+  free(): void;
+}
+
+/** Fills a region with noise. */
+export type Noisy = (variable: VariableState, target: Float32Array<ArrayBuffer>) => void;
+
+/** A combined dense gradient at `values`, with its figures. */
+export function dense(variable: VariableState, values: number, squares: number): Staged {
+  return {
+    kind: "dense",
+    variable,
+    values,
+    count: variable.count,
+    squares,
+    wire: { dtype: "F32", offset: values },
+  };
+}
+
+/** to = to * factor over `count` elements; nothing to do for 1. */
+export function scale({ state, run }: GatheredParts, to: number, count: number, factor: number): void {
+  if (factor === 1) return;
+  run(state.arena, {
+    kernel: program(["g = factor * g"], ["g"], ["g"], ["factor"]).kernel(),
+    tensors: { g: to },
+    rowCount: 1,
+    rowLength: count,
+    uniforms: { factor: Math.fround(factor) },
+  });
+}
+
+/** to = to + factor * from. */
+export function accumulate(
+  { state, run }: GatheredParts,
+  { to, from, count, factor }: { to: number; from: number; count: number; factor: number },
+): void {
+  run(state.arena, {
+    kernel: program(["total = total + factor * g"], ["total", "g"], ["total"], ["factor"]).kernel(),
+    tensors: { total: to, g: from },
+    rowCount: 1,
+    rowLength: count,
+    uniforms: { factor: Math.fround(factor) },
+  });
+}
+
+/** The variable becomes the sum of values at `from` over `weight`. */
+export function setAverage(variable: VariableState, from: number, weight: number): Instruction {
+  return {
+    kind: "call",
+    call: {
+      kernel: program(["w = total / weight"], ["w", "total"], ["w"], ["weight"]).kernel(),
+      tensors: { w: variable.offset, total: from },
+      rowCount: 1,
+      rowLength: variable.count,
+      uniforms: { weight: Math.fround(weight) },
+    },
+  };
+}
