@@ -1,0 +1,211 @@
+/**
+ * The runs by id: those in memory, and those that are on disk until somebody asks for them; who uses them, and which
+ * ids are spoken for.
+ *
+ * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
+ * before it left memory is what the disk has.
+ */
+import type { Runner } from "../../kernels/plan.ts";
+import { StepwellError } from "../errors.ts";
+import type { RunStore } from "../store/run_store.ts";
+import { storageError } from "../store/storage_error.ts";
+import type { Lease, RunSession } from "./api.ts";
+import type { Memory } from "./memory.ts";
+import { recover } from "./recover.ts";
+import type { Session } from "./session.ts";
+
+export interface Entry {
+  readonly id: string;
+  /** Rises with every run created: what a page's cursor refers to, whatever is deleted meanwhile. */
+  readonly sequence: number;
+  readonly store: RunStore | undefined;
+  session: Session | undefined;
+  /** Requests that are being answered. */
+  users: number;
+  /** When the last of them was done, in milliseconds since 1970. */
+  usedAt: number;
+  /** Version that the newest snapshot holds. */
+  snapshotVersion: number | undefined;
+}
+
+interface EntriesParts {
+  readonly memory: Memory;
+  readonly run: Runner;
+  readonly runsMax: number;
+  readonly now: () => Date;
+}
+
+export class Entries {
+  readonly #parts: EntriesParts;
+  readonly #entries = new Map<string, Entry>();
+  /** Ids of runs that are being made, replaced or deleted. */
+  readonly #reserved = new Set<string>();
+  /** Sessions that were given up because nobody knew what was on disk. */
+  readonly #givenUp = new WeakSet<RunSession>();
+  #sequence = 0;
+  #stepsOfClosed = 0;
+
+  constructor(parts: EntriesParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Steps of sessions that are out of memory. */
+  get stepsOfClosed(): number {
+    return this.#stepsOfClosed;
+  }
+
+  all(): Entry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** The place of the next run in the order of creation. */
+  takeSequence(): number {
+    return this.#sequence++;
+  }
+
+  /** A run that nobody can find yet. */
+  make(id: string, sequence: number, store: RunStore | undefined): Entry {
+    const usedAt = this.#parts.now().getTime();
+    return { id, sequence, store, session: undefined, users: 0, usedAt, snapshotVersion: undefined };
+  }
+
+  /** From now on the id names this run. */
+  set(entry: Entry): void {
+    this.#entries.set(entry.id, entry);
+    this.#sequence = Math.max(this.#sequence, entry.sequence + 1);
+  }
+
+  has(id: string): boolean {
+    return this.#entries.has(id);
+  }
+
+  at(id: string): Entry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Throws unknown_run. */
+  find(id: string): Entry {
+    const entry = this.#entries.get(id);
+    if (entry) return entry;
+    throw new StepwellError("unknown_run", `Cannot find the run "${id}": no run has this id`);
+  }
+
+  /** Holds the id and a place while a run is being made, until `unreserve`. Throws run_exists, too_many_runs. */
+  reserve(id: string): void {
+    if (this.has(id) || this.#reserved.has(id)) {
+      throw new StepwellError("run_exists", `Cannot create the run "${id}": a run with this id exists`);
+    }
+    const { runsMax } = this.#parts;
+    if (this.#entries.size + this.#reserved.size >= runsMax) {
+      throw new StepwellError(
+        "too_many_runs",
+        `Cannot create the run "${id}": ${runsMax} runs are open, the most allowed`,
+      );
+    }
+    this.#reserved.add(id);
+  }
+
+  unreserve(id: string): void {
+    this.#reserved.delete(id);
+  }
+
+  /** The run in memory, read from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
+  get(id: string): Session {
+    const entry = this.find(id);
+    if (entry.store?.failed && entry.session?.durability === "journal") {
+      this.#givenUp.add(entry.session);
+      this.forget(entry);
+    }
+    if (!entry.session && entry.store) {
+      const { memory, run } = this.#parts;
+      const { session, snapshotVersion } = recover({ store: entry.store, memory, run });
+      // Steps that were made again are no new ones.
+      this.#stepsOfClosed -= session.stepCount;
+      this.attach(entry, session);
+      entry.snapshotVersion = snapshotVersion;
+    }
+    return entry.session as Session;
+  }
+
+  confirm(run: RunSession): void {
+    const { id } = run;
+    if (this.#entries.get(id)?.session === run) return;
+    if (this.#givenUp.has(run)) {
+      throw new StepwellError("storage_failed", `Cannot change the run "${id}": it was read anew from disk`);
+    }
+    throw new StepwellError(
+      "unknown_run",
+      `Cannot change the run "${id}": it was deleted, and created anew, meanwhile`,
+    );
+  }
+
+  /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
+  lease(id: string): Lease {
+    const entry = this.#entries.get(id);
+    if (entry) entry.users += 1;
+    const failures = entry?.store?.failures;
+    return {
+      durable: async () => {
+        // The run may have been created, replaced or deleted by this very request.
+        const current = this.#entries.get(id);
+        if (!current?.session || current.session.durability !== "journal") return;
+        if (current === entry && entry.store?.failures !== failures) {
+          throw storageError(new Error("A flush has failed meanwhile"));
+        }
+        await current.store?.durable();
+      },
+      release: () => {
+        if (!entry) return;
+        entry.users -= 1;
+        entry.usedAt = this.#parts.now().getTime();
+      },
+    };
+  }
+
+  /** Brings a session and the files of its run together. */
+  attach(entry: Entry, session: Session): void {
+    entry.session = session;
+    const { store } = entry;
+    if (store && session.durability === "journal") session.attach(store);
+    session.describeStorage = () => ({
+      journal_bytes: store?.journalBytes ?? 0,
+      snapshot_version: entry.snapshotVersion ?? null,
+    });
+  }
+
+  /** Takes a session out of memory. */
+  closeSession(entry: Entry): void {
+    if (!entry.session) return;
+    this.#stepsOfClosed += entry.session.stepCount;
+    entry.session.close();
+    entry.session = undefined;
+  }
+
+  /** Forgets what memory says of a run: the files say it. */
+  forget(entry: Entry): void {
+    this.closeSession(entry);
+    entry.store?.close();
+  }
+
+  /** Removes a run for good. Throws unknown_run, busy, storage_full, storage_failed, and leaves it as it was then. */
+  async delete(id: string): Promise<void> {
+    const entry = this.find(id);
+    const free = entry.session?.hold();
+    this.#reserved.add(id);
+    this.#entries.delete(id);
+    try {
+      await entry.store?.remove();
+      this.closeSession(entry);
+    } catch (error) {
+      this.#entries.set(id, entry);
+      throw error;
+    } finally {
+      free?.();
+      this.#reserved.delete(id);
+    }
+  }
+}
