@@ -14,7 +14,15 @@ import type { StepOptions } from "./api.ts";
 import type { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
 
-export const KINDS = { gradients: 1, variables: 2, weights: 3, optimizer: 4 } as const;
+export const KINDS = {
+  gradients: 1,
+  variables: 2,
+  weights: 3,
+  optimizer: 4,
+  contribution: 5,
+  round: 6,
+  withdrawal: 7,
+} as const;
 
 const Wire = z.strictObject({
   dtype: z.enum(["F32", "F16", "BF16", "F64", "I32", "I64"]),
@@ -31,6 +39,12 @@ const Head = z.strictObject({
 });
 type Head = z.infer<typeof Head>;
 
+/** Why a round ends, and whether its contributions become a step. */
+export interface RoundEnd {
+  readonly reason: "complete" | "deadline";
+  readonly applied: boolean;
+}
+
 /** A change without its bytes. */
 export interface Change {
   readonly kind: number;
@@ -44,11 +58,21 @@ function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change 
   return { kind, payload: [length, json, ...bytes] };
 }
 
+/** A round that ends: what its contributions are together becomes a step, or they are dropped. */
+export function roundChange(end: RoundEnd): Change {
+  return change(KINDS.round, { options: { ...end }, tensors: [], absent: [] }, []);
+}
+
+export function withdrawalChange(clientId: string): Change {
+  return change(KINDS.withdrawal, { options: { clientId }, tensors: [], absent: [] }, []);
+}
+
 /** What came in a body. The payload holds views of the arena: to be written at once. */
 export function stagedChange(
   { arena }: RunState,
   staging: ArenaStaging,
   options: Readonly<Record<string, unknown>> = {},
+  kind: number = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables,
 ): Change {
   const bytes: Uint8Array[] = [];
   const tensors = [...staging.tensors.values()].map((staged): z.infer<typeof Tensor> => {
@@ -68,7 +92,6 @@ export function stagedChange(
       values: { dtype, shape: [staged.rows, ...staged.variable.shape.slice(1)] },
     };
   });
-  const kind = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables;
   return change(kind, { options: { ...options }, tensors, absent: staging.absent }, bytes);
 }
 
@@ -88,10 +111,18 @@ export function optimizerChange(config: Readonly<Record<string, unknown>>): Chan
   return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [] }, []);
 }
 
+/** What a contribution says, and when it was accepted: milliseconds since 1970. */
+export interface ContributionOptions extends StepOptions {
+  readonly at: number;
+}
+
 /** What of a session replays records. */
 export interface Replayable {
   stage(kind: "gradients" | "values"): ArenaStaging;
-  applyGradients(staging: ArenaStaging, options: StepOptions): unknown;
+  step(staging: ArenaStaging, options: StepOptions): unknown;
+  contribute(staging: ArenaStaging, options: ContributionOptions): unknown;
+  endRound(end: RoundEnd): unknown;
+  withdraw(clientId: string): void;
   setVariables(staging: ArenaStaging): void;
   setWeights(weights: readonly unknown[]): void;
   patchOptimizer(config: Readonly<Record<string, unknown>>): unknown;

@@ -40,8 +40,6 @@ export interface Gathered {
   join(contribution: Joining): void;
   /** Puts the combined gradients into `into`. Throws out_of_memory and changes nothing. */
   combine(into: ArenaStaging, noise: Noisy | null): Combined;
-  /** Takes one contribution out, by its place; false when that is not possible without the others' numbers. */
-  remove(place: number): boolean;
   free(): void;
 }
 

@@ -105,10 +105,10 @@ export class HeldContributions implements Gathered {
     return g_squares;
   }
 
-  remove(place: number): boolean {
+  /** Takes one contribution out, by its place in the order in which they were accepted. */
+  remove(place: number): void {
     const [removed] = this.#held.splice(place, 1);
     if (removed) this.#free(removed);
-    return true;
   }
 
   #free({ values }: Held): void {

@@ -1,6 +1,7 @@
 /**
  * Contributions added up as they come: one region a variable however many contributions there are, in float32 and in
- * the order in which they were accepted. The first contribution's region becomes the sum.
+ * the order in which they were accepted. The first contribution's region becomes the sum. A sum cannot be taken apart
+ * again, because float32 additions lose bits.
  *
  * Rows of sparse contributions are kept as lists and merged when they are many; a variable that some gave dense and
  * others sparse is a dense sum to which the rows are added last.
@@ -156,11 +157,6 @@ export class SummedContributions implements Gathered {
       uniforms: { by: Math.fround(by) },
     });
     return g_squares;
-  }
-
-  /** A sum cannot be taken apart: float32 additions lose bits. */
-  remove(): boolean {
-    return false;
   }
 
   #freeRows({ indices, values }: RowList): void {
