@@ -70,6 +70,7 @@ const Catalog = z.object({
   constraints: members("What holds variables in bounds."),
   initializers: members("What makes first values."),
   aggregators: members("What makes one gradient of several contributions."),
+  staleness_weightings: members("What a contribution counts that was computed some iterations ago."),
   transformers: members("What gradients may go through."),
 }).openapi("Catalog", { description: "Every family with its members." });
 

@@ -11,6 +11,7 @@ import type { OptimizerMember, Rule } from "./optimizers/definition.ts";
 import { optimizers } from "./optimizers/mod.ts";
 import { parseOptimizer, ruleOf } from "./optimizers/optimizer.ts";
 import { schedules } from "./schedules/mod.ts";
+import { stalenessWeightings } from "./staleness_weightings/mod.ts";
 import { transformers } from "./transformers/mod.ts";
 
 export interface CatalogMember {
@@ -56,6 +57,7 @@ export interface Catalog {
   readonly constraints: readonly CatalogMember[];
   readonly initializers: readonly CatalogMember[];
   readonly aggregators: readonly CatalogMember[];
+  readonly staleness_weightings: readonly CatalogMember[];
   readonly transformers: readonly CatalogMember[];
 }
 
@@ -69,6 +71,7 @@ export function catalog(): Catalog {
     constraints: describe(constraints),
     initializers: describe(initializers),
     aggregators: describe(aggregators),
+    staleness_weightings: describe(stalenessWeightings),
     transformers: describe(transformers),
   };
 }

@@ -1,6 +1,6 @@
 /**
  * The one mechanism behind every `{class_name, config}` of the service: optimizers, schedules, constraints,
- * initializers, aggregators, transformers.
+ * initializers, aggregators, staleness weightings, transformers.
  *
  * It knows no family by name and builds nothing: it finds a member, checks a config against the member's zod
  * object and writes both back as JSON. Invariant: a {@link Part} that left `resolve` has every key of its

@@ -9,6 +9,7 @@ import { type Family, type Member, parseConfig, serialize } from "../../src/fami
 import { initializers } from "../../src/families/initializers/mod.ts";
 import { optimizers } from "../../src/families/optimizers/mod.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
+import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
 
 const FAMILIES: Record<string, Family<Member>> = {
@@ -17,6 +18,7 @@ const FAMILIES: Record<string, Family<Member>> = {
   constraints,
   initializers,
   aggregators,
+  staleness_weightings: stalenessWeightings,
   transformers,
 };
 
@@ -30,6 +32,7 @@ const REQUIRED: Record<string, Record<string, unknown>> = {
   CosineDecayRestarts: { initial_learning_rate: 0.1, first_decay_steps: 10 },
   ClipByValue: { clip_value: 1 },
   ClipByNorm: { clip_norm: 1 },
+  NormBoundedMean: { norm_bound: 1 },
 };
 
 const MEMBERS = Object.entries(FAMILIES).flatMap(([folder, family]) =>

@@ -120,9 +120,8 @@ Deno.test("a checkpoint restores into its own run and into a new one, with the s
 Deno.test("get_catalog lists every family with schemas, get_healthz and get_readyz say ok", async () => {
   const { send } = startService();
   const catalog = await answer(getCatalog, await send("GET", "/v1/catalog"));
-  for (
-    const family of ["optimizers", "schedules", "constraints", "initializers", "aggregators", "transformers"]
-  ) {
+  const families = ["optimizers", "schedules", "constraints", "initializers", "transformers"];
+  for (const family of [...families, "aggregators", "staleness_weightings"]) {
     assert.ok(catalog[family].length > 0, family);
     for (const member of catalog[family]) assert.equal(member.config.type, "object", member.class_name);
   }

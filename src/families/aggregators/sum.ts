@@ -1,9 +1,9 @@
 /** The sum of the contributions, in the order in which they were accepted: what Keras does over replicas. */
-import { z } from "zod";
-import type { Member } from "../family.ts";
+import { aggregator } from "./aggregator.ts";
 
-export const sum: Member = {
+export const sum = aggregator({
   class_name: "Sum",
   summary: "Adds the contributions.",
-  config: z.strictObject({}),
-};
+  fields: {},
+  rule: () => ({ kind: "sum", divide: "nothing" }),
+});

@@ -1,0 +1,16 @@
+/**
+ * The mean of contributions that are clipped first: `Σ g / max(1, ‖g‖ / norm_bound) / n`, with the norm over all
+ * variables of a contribution. One client moves the mean by norm_bound / n at most.
+ *
+ * Source: Sun, Kairouz, Suresh, McMahan 2019, "Can you really backdoor federated learning?". Variant: each counts
+ * the same, whatever weight its client claims: a claimed weight would undo the bound.
+ */
+import { float32 } from "../fields.ts";
+import { aggregator } from "./aggregator.ts";
+
+export const normBoundedMean = aggregator({
+  class_name: "NormBoundedMean",
+  summary: "Averages the contributions, each clipped to a norm.",
+  fields: { norm_bound: float32().gt(0).describe("The greatest norm of a contribution, above 0.") },
+  rule: ({ norm_bound }) => ({ kind: "sum", divide: "count", normBound: norm_bound }),
+});

@@ -1,0 +1,12 @@
+/** The family of staleness weightings: one line a member. */
+import { Family } from "../family.ts";
+import { constant } from "./constant.ts";
+import { hinge } from "./hinge.ts";
+import { polynomial } from "./polynomial.ts";
+import type { StalenessWeightingMember } from "./staleness_weighting.ts";
+
+export const stalenessWeightings = new Family<StalenessWeightingMember>("staleness weighting", [
+  constant,
+  polynomial,
+  hinge,
+]);
