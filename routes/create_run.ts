@@ -17,6 +17,7 @@ import {
   z,
 } from "./operation.ts";
 import { Initial, MemberRequest, NULL, RunId, VariableName } from "./schemas.ts";
+import { AggregationRequest, Role } from "./schemas_aggregation.ts";
 import { Durability, NonFinite, Run, Shape } from "./schemas_run.ts";
 
 const VariableRequest = z.strictObject({
@@ -28,6 +29,7 @@ const VariableRequest = z.strictObject({
     example: { class_name: "MaxNorm", config: { max_value: 2, axis: 0 } },
     anyOf: [{ $ref: "#/components/schemas/MemberRequest" }, NULL],
   }),
+  role: Role.optional(),
 }).openapi("VariableRequest");
 
 export const CreateRun = z.strictObject({
@@ -37,13 +39,7 @@ export const CreateRun = z.strictObject({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3] }],
   }),
-  aggregation: z.strictObject({
-    mode: z.literal("immediate").openapi({
-      description: "Every contribution is a step.",
-      example: "immediate",
-    }),
-    aggregator: MemberRequest.optional(),
-  }).optional().openapi({ description: "How contributions become steps.", example: { mode: "immediate" } }),
+  aggregation: AggregationRequest.optional(),
   gradient_transformers: z.array(MemberRequest).max(64).optional().openapi({
     description: "What gradients go through after clipping, in order.",
     example: [{ class_name: "Scale", config: { factor: 0.5 } }],

@@ -1,5 +1,5 @@
 /**
- * Which representation a caller wants (`Accept`), and whether an answer shall carry it (`Prefer`). Reads headers only.
+ * Which representation a caller wants (`Accept`). Reads headers only.
  */
 import { StepwellError } from "../src/errors.ts";
 import type { AppContext } from "./context.ts";
@@ -59,16 +59,4 @@ function parseRange(text: string): MediaRange {
 function qualityOf(type: TensorType, ranges: readonly MediaRange[]): number {
   const found = [type, "application/*", "*/*"].map((wanted) => ranges.find(({ range }) => range === wanted));
   return found.find((range) => range !== undefined)?.quality ?? 0;
-}
-
-/**
- * The type in which `Prefer: return=representation` asks for the new values (RFC 7240; the first `return` counts);
- * undefined when it does not ask. To be read before anything changes: throws as {@link negotiate}.
- */
-export function preferredRepresentation(c: AppContext): TensorType | undefined {
-  const preferences = (c.req.header("Prefer") ?? "").split(",").map((part) =>
-    part.split(";")[0]?.trim().toLowerCase()
-  );
-  const preference = preferences.find((preference) => preference?.startsWith("return="))?.replaceAll('"', "");
-  return preference === "return=representation" ? negotiate(c) : undefined;
 }

@@ -106,13 +106,13 @@ export const Warnings = z.array(z.string()).openapi({
   example: ["No gradient was given for dense/bias"],
 });
 
-const Count = z.int().min(0);
+export const Count = z.int().min(0);
 export const Iterations = Count.openapi({ description: "Steps applied.", example: 3 });
 export const Version = Count.openapi({
   description: 'Changes of state; the ETag is `"v<version>"`.',
   example: 3,
 });
-const Norm = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]);
+export const Norm = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]);
 
 export const StepAnswer = z.object({
   applied: z.boolean().openapi({ description: "Whether the step was applied.", example: true }),
@@ -142,6 +142,10 @@ export const StepAnswer = z.object({
     example: { "dense/kernel": { gradient_norm: 1.5 } },
   }),
   warnings: Warnings,
+  round: Count.optional().openapi({
+    description: "The round that became this step; absent in mode immediate.",
+    example: 3,
+  }),
 }).openapi("StepAnswer", { description: "What a step did." });
 
 export const Variables = z.object({ iterations: Iterations, version: Version, variables: TensorMap })

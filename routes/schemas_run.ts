@@ -3,6 +3,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { isShape } from "../src/tensor.ts";
+import { Aggregation, OpenRoundNumber, Role } from "./schemas_aggregation.ts";
 import { Iterations, Member, NULL, RunId, VariableName, Version, Warnings } from "./schemas.ts";
 
 export const Shape = z.array(z.int().min(0)).max(32).refine(isShape, "Must not have 2^53 elements or more")
@@ -29,6 +30,7 @@ const Variable = z.object({
     example: { class_name: "NonNeg", config: {} },
     anyOf: [{ $ref: "#/components/schemas/Member" }, NULL],
   }),
+  role: Role,
 }).openapi("Variable", { description: "A variable of a run, without its values." });
 
 export const Run = z.object({
@@ -42,7 +44,7 @@ export const Run = z.object({
   optimizer: Member,
   variables: z.array(Variable).openapi({
     description: "The variables, in the order in which weights are listed.",
-    example: [{ name: "dense/bias", shape: [3], dtype: "float32", constraint: null }],
+    example: [{ name: "dense/bias", shape: [3], dtype: "float32", constraint: null, role: "optimize" }],
   }),
   slots: z.array(z.string()).openapi({
     description: "The optimizer's slots, in order.",
@@ -50,16 +52,8 @@ export const Run = z.object({
   }),
   parameters: z.int().openapi({ description: "Elements of all variables.", example: 15 }),
   bytes: z.int().openapi({ description: "Memory of variables and slots.", example: 180 }),
-  aggregation: z.object({
-    mode: z.literal("immediate").openapi({
-      description: "Every contribution is a step.",
-      example: "immediate",
-    }),
-    aggregator: Member,
-  }).openapi({
-    description: "How contributions become steps.",
-    example: { mode: "immediate", aggregator: { class_name: "Sum", config: {} } },
-  }),
+  aggregation: Aggregation,
+  round: OpenRoundNumber,
   gradient_transformers: z.array(Member).openapi({
     description: "What gradients go through after clipping, in order.",
     example: [{ class_name: "Scale", config: { factor: 0.5 } }],

@@ -48,7 +48,9 @@ export function resolveAggregation(
     if (spec[field] === undefined || spec[field] === null || mode === owner) continue;
     refuse(field, `is ${spec[field]}, must be absent in mode "${mode}"`);
   }
-  if (mode === "round" && spec.quorum === undefined) refuse("quorum", 'is missing, must be given in mode "round"');
+  if (mode === "round" && spec.quorum === undefined) {
+    refuse("quorum", 'is missing, must be given in mode "round"');
+  }
   if (mode === "buffer" && spec.buffer_size === undefined) {
     refuse("buffer_size", 'is missing, must be given in mode "buffer"');
   }
@@ -61,7 +63,9 @@ export function resolveAggregation(
     spec.staleness_weighting ?? "Constant",
     "aggregation.staleness_weighting",
   );
-  if (rule.kind === "hold") checkHolding(aggregator.member.class_name, rule.contributionsMin, { mode, minimum, spec });
+  if (rule.kind === "hold") {
+    checkHolding(aggregator.member.class_name, rule.contributionsMin, { mode, minimum, spec });
+  }
   const noise = spec.noise ?? null, clientClipnorm = spec.client_clipnorm ?? null;
   const payload = spec.payload ?? "gradient";
   return {
@@ -94,12 +98,16 @@ function checkHolding(
       : `is ${minimum}, must be ${least} or more: ${name} needs as many contributions`;
     refuse(mode === "immediate" ? "mode" : field, message);
   }
-  if (spec.noise) refuse("noise", `is given, must be absent: ${name} makes no sum that noise could be added to`);
+  if (spec.noise) {
+    refuse("noise", `is given, must be absent: ${name} makes no sum that noise could be added to`);
+  }
 }
 
 function refuse(field: string, message: string): never {
   const issue: Issue = { path: `aggregation.${field}`, message };
-  throw new StepwellError("invalid_request", `Cannot create the run: aggregation.${field} ${message}`, [issue]);
+  throw new StepwellError("invalid_request", `Cannot create the run: aggregation.${field} ${message}`, [
+    issue,
+  ]);
 }
 
 /** What creates the same again. */

@@ -129,14 +129,44 @@ export interface Replayable {
 }
 
 /** Makes a change again. Throws what the change throws: a record that was accepted once is accepted again. */
-export function replay(session: Replayable, { kind, payload }: JournalRecord): void {
+export function replay(session: Replayable, record: JournalRecord): void {
+  const { kind } = record;
+  const { head, bytes } = read(record);
+  const { options } = head;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options);
+  else if (kind === KINDS.weights) session.setWeights(weightsOf(head, bytes));
+  else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
+  else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
+  else if (kind === KINDS.variables) {
+    stageAgain(session.stage("values"), { head, bytes }, (staging) => session.setVariables(staging));
+  } else if (kind === KINDS.gradients) {
+    const use = (staging: ArenaStaging) => session.step(staging, options as unknown as StepOptions);
+    stageAgain(session.stage("gradients"), { head, bytes }, use);
+  } else if (kind === KINDS.contribution) {
+    readContribution(session, record, (staging, claims) => session.contribute(staging, claims));
+  } else throw new Error(`Cannot replay a record of kind ${kind}`);
+}
+
+/** A contribution as it came, for as long as `use` takes. */
+export function readContribution(
+  session: Pick<Replayable, "stage">,
+  record: JournalRecord,
+  use: (staging: ArenaStaging, options: ContributionOptions) => void,
+): void {
+  const content = read(record);
+  const options = content.head.options as unknown as ContributionOptions;
+  stageAgain(session.stage("gradients"), content, (staging) => use(staging, options));
+}
+
+interface Content {
+  readonly head: Head;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+function read({ payload }: JournalRecord): Content {
   const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
   const head = Head.parse(JSON.parse(new TextDecoder().decode(payload.subarray(4, 4 + length))));
-  const bytes = payload.subarray(4 + length);
-  if (kind === KINDS.optimizer) session.patchOptimizer(head.options);
-  else if (kind === KINDS.weights) session.setWeights(weightsOf(head, bytes));
-  else if (kind === KINDS.gradients || kind === KINDS.variables) replayStaged(session, kind, { head, bytes });
-  else throw new Error(`Cannot replay a record of kind ${kind}`);
+  return { head, bytes: payload.subarray(4 + length) };
 }
 
 function weightsOf(head: Head, bytes: Uint8Array<ArrayBuffer>): unknown[] {
@@ -152,12 +182,11 @@ function weightsOf(head: Head, bytes: Uint8Array<ArrayBuffer>): unknown[] {
   return [head.options["iterations"], ...tensors];
 }
 
-function replayStaged(
-  session: Replayable,
-  kind: number,
-  { head, bytes }: { head: Head; bytes: Uint8Array },
+function stageAgain(
+  staging: ArenaStaging,
+  { head, bytes }: Content,
+  use: (staging: ArenaStaging) => void,
 ): void {
-  const staging = session.stage(kind === KINDS.gradients ? "gradients" : "values");
   try {
     let at = 0;
     const pour = (sink: ByteSink, wire: { dtype: WireDtype; shape: number[] }) => {
@@ -175,8 +204,7 @@ function replayStaged(
       }
     }
     for (const name of head.absent) staging.none(name);
-    if (kind === KINDS.variables) session.setVariables(staging);
-    else session.applyGradients(staging, head.options as unknown as StepOptions);
+    use(staging);
   } finally {
     staging.release();
   }

@@ -38,7 +38,9 @@ export function prepare(
   },
 ): Prepared {
   const gradients = staged.filter(({ variable }) => variable.role === "optimize");
-  if (aggregation.payload === "weights") { for (const each of gradients) subtractFromVariable(state, each, run); }
+  if (aggregation.payload === "weights") {
+    for (const each of gradients) subtractFromVariable(state, each, run);
+  }
   const squares = gradients.reduce((sum, each) => sum + each.squares, 0);
   const norm = Math.sqrt(squares);
   const clipFactor = clipFactorOf(norm, aggregation);
@@ -69,6 +71,9 @@ function subtractFromVariable({ arena }: RunState, staged: Staged, run: Runner):
 
 /** Bounds the norm; one that is not a number stays what it is. */
 function clipFactorOf(norm: number, { clientClipnorm, rule }: Aggregation): number {
-  const bound = Math.min(clientClipnorm ?? Infinity, rule.kind === "sum" ? rule.normBound ?? Infinity : Infinity);
+  const bound = Math.min(
+    clientClipnorm ?? Infinity,
+    rule.kind === "sum" ? rule.normBound ?? Infinity : Infinity,
+  );
   return norm > bound ? Math.fround(bound / norm) : 1;
 }

@@ -10,7 +10,7 @@
  * the same for as long as they are kept.
  */
 import { StepwellError } from "../errors.ts";
-import type { KeyUse, StepAnswer } from "./api.ts";
+import type { ContributionAnswer, KeyUse, StepAnswer } from "./api.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
@@ -62,17 +62,18 @@ export class Replies {
   }
 
   /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
-  find({ key, hash }: { key: string; hash: string }): StepAnswer | undefined {
+  find({ key, hash }: { key: string; hash: string }): StepAnswer | ContributionAnswer | undefined {
     const reply = this.#replies.get(key);
     if (!reply) return undefined;
-    if (reply.hash === hash) return JSON.parse(reply.answer, revive) as StepAnswer;
+    if (reply.hash === hash) return JSON.parse(reply.answer, revive) as StepAnswer | ContributionAnswer;
     throw new StepwellError(
       "key_reused",
       `Cannot take this request: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
     );
   }
 
-  add(use: KeyUse, answer: StepAnswer): void {
+  /** Keeps an answer, in place of an earlier one to the same request. */
+  add(use: KeyUse, answer: StepAnswer | ContributionAnswer): void {
     const whole = JSON.stringify(answer, plain);
     const kept = whole.length > ANSWER_LENGTH_MAX
       ? JSON.stringify({ ...answer, variables: {}, warnings: [] }, plain)
@@ -87,6 +88,7 @@ export class Replies {
   }
 
   #add(reply: Reply): void {
+    this.#length -= this.#replies.get(reply.key)?.answer.length ?? 0;
     this.#replies.set(reply.key, reply);
     this.#length += reply.answer.length;
   }

@@ -7,11 +7,11 @@
  */
 import { StepwellError } from "../errors.ts";
 import type { Aggregation } from "./aggregation.ts";
-import type { RoundDescription, RoundOutcome, StepOptions } from "./api.ts";
+import type { KeyUse, RoundDescription, RoundOutcome, StepOptions } from "./api.ts";
 import type { Combined, Gathered, GatheredParts } from "./gathered.ts";
 import { HeldContributions } from "./held.ts";
 import { gaussianNoise } from "./noise.ts";
-import { type Prepared, prepare } from "./prepare.ts";
+import { prepare, type Prepared } from "./prepare.ts";
 import type { ArenaStaging } from "./staging.ts";
 import type { VariableState } from "./state.ts";
 import { SummedContributions } from "./summed.ts";
@@ -28,10 +28,16 @@ export interface Contribution {
   readonly acceptedAt: number;
   /** Of its journal record. */
   readonly sequence: number;
+  readonly key: KeyUse | undefined;
 }
 
 /** What a contribution says of itself. */
-export type Claims = Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters">;
+export type Claims =
+  & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key">
+  & {
+    /** Of a contribution that is read again: what it was when it was accepted. */
+    readonly staleness?: number;
+  };
 
 export class Round {
   #number: number;
@@ -79,9 +85,9 @@ export class Round {
   }
 
   /** Iterations that a contribution is behind. */
-  stalenessOf({ baseIteration }: Claims): number {
+  stalenessOf({ baseIteration, staleness }: Claims): number {
     const { iterations } = this.#parts.state;
-    return iterations - (baseIteration ?? iterations);
+    return staleness ?? iterations - (baseIteration ?? iterations);
   }
 
   /** Throws contribution_repeated, too_stale, invalid_request, sparse_with_aggregator, and changes nothing. */
@@ -128,9 +134,13 @@ export class Round {
         : undefined;
       if (why === undefined) continue;
       const message = `is sparse, must be dense: ${why}`;
-      throw new StepwellError("sparse_with_aggregator", `Cannot contribute: the gradient of "${name}" ${message}`, [
-        { path: `gradients.${name}`, message },
-      ]);
+      throw new StepwellError(
+        "sparse_with_aggregator",
+        `Cannot contribute: the gradient of "${name}" ${message}`,
+        [
+          { path: `gradients.${name}`, message },
+        ],
+      );
     }
     const wanted = this.#gathered instanceof HeldContributions ? this.#gathered.variables : undefined;
     if (!wanted) return;
@@ -151,17 +161,17 @@ export class Round {
   prepare(staging: ArenaStaging, claims: Claims): Prepared {
     const { state, run, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
-    const stalenessFactor = member.weight(config, this.stalenessOf(claims));
+    const stalenessFactor = member.factor(config, this.stalenessOf(claims));
     return prepare([...staging.tensors.values()], { state, run, aggregation, stalenessFactor });
   }
 
   /** Takes a contribution in: it was checked, and is in the journal. */
   join(staging: ArenaStaging, claims: Claims, at: { acceptedAt: number; sequence: number }): Prepared {
     const prepared = this.prepare(staging, claims);
-    const { clientId = null, weight = 1 } = claims;
+    const { clientId = null, weight = 1, key } = claims;
     const staleness = this.stalenessOf(claims);
     this.#gathered.join({ staging, prepared, weight });
-    this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, ...at });
+    this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, key, ...at });
     return prepared;
   }
 
@@ -170,8 +180,9 @@ export class Round {
     const { noise } = this.#aggregation;
     const { state: { iterations, variables } } = this.#parts;
     const places = new Map([...variables.keys()].map((name, place) => [name, place]));
-    const noisy = noise && (({ name }: VariableState, target: Float32Array<ArrayBuffer>) =>
-      gaussianNoise({ ...noise, iteration: iterations, variable: places.get(name) as number }, target));
+    const noisy = noise &&
+      (({ name }: VariableState, target: Float32Array<ArrayBuffer>) =>
+        gaussianNoise({ ...noise, iteration: iterations, variable: places.get(name) as number }, target));
     return this.#gathered.combine(into, noisy);
   }
 

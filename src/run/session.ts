@@ -9,24 +9,44 @@ import { StepwellError } from "../errors.ts";
 import { overwrite } from "../families/optimizers/attributes.ts";
 import { getConfig, type Optimizer, ruleOf } from "../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../tensor.ts";
+import { serializeAggregation } from "./aggregation.ts";
 import type {
+  ContributionAnswer,
   Member,
   Publication,
+  RoundDescription,
+  RoundOutcome,
   RunDescription,
   RunSession,
   Staging,
   StepAnswer,
   StepOptions,
 } from "./api.ts";
-import { type Change, optimizerChange, stagedChange, weightsChange } from "./changes.ts";
+import {
+  type Change,
+  type ContributionOptions,
+  KINDS,
+  optimizerChange,
+  readContribution,
+  roundChange,
+  type RoundEnd,
+  stagedChange,
+  weightsChange,
+  withdrawalChange,
+} from "./changes.ts";
 import { checkpointOf, type LiveCheckpoint, liveCheckpointOf } from "./checkpoint.ts";
 import { checkContribution, checkFinite } from "./contribution.ts";
+import { EventLog } from "./events.ts";
 import { gather, rowsToGather } from "./gather.ts";
-import { perform } from "./instruction.ts";
+import { type Gathered, setAverage } from "./gathered.ts";
+import { type Instruction, perform } from "./instruction.ts";
 import type { Memory } from "./memory.ts";
 import { forOneStep } from "./one_step.ts";
+import type { Prepared } from "./prepare.ts";
 import { Publisher } from "./publication.ts";
 import { Replies } from "./replies.ts";
+import { type Contribution, Round } from "./round.ts";
+import type { JournalRecord } from "../store/journal.ts";
 import { type Durability, type ResolvedSpec, serializeSpec } from "./spec.ts";
 import { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
@@ -48,7 +68,13 @@ export interface SessionParts {
   readonly run: Runner;
   readonly createdAt: string;
   readonly version: number;
+  /** Of the next change; absent: the version. */
+  readonly sequence?: number;
+  /** Of the open round; absent: the first. */
+  readonly round?: number;
   readonly replies?: Replies;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
@@ -56,7 +82,12 @@ type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_versi
 /** Where changes are written before they are made. */
 export interface ChangeLog {
   append(kind: number, payload: readonly Uint8Array[]): void;
+  /** Everything that was appended since the newest snapshot, and perhaps more before. */
+  records(onRecord: (record: JournalRecord) => void): void;
 }
+
+/** A round that is complete but could not be closed is tried again after this. */
+const RETRY_MS = 1000;
 
 export class Session implements RunSession {
   readonly id: string;
@@ -74,6 +105,11 @@ export class Session implements RunSession {
   #stepCount = 0;
   #optimizer: Optimizer;
   #version: number;
+  #sequence: number;
+  readonly #now: () => number;
+  readonly #round: Round;
+  readonly events: EventLog;
+  #quiet = Promise.withResolvers<void>();
   #closed = false;
   #held = false;
 
@@ -88,6 +124,11 @@ export class Session implements RunSession {
     this.#optimizer = parts.spec.optimizer;
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
+    this.#sequence = parts.sequence ?? parts.version;
+    this.#now = parts.now;
+    const { spec: { aggregation }, memory, state, run } = parts;
+    this.#round = new Round({ state, memory, run, aggregation }, parts.round ?? 0);
+    this.events = new EventLog(this.#sequence - 1);
   }
 
   get durability(): Durability {
@@ -97,8 +138,26 @@ export class Session implements RunSession {
   /** What whoever stores this run has to say of it. */
   describeStorage = (): StorageDescription => ({ journal_bytes: 0, snapshot_version: null });
 
+  /** Called when the round's deadline is another: milliseconds since 1970, or null without one. */
+  onDeadline = (_: number | null): void => {};
+
   get iterations(): number {
     return this.#state.iterations;
+  }
+
+  /** Of the next change. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** Whether the open round has no contributions: snapshots have no place for them. */
+  get isQuiet(): boolean {
+    return this.#round.contributions.length === 0;
+  }
+
+  /** Resolves when the open round has no contributions, or the session has ended. */
+  async untilQuiet(): Promise<void> {
+    while (!this.isQuiet && !this.#closed) await this.#quiet.promise;
   }
 
   get version(): number {
@@ -127,16 +186,18 @@ export class Session implements RunSession {
       version: this.#version,
       created_at: this.createdAt,
       optimizer: this.optimizer(),
-      variables: variables.map(({ name, shape, constraint }) => ({
+      variables: variables.map(({ name, shape, constraint, role }) => ({
         name,
         shape,
         dtype: "float32",
         constraint: constraint?.member ?? null,
+        role,
       })),
       slots: this.slotNames(),
       parameters: variables.reduce((sum, { count }) => sum + count, 0),
       bytes: this.#state.bytes,
-      aggregation: { mode: "immediate", aggregator: this.#spec.aggregator },
+      aggregation: serializeAggregation(this.#spec.aggregation),
+      round: this.#spec.aggregation.mode === "immediate" ? null : this.#round.number,
       gradient_transformers: spec.gradient_transformers as readonly Member[],
       non_finite: this.#spec.nonFinite,
       durability: this.durability,
@@ -178,7 +239,7 @@ export class Session implements RunSession {
         `Cannot find the slot "${slot}": the optimizer's slots are ${known}`,
       );
     }
-    return [...this.#state.variables.values()].map((variable) => this.#state.copySlot(variable, slot));
+    return this.#state.optimized.map((variable) => this.#state.copySlot(variable, slot));
   }
 
   weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] } {
@@ -213,6 +274,8 @@ export class Session implements RunSession {
       optimizer: this.#optimizer,
       state: this.#state,
       version: this.#version,
+      sequence: this.#sequence,
+      round: this.#round.number,
       createdAt: this.createdAt,
       replies: replies ? this.replies.all : [],
     };
@@ -221,12 +284,19 @@ export class Session implements RunSession {
   /** From now on every change is recorded before it is made; what `append` throws refuses the change. */
   attach(log: ChangeLog): void {
     this.#log = log;
+    this.readRecords = (onRecord) => log.records(onRecord);
   }
 
-  #record(change: () => Change): void {
-    if (!this.#log) return;
-    const { kind, payload } = change();
-    this.#log.append(kind, payload);
+  /** Where records can be read again: set while a replay, which has no log yet, is under way. */
+  readRecords: ChangeLog["records"] | undefined;
+
+  /** Returns the change's place among all changes. */
+  #record(change: () => Change): number {
+    if (this.#log) {
+      const { kind, payload } = change();
+      this.#log.append(kind, payload);
+    }
+    return this.#sequence++;
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
@@ -242,34 +312,265 @@ export class Session implements RunSession {
     return staging;
   }
 
-  applyGradients(staging: Staging, options: StepOptions): StepAnswer {
+  applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer {
+    if (this.#spec.aggregation.isPlain || !options.aggregate) return this.step(staging, options);
+    // One that could not be closed, for want of memory or of room on the disk, must be before the next is begun.
+    if (this.#round.isComplete) this.endRound({ reason: "complete", applied: true });
+    const answer = this.contribute(staging, options);
+    return answer.accepted && this.#endIfComplete() || answer;
+  }
+
+  /** One contribution, one step. */
+  step(staging: Staging, options: StepOptions): StepAnswer {
     const staged = this.#staged(staging, "gradients");
     const absent = checkContribution(this.#state, staged, options);
     const stepping = forOneStep(this.#optimizer, options.hyperparameters, this.#state);
     const skipped = checkFinite(this.#state, staged, this.#spec.nonFinite);
     const warnings = [...absent, ...stepping.warnings, ...skipped];
-    const plan = planStep({
-      state: this.#state,
-      spec: this.#spec,
-      optimizer: stepping.optimizer,
-      staging: staged,
-      run: this.#run,
-    });
-    if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, warnings });
+    const plan = this.#plan(staged, stepping.optimizer);
+    if (skipped.length > 0 || options.dryRun) {
+      return this.#figures(plan, { applied: false, contributions: 1, warnings });
+    }
 
-    this.#record(() => stagedChange(this.#state, staged, { ...options }));
-    perform(this.#state, plan.instructions, this.#run);
-    this.#state.createSlots(plan.rule, [...staged.tensors.values()].map(({ variable }) => variable));
+    const sequence = this.#record(() => stagedChange(this.#state, staged, { ...options }));
+    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
+      .map(({ variable, values }) => setAverage(variable, values, 1));
+    this.#perform(plan, averages);
+    const answer = this.#stepped(
+      sequence,
+      this.#figures(plan, { applied: true, contributions: 1, warnings }),
+    );
+    if (options.key) this.replies.add(options.key, answer);
+    return answer;
+  }
+
+  #plan(staging: ArenaStaging, optimizer: Optimizer): StepPlan {
+    return planStep({ state: this.#state, spec: this.#spec, optimizer, staging, run: this.#run });
+  }
+
+  /** Performs a step that is certain. */
+  #perform(plan: StepPlan, averages: readonly Instruction[]): void {
+    perform(this.#state, [...plan.instructions, ...averages], this.#run);
+    this.#state.createSlots(plan.rule, plan.variables);
     this.#state.hypersCreated = true;
     this.#state.scalars = plan.scalars;
     this.#state.iterations += 1;
     this.#stepCount += 1;
     this.#changed();
-    const answer = this.#figures(plan, { applied: true, warnings });
+  }
+
+  /** Remembers an applied step. */
+  #stepped(sequence: number, figures: StepAnswer): StepAnswer {
+    const answer = { ...figures, iterations: this.iterations, version: this.#version };
     this.#steps.push(answer);
     if (this.#steps.length > STEPS_MAX) this.#steps.shift();
-    if (options.key) this.replies.add(options.key, answer);
+    const { warnings: _, variables: __, ...data } = answer;
+    this.events.add(sequence, "step_applied", data);
     return answer;
+  }
+
+  /** A contribution to the open round, which stays open. */
+  contribute(staging: Staging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
+    const staged = this.#staged(staging, "gradients");
+    const absent = checkContribution(this.#state, staged, options);
+    this.#round.check(staged, options);
+    const skipped = checkFinite(this.#state, staged, this.#spec.nonFinite);
+    const warnings = [...absent, ...skipped];
+    if (skipped.length > 0 || options.dryRun) {
+      return this.#contributed(this.#round.prepare(staged, options), options, { accepted: false, warnings });
+    }
+
+    const claims: ContributionOptions = { ...options, at: options.at ?? this.#now() };
+    const sequence = this.#record(() => stagedChange(this.#state, staged, { ...claims }, KINDS.contribution));
+    const prepared = this.#round.join(staged, claims, { acceptedAt: claims.at, sequence });
+    const answer = this.#contributed(prepared, claims, { accepted: true, warnings });
+    if (options.key) this.replies.add(options.key, answer);
+    this.events.add(sequence, "contribution_accepted", {
+      round: answer.round,
+      client_id: claims.clientId ?? null,
+      contributions: answer.contributions,
+      missing: answer.missing,
+      deadline: answer.deadline,
+      ...this.#place,
+    });
+    if (answer.contributions === 1) this.onDeadline(this.#round.deadline);
+    return answer;
+  }
+
+  get #place() {
+    return { iterations: this.iterations, version: this.#version };
+  }
+
+  #contributed(
+    { norm, variableNorms, clipFactor }: Prepared,
+    options: StepOptions,
+    { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
+  ): ContributionAnswer {
+    return {
+      applied: false,
+      accepted,
+      round: this.#round.number,
+      ...this.#place,
+      contributions: this.#round.contributions.length,
+      missing: this.#round.missing,
+      deadline: this.#round.deadlineText,
+      staleness: this.#round.stalenessOf(options),
+      weight: options.weight ?? 1,
+      gradient_norm: norm,
+      clip_factor: clipFactor,
+      variables: normsOf(variableNorms),
+      warnings,
+    };
+  }
+
+  /** Ends the round if it is complete; tried again later if there is no memory or no room on the disk for the step. */
+  #endIfComplete(): StepAnswer | undefined {
+    if (!this.#round.isComplete) return undefined;
+    try {
+      return this.endRound({ reason: "complete", applied: true });
+    } catch (error) {
+      if (!(error instanceof StepwellError)) throw error;
+      this.onDeadline(this.#now() + RETRY_MS);
+      return undefined;
+    }
+  }
+
+  /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
+  endRound(end: RoundEnd): StepAnswer | undefined {
+    this.#assertFree();
+    const contributions = this.#round.contributions;
+    return end.applied ? this.#closeRound(end, contributions) : this.#dropRound(end, contributions);
+  }
+
+  #closeRound(end: RoundEnd, contributions: readonly Contribution[]): StepAnswer {
+    const combined = this.stage("gradients");
+    try {
+      const { averages, warnings } = this.#round.combine(combined);
+      const plan = this.#plan(combined, this.#optimizer);
+      const round = this.#round.number;
+      const sequence = this.#record(() => roundChange(end));
+      this.#perform(plan, averages);
+      const figures = this.#figures(plan, { applied: true, contributions: contributions.length, warnings });
+      const answer = this.#stepped(sequence, { ...figures, round });
+      // Who completed the round is answered with the step.
+      const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
+      if (key) this.replies.add(key, answer);
+      this.#ended(sequence, { kind: "applied", answer });
+      return answer;
+    } finally {
+      combined.release();
+    }
+  }
+
+  #dropRound(end: RoundEnd, { length }: readonly Contribution[]): undefined {
+    const { number } = this.#round;
+    const sequence = this.#record(() => roundChange(end));
+    const { minimum } = this.#spec.aggregation;
+    const reason = `at its deadline it had ${length} of at least ${minimum} contributions`;
+    this.events.add(sequence, "round_dropped", {
+      round: number,
+      reason,
+      contributions: length,
+      ...this.#place,
+    });
+    this.#ended(sequence, { kind: "dropped", reason });
+  }
+
+  #ended(sequence: number, outcome: RoundOutcome): void {
+    this.#round.end(outcome);
+    this.onDeadline(null);
+    const { mode } = this.#spec.aggregation;
+    if (mode !== "immediate") {
+      this.events.add(sequence, "round_opened", { round: this.#round.number, ...this.#place });
+    }
+    this.#settled();
+  }
+
+  /** Wakes those who wait for a moment without contributions. */
+  #settled(): void {
+    this.#quiet.resolve();
+    this.#quiet = Promise.withResolvers<void>();
+  }
+
+  /**
+   * What time has made due: a round that is complete but could not be closed, or one whose deadline is over. Throws what
+   * ending it throws; then it is due again.
+   */
+  settle(): void {
+    const { isComplete, deadline, sufficesAtDeadline } = this.#round;
+    if (isComplete) this.endRound({ reason: "complete", applied: true });
+    else if (deadline !== null && deadline <= this.#now()) {
+      this.endRound({ reason: "deadline", applied: sufficesAtDeadline });
+    } else this.onDeadline(deadline);
+  }
+
+  round(): RoundDescription {
+    this.#assertOpen();
+    return { ...this.#round.describe(), version: this.#version };
+  }
+
+  outcome(round: number): RoundOutcome | undefined {
+    return this.#round.outcome(round);
+  }
+
+  withdraw(clientId: string): void {
+    this.#assertFree();
+    const place = this.#round.find(clientId);
+    const others = this.#round.keepsWhole ? undefined : this.#gatherWithout(place);
+    let sequence: number;
+    try {
+      sequence = this.#record(() => withdrawalChange(clientId));
+    } catch (error) {
+      others?.free();
+      throw error;
+    }
+    this.#round.remove(place, others);
+    const { number, contributions, missing } = this.#round;
+    this.events.add(sequence, "contribution_withdrawn", {
+      round: number,
+      client_id: clientId,
+      contributions: contributions.length,
+      missing,
+      ...this.#place,
+    });
+    this.onDeadline(this.#round.deadline);
+    if (contributions.length === 0) this.#settled();
+  }
+
+  /** The round's sums without one of its contributions: added up again from the journal. */
+  #gatherWithout(place: number): Gathered {
+    const { contributions } = this.#round;
+    const others = this.#round.gather();
+    if (contributions.length === 1) return others;
+    if (!this.readRecords) {
+      throw new StepwellError(
+        "not_withdrawable",
+        `Cannot withdraw the contribution of the client ${
+          JSON.stringify(contributions[place]?.clientId)
+        }: it is part of a sum, and a run with durability "${this.durability}" has no journal to add it up again`,
+      );
+    }
+    const wanted = new Map(
+      contributions.flatMap((each, index) => index === place ? [] : [[each.sequence, each] as const]),
+    );
+    try {
+      this.readRecords((record) => {
+        const contribution = wanted.get(record.sequence);
+        if (!contribution) return;
+        readContribution(this, record, (staging, claims) => {
+          const prepared = this.#round.prepare(staging, { ...claims, staleness: contribution.staleness });
+          others.join({ staging, prepared, weight: contribution.weight });
+        });
+        wanted.delete(record.sequence);
+      });
+      if (wanted.size > 0) {
+        throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
+      }
+      return others;
+    } catch (error) {
+      others.free();
+      throw error;
+    }
   }
 
   setVariables(staging: Staging): void {
@@ -280,22 +581,30 @@ export class Session implements RunSession {
       ]);
     }
     const { arena } = this.#state;
-    this.#record(() => stagedChange(this.#state, staged));
+    const sequence = this.#record(() => stagedChange(this.#state, staged));
     for (const { variable, values, count } of staged.tensors.values()) {
       this.#state.values(variable).set(arena.f32(values, count));
     }
     this.#changed();
+    this.#tell(sequence, "variables");
+  }
+
+  #tell(sequence: number, changed: "variables" | "weights" | "optimizer"): void {
+    this.events.add(sequence, "run_changed", { changed, ...this.#place });
   }
 
   setWeights(weights: readonly unknown[]): void {
     this.#assertFree();
     const rule = ruleOf(this.#optimizer);
+    let sequence = 0;
     const changed = setWeights(this.#state, weights, {
       member: this.#optimizer.member,
       rule,
-      record: (iterations, rest) => this.#record(() => weightsChange(iterations, rest)),
+      record: (iterations, rest) => sequence = this.#record(() => weightsChange(iterations, rest)),
     });
-    if (changed) this.#changed();
+    if (!changed) return;
+    this.#changed();
+    this.#tell(sequence, "weights");
   }
 
   patchOptimizer(
@@ -306,14 +615,16 @@ export class Session implements RunSession {
       hypersCreated: this.#state.hypersCreated,
     });
     const undo = this.#state.addSlots(ruleOf(optimizer));
+    let sequence: number;
     try {
-      this.#record(() => optimizerChange(config));
+      sequence = this.#record(() => optimizerChange(config));
     } catch (error) {
       undo();
       throw error;
     }
     this.#optimizer = optimizer;
     this.#changed();
+    this.#tell(sequence, "optimizer");
     return { ...this.optimizer(), warnings };
   }
 
@@ -321,8 +632,12 @@ export class Session implements RunSession {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.onDeadline(null);
     this.#publisher.invalidate();
+    this.#round.free();
     if (this.#stagings.size === 0) this.#state.free();
+    this.events.close();
+    this.#settled();
   }
 
   /** Refuses changes until the answer is called. Throws busy when it is held already. */
@@ -370,7 +685,11 @@ export class Session implements RunSession {
 
   #figures(
     plan: StepPlan,
-    { applied, warnings }: { applied: boolean; warnings: readonly string[] },
+    { applied, contributions, warnings }: {
+      applied: boolean;
+      contributions: number;
+      warnings: readonly string[];
+    },
   ): StepAnswer {
     return {
       applied,
@@ -379,11 +698,12 @@ export class Session implements RunSession {
       learning_rate: plan.learningRate,
       gradient_norm: plan.gradientNorm,
       clip_factor: plan.clipFactor,
-      contributions: 1,
-      variables: Object.fromEntries(
-        [...plan.variableNorms].map(([name, gradient_norm]) => [name, { gradient_norm }]),
-      ),
+      contributions,
+      variables: normsOf(plan.variableNorms),
       warnings,
     };
   }
 }
+
+const normsOf = (norms: ReadonlyMap<string, number>) =>
+  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

@@ -15,6 +15,7 @@ import { program } from "./programs.ts";
 import { planSparse } from "./sparse_step.ts";
 import type { Uniforms } from "./spec.ts";
 import type { Stage, StepContext } from "./stage.ts";
+import type { VariableState } from "./state.ts";
 
 export interface StepPlan {
   readonly instructions: readonly Instruction[];
@@ -27,6 +28,8 @@ export interface StepPlan {
   /** The optimizer's scalar state after the step. */
   readonly scalars: Uniforms;
   readonly rule: Rule;
+  /** Those that the step moves, in the order of the gradients. */
+  readonly variables: readonly VariableState[];
 }
 
 interface Prepared {
@@ -56,7 +59,7 @@ export function planStep(context: StepContext): StepPlan {
     T: state.iterations + 1,
   };
   const scalars = rule.scalars ? evaluateScalars(program(rule.scalars, [], [], Object.keys(base)), base) : {};
-  const gradients = [...state.variables.values()].flatMap(({ name }) => staging.tensors.get(name) ?? []);
+  const gradients = state.optimized.flatMap(({ name }) => staging.tensors.get(name) ?? []);
   const clip = planClip(context, gradients);
   const step = { context, rule, base: { ...base, ...scalars } };
   const instructions = gradients.flatMap((staged) => {
@@ -74,5 +77,7 @@ export function planStep(context: StepContext): StepPlan {
       Object.keys(rule.state ?? {}).map((name) => [name, scalars[name] ?? state.scalars[name] ?? 0]),
     ),
     rule,
+    variables: [...staging.tensors.values()].map(({ variable }) => variable)
+      .filter(({ role }) => role === "optimize"),
   };
 }

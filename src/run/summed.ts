@@ -59,7 +59,9 @@ export class SummedContributions implements Gathered {
   #add(staging: ArenaStaging, staged: Staged, { factor, weight }: { factor: number; weight: number }): void {
     const { variable, values, count } = staged;
     let sum = this.#sums.get(variable.name);
-    if (!sum) this.#sums.set(variable.name, sum = { variable, dense: undefined, rows: [], count: 0, weight: 0 });
+    if (!sum) {
+      this.#sums.set(variable.name, sum = { variable, dense: undefined, rows: [], count: 0, weight: 0 });
+    }
     sum.count += 1;
     sum.weight += weight;
     if (staged.kind === "dense" && sum.dense !== undefined) {
