@@ -9,6 +9,7 @@ import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/metrics.ts";
 import { Uploads } from "../routes/uploads.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
+import { StepwellError } from "./errors.ts";
 import { LineLog } from "./log.ts";
 import { Registry } from "./run/registry.ts";
 import { KeysInProgress } from "./run/replies.ts";
@@ -30,6 +31,7 @@ const registry = await Registry.open({
   newId: () => crypto.randomUUID(),
   drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
   store,
+  onFailure: ({ run, error }) => logFailure(error, { run }),
 });
 const app = createApp({
   settings,
@@ -54,6 +56,15 @@ const server = listenOrExit(settings);
 // A database elsewhere is asked over the network for as long as the service lives.
 if (!/^https?:/.test(settings.STEPWELL_KV)) Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
+// Whatever a part of the service did not foresee: it is told of, and the others go on.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  logFailure(event.reason);
+});
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  logFailure(event.error);
+});
 const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
 function settingsOrExit(): Settings {
@@ -109,9 +120,14 @@ async function sweep(): Promise<void> {
 }
 
 /** What nobody waits for must not end the process when it fails. */
-function logFailure(error: unknown): void {
+function logFailure(error: unknown, about: { readonly run?: string } = {}): void {
   const text = error instanceof Error ? error.stack ?? error.message : String(error);
-  logLine({ level: "error", error: text });
+  if (!(error instanceof StepwellError)) return logLine({ level: "error", ...about, error: text });
+  const { code, message, issues } = error;
+  // No memory for a copy just now: the next attempt may find some.
+  const level = code === "out_of_memory" ? "warn" : "error";
+  const said = [message, ...issues.map((issue) => issue.message)].join("; ");
+  logLine({ level, ...about, code, error: said });
 }
 
 function logLine(line: Readonly<Record<string, unknown>>): void {

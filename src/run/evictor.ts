@@ -3,6 +3,7 @@
  *
  * Invariant: a session leaves memory only when the disk has all of it.
  */
+import { StepwellError } from "../errors.ts";
 import type { Entries, Entry } from "./entries.ts";
 import { takeSnapshot } from "./snapshots.ts";
 
@@ -11,6 +12,13 @@ interface EvictorParts {
   readonly now: () => Date;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax: number;
+  readonly onFailure: (failure: BackgroundFailure) => void;
+}
+
+/** What went wrong with a run while nobody waited for it. Everything that was acknowledged is as safe as before. */
+export interface BackgroundFailure {
+  readonly run: string;
+  readonly error: unknown;
 }
 
 export class Evictor {
@@ -25,26 +33,39 @@ export class Evictor {
    * others in place of runs that nobody has used for `idleMs`. Resolves when all snapshots are written.
    */
   async sweep({ idleMs }: { readonly idleMs: number }): Promise<void> {
-    const now = this.#parts.now().getTime();
-    const snapshots: Promise<void>[] = [];
-    for (const entry of this.#parts.entries.all()) {
-      if (!entry.session || !entry.store) continue;
-      const idle = entry.users === 0 && now - entry.usedAt >= idleMs;
-      const long = entry.store.journalBytes > this.#parts.journalBytesMax;
-      if (isDirty(entry) && (long || idle || entry.session.durability === "snapshot")) {
-        snapshots.push(this.#snapshot(entry).then(() => void (idle && this.#evict(entry))));
-      } else if (idle) this.#evict(entry);
-    }
-    await Promise.allSettled(snapshots);
+    const idleSince = this.#parts.now().getTime() - idleMs;
+    const tend = async (entry: Entry) => {
+      const { session, store } = entry;
+      if (!session || !store) return;
+      const idle = entry.users === 0 && entry.usedAt <= idleSince;
+      const long = store.journalBytes > this.#parts.journalBytesMax;
+      const wanted = long || idle || session.durability === "snapshot";
+      if (wanted && isDirty(entry)) await this.#snapshot(entry);
+      if (idle) this.#evict(entry);
+    };
+    await Promise.all(this.#parts.entries.all().map((entry) => this.#safely(entry, () => tend(entry))));
   }
 
   /** Brings everything into snapshots: what a start then reads is short. */
   async shutdown(): Promise<void> {
-    const { entries } = this.#parts;
-    for (const entry of entries.all()) {
-      if (isDirty(entry)) await this.#snapshot(entry).catch(() => {});
-      await entry.store?.durable().catch(() => {});
-      entries.forget(entry);
+    for (const entry of this.#parts.entries.all()) {
+      await this.#safely(entry, async () => {
+        if (isDirty(entry)) await this.#snapshot(entry);
+      });
+      await this.#safely(entry, async () => await entry.store?.durable());
+      await this.#safely(entry, () => this.#parts.entries.forget(entry));
+    }
+  }
+
+  /** Whatever becomes of one run, the others have their turn. */
+  async #safely(entry: Entry, act: () => Promise<void> | void): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      // Of a run that is gone meanwhile nothing is wanted any more.
+      const isGone = this.#parts.entries.at(entry.id) !== entry ||
+        error instanceof StepwellError && error.code === "unknown_run";
+      if (!isGone) this.#parts.onFailure({ run: entry.id, error });
     }
   }
 

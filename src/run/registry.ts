@@ -9,7 +9,7 @@ import { RunStore, type StoreParts } from "../store/run_store.ts";
 import type { Creation, KeyUse, Lease, Restoration, RunRegistry, RunSession, RunSpec } from "./api.ts";
 import { Creator } from "./creator.ts";
 import { Entries } from "./entries.ts";
-import { Evictor } from "./evictor.ts";
+import { type BackgroundFailure, Evictor } from "./evictor.ts";
 import { listRuns } from "./listing.ts";
 import { Memory } from "./memory.ts";
 import { Restorer } from "./restorer.ts";
@@ -28,6 +28,8 @@ export interface RegistryOptions {
   readonly store?: StoreParts;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax?: number;
+  /** Told of what went wrong while nobody waited for it. */
+  readonly onFailure?: (failure: BackgroundFailure) => void;
 }
 
 export class Registry implements RunRegistry {
@@ -51,7 +53,8 @@ export class Registry implements RunRegistry {
     this.#entries = entries;
     this.#creator = new Creator({ entries, memory, run, now, newId, drawSeed, store });
     this.#restorer = new Restorer({ entries, creator: this.#creator, memory, run, now });
-    this.#evictor = new Evictor({ entries, now, journalBytesMax: options.journalBytesMax ?? Infinity });
+    const { journalBytesMax = Infinity, onFailure = () => {} } = options;
+    this.#evictor = new Evictor({ entries, now, journalBytesMax, onFailure });
   }
 
   /** The registry of the runs that the store has. */

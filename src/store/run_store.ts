@@ -208,7 +208,12 @@ export class RunStore {
     const { files, configs } = this.#parts;
     const snapshots = [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
-    if (!await configs.replace(record, config)) throw new Error("The run is gone");
+    if (!await configs.replace(record, config)) {
+      throw new StepwellError(
+        "unknown_run",
+        `Cannot store the run "${record.id}": it was deleted or replaced`,
+      );
+    }
     this.#record = record;
     this.#journals.forgetEarlier();
     const oldest = snapshots.at(-1)?.generation ?? 0;
