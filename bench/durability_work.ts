@@ -6,6 +6,7 @@ import { encodeTensors } from "../examples/safetensors.ts";
 import { runCompiled } from "../kernels/plan.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/metrics.ts";
+import { Streams } from "../routes/streams.ts";
 import { Uploads } from "../routes/uploads.ts";
 import { readSettings } from "../src/config.ts";
 import { Registry } from "../src/run/registry.ts";
@@ -44,10 +45,11 @@ export async function startStoredService(): Promise<StoredService> {
     creations: new KeysInProgress(),
     wallClock: () => new Date(),
     uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
+    streams: new Streams(settings.STEPWELL_EVENT_STREAMS_MAX),
     metrics: new Metrics(),
     now: () => performance.now(),
     log: () => {},
-    ready: () => true,
+    stopping: new AbortController().signal,
   });
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },

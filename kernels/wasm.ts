@@ -62,6 +62,7 @@ export const i32 = {
   const: (value: number): Code => [0x41, ...s32(value | 0)],
   load: memory([0x28]),
   store: memory([0x36]),
+  load8s: memory([0x2c]),
   load16u: memory([0x2f]),
   eqz: operation(0x45),
   eq: operation(0x46),
@@ -78,7 +79,9 @@ export const i32 = {
 
 export const f32 = {
   load: memory([0x2a]),
+  store: memory([0x38]),
   mul: operation(0x94),
+  convertI32s: operation(0xb2),
 };
 
 export const f64 = {
@@ -121,11 +124,18 @@ export const v128 = {
   ],
 };
 
+export const i16x8 = {
+  extendLow8s: simd(0x87),
+  extendHigh8s: simd(0x88),
+};
+
 export const i32x4 = {
   splat: simd(0x11),
   eq: simd(0x37),
   gts: simd(0x3b),
   lts: simd(0x39),
+  extendLow16s: simd(0xa7),
+  extendHigh16s: simd(0xa8),
   extendLow16u: simd(0xa9),
   shl: simd(0xab),
   shru: simd(0xad),

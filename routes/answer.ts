@@ -17,7 +17,7 @@ import { etagOf, isFresh } from "./preconditions.ts";
 const JSON_BYTES_PER_ELEMENT = 16;
 
 interface AnswerOptions {
-  readonly status?: 200 | 201;
+  readonly status?: 200 | 201 | 202;
   /** The run that the answer tells of: gives the entity tag. */
   readonly run?: { readonly version: number };
 }
@@ -40,15 +40,17 @@ interface Fresh {
   readonly run: { readonly version: number };
   /** Whether what the path or the query names is there: a 304 must not hide that it is not. */
   readonly exists?: () => boolean;
+  /** Whether there is nothing new for this caller, whatever its entity tags. */
+  readonly isOld?: boolean;
 }
 
 /** 304 when the caller has this version already, else what `answer` gives. */
 export function answerUnlessFresh(
   c: AppContext,
-  { run, exists = () => true }: Fresh,
+  { run, exists = () => true, isOld = false }: Fresh,
   answer: () => Response,
 ): Response {
-  if (!isFresh(c, run) || !exists()) return answer();
+  if (!(isOld || isFresh(c, run)) || !exists()) return answer();
   c.header("ETag", etagOf(run));
   return c.body(null, 304);
 }
@@ -122,7 +124,8 @@ export function answerPreferred({ representation, plain, full }: PreferredAnswer
   if (representation === undefined) return plain();
   try {
     const answer = full(representation);
-    answer.headers.set("Preference-Applied", "return=representation");
+    // Beside `wait`, which may have been applied too.
+    answer.headers.append("Preference-Applied", "return=representation");
     return answer;
   } catch (error) {
     if (error instanceof StepwellError) return plain();

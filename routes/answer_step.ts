@@ -1,21 +1,23 @@
-/** The answer to a step: its figures, and the new values where the caller asked for them. */
-import type { RunSession, StepAnswer } from "../src/run/api.ts";
+/** The answer to a contribution: its figures, and, when it made a step, the new values where the caller asked for them. */
+import type { ContributionAnswer, RunSession, StepAnswer } from "../src/run/api.ts";
 import { answerJson, answerPreferred, answerTensors, nestByName, sayable } from "./answer.ts";
 import type { AppContext, Services } from "./context.ts";
 import type { TensorType } from "./negotiate.ts";
 
 interface Step {
   readonly run: RunSession;
-  readonly step: StepAnswer;
+  readonly step: StepAnswer | ContributionAnswer;
   /** The type in which the new values are wanted. */
   readonly representation: TensorType | undefined;
 }
 
 export function answerStep(c: AppContext, services: Services, { run, step, representation }: Step): Response {
   const figures = figuresOf(step);
+  // Who has waited for a step may find the run past it: those values would not be this step's.
+  const hasValues = step.applied && step.version === run.version;
   return answerPreferred({
-    representation: step.applied ? representation : undefined,
-    plain: () => answerJson(c, figures, { run }),
+    representation: hasValues ? representation : undefined,
+    plain: () => answerJson(c, figures, { run: step, status: statusOf(step) }),
     full: (type) => {
       const publication = run.publish();
       const { tensors } = publication;
@@ -31,20 +33,27 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
   });
 }
 
-/** The figures of the step that this request has made before. The run may be past it: the ETag is of that step. */
-export function answerReplayed(c: AppContext, step: StepAnswer): Response {
+/** The figures of what this request has done before. The run may be past it: the ETag is of that time. */
+export function answerReplayed(c: AppContext, step: StepAnswer | ContributionAnswer): Response {
   c.header("Idempotency-Replayed", "true");
-  return answerJson(c, figuresOf(step), { run: step });
+  return answerJson(c, figuresOf(step), { run: step, status: statusOf(step) });
 }
 
+/** Whether it is in a round that has yet to become a step. */
+export function isPending(step: StepAnswer | ContributionAnswer): step is ContributionAnswer {
+  return "accepted" in step && step.accepted;
+}
+
+const statusOf = (step: StepAnswer | ContributionAnswer) => isPending(step) ? 202 : 200;
+
 /** As JSON says them. */
-export function figuresOf(step: StepAnswer) {
+export function figuresOf(step: StepAnswer | ContributionAnswer) {
   const variables = Object.entries(step.variables).map(([name, { gradient_norm }]) =>
     [name, { gradient_norm: sayable(gradient_norm) }] as const
   );
   return {
     ...step,
-    learning_rate: sayable(step.learning_rate),
+    ..."learning_rate" in step && { learning_rate: sayable(step.learning_rate) },
     gradient_norm: sayable(step.gradient_norm),
     clip_factor: sayable(step.clip_factor),
     variables: Object.fromEntries(variables),

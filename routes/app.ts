@@ -20,11 +20,13 @@ import { leased } from "./lease.ts";
 import * as getCatalog from "./get_catalog.ts";
 import * as getCheckpoint from "./get_checkpoint.ts";
 import * as getDocs from "./get_docs.ts";
+import * as getEvents from "./get_events.ts";
 import * as getHealthz from "./get_healthz.ts";
 import * as getMetrics from "./get_metrics.ts";
 import * as getOpenapi from "./get_openapi.ts";
 import * as getOptimizer from "./get_optimizer.ts";
 import * as getReadyz from "./get_readyz.ts";
+import * as getRound from "./get_round.ts";
 import * as getRun from "./get_run.ts";
 import * as getSlot from "./get_slot.ts";
 import * as getVariables from "./get_variables.ts";
@@ -39,6 +41,7 @@ import { answerProblem } from "./problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
 import * as putWeights from "./put_weights.ts";
+import * as withdrawContribution from "./withdraw_contribution.ts";
 
 const OPERATIONS = [
   // runs
@@ -53,6 +56,10 @@ const OPERATIONS = [
   // steps
   applyGradients,
   listSteps,
+  // rounds
+  getRound,
+  withdrawContribution,
+  getEvents,
   // slots
   listSlots,
   getSlot,
@@ -110,7 +117,7 @@ export function createApp(services: Services): App {
     app.use(except((c) => OPEN_PATHS.test(c.req.path), bearerAuth({ token: settings.STEPWELL_TOKEN })));
   }
   app.use("/v1/*", (c, next) => {
-    if (services.ready() || SAFE_METHODS.has(c.req.method)) return next();
+    if (!services.stopping.aborted || SAFE_METHODS.has(c.req.method)) return next();
     throw new StepwellError("shutting_down", "Cannot change anything: the service was told to stop");
   });
   app.use("/v1/runs/:run/*", leased(services));

@@ -1,27 +1,31 @@
-/** POST /v1/runs/{run}/gradients: takes gradients and steps. The main call. */
-import type { StepOptions } from "../src/run/api.ts";
+/** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
+import type { ContributionAnswer, StepAnswer as Step, StepOptions } from "../src/run/api.ts";
 import { gradientFields } from "../src/wire/gradients.ts";
-import { answerReplayed, answerStep } from "./answer_step.ts";
+import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
+import { awaitRound } from "./await_round.ts";
 import { receiveTensors } from "./body.ts";
-import type { Register } from "./context.ts";
+import type { AppContext, Register, Services } from "./context.ts";
 import { keyedRequest } from "./idempotency.ts";
-import { preferredRepresentation } from "./negotiate.ts";
 import {
   answers,
   createRoute,
   flag,
   IDEMPOTENCY_KEY,
   IF_MATCH,
+  json,
   mount,
-  PREFER,
+  requestHeader,
   RunParams,
+  STATE_HEADERS,
   TENSOR_BODY_ERRORS,
   tensorBody,
   tensors,
   z,
 } from "./operation.ts";
+import { preferredRepresentation } from "./prefer.ts";
 import { Gradient, StepAnswer } from "./schemas.ts";
-import { openTurn } from "./turn.ts";
+import { ClientId, ContributionAnswer as ContributionSchema } from "./schemas_aggregation.ts";
+import { openTurn, type Turn } from "./turn.ts";
 
 export const Gradients = z.strictObject({
   gradients: z.record(z.string(), Gradient).openapi({
@@ -36,10 +40,7 @@ export const Gradients = z.strictObject({
     description: "The iteration that the gradients were computed at.",
     example: 3,
   }),
-  client_id: z.string().min(1).max(256).optional().openapi({
-    description: "Who computed them.",
-    example: "phone-7",
-  }),
+  client_id: ClientId.optional(),
   weight: z.number().positive().optional().openapi({
     description: "What this contribution weighs, say the number of examples.",
     example: 32,

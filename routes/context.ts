@@ -8,6 +8,7 @@ import type { ErrorCode } from "../src/errors.ts";
 import type { RunRegistry } from "../src/run/api.ts";
 import type { KeysInProgress } from "../src/run/replies.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Streams } from "./streams.ts";
 import type { Uploads } from "./uploads.ts";
 
 export interface Services {
@@ -16,6 +17,7 @@ export interface Services {
   readonly creations: KeysInProgress;
   readonly settings: Settings;
   readonly uploads: Uploads;
+  readonly streams: Streams;
   readonly metrics: Metrics;
   /** Milliseconds since the start, of a clock that never goes back. */
   readonly now: () => number;
@@ -23,8 +25,8 @@ export interface Services {
   readonly wallClock: () => Date;
   /** One line for the operator, who gets the time with it; never a gradient, never a token. */
   readonly log: (line: Readonly<Record<string, unknown>>) => void;
-  /** Whether new work is welcome; false from the moment the service was told to stop. */
-  readonly ready: () => boolean;
+  /** Aborted when the service is told to stop: new work is refused, and who waits for something waits no more. */
+  readonly stopping: AbortSignal;
 }
 
 export interface AppEnv {

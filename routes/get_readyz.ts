@@ -21,8 +21,8 @@ export const route = createRoute({
   responses: openAnswers({ 200: json("It does.", Readiness) }, ["shutting_down"]),
 });
 
-export const register: Register = (app, { ready }) =>
+export const register: Register = (app, { stopping }) =>
   mount(app, route, (c) => {
-    if (ready()) return answerJson(c, { status: "ready" });
+    if (!stopping.aborted) return answerJson(c, { status: "ready" });
     throw new StepwellError("shutting_down", "Cannot take work: the service was told to stop");
   });

@@ -1,18 +1,22 @@
 /** GET /v1/runs/{run}/variables: the values of all or some variables. */
 import { answerUnlessFresh, answerVariables } from "./answer.ts";
-import type { Register } from "./context.ts";
+import type { AppContext, Register, Services } from "./context.ts";
+import type { RunSession } from "../src/run/api.ts";
 import { negotiate } from "./negotiate.ts";
 import {
   answers,
   createRoute,
   IF_NONE_MATCH,
   mount,
-  NOT_MODIFIED,
+  PREFER_WAIT,
   RunParams,
   tensors,
   z,
+  STATE_HEADERS,
 } from "./operation.ts";
+import { preferredWait } from "./prefer.ts";
 import { VariableName, Variables } from "./schemas.ts";
+import { waitFor } from "./watch.ts";
 
 const Query = z.strictObject({
   name: z.preprocess(
@@ -25,6 +29,12 @@ const Query = z.strictObject({
     description: "Only these variables; repeat it for several.",
     example: ["dense/bias"],
   }),
+  after_iteration: z.string().regex(/^\d{1,15}$/, "Must be a whole number").transform(Number).optional().openapi({
+    type: "integer",
+    minimum: 0,
+    description: "Answer 304 unless more iterations than this have been applied.",
+    example: 3,
+  }),
 });
 
 export const route = createRoute({
@@ -34,10 +44,17 @@ export const route = createRoute({
   tags: ["variables"],
   summary: "Get values",
   description: "One whole version of the values, never half a step. As safetensors they are streamed, with " +
-    "`iterations` and `version` in `__metadata__`.",
-  parameters: [IF_NONE_MATCH],
+    "`iterations` and `version` in `__metadata__`. With `after_iteration`, only newer values than those: " +
+    "`Prefer: wait` waits for them.",
+  parameters: [IF_NONE_MATCH, PREFER_WAIT],
   request: { params: RunParams, query: Query },
-  responses: answers({ 200: tensors("The values.", Variables), 304: NOT_MODIFIED }, [
+  responses: answers({
+    200: tensors("The values.", Variables),
+    304: {
+      description: "The run is still at the version of `If-None-Match`, or not past `after_iteration`.",
+      headers: STATE_HEADERS,
+    },
+  }, [
     "unknown_run",
     "unknown_variable",
     "not_acceptable",
@@ -46,13 +63,35 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) => {
-    const run = services.registry.get(c.req.valid("param").run);
+  mount(app, route, async (c) => {
+    const { run: id } = c.req.valid("param");
+    const { name: names = [], after_iteration: after = -1 } = c.req.valid("query");
     const type = negotiate(c);
-    const { name: names = [] } = c.req.valid("query");
-    const exists = () => names.every((name) => run.describe().variables.some((each) => each.name === name));
-    return answerUnlessFresh(c, { run, exists }, () => {
+    const areKnown = (run: RunSession) =>
+      names.every((name) => run.describe().variables.some((each) => each.name === name));
+    const { registry } = services;
+    const first = registry.get(id);
+    if (first.iterations <= after && areKnown(first)) await untilPast(c, services, { run: first, after });
+    // Another one, when a checkpoint has taken its place meanwhile.
+    const run = registry.get(id);
+    const exists = () => areKnown(run);
+    return answerUnlessFresh(c, { run, exists, isOld: run.iterations <= after }, () => {
       const publication = run.publish(names.length > 0 ? names : undefined);
       return answerVariables(c, services, { type, run, publication });
     });
   });
+
+/** Waits, as long as the caller asks for, until more than `after` iterations have been applied. */
+async function untilPast(
+  c: AppContext,
+  services: Services,
+  { run, after }: { readonly run: RunSession; readonly after: number },
+): Promise<void> {
+  const seconds = preferredWait(c, services);
+  if (seconds === undefined) return;
+  await waitFor(run.events, {
+    seconds,
+    signals: [c.req.raw.signal, services.stopping],
+    find: () => run.iterations > after || undefined,
+  });
+}

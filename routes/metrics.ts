@@ -13,6 +13,7 @@ interface Tally {
 interface Gauges {
   readonly registry: Pick<RunRegistry, "figures">;
   readonly uploads: { readonly open: number; readonly waiting: number };
+  readonly streams: { readonly open: number };
   /** Milliseconds since the start. */
   readonly now: () => number;
 }
@@ -38,7 +39,7 @@ export class Metrics {
   }
 
   /** The Prometheus text format, version 0.0.4. */
-  render({ registry, uploads, now }: Gauges): string {
+  render({ registry, uploads, streams, now }: Gauges): string {
     const runs = registry.figures();
     const requests = [...this.#requests];
     return [
@@ -65,6 +66,7 @@ export class Metrics {
       gauge("stepwell_published_bytes", "Bytes of copies that readers hold.", runs.publishedBytes),
       gauge("stepwell_uploads", "Bodies being read.", uploads.open),
       gauge("stepwell_uploads_waiting", "Bodies waiting for their place.", uploads.waiting),
+      gauge("stepwell_event_streams", "Streams of events being read.", streams.open),
       gauge("process_resident_memory_bytes", "Resident memory of the process.", Deno.memoryUsage().rss),
       gauge("stepwell_uptime_seconds", "Time since the start.", now() / 1000),
     ].join("");

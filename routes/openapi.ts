@@ -10,6 +10,7 @@ export const API_VERSION = "1.0.0";
 const TAGS = [
   { name: "runs", description: "Training runs." },
   { name: "steps", description: "Gradients in, steps applied." },
+  { name: "rounds", description: "Contributions of many clients on their way to a step." },
   { name: "variables", description: "Values of a run's variables." },
   { name: "slots", description: "Values of the optimizer's slots." },
   { name: "weights", description: "Keras' get_weights and set_weights." },

@@ -158,7 +158,7 @@ export function mount<R extends RouteConfig>(app: App, route: R, handler: RouteH
   app.openapi({ ...route, request, hide: true } as unknown as R, handler as never);
 }
 
-function requestHeader(name: string, description: string, example: string) {
+export function requestHeader(name: string, description: string, example: string) {
   return { in: "header", name, required: false, description, schema: { type: "string" }, example } as const;
 }
 
@@ -176,6 +176,11 @@ export const PREFER = requestHeader(
   "Prefer",
   "`return=representation`: the answer carries the new values.",
   "return=representation",
+);
+export const PREFER_WAIT = requestHeader(
+  "Prefer",
+  "`wait=SECONDS`: the answer waits for what is not there yet, at most as long as the settings allow.",
+  "wait=30",
 );
 export const IDEMPOTENCY_KEY = requestHeader(
   "Idempotency-Key",

@@ -47,9 +47,14 @@ export function preferredRepresentation(c: AppContext): TensorType | undefined {
   return preference(c, "return")?.toLowerCase() === "representation" ? negotiate(c) : undefined;
 }
 
-/** How many seconds `Prefer: wait` gives this answer, at most what the settings allow; undefined without it. */
+/**
+ * How many seconds `Prefer: wait` gives this answer, at most what the settings allow; undefined without it. To be asked
+ * where there is something to wait for: the answer then says for how long.
+ */
 export function preferredWait(c: AppContext, { settings }: Pick<Services, "settings">): number | undefined {
   const seconds = preference(c, "wait");
   if (seconds === undefined || !/^\d+$/.test(seconds)) return undefined;
-  return Math.min(Number(seconds), settings.STEPWELL_WAIT_SECONDS_MAX);
+  const granted = Math.min(Number(seconds), settings.STEPWELL_WAIT_SECONDS_MAX);
+  c.header("Preference-Applied", `wait=${granted}`);
+  return granted;
 }

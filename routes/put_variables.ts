@@ -2,7 +2,7 @@
 import { answerChange } from "./answer.ts";
 import { noFields, receiveTensors } from "./body.ts";
 import type { Register } from "./context.ts";
-import { preferredRepresentation } from "./negotiate.ts";
+import { preferredRepresentation } from "./prefer.ts";
 import {
   answers,
   createRoute,

@@ -62,6 +62,11 @@ export const ERRORS = {
     "Round was dropped",
     "The round that was waited for was dropped: its contributions have no effect.",
   ),
+  contribution_withdrawn: entry(
+    409,
+    "Contribution was withdrawn",
+    "The contribution whose step was waited for was withdrawn meanwhile.",
+  ),
   unknown_contribution: entry(
     404,
     "No such contribution",
@@ -124,7 +129,7 @@ export const ERRORS = {
   run_too_large: entry(422, "Run is too large", "The run needs more memory than one arena can hold."),
   too_many_runs: entry(503, "Too many runs", "The service holds as many runs as its settings allow."),
   out_of_memory: entry(503, "Memory bound reached", "The service holds as many bytes as its settings allow."),
-  busy: entry(503, "Too busy", "No place for this upload came free in time."),
+  busy: entry(503, "Too busy", "There is no place for this upload, or for another stream, at the moment."),
   shutting_down: entry(503, "Shutting down", "The service is about to stop."),
   run_damaged: entry(
     500,

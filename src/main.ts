@@ -7,8 +7,10 @@
 import { runCompiled } from "../kernels/plan.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/metrics.ts";
+import { Streams } from "../routes/streams.ts";
 import { Uploads } from "../routes/uploads.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
+import { StepwellError } from "./errors.ts";
 import { LineLog } from "./log.ts";
 import { Registry } from "./run/registry.ts";
 import { KeysInProgress } from "./run/replies.ts";
@@ -18,7 +20,7 @@ import type { StoreParts } from "./store/run_store.ts";
 const settings = settingsOrExit();
 const log = new LineLog(Deno.stderr);
 const start = performance.now();
-let isReady = true;
+const stopping = new AbortController();
 
 const store = await storeOrExit(settings);
 const registry = await Registry.open({
@@ -30,6 +32,7 @@ const registry = await Registry.open({
   newId: () => crypto.randomUUID(),
   drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
   store,
+  onFailure: ({ run, error }) => logFailure(error, { run }),
 });
 const app = createApp({
   settings,
@@ -41,10 +44,11 @@ const app = createApp({
     bytes: settings.STEPWELL_UPLOAD_BYTES_MAX,
     waitSeconds: settings.STEPWELL_UPLOAD_WAIT_SECONDS,
   }),
+  streams: new Streams(settings.STEPWELL_EVENT_STREAMS_MAX),
   metrics: new Metrics(),
   now: () => performance.now() - start,
   log: logLine,
-  ready: () => isReady,
+  stopping: stopping.signal,
 });
 const inFlight = new Set<Promise<Response>>();
 // Before the ready line: who reads it may stop the service at once.
@@ -54,6 +58,15 @@ const server = listenOrExit(settings);
 // A database elsewhere is asked over the network for as long as the service lives.
 if (!/^https?:/.test(settings.STEPWELL_KV)) Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
+// Whatever a part of the service did not foresee: it is told of, and the others go on.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  logFailure(event.reason);
+});
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  logFailure(event.error);
+});
 const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
 function settingsOrExit(): Settings {
@@ -109,9 +122,14 @@ async function sweep(): Promise<void> {
 }
 
 /** What nobody waits for must not end the process when it fails. */
-function logFailure(error: unknown): void {
+function logFailure(error: unknown, about: { readonly run?: string } = {}): void {
   const text = error instanceof Error ? error.stack ?? error.message : String(error);
-  logLine({ level: "error", error: text });
+  if (!(error instanceof StepwellError)) return logLine({ level: "error", ...about, error: text });
+  const { code, message, issues } = error;
+  // No memory for a copy just now: the next attempt may find some.
+  const level = code === "out_of_memory" ? "warn" : "error";
+  const said = [message, ...issues.map((issue) => issue.message)].join("; ");
+  logLine({ level, ...about, code, error: said });
 }
 
 function logLine(line: Readonly<Record<string, unknown>>): void {
@@ -139,8 +157,9 @@ function exitWith(message: string): never {
 
 /** Takes no new work, lets what is in flight finish until the deadline, and exits 0. */
 async function stop(): Promise<void> {
-  if (!isReady) return;
-  isReady = false;
+  if (stopping.signal.aborted) return;
+  // Before anything is waited for: a stream of events, or who waits for a step, would wait for ever.
+  stopping.abort();
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
   await Promise.race([finish().catch(logFailure), deadline]);
   await log.flush();

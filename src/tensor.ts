@@ -9,7 +9,7 @@
 export type Shape = readonly number[];
 
 /** Element types that may travel, under their safetensors names. Variables and slots are always F32. */
-export const WIRE_DTYPES = { F32: 4, F16: 2, BF16: 2, F64: 8, I32: 4, I64: 8 } as const;
+export const WIRE_DTYPES = { F32: 4, F16: 2, BF16: 2, F64: 8, I8: 1, I32: 4, I64: 8 } as const;
 export type WireDtype = keyof typeof WIRE_DTYPES;
 
 /** The product of the dimensions: 1 for a scalar, 0 when any dimension is 0. */
@@ -40,6 +40,35 @@ export interface NamedTensor {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
+/** Element type and shape of a tensor's bytes. */
+export interface WireTensor {
+  readonly dtype: WireDtype;
+  readonly shape: Shape;
+}
+
+/** One F32 for each `block` elements of int8 values, in row-major order: element i means values[i] × scale[floor(i / block)]. */
+export interface WireScale extends WireTensor {
+  readonly block: number;
+}
+
+/** A tensor in a compact form: values in blocks of int8, or the entries of a tensor that is zero elsewhere, or both. */
+export interface PackedTensor {
+  /** Any float dtype, or I8 with a `scale`. */
+  readonly values: WireTensor;
+  readonly scale?: WireScale;
+  /** I32 or I64 of shape [n], for the n rows or, where `flat`, the n numbers that `values` holds. */
+  readonly indices?: WireTensor;
+  /** `indices` count elements in row-major order; repeated ones add up in order. */
+  readonly flat: boolean;
+}
+
+/** A sink for each part that a {@link PackedTensor} has; their bytes may come in any order. */
+export interface PackedSinks {
+  readonly values: ByteSink;
+  readonly scale?: ByteSink;
+  readonly indices?: ByteSink;
+}
+
 /** Takes the bytes of one tensor in order, in pieces of any length; `close` says that all have come. */
 export interface ByteSink {
   write(bytes: Uint8Array): void;
@@ -52,13 +81,11 @@ export interface ByteSink {
  */
 export interface TensorTarget {
   /** A dense tensor of any float dtype. */
-  dense(name: string, tensor: { dtype: WireDtype; shape: Shape }): ByteSink;
+  dense(name: string, tensor: WireTensor): ByteSink;
   /** Rows of a tensor: `indices` of shape [rows] (I32 or I64), `values` of shape [rows, ...rest]. */
-  sparse(
-    name: string,
-    indices: { dtype: WireDtype; shape: Shape },
-    values: { dtype: WireDtype; shape: Shape },
-  ): { indices: ByteSink; values: ByteSink };
+  sparse(name: string, indices: WireTensor, values: WireTensor): { indices: ByteSink; values: ByteSink };
+  /** Absent where no compact form is taken. Calls it with a `scale`, or `flat`, or both. */
+  packed?(name: string, tensor: PackedTensor): PackedSinks;
   /** "No gradient" for this variable (Keras' `None`). */
   none(name: string): void;
 }

@@ -119,6 +119,26 @@ Deno.test("main waits for what is in flight no longer than STEPWELL_SHUTDOWN_SEC
   assert.ok(seconds > 0.9 && seconds < 5, `${seconds} s`);
 });
 
+Deno.test("main goes on, says so, and ends with 0 when what nobody waits for fails", async () => {
+  const data = await Deno.makeTempDir();
+  try {
+    await using service = await startProcess({ STEPWELL_DATA: data, STEPWELL_SWEEP_SECONDS: "1" });
+    await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo", durability: "snapshot" })).text();
+    // Its next snapshot has no place to go.
+    await Deno.remove(`${data}/runs`, { recursive: true });
+    const stepped = await post(`${service.url}/v1/runs/demo/gradients`, { gradients: GRADIENTS });
+    assert.equal(stepped.status, 200, await stepped.text());
+    const { code, errors } = await service.stop();
+    assert.equal(code, 0, errors);
+    const lines = errors.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const failures = lines.filter(({ level }) => level === "error");
+    assert.ok(failures.length > 0, errors);
+    for (const { run, code } of failures) assert.deepEqual([run, code], ["demo", "storage_failed"]);
+  } finally {
+    await Deno.remove(data, { recursive: true });
+  }
+});
+
 Deno.test("main sends an answer to its end when it is told to stop meanwhile", async () => {
   await using service = await startProcess();
   const variables = [{ name: "w", shape: [5_000_000], initial: 1 }];

@@ -3,15 +3,17 @@
  *
  *     payload  head length u32 | head (JSON) | bytes of the tensors in the head's order
  *
- * Tensors stand in the bytes in which they came: float32 as it lies in the arena, bf16 and f16 as they were sent.
+ * Tensors stand in the bytes in which they came: float32 as it lies in the arena; bf16, f16, int8 with its scales and
+ * the entries of a flat tensor as they were sent. The parts of one follow each other: indices, scale, values.
  * Replaying goes through the same staging and the same methods of the session as a request does.
  */
 import { z } from "zod";
+import type { Arena } from "../../kernels/arena.ts";
 import type { JournalRecord } from "../store/journal.ts";
 import { exactJson } from "../wire/exact_json.ts";
-import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
+import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../tensor.ts";
 import type { StepOptions } from "./api.ts";
-import type { ArenaStaging } from "./staging.ts";
+import type { ArenaStaging, Staged } from "./staging.ts";
 import type { RunState } from "./state.ts";
 
 export const KINDS = {
@@ -25,12 +27,19 @@ export const KINDS = {
 } as const;
 
 const Wire = z.strictObject({
-  dtype: z.enum(["F32", "F16", "BF16", "F64", "I32", "I64"]),
+  dtype: z.enum(["F32", "F16", "BF16", "F64", "I8", "I32", "I64"]),
   shape: z.array(z.int()),
+});
+const Packed = z.strictObject({
+  indices: Wire.exactOptional(),
+  scale: Wire.extend({ block: z.int() }).exactOptional(),
+  values: Wire,
+  flat: z.boolean(),
 });
 const Tensor = z.union([
   z.strictObject({ name: z.string(), dense: Wire }),
   z.strictObject({ name: z.string(), indices: Wire, values: Wire }),
+  z.strictObject({ name: z.string(), packed: Packed }),
 ]);
 const Head = z.strictObject({
   options: z.record(z.string(), z.unknown()),
@@ -74,25 +83,35 @@ export function stagedChange(
   options: Readonly<Record<string, unknown>> = {},
   kind: number = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables,
 ): Change {
-  const bytes: Uint8Array[] = [];
-  const tensors = [...staging.tensors.values()].map((staged): z.infer<typeof Tensor> => {
-    const { name } = staged.variable;
-    const { dtype, offset } = staged.wire;
-    if (staged.kind === "dense") {
-      bytes.push(arena.u8(offset, staged.count * WIRE_DTYPES[dtype]));
-      return { name, dense: { dtype, shape: [...staged.variable.shape] } };
-    }
-    bytes.push(
-      arena.u8(staged.indices, 4 * staged.rows),
-      arena.u8(offset, staged.count * WIRE_DTYPES[dtype]),
-    );
-    return {
-      name,
-      indices: { dtype: "I32", shape: [staged.rows] },
-      values: { dtype, shape: [staged.rows, ...staged.variable.shape.slice(1)] },
-    };
-  });
+  const recorded = [...staging.tensors.values()].map((staged) => recordOf(staged, arena));
+  const tensors = recorded.map(({ tensor }) => tensor), bytes = recorded.flatMap(({ bytes }) => bytes);
   return change(kind, { options: { ...options }, tensors, absent: staging.absent }, bytes);
+}
+
+const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
+
+/** A tensor as it came: what a head says of it, and its bytes. */
+function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor>; bytes: Uint8Array[] } {
+  const { variable: { name, shape }, wire: { dtype, offset, scale } } = staged;
+  const flat = staged.kind === "dense" && staged.entries !== undefined;
+  const list = staged.kind === "dense" ? staged.entries : { indices: staged.indices, count: staged.rows };
+  const values = { dtype, shape: list ? [list.count, ...(flat ? [] : shape.slice(1))] : [...shape] };
+  const indices = list && { dtype: "I32" as const, shape: [list.count] };
+  const bytes = [
+    ...(list ? [arena.u8(list.indices, 4 * list.count)] : []),
+    ...(scale ? [arena.u8(scale.offset, 4 * scale.count)] : []),
+    arena.u8(offset, bytesOf(values)),
+  ];
+  if (!scale && !flat) {
+    return { tensor: { name, ...(indices ? { indices, values } : { dense: values }) }, bytes };
+  }
+  const packed = {
+    ...(indices && { indices }),
+    ...(scale && { scale: { dtype: "F32" as const, shape: [scale.count], block: scale.block } }),
+    values,
+    flat,
+  };
+  return { tensor: { name, packed }, bytes };
 }
 
 /** A list of weights as it is set, the iteration count apart. */
@@ -189,15 +208,22 @@ function stageAgain(
 ): void {
   try {
     let at = 0;
-    const pour = (sink: ByteSink, wire: { dtype: WireDtype; shape: number[] }) => {
-      const end = at + elementCount(wire.shape) * WIRE_DTYPES[wire.dtype];
+    const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
+      if (!sink || !wire) return;
+      const end = at + bytesOf(wire);
       sink.write(bytes.subarray(at, end));
       sink.close();
       at = end;
     };
     for (const tensor of head.tensors) {
       if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);
-      else {
+      else if ("packed" in tensor) {
+        const { name, packed } = tensor;
+        const sinks = staging.packed(name, packed);
+        pour(sinks.indices, packed.indices);
+        pour(sinks.scale, packed.scale);
+        pour(sinks.values, packed.values);
+      } else {
         const sinks = staging.sparse(tensor.name, tensor.indices, tensor.values);
         pour(sinks.indices, tensor.indices);
         pour(sinks.values, tensor.values);

@@ -52,7 +52,16 @@ export class Creator {
           state.values(state.variable(variable.name)).set(values);
         }
         const createdAt = now().toISOString();
-        const session = new Session({ id, spec: resolved, state, memory, run, createdAt, version: 0 });
+        const session = new Session({
+          id,
+          spec: resolved,
+          state,
+          memory,
+          run,
+          now: () => now().getTime(),
+          createdAt,
+          version: 0,
+        });
         return await this.keep(session, { sequence: entries.takeSequence(), key });
       } catch (error) {
         state.free();
@@ -74,7 +83,7 @@ export class Creator {
       ? new RunStore(parts, { id, incarnation: newId(), sequence, createdAt, snapshots: [], configParts: 0 })
       : undefined;
     const entry = entries.make(id, sequence, store);
-    entry.snapshotVersion = store && session.version;
+    entry.snapshot = store && { version: session.version, sequence: session.sequence };
     // First: the creation's answer, which is kept, tells of the storage.
     entries.attach(entry, session);
     const creation = key && (() => creationOf(session, key));

@@ -10,9 +10,16 @@ import { StepwellError } from "../errors.ts";
 import type { RunStore } from "../store/run_store.ts";
 import { storageError } from "../store/storage_error.ts";
 import type { Lease, RunSession } from "./api.ts";
+import type { Deadlines } from "./deadlines.ts";
 import type { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "./session.ts";
+
+export interface SnapshotPlace {
+  readonly version: number;
+  /** Of the next change. */
+  readonly sequence: number;
+}
 
 export interface Entry {
   readonly id: string;
@@ -24,8 +31,8 @@ export interface Entry {
   users: number;
   /** When the last of them was done, in milliseconds since 1970. */
   usedAt: number;
-  /** Version that the newest snapshot holds. */
-  snapshotVersion: number | undefined;
+  /** What the newest snapshot holds. */
+  snapshot: SnapshotPlace | undefined;
 }
 
 interface EntriesParts {
@@ -33,6 +40,8 @@ interface EntriesParts {
   readonly run: Runner;
   readonly runsMax: number;
   readonly now: () => Date;
+  /** Without them, rounds end by their contributions only. */
+  readonly deadlines?: Deadlines | undefined;
 }
 
 export class Entries {
@@ -70,7 +79,7 @@ export class Entries {
   /** A run that nobody can find yet. */
   make(id: string, sequence: number, store: RunStore | undefined): Entry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt, snapshotVersion: undefined };
+    return { id, sequence, store, session: undefined, users: 0, usedAt, snapshot: undefined };
   }
 
   /** From now on the id names this run. */
@@ -121,12 +130,17 @@ export class Entries {
       this.forget(entry);
     }
     if (!entry.session && entry.store) {
-      const { memory, run } = this.#parts;
-      const { session, snapshotVersion } = recover({ store: entry.store, memory, run });
+      const { memory, run, now } = this.#parts;
+      const { session, snapshot } = recover({
+        store: entry.store,
+        memory,
+        run,
+        now: () => now().getTime(),
+      });
       // Steps that were made again are no new ones.
       this.#stepsOfClosed -= session.stepCount;
+      entry.snapshot = snapshot;
       this.attach(entry, session);
-      entry.snapshotVersion = snapshotVersion;
     }
     return entry.session as Session;
   }
@@ -173,8 +187,9 @@ export class Entries {
     if (store && session.durability === "journal") session.attach(store);
     session.describeStorage = () => ({
       journal_bytes: store?.journalBytes ?? 0,
-      snapshot_version: entry.snapshotVersion ?? null,
+      snapshot_version: entry.snapshot?.version ?? null,
     });
+    this.#parts.deadlines?.watch(entry, session);
   }
 
   /** Takes a session out of memory. */

@@ -3,7 +3,9 @@
  *
  * Invariant: a session leaves memory only when the disk has all of it.
  */
+import { StepwellError } from "../errors.ts";
 import type { Entries, Entry } from "./entries.ts";
+import type { Session } from "./session.ts";
 import { takeSnapshot } from "./snapshots.ts";
 
 interface EvictorParts {
@@ -11,6 +13,13 @@ interface EvictorParts {
   readonly now: () => Date;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax: number;
+  readonly onFailure: (failure: BackgroundFailure) => void;
+}
+
+/** What went wrong with a run while nobody waited for it. Everything that was acknowledged is as safe as before. */
+export interface BackgroundFailure {
+  readonly run: string;
+  readonly error: unknown;
 }
 
 export class Evictor {
@@ -25,26 +34,39 @@ export class Evictor {
    * others in place of runs that nobody has used for `idleMs`. Resolves when all snapshots are written.
    */
   async sweep({ idleMs }: { readonly idleMs: number }): Promise<void> {
-    const now = this.#parts.now().getTime();
-    const snapshots: Promise<void>[] = [];
-    for (const entry of this.#parts.entries.all()) {
-      if (!entry.session || !entry.store) continue;
-      const idle = entry.users === 0 && now - entry.usedAt >= idleMs;
-      const long = entry.store.journalBytes > this.#parts.journalBytesMax;
-      if (isDirty(entry) && (long || idle || entry.session.durability === "snapshot")) {
-        snapshots.push(this.#snapshot(entry).then(() => void (idle && this.#evict(entry))));
-      } else if (idle) this.#evict(entry);
-    }
-    await Promise.allSettled(snapshots);
+    const idleSince = this.#parts.now().getTime() - idleMs;
+    const tend = async (entry: Entry) => {
+      const { session, store } = entry;
+      if (!session || !store) return;
+      const idle = entry.users === 0 && entry.usedAt <= idleSince;
+      const long = store.journalBytes > this.#parts.journalBytesMax;
+      const wanted = long || idle || session.durability === "snapshot";
+      if (wanted && isDirty(entry)) await this.#snapshotWhenQuiet(entry, session);
+      if (idle) this.#evict(entry);
+    };
+    await Promise.all(this.#parts.entries.all().map((entry) => this.#safely(entry, () => tend(entry))));
   }
 
   /** Brings everything into snapshots: what a start then reads is short. */
   async shutdown(): Promise<void> {
-    const { entries } = this.#parts;
-    for (const entry of entries.all()) {
-      if (isDirty(entry)) await this.#snapshot(entry).catch(() => {});
-      await entry.store?.durable().catch(() => {});
-      entries.forget(entry);
+    for (const entry of this.#parts.entries.all()) {
+      await this.#safely(entry, async () => {
+        if (isDirty(entry) && canSnapshot(entry)) await this.#snapshot(entry);
+      });
+      await this.#safely(entry, async () => await entry.store?.durable());
+      await this.#safely(entry, () => this.#parts.entries.forget(entry));
+    }
+  }
+
+  /** Whatever becomes of one run, the others have their turn. */
+  async #safely(entry: Entry, act: () => Promise<void> | void): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      // Of a run that is gone meanwhile nothing is wanted any more.
+      const isGone = this.#parts.entries.at(entry.id) !== entry ||
+        error instanceof StepwellError && error.code === "unknown_run";
+      if (!isGone) this.#parts.onFailure({ run: entry.id, error });
     }
   }
 
@@ -55,7 +77,16 @@ export class Evictor {
     return oldestFirst.some((entry) => this.#evict(entry));
   }
 
-  async #snapshot(entry: Entry): Promise<void> {
+  /** A run whose open round has contributions has its snapshot when that round ends, in the same turn. */
+  async #snapshotWhenQuiet(entry: Entry, session: Session): Promise<void> {
+    if (canSnapshot(entry)) return await this.#snapshot(entry);
+    session.onQuiet = () => {
+      session.onQuiet = () => {};
+      this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
+    };
+  }
+
+  async #snapshot(entry: Entry, { atOnce = false } = {}): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
@@ -63,7 +94,14 @@ export class Evictor {
     // The copy needs memory, which must not be made by evicting this very run.
     entry.users += 1;
     try {
-      entry.snapshotVersion = await store.snapshot(() => takeSnapshot(session));
+      let version = 0;
+      const take = () => {
+        if (!canSnapshot(entry)) return undefined;
+        version = session.version;
+        return takeSnapshot(session);
+      };
+      const sequence = await store.snapshot(take, { atOnce });
+      if (sequence !== undefined) entry.snapshot = { version, sequence };
     } finally {
       entry.users -= 1;
     }
@@ -73,12 +111,19 @@ export class Evictor {
   #evict(entry: Entry): boolean {
     const { session, store, users } = entry;
     if (!session || !store || users > 0 || session.isReceiving || store.isSnapshotting) return false;
-    const saved = session.durability === "journal" ? store.isFlushed : !isDirty(entry);
+    // A deadline passes in memory only.
+    if (session.deadline !== null) return false;
+    const saved = session.durability === "journal" ? store.isFlushed : !isDirty(entry) && session.isQuiet;
     if (saved) this.#parts.entries.forget(entry);
     return saved;
   }
 }
 
-function isDirty({ session, snapshotVersion }: Entry): boolean {
-  return session !== undefined && session.version !== snapshotVersion;
+function isDirty({ session, snapshot }: Entry): boolean {
+  return session !== undefined && session.sequence !== snapshot?.sequence;
+}
+
+/** Contributions to an open round stand in the journal, which a snapshot would end; without one they are in memory only. */
+function canSnapshot({ session }: Entry): boolean {
+  return session !== undefined && (session.durability !== "journal" || session.isQuiet);
 }

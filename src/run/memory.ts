@@ -36,8 +36,19 @@ export class Memory {
     return this.#arenas.reduce((sum, arena) => sum + arena.bytesReserved, this.#publishedBytes);
   }
 
-  /** An arena in which a run of `bytes` can live. Throws run_too_large or out_of_memory. */
-  place(bytes: number): Arena {
+  /**
+   * An arena in which a run of `bytes` can live that holds contributions of `heldBytes` at times. Throws run_too_large
+   * or out_of_memory.
+   */
+  place(bytes: number, heldBytes = 0): Arena {
+    const most = Math.min(ARENA_BYTES_MAX, this.bytesMax);
+    if (heldBytes > 0 && bytes + heldBytes > most) {
+      throw new StepwellError(
+        "run_too_large",
+        `Cannot create a run that holds contributions of ${heldBytes} bytes beside ${bytes} bytes of variables and ` +
+          `slots: together they take ${bytes + heldBytes} bytes, must be at most ${most}`,
+      );
+    }
     if (bytes > ARENA_BYTES_MAX / 2) {
       throw new StepwellError(
         "run_too_large",
@@ -47,7 +58,7 @@ export class Memory {
           "so that a gradient of all variables fits beside them",
       );
     }
-    if (bytes > SMALL_BYTES_MAX) return this.#own(bytes);
+    if (bytes + heldBytes > SMALL_BYTES_MAX) return this.#own(bytes);
     for (;;) {
       const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
       if (roomy) return roomy;

@@ -12,6 +12,7 @@ import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
 import { CheckpointReader, savedReplies } from "./checkpoint.ts";
+import type { SnapshotPlace } from "./entries.ts";
 import type { Memory } from "./memory.ts";
 import { Replies } from "./replies.ts";
 import { Session } from "./session.ts";
@@ -23,17 +24,20 @@ export interface RecoverParts {
   readonly store: RunStore;
   readonly memory: Memory;
   readonly run: Runner;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 export interface Recovered {
   readonly session: Session;
-  /** The version that the snapshot held. */
-  readonly snapshotVersion: number;
+  /** What the snapshot held. */
+  readonly snapshot: SnapshotPlace;
 }
 
 /** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
-export function recover({ store, memory, run }: RecoverParts): Recovered {
-  let snapshotVersion = 0;
+export function recover(parts: RecoverParts): Recovered {
+  const { store, memory } = parts;
+  let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
   let replies = new Replies();
   let reader: CheckpointReader | undefined;
   let session: Session | undefined;
@@ -59,24 +63,24 @@ export function recover({ store, memory, run }: RecoverParts): Recovered {
           close: () =>
             believed(SnapshotDamage, () => {
               file.close();
-              session = begin(reader as CheckpointReader, replies, { store, memory, run });
-              snapshotVersion = session.version;
+              session = begin(reader as CheckpointReader, replies, parts);
+              snapshot = { version: session.version, sequence: session.sequence };
               reader = undefined;
             }),
         };
       },
       onRecord: (record) => {
-        const { version } = session as Session;
-        if (record.sequence !== version) {
-          throw new JournalDamage(`Record ${record.sequence} of the journal meets version ${version}`);
+        const { sequence } = session as Session;
+        if (record.sequence !== sequence) {
+          throw new JournalDamage(`Record ${record.sequence} of the journal meets a run at ${sequence}`);
         }
         believed(JournalDamage, () => replay(session as Session, record));
       },
     });
     const recovered = session as Session | undefined;
     if (!recovered) throw new Error("A run without a snapshot was opened");
-    store.resume(recovered.version);
-    return { session: recovered, snapshotVersion };
+    store.resume(recovered.sequence);
+    return { session: recovered, snapshot };
   } catch (error) {
     abandon();
     throw error;
@@ -96,12 +100,15 @@ function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () 
 function begin(
   reader: CheckpointReader,
   replies: Replies,
-  { store, memory, run }: RecoverParts,
+  { store, memory, run, now }: RecoverParts,
 ): Session {
   reader.finish();
   const { id, createdAt } = store.record;
-  const { spec, state, version } = reader;
-  return new Session({ id, spec, state, memory, run, createdAt, version, replies });
+  const { spec, state, version, sequence, round } = reader;
+  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, replies };
+  const session = new Session(parts);
+  session.readRecords = (onRecord) => store.records(onRecord);
+  return session;
 }
 
 /** A target that exists once the metadata, which comes first, has said what the run is. */

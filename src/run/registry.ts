@@ -8,8 +8,9 @@ import type { RunRecord } from "../store/kv.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
 import type { Creation, KeyUse, Lease, Restoration, RunRegistry, RunSession, RunSpec } from "./api.ts";
 import { Creator } from "./creator.ts";
+import { Deadlines, type Schedule } from "./deadlines.ts";
 import { Entries } from "./entries.ts";
-import { Evictor } from "./evictor.ts";
+import { type BackgroundFailure, Evictor } from "./evictor.ts";
 import { listRuns } from "./listing.ts";
 import { Memory } from "./memory.ts";
 import { Restorer } from "./restorer.ts";
@@ -21,6 +22,8 @@ export interface RegistryOptions {
   /** Performs kernel calls: the compiled kernels, or the interpreter. */
   readonly run: Runner;
   readonly now: () => Date;
+  /** What ends rounds at their deadlines; without it they end by their contributions only. */
+  readonly schedule?: Schedule;
   readonly newId: () => string;
   /** A seed for an initializer that has none: an integer from 0, below 2^32. */
   readonly drawSeed: () => number;
@@ -28,6 +31,8 @@ export interface RegistryOptions {
   readonly store?: StoreParts;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax?: number;
+  /** Told of what went wrong while nobody waited for it. */
+  readonly onFailure?: (failure: BackgroundFailure) => void;
 }
 
 export class Registry implements RunRegistry {
@@ -38,12 +43,14 @@ export class Registry implements RunRegistry {
   readonly #evictor: Evictor;
 
   constructor(options: RegistryOptions, records: readonly RunRecord[] = []) {
-    const { run, now, newId, drawSeed, store } = options;
+    const { run, now, newId, drawSeed, store, schedule } = options;
+    const { journalBytesMax = Infinity, onFailure = () => {} } = options;
     const memory = new Memory({
       bytesMax: options.memoryBytesMax,
       onPressure: () => this.#evictor.evictOldest(),
     });
-    const entries = new Entries({ memory, run, now, runsMax: options.runsMax });
+    const deadlines = schedule && new Deadlines({ now, schedule, onFailure });
+    const entries = new Entries({ memory, run, now, runsMax: options.runsMax, deadlines });
     for (const record of records) {
       entries.set(entries.make(record.id, record.sequence, store && new RunStore(store, record)));
     }
@@ -51,7 +58,7 @@ export class Registry implements RunRegistry {
     this.#entries = entries;
     this.#creator = new Creator({ entries, memory, run, now, newId, drawSeed, store });
     this.#restorer = new Restorer({ entries, creator: this.#creator, memory, run, now });
-    this.#evictor = new Evictor({ entries, now, journalBytesMax: options.journalBytesMax ?? Infinity });
+    this.#evictor = new Evictor({ entries, now, journalBytesMax, onFailure });
   }
 
   /** The registry of the runs that the store has. */

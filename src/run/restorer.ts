@@ -58,9 +58,13 @@ export class Restorer {
         state: reader.state,
         memory,
         run,
+        now: () => now().getTime(),
         createdAt: current?.createdAt ?? now().toISOString(),
         // A version never comes back with other content, so that ETags stay true.
         version: Math.max(reader.version, current?.version ?? 0) + 1,
+        // Nor do the ids of events, and the numbers of rounds.
+        sequence: Math.max(reader.sequence, current?.sequence ?? 0) + 1,
+        round: Math.max(reader.round, (current?.round().round ?? -1) + 1),
         // A retry of a request from before is still one.
         ...current && { replies: current.replies },
       });

@@ -109,7 +109,6 @@ export class Session implements RunSession {
   readonly #now: () => number;
   readonly #round: Round;
   readonly events: EventLog;
-  #quiet = Promise.withResolvers<void>();
   #closed = false;
   #held = false;
 
@@ -155,10 +154,13 @@ export class Session implements RunSession {
     return this.#round.contributions.length === 0;
   }
 
-  /** Resolves when the open round has no contributions, or the session has ended. */
-  async untilQuiet(): Promise<void> {
-    while (!this.isQuiet && !this.#closed) await this.#quiet.promise;
+  /** When the open round is due, in milliseconds since 1970; null without a deadline. */
+  get deadline(): number | null {
+    return this.#round.deadline;
   }
+
+  /** Called, within the turn, when a round has ended or lost its last contribution. */
+  onQuiet = (): void => {};
 
   get version(): number {
     return this.#version;
@@ -483,13 +485,7 @@ export class Session implements RunSession {
     if (mode !== "immediate") {
       this.events.add(sequence, "round_opened", { round: this.#round.number, ...this.#place });
     }
-    this.#settled();
-  }
-
-  /** Wakes those who wait for a moment without contributions. */
-  #settled(): void {
-    this.#quiet.resolve();
-    this.#quiet = Promise.withResolvers<void>();
+    this.onQuiet();
   }
 
   /**
@@ -534,7 +530,7 @@ export class Session implements RunSession {
       ...this.#place,
     });
     this.onDeadline(this.#round.deadline);
-    if (contributions.length === 0) this.#settled();
+    if (contributions.length === 0) this.onQuiet();
   }
 
   /** The round's sums without one of its contributions: added up again from the journal. */
@@ -637,7 +633,6 @@ export class Session implements RunSession {
     this.#round.free();
     if (this.#stagings.size === 0) this.#state.free();
     this.events.close();
-    this.#settled();
   }
 
   /** Refuses changes until the answer is called. Throws busy when it is held already. */

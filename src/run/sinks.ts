@@ -1,6 +1,6 @@
 /**
  * Where the bytes of one tensor go as they come, in pieces of any length: floats to float32 and squared up block by
- * block while the bytes are hot, row numbers to int32 and checked.
+ * block while the bytes are hot, indices to int32 and checked.
  *
  * Sinks know no run and no memory bound: their regions were allocated before. Views are made per write, since memory
  * may grow meanwhile. A RangeError says that the decoder broke its promise about the number of bytes.
@@ -11,7 +11,6 @@ import { BLOCK } from "../../kernels/interpret.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../kernels/pass.ts";
 import { StepwellError } from "../errors.ts";
 import { type ByteSink, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
-import type { VariableState } from "./state.ts";
 
 /** Bytes in which elements of another type than float32 wait to be converted. */
 export function blockBytes(type: ElementType, count: number): number {
@@ -73,14 +72,17 @@ export function floatSink(
 
 interface IndexRegion {
   readonly arena: Arena;
-  readonly variable: VariableState;
+  /** The variable's. */
+  readonly name: string;
   readonly target: number;
-  readonly rows: number;
+  readonly count: number;
+  /** Every index is below: the variable's rows, or its elements. */
+  readonly limit: number;
 }
 
-/** Row numbers become int32 once all are there. `close` throws index_out_of_range. */
-export function indexSink({ arena, variable, target, rows }: IndexRegion, dtype: WireDtype): ByteSink {
-  const bytes = new Uint8Array(rows * WIRE_DTYPES[dtype]);
+/** Indices become int32 once all are there. `close` throws index_out_of_range. */
+export function indexSink({ arena, name, target, count, limit }: IndexRegion, dtype: WireDtype): ByteSink {
+  const bytes = new Uint8Array(count * WIRE_DTYPES[dtype]);
   let written = 0;
   return {
     write(piece) {
@@ -88,19 +90,21 @@ export function indexSink({ arena, variable, target, rows }: IndexRegion, dtype:
       written += piece.length;
     },
     close() {
-      checkBytes(written, bytes.length, variable.name);
+      checkBytes(written, bytes.length, name);
       const given = dtype === "I64" ? new BigInt64Array(bytes.buffer) : new Int32Array(bytes.buffer);
-      const indices = arena.i32(target, rows);
+      const indices = arena.i32(target, count);
       given.forEach((index: number | bigint, at: number) => {
-        if (index < 0 || index >= variable.rows) refuseIndex(index, at, variable);
+        if (index < 0 || index >= limit) refuseIndex({ index, at, name, limit });
         indices[at] = Number(index);
       });
     },
   };
 }
 
-function refuseIndex(index: number | bigint, at: number, { name, rows }: VariableState): never {
-  const message = `is ${index}, must be from 0 to ${rows - 1}`;
+function refuseIndex(
+  { index, at, name, limit }: { index: number | bigint; at: number; name: string; limit: number },
+): never {
+  const message = `is ${index}, must be from 0 to ${limit - 1}`;
   throw new StepwellError(
     "index_out_of_range",
     `Cannot take the gradient of "${name}": index ${at} ${message}`,

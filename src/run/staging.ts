@@ -5,19 +5,23 @@
  * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
  * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
  */
-import { ELEMENT_BYTES, type ElementType } from "../../kernels/pass.ts";
 import { StepwellError } from "../errors.ts";
-import { type ByteSink, elementCount, sameShape, type Shape, showShape, type WireDtype } from "../tensor.ts";
+import {
+  type ByteSink,
+  elementCount,
+  type PackedSinks,
+  type PackedTensor,
+  sameShape,
+  type Shape,
+  showShape,
+  type WireTensor,
+} from "../tensor.ts";
 import type { Staging } from "./api.ts";
+import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
 import type { Memory } from "./memory.ts";
-import { blockBytes, floatSink, indexSink } from "./sinks.ts";
+import { placeEntries } from "./packed_sinks.ts";
+import { indexSink } from "./sinks.ts";
 import type { RunState, VariableState } from "./state.ts";
-
-/** Where the bytes of a tensor stand as they came: the float32 values, or float16 and bfloat16 beside them. */
-interface WireBytes {
-  readonly dtype: "F32" | "F16" | "BF16";
-  readonly offset: number;
-}
 
 /** A dense tensor that has come in whole. */
 export interface StagedDense {
@@ -28,7 +32,9 @@ export interface StagedDense {
   readonly count: number;
   /** Float64 sum of the float32 squares; finite only if every element is. */
   squares: number;
-  wire: WireBytes;
+  readonly wire: WireBytes;
+  /** Of a tensor that came as its entries, whose values `wire` has: byte offset of their int32 element numbers. */
+  readonly entries?: { readonly indices: number; readonly count: number };
 }
 
 /** Rows of a variable that have come in whole. */
@@ -41,21 +47,10 @@ export interface StagedSparse {
   readonly values: number;
   readonly count: number;
   squares: number;
-  wire: WireBytes;
+  readonly wire: WireBytes;
 }
 
 export type Staged = StagedDense | StagedSparse;
-interface Wire {
-  readonly dtype: WireDtype;
-  readonly shape: Shape;
-}
-
-const FLOATS: Readonly<Partial<Record<WireDtype, ElementType>>> = {
-  F32: "f32",
-  F16: "f16",
-  BF16: "bf16",
-  F64: "f64",
-};
 
 interface StagingParts {
   readonly kind: "gradients" | "values";
@@ -111,24 +106,34 @@ export class ArenaStaging implements Staging {
     this.#regions.delete(offset);
   }
 
-  dense(name: string, wire: Wire): ByteSink {
-    const variable = this.#take(name);
-    this.#checkShape(name, wire.shape, variable.shape);
-    const type = this.#float(name, wire.dtype);
-    const offset = this.allocate(4 * variable.count);
-    const staged: StagedDense = {
-      kind: "dense",
-      variable,
-      values: offset,
-      count: variable.count,
-      squares: 0,
-      wire: { dtype: "F32", offset },
-    };
-    this.tensors.set(name, staged);
-    return this.#floatSink(staged, type);
+  dense(name: string, values: WireTensor): ByteSink {
+    return this.#dense(name, { values, flat: false }).values;
   }
 
-  sparse(name: string, indices: Wire, values: Wire): { indices: ByteSink; values: ByteSink } {
+  sparse(name: string, indices: WireTensor, values: WireTensor): { indices: ByteSink; values: ByteSink } {
+    return this.#rows(name, { values, indices, flat: false });
+  }
+
+  packed(name: string, { values, scale, indices, flat }: PackedTensor): PackedSinks {
+    if (this.kind === "values") {
+      this.#refuse("invalid_request", name, "is in a compact form, must be plain: values are set whole");
+    }
+    const tensor = { values, flat, ...(scale && { scale }) };
+    if (!indices) return this.#dense(name, tensor);
+    return flat ? this.#flat(name, { ...tensor, indices }) : this.#rows(name, { ...tensor, indices });
+  }
+
+  #dense(name: string, tensor: PackedTensor): PackedSinks {
+    const variable = this.#take(name);
+    this.#checkShape(name, tensor.values.shape, variable.shape);
+    const whole = (squares: number) => staged.squares = squares;
+    const { sinks, ...region } = this.#floats({ name, count: variable.count, whole }, tensor);
+    const staged: StagedDense = { kind: "dense", variable, squares: 0, ...region };
+    this.tensors.set(name, staged);
+    return sinks;
+  }
+
+  #rows(name: string, tensor: PackedTensor & { readonly indices: WireTensor }) {
     const variable = this.#take(name);
     if (this.kind === "values") {
       this.#refuse("invalid_request", name, "is sparse, must be dense: values are set whole");
@@ -136,28 +141,53 @@ export class ArenaStaging implements Staging {
     if (variable.shape.length === 0) {
       this.#refuse("shape_mismatch", name, "is a scalar, which has no rows for a sparse gradient");
     }
-    const rows = elementCount(indices.shape);
+    const { indices: { dtype, shape }, values } = tensor;
+    const rows = elementCount(shape);
     // Nested JSON cannot say how long the rows of no rows are.
     const wanted = [rows, ...variable.shape.slice(1)];
     if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
-    const type = this.#float(name, values.dtype);
-    const offset = this.allocate(4 * rows * variable.rowLength);
-    const staged: StagedSparse = {
-      kind: "sparse",
+    const whole = (squares: number) => staged.squares = squares;
+    const { sinks, ...region } = this.#floats({ name, count: rows * variable.rowLength, whole }, tensor);
+    const indices = this.allocate(4 * rows);
+    const staged: StagedSparse = { kind: "sparse", variable, indices, rows, squares: 0, ...region };
+    this.tensors.set(name, staged);
+    const { arena } = this.#state;
+    const list = { arena, name, target: indices, count: rows, limit: variable.rows };
+    return { ...sinks, indices: this.#counted(indexSink(list, dtype)) };
+  }
+
+  /** The entries come into regions of their own and from there into the tensor: their bytes stay as they came. */
+  #flat(name: string, tensor: PackedTensor & { readonly indices: WireTensor }): PackedSinks {
+    const variable = this.#take(name);
+    const { arena } = this.#state;
+    const entries = elementCount(tensor.indices.shape);
+    let open = 2;
+    const whole = () => {
+      open -= 1;
+      if (open > 0) return;
+      staged.squares = placeEntries(arena, { indices, values: region.values, entries, target, count });
+    };
+    const { sinks, ...region } = this.#floats({ name, count: entries, whole }, tensor);
+    const { count } = variable, target = this.allocate(4 * count), indices = this.allocate(4 * entries);
+    const staged: StagedDense = {
+      kind: "dense",
       variable,
-      indices: this.allocate(4 * rows),
-      rows,
-      values: offset,
-      count: rows * variable.rowLength,
+      values: target,
+      count,
       squares: 0,
-      wire: { dtype: "F32", offset },
+      wire: region.wire,
+      entries: { indices, count: entries },
     };
     this.tensors.set(name, staged);
-    const list = { arena: this.#state.arena, variable, target: staged.indices, rows };
-    return {
-      indices: this.#counted(indexSink(list, indices.dtype)),
-      values: this.#floatSink(staged, type),
+    const list = indexSink(
+      { arena, name, target: indices, count: entries, limit: count },
+      tensor.indices.dtype,
+    );
+    const close = () => {
+      list.close();
+      whole();
     };
+    return { ...sinks, indices: this.#counted({ write: (bytes) => list.write(bytes), close }) };
   }
 
   none(name: string): void {
@@ -189,11 +219,6 @@ export class ArenaStaging implements Staging {
     }
   }
 
-  #float(name: string, dtype: WireDtype): ElementType {
-    return FLOATS[dtype] ??
-      this.#refuse("dtype_mismatch", name, `is ${dtype}, must be F32, F16, BF16 or F64`);
-  }
-
   #refuse(
     code: "invalid_request" | "shape_mismatch" | "dtype_mismatch",
     name: string,
@@ -204,15 +229,19 @@ export class ArenaStaging implements Staging {
     ]);
   }
 
-  #floatSink(staged: Staged, type: ElementType): ByteSink {
-    const { arena } = this.#state;
-    const { variable: { name }, count, values: target } = staged;
-    const keeps = this.#keepsBytes && (type === "f16" || type === "bf16");
-    const bytes = keeps ? count * ELEMENT_BYTES[type] : blockBytes(type, count);
-    const buffer = type === "f32" ? target : this.allocate(bytes);
-    if (keeps) staged.wire = { dtype: type === "f16" ? "F16" : "BF16", offset: buffer };
-    const into = { arena, name, type, buffer, keeps, target, count };
-    return this.#counted(floatSink(into, (squares) => staged.squares = squares));
+  #floats(
+    { whole, ...floats }: { name: string; count: number; whole: (squares: number) => void },
+    tensor: PackedTensor,
+  ): FloatRegion {
+    if (!isFloat(tensor)) {
+      const { dtype } = tensor.values;
+      this.#refuse("dtype_mismatch", floats.name, `is ${dtype}, must be F32, F16, BF16 or F64`);
+    }
+    const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
+    const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };
+    const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
+    const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
+    return { ...region, sinks };
   }
 
   #counted(sink: ByteSink): ByteSink {

@@ -42,6 +42,12 @@ export function stateBytes(spec: ResolvedSpec, rule: Rule): number {
   );
 }
 
+/** Bytes of the contributions that a round holds until it closes, and of what becomes of them; 0 for sums. */
+function heldBytes({ aggregation: { rule, wanted }, variables }: ResolvedSpec): number {
+  if (rule.kind === "sum") return 0;
+  return (wanted + 1) * variables.reduce((sum, { shape }) => sum + aligned(4 * elementCount(shape)), 0);
+}
+
 /** The order in which Keras makes the slots of these variables. */
 export function creationOrder(rule: Rule, variables: readonly VariableState[]): CreatedSlot[] {
   const slots = Object.keys(rule.slots);
@@ -53,6 +59,8 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
 export class RunState {
   readonly arena: Arena;
   readonly variables = new Map<string, VariableState>();
+  /** Those that steps move; the others are averages of what clients have. */
+  readonly optimized: VariableState[] = [];
   /** Values of the rule's `state`. */
   scalars: Readonly<Record<string, number>>;
   /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
@@ -67,19 +75,21 @@ export class RunState {
   constructor(memory: Memory, spec: ResolvedSpec, rule: Rule) {
     this.#memory = memory;
     const bytes = stateBytes(spec, rule);
-    this.arena = memory.place(bytes);
+    this.arena = memory.place(bytes, heldBytes(spec));
     try {
       for (const variable of spec.variables) {
         const count = elementCount(variable.shape);
         const rows = variable.shape[0] ?? 1;
-        this.variables.set(variable.name, {
+        const placed: VariableState = {
           ...variable,
           count,
           rows,
           rowLength: rows === 0 ? 0 : count / rows,
           offset: memory.allocate(this.arena, 4 * count),
           slots: new Map(),
-        });
+        };
+        this.variables.set(variable.name, placed);
+        if (variable.role === "optimize") this.optimized.push(placed);
       }
       this.addSlots(rule);
     } catch (error) {
@@ -87,11 +97,6 @@ export class RunState {
       throw error;
     }
     this.scalars = { ...rule.state };
-  }
-
-  /** The variables that steps move; the others are averages of what clients have. */
-  get optimized(): readonly VariableState[] {
-    return [...this.variables.values()].filter(({ role }) => role === "optimize");
   }
 
   /** Slot names in the optimizer's order. */

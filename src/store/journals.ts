@@ -159,6 +159,13 @@ export class Journals {
       : [];
   }
 
+  /** Reads records again, from a generation on, while others may be appended. Throws as `read`. */
+  records(from: number, onRecord: (record: JournalRecord) => void): void {
+    for (const generation of this.#generations()) {
+      if (generation >= from) this.#readOne(generation, onRecord);
+    }
+  }
+
   #readOne(generation: number, onRecord: (record: JournalRecord) => void): JournalContent {
     const bytesMax = this.#trusted?.generation === generation ? this.#trusted.bytes : Infinity;
     // Not even its header: it is to be begun again, since what it holds may come to light after all.

@@ -56,7 +56,7 @@ export class RunStore {
   readonly #folder: string;
   readonly #journals: Journals;
   #record: RunRecord;
-  #snapshotting: Promise<number> | undefined;
+  #snapshotting: Promise<number | undefined> | undefined;
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
@@ -164,6 +164,11 @@ export class RunStore {
     this.#journals.append(kind, payload);
   }
 
+  /** Reads the changes since the oldest kept snapshot again. Throws what the disk throws, and for damage. */
+  records(onRecord: (record: JournalRecord) => void): void {
+    this.#journals.records(this.#record.snapshots.at(-1)?.generation ?? 0, onRecord);
+  }
+
   /** Resolves when everything appended is on disk. Throws storage_full or storage_failed and sets `failed`. */
   durable(): Promise<void> {
     return this.#journals.durable();
@@ -171,11 +176,12 @@ export class RunStore {
 
   /**
    * Begins the next generation: changes go to a new journal from the moment on at which `take` copies the state; the
-   * copy is written behind. Resolves to the sequence that the snapshot holds. One at a time, in order.
+   * copy is written behind. Resolves to the sequence that the snapshot holds, or undefined when `take` would not. One at
+   * a time, in order; `atOnce`: the copy is made before this call returns, unless another snapshot is under way.
    */
-  async snapshot(take: () => Taken): Promise<number> {
+  async snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<number | undefined> {
     while (this.#snapshotting) await this.#snapshotting.catch(() => {});
-    this.#snapshotting = this.#snapshot(take);
+    this.#snapshotting = this.#snapshot(take, atOnce);
     try {
       return await this.#snapshotting;
     } catch (error) {
@@ -185,11 +191,13 @@ export class RunStore {
     }
   }
 
-  async #snapshot(take: () => Taken): Promise<number> {
+  async #snapshot(take: () => Taken | undefined, atOnce: boolean): Promise<number | undefined> {
     // The copy holds nothing that could be given up later.
-    await this.#journals.finish();
+    if (!atOnce) await this.#journals.finish();
     this.#journals.finishNow();
-    const { sequence, pieces, config, release } = take();
+    const taken = take();
+    if (!taken) return undefined;
+    const { sequence, pieces, config, release } = taken;
     try {
       const generation = this.#journals.nextGeneration;
       this.#journals.begin(generation, sequence);
@@ -208,7 +216,12 @@ export class RunStore {
     const { files, configs } = this.#parts;
     const snapshots = [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
-    if (!await configs.replace(record, config)) throw new Error("The run is gone");
+    if (!await configs.replace(record, config)) {
+      throw new StepwellError(
+        "unknown_run",
+        `Cannot store the run "${record.id}": it was deleted or replaced`,
+      );
+    }
     this.#record = record;
     this.#journals.forgetEarlier();
     const oldest = snapshots.at(-1)?.generation ?? 0;

@@ -38,6 +38,7 @@ export const JSON_DTYPES: ReadonlyMap<unknown, WireDtype> = new Map<unknown, Wir
   ["float16", "F16"],
   ["bfloat16", "BF16"],
   ["float64", "F64"],
+  ["int8", "I8"],
   ["int32", "I32"],
   ["int64", "I64"],
 ]);

@@ -6,6 +6,7 @@
 import { runCompiled } from "../../kernels/plan.ts";
 import { createApp } from "../../routes/app.ts";
 import { Metrics } from "../../routes/metrics.ts";
+import { Streams } from "../../routes/streams.ts";
 import { Uploads } from "../../routes/uploads.ts";
 import { readSettings } from "../../src/config.ts";
 import { Registry } from "../../src/run/registry.ts";
@@ -30,10 +31,11 @@ export class Twin {
       creations: new KeysInProgress(),
       wallClock: () => new Date(),
       uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
+      streams: new Streams(settings.STEPWELL_EVENT_STREAMS_MAX),
       metrics: new Metrics(),
       now: () => 0,
       log: () => {},
-      ready: () => true,
+      stopping: new AbortController().signal,
     });
   }
 

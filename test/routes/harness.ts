@@ -8,6 +8,7 @@ import { createApp } from "../../routes/app.ts";
 import type { App, Services } from "../../routes/context.ts";
 import { Metrics } from "../../routes/metrics.ts";
 import type { Problem } from "../../routes/problem.ts";
+import { Streams } from "../../routes/streams.ts";
 import { Uploads } from "../../routes/uploads.ts";
 import { readSettings, type Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
@@ -52,11 +53,12 @@ export function startService(
       waitSeconds: all.STEPWELL_UPLOAD_WAIT_SECONDS,
     }),
     creations: new KeysInProgress(),
+    streams: new Streams(all.STEPWELL_EVENT_STREAMS_MAX),
     metrics: new Metrics(),
     now: () => 1500,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),
     log: (line) => lines.push({ ...line }),
-    ready: () => true,
+    stopping: new AbortController().signal,
     ...replaced,
   };
   const app = createApp(services);

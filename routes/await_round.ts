@@ -1,0 +1,65 @@
+/**
+ * Waiting for the round that a contribution is in to become a step, where `Prefer: wait` asks for it. Changes nothing:
+ * the contribution counts whether somebody waits for it or not.
+ */
+import { StepwellError } from "../src/errors.ts";
+import type { ContributionAnswer, RoundOutcome, RunSession, StepAnswer } from "../src/run/api.ts";
+import type { AppContext, Services } from "./context.ts";
+import { preferredWait } from "./prefer.ts";
+import { waitFor } from "./watch.ts";
+
+interface Pending {
+  readonly run: RunSession;
+  readonly answer: ContributionAnswer;
+  readonly clientId: string | undefined;
+}
+
+/**
+ * The step that the round became; undefined when it is open still, or nobody asks. Throws round_dropped,
+ * contribution_withdrawn, and what `registry.confirm` throws for a run that is gone.
+ */
+export async function awaitRound(
+  c: AppContext,
+  services: Services,
+  pending: Pending,
+): Promise<StepAnswer | undefined> {
+  const seconds = preferredWait(c, services);
+  if (seconds === undefined) return undefined;
+  const { run, answer } = pending;
+  const checkWithdrawn = withdrawalCheck(pending);
+  const outcome = await waitFor<RoundOutcome>(run.events, {
+    seconds,
+    signals: [c.req.raw.signal, services.stopping],
+    find: () => {
+      checkWithdrawn();
+      return run.outcome(answer.round);
+    },
+  });
+  if (outcome === undefined) services.registry.confirm(run);
+  if (outcome?.kind !== "dropped") return outcome?.answer;
+  throw new StepwellError(
+    "round_dropped",
+    `Cannot wait for the step of round ${answer.round}: it was dropped, ${outcome.reason}`,
+  );
+}
+
+/** Throws once the contribution has been withdrawn: the step will not be one with it. */
+function withdrawalCheck({ run, answer, clientId }: Pending): () => void {
+  if (clientId === undefined) return () => {};
+  const { events } = run;
+  let place = events.last;
+  return () => {
+    if (events.last === place) return;
+    const isWithdrawn = events.since(place).events.some(({ type, data }) =>
+      type === "contribution_withdrawn" && data["round"] === answer.round && data["client_id"] === clientId
+    );
+    place = events.last;
+    if (!isWithdrawn) return;
+    throw new StepwellError(
+      "contribution_withdrawn",
+      `Cannot wait for the step of round ${answer.round}: the contribution of the client ${
+        JSON.stringify(clientId)
+      } was withdrawn`,
+    );
+  };
+}

@@ -1,0 +1,75 @@
+/** GET /v1/runs/{run}/events: what happens to a run, as it happens. */
+import { StepwellError } from "../src/errors.ts";
+import type { Register } from "./context.ts";
+import { eventStream } from "./event_stream.ts";
+import { ANSWER_HEADERS, answers, createRoute, mount, requestHeader, RunParams, z } from "./operation.ts";
+
+const EXAMPLE = [
+  "retry: 2000",
+  "",
+  "id: 4.1",
+  "event: state",
+  'data: {"round":2,"mode":"round","iterations":2,"version":2,"accepted":0,"missing":2,"deadline":null}',
+  "",
+  "",
+].join("\n");
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/runs/{run}/events",
+  operationId: "get_events",
+  tags: ["rounds"],
+  summary: "Watch the run",
+  description:
+    "Server-sent events: `round_opened`, `contribution_accepted`, `contribution_withdrawn`, `round_dropped`, " +
+    "`step_applied` and `run_changed`, each once it is on disk. A new reader first gets a `state`: where the run " +
+    "is now. One that comes back with `Last-Event-ID` gets what it has missed, or, where that is no longer kept, a " +
+    "`gap` with the same data as `state`, and goes on from there. A comment comes when nothing else has for a " +
+    "while. The stream ends when the run is deleted or replaced, or the service stops: come back with the last id.",
+  parameters: [requestHeader("Last-Event-ID", "Go on after this event.", "4.1")],
+  request: {
+    params: RunParams,
+    query: z.strictObject({
+      last_event_id: z.string().max(64).optional().openapi({
+        description: "As Last-Event-ID, which counts more.",
+        example: "4.1",
+      }),
+    }),
+  },
+  responses: answers({
+    200: {
+      description: "The events, for as long as they are read.",
+      headers: ANSWER_HEADERS,
+      content: { "text/event-stream": { schema: z.string().openapi({ example: EXAMPLE }) } },
+    },
+  }, ["unknown_run", "busy", "shutting_down", "out_of_memory", "run_damaged", "storage_failed"]),
+});
+
+export const register: Register = (app, { registry, settings, stopping, streams }) =>
+  mount(app, route, (c) => {
+    const { run: id } = c.req.valid("param");
+    const run = registry.get(id);
+    c.header("Content-Type", "text/event-stream");
+    c.header("Cache-Control", "no-store");
+    // Proxies that collect answers would keep events to themselves.
+    c.header("X-Accel-Buffering", "no");
+    if (c.req.method === "HEAD") return c.body(null, 200);
+    if (stopping.aborted) {
+      throw new StepwellError("shutting_down", "Cannot open a stream of events: the service was told to stop");
+    }
+    const leave = streams.enter();
+    const lease = registry.lease(id);
+    const stream = eventStream({
+      run,
+      lease,
+      // A page's EventSource keeps the address that it began with.
+      from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
+      heartbeatSeconds: settings.STEPWELL_HEARTBEAT_SECONDS,
+      signals: [c.req.raw.signal, stopping],
+      onEnd: () => {
+        lease.release();
+        leave();
+      },
+    });
+    return c.body(stream, 200);
+  });
