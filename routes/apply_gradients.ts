@@ -56,6 +56,13 @@ const Query = z.strictObject({
   dry_run: flag("true: say what would happen, change nothing.", false),
 });
 
+const PREFER = requestHeader(
+  "Prefer",
+  "`return=representation`: the answer to a step carries the new values. `wait=SECONDS`: where the round is open " +
+    "still, the answer waits for its step.",
+  "wait=30, return=representation",
+);
+
 export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/gradients",
@@ -65,22 +72,34 @@ export const route = createRoute({
   description:
     "Keras' `apply_gradients`. In safetensors, `NAME` is dense, `NAME#indices` (I32 or I64) with " +
     "`NAME#values` is sparse, and the other fields stand in `__metadata__`. With `Prefer: return=representation` and " +
-    "`Accept` for safetensors, the answer is that file with the figures in its `__metadata__`.",
+    "`Accept` for safetensors, the answer is that file with the figures in its `__metadata__`. In the modes round and " +
+    "buffer it is a contribution: 200 when it made the step, 202 when the round waits for others.",
   parameters: [IF_MATCH, PREFER, IDEMPOTENCY_KEY],
   request: {
     params: RunParams,
     query: Query,
     body: tensorBody(Gradients, "Gradients for some or all variables."),
   },
-  responses: answers({ 200: tensors("What the step did.", StepAnswer) }, [
+  responses: answers({
+    200: tensors(
+      "What the step did; or what the contribution would have been, when it was not to be taken.",
+      z.union([StepAnswer, ContributionSchema]),
+    ),
+    202: json("The contribution is in the open round.", ContributionSchema, STATE_HEADERS),
+  }, [
     ...TENSOR_BODY_ERRORS,
     "unknown_run",
     "version_mismatch",
     "not_acceptable",
+    "contribution_repeated",
+    "too_stale",
+    "round_dropped",
+    "contribution_withdrawn",
     "index_out_of_range",
     "non_finite_gradient",
     "no_gradients",
     "sparse_with_constraint",
+    "sparse_with_aggregator",
     "invalid_config",
     "unknown_class",
     "out_of_memory",
@@ -94,30 +113,54 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const turn = openTurn(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
-    const keyed = keyedRequest(c, services);
-    const done = keyed && run.replies.begin(keyed.key);
-    const staging = run.stage("gradients");
-    try {
-      const fields = await receiveTensors(c, services, {
-        bytesMax: (format) => run.bodyBytesMax(format),
-        target: staging,
-        member: "gradients",
-        schema: Gradients,
-        fields: gradientFields,
-      });
-      const key = keyed?.use();
-      const known = key && run.replies.find(key);
-      if (known) return answerReplayed(c, known);
-      confirm();
-      const step = run.applyGradients(staging, { ...stepOptions(fields, c.req.valid("query")), key });
-      return answerStep(c, services, { run, step, representation });
-    } finally {
-      staging.release();
-      done?.();
-    }
+    const { answer, clientId, isReplayed } = await contribute(c, services, turn, c.req.valid("query"));
+    const { run } = turn;
+    const made = isPending(answer)
+      ? await awaitRound(c, services, { run, answer, clientId, isReplayed })
+      : undefined;
+    const step = made ?? answer;
+    return isReplayed ? answerReplayed(c, step) : answerStep(c, services, { run, step, representation });
   });
+
+interface Contributed {
+  readonly answer: Step | ContributionAnswer;
+  readonly clientId: string | undefined;
+  /** Whether the same request was answered before. */
+  readonly isReplayed: boolean;
+}
+
+/** When it resolves, who goes on to wait holds no memory, no place and no key: a retry may take over. */
+async function contribute(
+  c: AppContext,
+  services: Services,
+  { run, confirm }: Turn,
+  query: z.output<typeof Query>,
+): Promise<Contributed> {
+  const keyed = keyedRequest(c, services);
+  const done = keyed && run.replies.begin(keyed.key);
+  const staging = run.stage("gradients");
+  try {
+    const fields = await receiveTensors(c, services, {
+      bytesMax: (format) => run.bodyBytesMax(format),
+      target: staging,
+      member: "gradients",
+      schema: Gradients,
+      fields: gradientFields,
+    });
+    const clientId = fields.client_id;
+    const key = keyed?.use();
+    const known = key && run.replies.find(key);
+    if (known) return { answer: known, clientId, isReplayed: true };
+    confirm();
+    const answer = run.applyGradients(staging, { ...stepOptions(fields, query), key });
+    return { answer, clientId, isReplayed: false };
+  } finally {
+    staging.release();
+    done?.();
+  }
+}
 
 function stepOptions(fields: z.output<typeof Gradients>, query: z.output<typeof Query>): StepOptions {
   return {

@@ -12,10 +12,12 @@ interface Pending {
   readonly run: RunSession;
   readonly answer: ContributionAnswer;
   readonly clientId: string | undefined;
+  /** Whether it was contributed by an earlier request: its round may be long over. */
+  readonly isReplayed: boolean;
 }
 
 /**
- * The step that the round became; undefined when it is open still, or nobody asks. Throws round_dropped,
+ * The step that the round became; undefined when it is open still, or forgotten, or nobody asks. Throws round_dropped,
  * contribution_withdrawn, and what `registry.confirm` throws for a run that is gone.
  */
 export async function awaitRound(
@@ -25,7 +27,8 @@ export async function awaitRound(
 ): Promise<StepAnswer | undefined> {
   const seconds = preferredWait(c, services);
   if (seconds === undefined) return undefined;
-  const { run, answer } = pending;
+  const { run, answer, isReplayed } = pending;
+  if (isReplayed && run.outcome(answer.round) === undefined && !isOpen(pending)) return undefined;
   const checkWithdrawn = withdrawalCheck(pending);
   const outcome = await waitFor<RoundOutcome>(run.events, {
     seconds,
@@ -39,8 +42,17 @@ export async function awaitRound(
   if (outcome?.kind !== "dropped") return outcome?.answer;
   throw new StepwellError(
     "round_dropped",
-    `Cannot wait for the step of round ${answer.round}: it was dropped, ${outcome.reason}`,
+    `Cannot wait for the step of round ${answer.round}: it was dropped: ${outcome.reason}`,
   );
+}
+
+/** Whether the contribution's round is the open one. Throws contribution_withdrawn when that holds it no more. */
+function isOpen({ run, answer, clientId }: Pending): boolean {
+  const { round, contributions } = run.round();
+  if (round !== answer.round) return false;
+  const isThere = clientId === undefined || contributions.some((each) => each.client_id === clientId);
+  if (isThere) return true;
+  throw withdrawn(answer.round, clientId);
 }
 
 /** Throws once the contribution has been withdrawn: the step will not be one with it. */
@@ -54,12 +66,15 @@ function withdrawalCheck({ run, answer, clientId }: Pending): () => void {
       type === "contribution_withdrawn" && data["round"] === answer.round && data["client_id"] === clientId
     );
     place = events.last;
-    if (!isWithdrawn) return;
-    throw new StepwellError(
-      "contribution_withdrawn",
-      `Cannot wait for the step of round ${answer.round}: the contribution of the client ${
-        JSON.stringify(clientId)
-      } was withdrawn`,
-    );
+    if (isWithdrawn) throw withdrawn(answer.round, clientId);
   };
+}
+
+function withdrawn(round: number, clientId: string): StepwellError {
+  return new StepwellError(
+    "contribution_withdrawn",
+    `Cannot wait for the step of round ${round}: the contribution of the client ${
+      JSON.stringify(clientId)
+    } was withdrawn`,
+  );
 }

@@ -55,7 +55,10 @@ export const register: Register = (app, { registry, settings, stopping, streams 
     c.header("X-Accel-Buffering", "no");
     if (c.req.method === "HEAD") return c.body(null, 200);
     if (stopping.aborted) {
-      throw new StepwellError("shutting_down", "Cannot open a stream of events: the service was told to stop");
+      throw new StepwellError(
+        "shutting_down",
+        "Cannot open a stream of events: the service was told to stop",
+      );
     }
     const leave = streams.enter();
     const lease = registry.lease(id);

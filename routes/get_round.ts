@@ -10,7 +10,8 @@ export const route = createRoute({
   operationId: "get_round",
   tags: ["rounds"],
   summary: "Describe the open round",
-  description: "Who has contributed, in the order in which that was accepted, how many are missing, and until " +
+  description:
+    "Who has contributed, in the order in which that was accepted, how many are missing, and until " +
     "when. It has no entity tag: contributions do not change the run's version.",
   request: { params: RunParams, query: NoQuery },
   responses: answers({ 200: json("The open round.", Round) }, ["unknown_run"]),

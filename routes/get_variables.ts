@@ -10,9 +10,9 @@ import {
   mount,
   PREFER_WAIT,
   RunParams,
+  STATE_HEADERS,
   tensors,
   z,
-  STATE_HEADERS,
 } from "./operation.ts";
 import { preferredWait } from "./prefer.ts";
 import { VariableName, Variables } from "./schemas.ts";
@@ -29,12 +29,13 @@ const Query = z.strictObject({
     description: "Only these variables; repeat it for several.",
     example: ["dense/bias"],
   }),
-  after_iteration: z.string().regex(/^\d{1,15}$/, "Must be a whole number").transform(Number).optional().openapi({
-    type: "integer",
-    minimum: 0,
-    description: "Answer 304 unless more iterations than this have been applied.",
-    example: 3,
-  }),
+  after_iteration: z.string().regex(/^\d{1,15}$/, "Must be a whole number").transform(Number).optional()
+    .openapi({
+      type: "integer",
+      minimum: 0,
+      description: "Answer 304 unless more iterations than this have been applied.",
+      example: 3,
+    }),
 });
 
 export const route = createRoute({

@@ -10,13 +10,15 @@ const COUNT_MAX = 1_000_000;
 const SECONDS_MAX = 2_000_000;
 
 const Mode = z.enum(["immediate", "round", "buffer"]).openapi({
-  description: "When a step is made: for every contribution; when `quorum` clients have contributed, or at the " +
+  description:
+    "When a step is made: for every contribution; when `quorum` clients have contributed, or at the " +
     "deadline; whenever `buffer_size` contributions are there.",
   example: "round",
 });
 
 const Payload = z.enum(["gradient", "delta", "weights"]).openapi({
-  description: "What contributions hold: gradients, the client's new minus its old weights, or its new weights.",
+  description:
+    "What contributions hold: gradients, the client's new minus its old weights, or its new weights.",
   example: "gradient",
 });
 
@@ -68,7 +70,8 @@ export const AggregationRequest = z.strictObject({
   aggregator: MemberRequest.optional().openapi({ description: AGGREGATOR, example: "Mean" }),
   payload: Payload.optional(),
   max_staleness: STALENESS.optional().openapi({
-    description: "Iterations that a contribution may be behind; null: any. Default: 0 in mode round, else null.",
+    description:
+      "Iterations that a contribution may be behind; null: any. Default: 0 in mode round, else null.",
     example: 5,
   }),
   staleness_weighting: MemberRequest.optional().openapi({ description: WEIGHTING, example: "Constant" }),
@@ -142,7 +145,8 @@ export const ContributionAnswer = z.object({
   weight: Weight,
   gradient_norm: GradientNorm,
   clip_factor: Norm.openapi({
-    description: "What `client_clipnorm`, or the aggregator's bound, multiplies it by; 1: nothing is clipped.",
+    description:
+      "What `client_clipnorm`, or the aggregator's bound, multiplies it by; 1: nothing is clipped.",
     example: 1,
   }),
   variables: z.record(
@@ -166,7 +170,10 @@ export const Round = z.object({
   missing: Missing,
   deadline: Deadline,
   contributions: z.array(z.object({
-    client_id: orNull(z.string()).openapi({ description: "Whose it is; null: nobody's.", example: "phone-7" }),
+    client_id: orNull(z.string()).openapi({
+      description: "Whose it is; null: nobody's.",
+      example: "phone-7",
+    }),
     weight: Weight,
     staleness: Staleness,
     gradient_norm: GradientNorm,

@@ -20,7 +20,10 @@ export class Streams {
   /** Takes a place; the answer gives it back (call it once). Throws busy. */
   enter(): () => void {
     if (this.#open >= this.#max) {
-      throw new StepwellError("busy", `Cannot open a stream of events: ${this.#open} are open, the most allowed`);
+      throw new StepwellError(
+        "busy",
+        `Cannot open a stream of events: ${this.#open} are open, the most allowed`,
+      );
     }
     this.#open += 1;
     return () => void (this.#open -= 1);

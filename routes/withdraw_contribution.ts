@@ -1,15 +1,6 @@
 /** DELETE /v1/runs/{run}/rounds/current/contributions/{client_id}: takes a contribution out of the open round. */
 import type { Register } from "./context.ts";
-import {
-  ANSWER_HEADERS,
-  answers,
-  createRoute,
-  IF_MATCH,
-  mount,
-  NoQuery,
-  RunParams,
-  z,
-} from "./operation.ts";
+import { ANSWER_HEADERS, answers, createRoute, IF_MATCH, mount, NoQuery, RunParams, z } from "./operation.ts";
 import { ClientId } from "./schemas_aggregation.ts";
 import { openTurn } from "./turn.ts";
 
@@ -19,7 +10,8 @@ export const route = createRoute({
   operationId: "withdraw_contribution",
   tags: ["rounds"],
   summary: "Withdraw a contribution",
-  description: "Takes a client's contribution out of the open round, as if it had never come. The client may " +
+  description:
+    "Takes a client's contribution out of the open round, as if it had never come. The client may " +
     "contribute again. What has become part of a step stays.",
   parameters: [IF_MATCH],
   request: { params: z.strictObject({ ...RunParams.shape, client_id: ClientId }), query: NoQuery },

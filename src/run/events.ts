@@ -16,8 +16,9 @@ interface Place {
   readonly index: number;
 }
 
+/** A run that nothing has happened to yet is at -1.0. */
 const placeOf = (id: string): Place | undefined => {
-  const [, sequence, index] = /^(\d{1,15})\.(\d{1,6})$/.exec(id) ?? [];
+  const [, sequence, index] = /^(-1|\d{1,15})\.(\d{1,6})$/.exec(id) ?? [];
   return sequence === undefined ? undefined : { sequence: Number(sequence), index: Number(index) };
 };
 
@@ -67,10 +68,9 @@ export class EventLog implements RunEvents {
     const place = placeOf(id);
     const isKnown = place !== undefined && !isAfter(this.#floor, place) && !isAfter(place, this.#last);
     const from = isKnown ? place : this.#floor;
-    return {
-      events: this.#kept.filter((each) => isAfter(each, from)).map(({ event }) => event),
-      missed: !isKnown,
-    };
+    // From the end: many readers ask after each event, and have all but the last.
+    const seen = this.#kept.findLastIndex((each) => !isAfter(each, from));
+    return { events: this.#kept.slice(seen + 1).map(({ event }) => event), missed: !isKnown };
   }
 
   changed(): Promise<void> {

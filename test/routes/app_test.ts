@@ -84,10 +84,10 @@ Deno.test("answers forbid to be sniffed, framed or scripted", async () => {
 });
 
 Deno.test("a service that was told to stop reads on, changes nothing, and is not ready", async () => {
-  let ready = true;
-  const service = startService({}, { ready: () => ready });
+  const stopping = new AbortController();
+  const service = startService({}, { stopping: stopping.signal });
   await startRun(service);
-  ready = false;
+  stopping.abort();
   for (
     const [method, path, body] of [
       ["POST", "/v1/runs", SPEC],
