@@ -40,8 +40,6 @@ const NOISE = {
 const QUORUM = "Of mode round: as many distinct clients close it.";
 const MINIMUM = "Of mode round: as many suffice at the deadline.";
 const BUFFER_SIZE = "Of mode buffer: as many contributions make a step.";
-const AGGREGATOR = "What makes one gradient of the contributions.";
-const WEIGHTING = "What a contribution counts, by its staleness.";
 const NOISE_WORDS = "Gaussian noise on the sum of the contributions, before any division; null: none. What " +
   "privacy that buys is for the caller to account for.";
 
@@ -67,21 +65,24 @@ export const AggregationRequest = z.strictObject({
   minimum: counts(`${MINIMUM} Default: the quorum.`, 5),
   deadline_seconds: DEADLINE.optional().openapi(DEADLINE_WORDS),
   buffer_size: counts(BUFFER_SIZE, 10),
-  aggregator: MemberRequest.optional().openapi({ description: AGGREGATOR, example: "Mean" }),
+  aggregator: MemberRequest.optional(),
   payload: Payload.optional(),
   max_staleness: STALENESS.optional().openapi({
     description:
       "Iterations that a contribution may be behind; null: any. Default: 0 in mode round, else null.",
     example: 5,
   }),
-  staleness_weighting: MemberRequest.optional().openapi({ description: WEIGHTING, example: "Constant" }),
+  staleness_weighting: MemberRequest.optional(),
   client_clipnorm: CLIPNORM.optional().openapi(CLIPNORM_WORDS),
   noise: orNull(z.strictObject(NOISE)).optional().openapi({
     description: NOISE_WORDS,
     example: { stddev: 0.01, seed: 7 },
   }),
 }).openapi("AggregationRequest", {
-  description: "How contributions become steps. A field that the mode does not have is refused.",
+  description:
+    "How contributions become steps: what makes one gradient of them (`aggregator`, default Sum), what one counts " +
+    "that was computed some iterations ago (`staleness_weighting`, default Constant). A field that the mode does not " +
+    "have is refused.",
   example: { mode: "round", quorum: 10, minimum: 5, deadline_seconds: 60, aggregator: "Mean" },
 });
 
@@ -97,7 +98,7 @@ export const Aggregation = z.object({
     description: "Iterations that a contribution may be behind; null: any.",
     example: 0,
   }),
-  staleness_weighting: Member.openapi({ description: WEIGHTING }),
+  staleness_weighting: Member,
   client_clipnorm: CLIPNORM.openapi(CLIPNORM_WORDS),
   noise: orNull(z.object(NOISE)).openapi({ description: NOISE_WORDS, example: { stddev: 0.01, seed: 7 } }),
 }).openapi("Aggregation", {

@@ -4,13 +4,20 @@
  * No clock and no timer of its own. Invariant: what could not be done when it was due is tried again until it is, or
  * until the session has ended.
  */
-import type { Entry } from "./entries.ts";
 import type { Session } from "./session.ts";
 
 /** Calls back once after a delay; returns what cancels it. */
 export type Schedule = (delayMs: number, call: () => void) => () => void;
 
 const RETRY_MS = 1000;
+
+/** Where a session belongs. */
+interface Owner {
+  readonly id: string;
+  /** The session that it has now. */
+  readonly session: Session | undefined;
+  readonly store: { readonly failed: boolean; durable(): Promise<void> } | undefined;
+}
 
 interface DeadlineParts {
   readonly now: () => Date;
@@ -28,23 +35,23 @@ export class Deadlines {
   }
 
   /** From now on the session's rounds end when they are due, those that are overdue at once. */
-  watch(entry: Entry, session: Session): void {
+  watch(owner: Owner, session: Session): void {
     const set = (at: number | null) => {
       this.#alarms.get(session)?.();
       this.#alarms.delete(session);
       if (at === null) return;
       const delay = Math.max(0, at - this.#parts.now().getTime());
-      this.#alarms.set(session, this.#parts.schedule(delay, () => this.#settle(entry, session)));
+      this.#alarms.set(session, this.#parts.schedule(delay, () => this.#settle(owner, session)));
     };
     session.onDeadline = set;
-    this.#settle(entry, session);
+    this.#settle(owner, session);
   }
 
-  #settle(entry: Entry, session: Session): void {
+  #settle(owner: Owner, session: Session): void {
     this.#alarms.delete(session);
     // Given up for what its files say: whoever asks for the run next reads them.
-    if (entry.session !== session || entry.store?.failed) return;
-    const fail = (error: unknown) => this.#parts.onFailure({ run: entry.id, error });
+    if (owner.session !== session || owner.store?.failed) return;
+    const fail = (error: unknown) => this.#parts.onFailure({ run: owner.id, error });
     const { sequence } = session;
     try {
       session.settle();
@@ -53,6 +60,6 @@ export class Deadlines {
       session.onDeadline(this.#parts.now().getTime() + RETRY_MS);
     }
     // Nobody waits for this step to be on disk, but a crash would take it back to before its deadline.
-    if (session.sequence > sequence && session.durability === "journal") entry.store?.durable().catch(fail);
+    if (session.sequence > sequence && session.durability === "journal") owner.store?.durable().catch(fail);
   }
 }

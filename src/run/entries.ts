@@ -14,12 +14,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "./session.ts";
-
-export interface SnapshotPlace {
-  readonly version: number;
-  /** Of the next change. */
-  readonly sequence: number;
-}
+import type { SnapshotPlace } from "./snapshots.ts";
 
 export interface Entry {
   readonly id: string;

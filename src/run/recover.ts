@@ -12,10 +12,10 @@ import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
 import { CheckpointReader, savedReplies } from "./checkpoint.ts";
-import type { SnapshotPlace } from "./entries.ts";
 import type { Memory } from "./memory.ts";
 import { Replies } from "./replies.ts";
 import { Session } from "./session.ts";
+import type { SnapshotPlace } from "./snapshots.ts";
 
 /** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
 const HEADER_BYTES_MAX = 2 ** 29;

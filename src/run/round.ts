@@ -80,8 +80,18 @@ export class Round {
     return first && deadlineSeconds !== null ? first.acceptedAt + 1000 * deadlineSeconds : null;
   }
 
+  /** Contributions that suffice at the deadline. */
+  get minimum(): number {
+    return this.#aggregation.minimum;
+  }
+
   get sufficesAtDeadline(): boolean {
-    return this.#contributions.length >= this.#aggregation.minimum;
+    return this.#contributions.length >= this.minimum;
+  }
+
+  /** Whether anybody but the one contributor sees the round: in mode immediate it opens and closes in one turn. */
+  get isSeen(): boolean {
+    return this.#aggregation.mode !== "immediate";
   }
 
   /** Iterations that a contribution is behind. */

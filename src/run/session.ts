@@ -22,31 +22,20 @@ import type {
   StepAnswer,
   StepOptions,
 } from "./api.ts";
-import {
-  type Change,
-  type ContributionOptions,
-  KINDS,
-  optimizerChange,
-  readContribution,
-  roundChange,
-  type RoundEnd,
-  stagedChange,
-  weightsChange,
-  withdrawalChange,
-} from "./changes.ts";
+import { type Change, optimizerChange, type RoundEnd, stagedChange, weightsChange } from "./changes.ts";
+import type { ChangeLog } from "./change_log.ts";
 import { checkpointOf, type LiveCheckpoint, liveCheckpointOf } from "./checkpoint.ts";
 import { checkContribution, checkFinite } from "./contribution.ts";
 import { EventLog } from "./events.ts";
 import { gather, rowsToGather } from "./gather.ts";
-import { type Gathered, setAverage } from "./gathered.ts";
+import { setAverage } from "./gathered.ts";
 import { type Instruction, perform } from "./instruction.ts";
 import type { Memory } from "./memory.ts";
 import { forOneStep } from "./one_step.ts";
-import type { Prepared } from "./prepare.ts";
 import { Publisher } from "./publication.ts";
 import { Replies } from "./replies.ts";
-import { type Contribution, Round } from "./round.ts";
-import type { JournalRecord } from "../store/journal.ts";
+import { Round } from "./round.ts";
+import { normsOf, type PerformedStep, RoundTurns } from "./round_turns.ts";
 import { type Durability, type ResolvedSpec, serializeSpec } from "./spec.ts";
 import { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
@@ -79,16 +68,6 @@ export interface SessionParts {
 
 type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
 
-/** Where changes are written before they are made. */
-export interface ChangeLog {
-  append(kind: number, payload: readonly Uint8Array[]): void;
-  /** Everything that was appended since the newest snapshot, and perhaps more before. */
-  records(onRecord: (record: JournalRecord) => void): void;
-}
-
-/** A round that is complete but could not be closed is tried again after this. */
-const RETRY_MS = 1000;
-
 export class Session implements RunSession {
   readonly id: string;
   readonly createdAt: string;
@@ -106,8 +85,7 @@ export class Session implements RunSession {
   #optimizer: Optimizer;
   #version: number;
   #sequence: number;
-  readonly #now: () => number;
-  readonly #round: Round;
+  readonly #rounds: RoundTurns;
   readonly events: EventLog;
   #closed = false;
   #held = false;
@@ -124,10 +102,18 @@ export class Session implements RunSession {
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
     this.#sequence = parts.sequence ?? parts.version;
-    this.#now = parts.now;
     const { spec: { aggregation }, memory, state, run } = parts;
-    this.#round = new Round({ state, memory, run, aggregation }, parts.round ?? 0);
     this.events = new EventLog(this.#sequence - 1);
+    this.#rounds = new RoundTurns({
+      session: this,
+      state,
+      nonFinite: parts.spec.nonFinite,
+      now: parts.now,
+      round: new Round({ state, memory, run, aggregation }, parts.round ?? 0),
+      record: (change) => this.#record(change),
+      plan: (staging) => this.#plan(staging, this.#optimizer),
+      perform: (plan, averages, step) => this.#perform(plan, averages, step),
+    });
   }
 
   get durability(): Durability {
@@ -151,12 +137,12 @@ export class Session implements RunSession {
 
   /** Whether the open round has no contributions: snapshots have no place for them. */
   get isQuiet(): boolean {
-    return this.#round.contributions.length === 0;
+    return this.#rounds.round.contributions.length === 0;
   }
 
   /** When the open round is due, in milliseconds since 1970; null without a deadline. */
   get deadline(): number | null {
-    return this.#round.deadline;
+    return this.#rounds.round.deadline;
   }
 
   /** Called, within the turn, when a round has ended or lost its last contribution. */
@@ -199,7 +185,7 @@ export class Session implements RunSession {
       parameters: variables.reduce((sum, { count }) => sum + count, 0),
       bytes: this.#state.bytes,
       aggregation: serializeAggregation(this.#spec.aggregation),
-      round: this.#spec.aggregation.mode === "immediate" ? null : this.#round.number,
+      round: this.#spec.aggregation.mode === "immediate" ? null : this.#rounds.round.number,
       gradient_transformers: spec.gradient_transformers as readonly Member[],
       non_finite: this.#spec.nonFinite,
       durability: this.durability,
@@ -277,7 +263,7 @@ export class Session implements RunSession {
       state: this.#state,
       version: this.#version,
       sequence: this.#sequence,
-      round: this.#round.number,
+      round: this.#rounds.round.number,
       createdAt: this.createdAt,
       replies: replies ? this.replies.all : [],
     };
@@ -316,10 +302,7 @@ export class Session implements RunSession {
 
   applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer {
     if (this.#spec.aggregation.isPlain || !options.aggregate) return this.step(staging, options);
-    // One that could not be closed, for want of memory or of room on the disk, must be before the next is begun.
-    if (this.#round.isComplete) this.endRound({ reason: "complete", applied: true });
-    const answer = this.contribute(staging, options);
-    return answer.accepted && this.#endIfComplete() || answer;
+    return this.#rounds.apply(this.#staged(staging, "gradients"), options);
   }
 
   /** One contribution, one step. */
@@ -337,11 +320,7 @@ export class Session implements RunSession {
     const sequence = this.#record(() => stagedChange(this.#state, staged, { ...options }));
     const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
-    this.#perform(plan, averages);
-    const answer = this.#stepped(
-      sequence,
-      this.#figures(plan, { applied: true, contributions: 1, warnings }),
-    );
+    const answer = this.#perform(plan, averages, { sequence, contributions: 1, warnings });
     if (options.key) this.replies.add(options.key, answer);
     return answer;
   }
@@ -350,8 +329,12 @@ export class Session implements RunSession {
     return planStep({ state: this.#state, spec: this.#spec, optimizer, staging, run: this.#run });
   }
 
-  /** Performs a step that is certain. */
-  #perform(plan: StepPlan, averages: readonly Instruction[]): void {
+  /** Performs a step that is certain, and remembers it. */
+  #perform(
+    plan: StepPlan,
+    averages: readonly Instruction[],
+    { sequence, ...step }: PerformedStep,
+  ): StepAnswer {
     perform(this.#state, [...plan.instructions, ...averages], this.#run);
     this.#state.createSlots(plan.rule, plan.variables);
     this.#state.hypersCreated = true;
@@ -359,11 +342,7 @@ export class Session implements RunSession {
     this.#state.iterations += 1;
     this.#stepCount += 1;
     this.#changed();
-  }
-
-  /** Remembers an applied step. */
-  #stepped(sequence: number, figures: StepAnswer): StepAnswer {
-    const answer = { ...figures, iterations: this.iterations, version: this.#version };
+    const answer = this.#figures(plan, { applied: true, ...step });
     this.#steps.push(answer);
     if (this.#steps.length > STEPS_MAX) this.#steps.shift();
     const { warnings: _, variables: __, ...data } = answer;
@@ -373,200 +352,36 @@ export class Session implements RunSession {
 
   /** A contribution to the open round, which stays open. */
   contribute(staging: Staging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
-    const staged = this.#staged(staging, "gradients");
-    const absent = checkContribution(this.#state, staged, options);
-    this.#round.check(staged, options);
-    const skipped = checkFinite(this.#state, staged, this.#spec.nonFinite);
-    const warnings = [...absent, ...skipped];
-    if (skipped.length > 0 || options.dryRun) {
-      return this.#contributed(this.#round.prepare(staged, options), options, { accepted: false, warnings });
-    }
-
-    const claims: ContributionOptions = { ...options, at: options.at ?? this.#now() };
-    const sequence = this.#record(() => stagedChange(this.#state, staged, { ...claims }, KINDS.contribution));
-    const prepared = this.#round.join(staged, claims, { acceptedAt: claims.at, sequence });
-    const answer = this.#contributed(prepared, claims, { accepted: true, warnings });
-    if (options.key) this.replies.add(options.key, answer);
-    this.events.add(sequence, "contribution_accepted", {
-      round: answer.round,
-      client_id: claims.clientId ?? null,
-      contributions: answer.contributions,
-      missing: answer.missing,
-      deadline: answer.deadline,
-      ...this.#place,
-    });
-    if (answer.contributions === 1) this.onDeadline(this.#round.deadline);
-    return answer;
-  }
-
-  get #place() {
-    return { iterations: this.iterations, version: this.#version };
-  }
-
-  #contributed(
-    { norm, variableNorms, clipFactor }: Prepared,
-    options: StepOptions,
-    { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
-  ): ContributionAnswer {
-    return {
-      applied: false,
-      accepted,
-      round: this.#round.number,
-      ...this.#place,
-      contributions: this.#round.contributions.length,
-      missing: this.#round.missing,
-      deadline: this.#round.deadlineText,
-      staleness: this.#round.stalenessOf(options),
-      weight: options.weight ?? 1,
-      gradient_norm: norm,
-      clip_factor: clipFactor,
-      variables: normsOf(variableNorms),
-      warnings,
-    };
-  }
-
-  /** Ends the round if it is complete; tried again later if there is no memory or no room on the disk for the step. */
-  #endIfComplete(): StepAnswer | undefined {
-    if (!this.#round.isComplete) return undefined;
-    try {
-      return this.endRound({ reason: "complete", applied: true });
-    } catch (error) {
-      if (!(error instanceof StepwellError)) throw error;
-      this.onDeadline(this.#now() + RETRY_MS);
-      return undefined;
-    }
+    return this.#rounds.contribute(this.#staged(staging, "gradients"), options);
   }
 
   /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
   endRound(end: RoundEnd): StepAnswer | undefined {
     this.#assertFree();
-    const contributions = this.#round.contributions;
-    return end.applied ? this.#closeRound(end, contributions) : this.#dropRound(end, contributions);
-  }
-
-  #closeRound(end: RoundEnd, contributions: readonly Contribution[]): StepAnswer {
-    const combined = this.stage("gradients");
-    try {
-      const { averages, warnings } = this.#round.combine(combined);
-      const plan = this.#plan(combined, this.#optimizer);
-      const round = this.#round.number;
-      const sequence = this.#record(() => roundChange(end));
-      this.#perform(plan, averages);
-      const figures = this.#figures(plan, { applied: true, contributions: contributions.length, warnings });
-      const answer = this.#stepped(sequence, { ...figures, round });
-      // Who completed the round is answered with the step.
-      const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
-      if (key) this.replies.add(key, answer);
-      this.#ended(sequence, { kind: "applied", answer });
-      return answer;
-    } finally {
-      combined.release();
-    }
-  }
-
-  #dropRound(end: RoundEnd, { length }: readonly Contribution[]): undefined {
-    const { number } = this.#round;
-    const sequence = this.#record(() => roundChange(end));
-    const { minimum } = this.#spec.aggregation;
-    const reason = `at its deadline it had ${length} of at least ${minimum} contributions`;
-    this.events.add(sequence, "round_dropped", {
-      round: number,
-      reason,
-      contributions: length,
-      ...this.#place,
-    });
-    this.#ended(sequence, { kind: "dropped", reason });
-  }
-
-  #ended(sequence: number, outcome: RoundOutcome): void {
-    this.#round.end(outcome);
-    this.onDeadline(null);
-    const { mode } = this.#spec.aggregation;
-    if (mode !== "immediate") {
-      this.events.add(sequence, "round_opened", { round: this.#round.number, ...this.#place });
-    }
-    this.onQuiet();
+    return this.#rounds.end(end);
   }
 
   /**
-   * What time has made due: a round that is complete but could not be closed, or one whose deadline is over. Throws what
-   * ending it throws; then it is due again.
+   * Ends the round if time has made that due: it is complete but could not be closed, or its deadline is over. Throws
+   * what ending it throws; then it is due again.
    */
   settle(): void {
-    const { isComplete, deadline, sufficesAtDeadline } = this.#round;
-    if (isComplete) this.endRound({ reason: "complete", applied: true });
-    else if (deadline !== null && deadline <= this.#now()) {
-      this.endRound({ reason: "deadline", applied: sufficesAtDeadline });
-    } else this.onDeadline(deadline);
+    this.#assertFree();
+    this.#rounds.settle();
   }
 
   round(): RoundDescription {
     this.#assertOpen();
-    return { ...this.#round.describe(), version: this.#version };
+    return { ...this.#rounds.round.describe(), version: this.#version };
   }
 
   outcome(round: number): RoundOutcome | undefined {
-    return this.#round.outcome(round);
+    return this.#rounds.round.outcome(round);
   }
 
   withdraw(clientId: string): void {
     this.#assertFree();
-    const place = this.#round.find(clientId);
-    const others = this.#round.keepsWhole ? undefined : this.#gatherWithout(place);
-    let sequence: number;
-    try {
-      sequence = this.#record(() => withdrawalChange(clientId));
-    } catch (error) {
-      others?.free();
-      throw error;
-    }
-    this.#round.remove(place, others);
-    const { number, contributions, missing } = this.#round;
-    this.events.add(sequence, "contribution_withdrawn", {
-      round: number,
-      client_id: clientId,
-      contributions: contributions.length,
-      missing,
-      ...this.#place,
-    });
-    this.onDeadline(this.#round.deadline);
-    if (contributions.length === 0) this.onQuiet();
-  }
-
-  /** The round's sums without one of its contributions: added up again from the journal. */
-  #gatherWithout(place: number): Gathered {
-    const { contributions } = this.#round;
-    const others = this.#round.gather();
-    if (contributions.length === 1) return others;
-    if (!this.readRecords) {
-      throw new StepwellError(
-        "not_withdrawable",
-        `Cannot withdraw the contribution of the client ${
-          JSON.stringify(contributions[place]?.clientId)
-        }: it is part of a sum, and a run with durability "${this.durability}" has no journal to add it up again`,
-      );
-    }
-    const wanted = new Map(
-      contributions.flatMap((each, index) => index === place ? [] : [[each.sequence, each] as const]),
-    );
-    try {
-      this.readRecords((record) => {
-        const contribution = wanted.get(record.sequence);
-        if (!contribution) return;
-        readContribution(this, record, (staging, claims) => {
-          const prepared = this.#round.prepare(staging, { ...claims, staleness: contribution.staleness });
-          others.join({ staging, prepared, weight: contribution.weight });
-        });
-        wanted.delete(record.sequence);
-      });
-      if (wanted.size > 0) {
-        throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
-      }
-      return others;
-    } catch (error) {
-      others.free();
-      throw error;
-    }
+    this.#rounds.withdraw(clientId);
   }
 
   setVariables(staging: Staging): void {
@@ -586,7 +401,11 @@ export class Session implements RunSession {
   }
 
   #tell(sequence: number, changed: "variables" | "weights" | "optimizer"): void {
-    this.events.add(sequence, "run_changed", { changed, ...this.#place });
+    this.events.add(sequence, "run_changed", {
+      changed,
+      iterations: this.iterations,
+      version: this.#version,
+    });
   }
 
   setWeights(weights: readonly unknown[]): void {
@@ -630,7 +449,7 @@ export class Session implements RunSession {
     this.#closed = true;
     this.onDeadline(null);
     this.#publisher.invalidate();
-    this.#round.free();
+    this.#rounds.round.free();
     if (this.#stagings.size === 0) this.#state.free();
     this.events.close();
   }
@@ -680,12 +499,9 @@ export class Session implements RunSession {
 
   #figures(
     plan: StepPlan,
-    { applied, contributions, warnings }: {
-      applied: boolean;
-      contributions: number;
-      warnings: readonly string[];
-    },
+    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
   ): StepAnswer {
+    const { applied, contributions, ...round } = step;
     return {
       applied,
       iterations: this.iterations,
@@ -696,9 +512,7 @@ export class Session implements RunSession {
       contributions,
       variables: normsOf(plan.variableNorms),
       warnings,
+      ...round,
     };
   }
 }
-
-const normsOf = (norms: ReadonlyMap<string, number>) =>
-  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

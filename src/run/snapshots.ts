@@ -6,6 +6,13 @@ import type { Session } from "./session.ts";
 
 const PIECE_BYTES_MAX = 1024 ** 2;
 
+/** What a snapshot holds. */
+export interface SnapshotPlace {
+  readonly version: number;
+  /** Of the next change. */
+  readonly sequence: number;
+}
+
 /** The state as it is now, copied at once and written later. Throws out_of_memory. */
 export function takeSnapshot(session: Session): Taken {
   const { tensors, metadata, release } = session.checkpoint({ replies: true });

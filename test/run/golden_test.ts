@@ -136,7 +136,7 @@ async function replay(golden: GoldenCase, run: Runner): Promise<string | undefin
     );
     const staging = session.stage("gradients");
     writeTensors(gradients, staging, "gradients");
-    const answer = session.applyGradients(staging, { aggregate: step.aggregate ?? true, dryRun: false });
+    const answer = session.step(staging, { aggregate: step.aggregate ?? true, dryRun: false });
     staging.release();
     const rate = expected.learning_rates?.[index];
     if (rate !== undefined && "ulp" in bound && !Object.is(answer.learning_rate, rate)) {

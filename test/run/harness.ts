@@ -1,7 +1,7 @@
 /** Runs for tests: opened in a registry of their own, stepped with JSON gradients, and read back whole. */
 import { runCompiled } from "../../kernels/plan.ts";
 import { type ErrorCode, StepwellError } from "../../src/errors.ts";
-import type { RunSpec, StepAnswer, StepOptions } from "../../src/run/api.ts";
+import type { ContributionAnswer, RunSpec, StepAnswer, StepOptions } from "../../src/run/api.ts";
 import { Registry, type RegistryOptions } from "../../src/run/registry.ts";
 import type { Session } from "../../src/run/session.ts";
 import { writeTensors } from "../../src/wire/tensors.ts";
@@ -26,6 +26,24 @@ export function open(spec: Omit<RunSpec, "id">, options: Partial<RegistryOptions
 
 /** One step with gradients in their JSON form. */
 export function step(session: Session, gradients: unknown, options: Partial<StepOptions> = {}): StepAnswer {
+  return send(session, gradients, options) as StepAnswer;
+}
+
+/** A contribution to a round that stays open. */
+export function contribute(
+  session: Session,
+  gradients: unknown,
+  options: Partial<StepOptions> = {},
+): ContributionAnswer {
+  return send(session, gradients, options) as ContributionAnswer;
+}
+
+/** Gradients in their JSON form: a step, or a contribution to one. */
+export function send(
+  session: Session,
+  gradients: unknown,
+  options: Partial<StepOptions> = {},
+): StepAnswer | ContributionAnswer {
   const staging = session.stage("gradients");
   try {
     writeTensors(gradients, staging, "gradients");
