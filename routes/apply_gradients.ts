@@ -33,6 +33,7 @@ export const Gradients = z.strictObject({
     example: {
       "dense/kernel": [[0.5, -0.25]],
       emb: { indices: [5, 0], values: [[1, 2], [3, 4]] },
+      "top-k": { indices: [70, 3], values: [0.5, -2], flat: true },
       "dense/bias": null,
     },
   }),
@@ -71,7 +72,10 @@ export const route = createRoute({
   summary: "Apply gradients",
   description:
     "Keras' `apply_gradients`. In safetensors, `NAME` is dense, `NAME#indices` (I32 or I64) with " +
-    "`NAME#values` is sparse, and the other fields stand in `__metadata__`. With `Prefer: return=representation` and " +
+    "`NAME#values` is sparse, and the other fields stand in `__metadata__`. Values may be F32, F16, BF16, F64, or I8 " +
+    "with `NAME#scale` (F32, one for each `block` of them; `block` stands in `__metadata__`, default 64). " +
+    "`flat` in `__metadata__`, a JSON array of names or `*`, says which indices count elements rather than rows: a " +
+    "dense gradient that is zero elsewhere (top-k). With `Prefer: return=representation` and " +
     "`Accept` for safetensors, the answer is that file with the figures in its `__metadata__`. In the modes round and " +
     "buffer it is a contribution: 200 when it made the step, 202 when the round waits for others.",
   parameters: [IF_MATCH, PREFER, IDEMPOTENCY_KEY],

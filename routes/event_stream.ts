@@ -6,6 +6,7 @@
  */
 import type { Lease, RunEvent, RunSession } from "../src/run/api.ts";
 import { sayable } from "./answer.ts";
+import { roundState } from "./round_state.ts";
 import { waitFor } from "./watch.ts";
 
 /** Events that go together: a reader that was away gets the rest with its next looks. */
@@ -71,9 +72,8 @@ function taker({ run, from }: Stream): () => string | undefined {
   let place = from ?? events.last;
   let isFirst = true;
   const now = (type: "state" | "gap") => {
-    const { contributions: _, ...state } = run.round();
     place = events.last;
-    return eventText({ id: place, type, data: state });
+    return eventText({ id: place, type, data: roundState(run).state });
   };
   const take = () => {
     const { events: all, missed } = events.since(place);

@@ -1,7 +1,8 @@
 /** GET /v1/runs/{run}/rounds/current: who has contributed to the open round, and what it takes to close it. */
-import { answerJson, sayable } from "./answer.ts";
+import { answerJson } from "./answer.ts";
 import type { Register } from "./context.ts";
 import { answers, createRoute, json, mount, NoQuery, RunParams } from "./operation.ts";
+import { roundState } from "./round_state.ts";
 import { Round } from "./schemas_aggregation.ts";
 
 export const route = createRoute({
@@ -19,10 +20,6 @@ export const route = createRoute({
 
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
-    const round = registry.get(c.req.valid("param").run).round();
-    const contributions = round.contributions.map((each) => ({
-      ...each,
-      gradient_norm: sayable(each.gradient_norm),
-    }));
-    return answerJson(c, { ...round, contributions });
+    const { state, contributions } = roundState(registry.get(c.req.valid("param").run));
+    return answerJson(c, { ...state, contributions });
   });

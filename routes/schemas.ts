@@ -6,6 +6,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../src/errors.ts";
+import { BLOCK_DEFAULT } from "../src/wire/packing.ts";
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
@@ -49,11 +50,39 @@ export const Tensor = z.unknown().openapi("Tensor", {
   ],
 });
 
-/** As {@link Tensor}; the rows of a sparse gradient too. */
+const FLAT = {
+  type: "boolean" as const,
+  default: false,
+  description: "true: `indices` count the variable's elements in row-major order, and it is zero elsewhere.",
+};
+/** Int8 values: element i means values[i] × scale[floor(i / block)]. */
+const INT8 = {
+  values: {
+    type: "object" as const,
+    additionalProperties: false,
+    required: ["dtype", "shape", "base64"],
+    properties: {
+      dtype: { type: "string" as const, enum: ["int8"] },
+      shape: { type: "array" as const, items: { type: "integer" as const, minimum: 0 }, example: [2, 2] },
+      base64: { type: "string" as const, format: "byte", example: "f8AAgQ==" },
+    },
+  },
+  scale: TENSOR,
+  block: {
+    type: "integer" as const,
+    minimum: 1,
+    default: BLOCK_DEFAULT,
+    description: "How many values, in row-major order, share a scale.",
+  },
+};
+
+/** As {@link Tensor}; the rows of a sparse gradient and compact forms too. */
 export const Gradient = z.unknown().openapi("Gradient", {
   description:
     "Values of the variable's shape, null for no gradient, or rows: `indices` into the first dimension " +
-    "(repeated ones add up) and as many `values`.",
+    "(repeated ones add up) and as many `values`. With `flat`, `indices` count elements: a dense gradient that is zero " +
+    "elsewhere (top-k). `values` may be int8 with a float32 `scale` for each `block` of them: element i means " +
+    "values[i] × scale[floor(i / block)].",
   example: { indices: [5, 0], values: [[1, 2], [3, 4]] },
   anyOf: [
     TENSOR,
@@ -62,7 +91,13 @@ export const Gradient = z.unknown().openapi("Gradient", {
       type: "object",
       additionalProperties: false,
       required: ["indices", "values"],
-      properties: { indices: TENSOR, values: TENSOR },
+      properties: { indices: TENSOR, values: TENSOR, flat: FLAT },
+    },
+    {
+      type: "object",
+      additionalProperties: false,
+      required: ["values", "scale"],
+      properties: { indices: TENSOR, ...INT8, flat: FLAT },
     },
   ],
 });

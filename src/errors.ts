@@ -110,8 +110,8 @@ export const ERRORS = {
   dtype_mismatch: entry(422, "Element type does not fit", "A tensor's dtype is not one that is taken here."),
   index_out_of_range: entry(
     422,
-    "Row index out of range",
-    "A sparse index is negative or not below the row count.",
+    "Index out of range",
+    "An index is negative or not below the number of rows or elements.",
   ),
   non_finite_gradient: entry(
     422,

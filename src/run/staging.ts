@@ -235,7 +235,8 @@ export class ArenaStaging implements Staging {
   ): FloatRegion {
     if (!isFloat(tensor)) {
       const { dtype } = tensor.values;
-      this.#refuse("dtype_mismatch", floats.name, `is ${dtype}, must be F32, F16, BF16 or F64`);
+      const given = dtype === "I8" ? "I8 without a scale" : dtype;
+      this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
     const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };

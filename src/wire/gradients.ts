@@ -1,14 +1,15 @@
 /**
  * The names and metadata of a safetensors body, into a target. `NAME` is dense; `NAME#indices` with `NAME#values` is
- * sparse, in any order. Looks at form only: the target takes or refuses names, shapes and dtypes.
+ * sparse, or a flat tensor where `__metadata__` says so; int8 values have a `NAME#scale`. The parts stand in any
+ * order. Looks at form only: the target takes or refuses names, shapes and dtypes.
  */
 
 import { StepwellError } from "../errors.ts";
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
+import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
 import { SafetensorsReader } from "./safetensors.ts";
 import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
-import { checkSparse } from "./tensors.ts";
 
 /** The optional fields of a contribution, typed as in a JSON body; ranges are checked where that body's are. */
 export interface GradientFields {
@@ -38,8 +39,10 @@ export function tensorFileReader(target: TensorTarget, options: TensorFileOption
   });
 }
 
-type Part = "dense" | "indices" | "values";
-type Parts = Partial<Record<Part, SafetensorsEntry & { readonly dtype: WireDtype }>>;
+const SUFFIXES = ["indices", "values", "scale"] as const;
+type Part = "dense" | typeof SUFFIXES[number];
+type Entry = SafetensorsEntry & { readonly dtype: WireDtype };
+type Parts = Partial<Record<Part, Entry>>;
 
 function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, ByteSink> {
   const tensors = new Map<string, Parts>();
@@ -52,37 +55,68 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
     const parts = tensors.get(name) ?? {};
     tensors.set(name, { ...parts, [part]: { ...entry, dtype } });
   }
-  for (const [name, { dense, indices, values }] of tensors) {
-    if (dense && (indices ?? values)) throw refusal("invalid_request", name, "is both dense and sparse");
-    if (!dense && !indices) throw refusal("invalid_request", `${name}#indices`, "is missing");
-    if (!dense && !values) throw refusal("invalid_request", `${name}#values`, "is missing");
-    if (indices && values) checkSparse(indices, values, name);
+  const withIndices = [...tensors].flatMap(([name, { indices }]) => indices ? [name] : []);
+  const metadata = target.packed ? header.metadata : new Map<string, string>();
+  const packing = readPacking(metadata, new Set(withIndices));
+  // All are checked before the target hears of one.
+  const opens = [...tensors].map(([name, parts]) => {
+    const { block } = packing, flat = packing.isFlat(name);
+    return openTensor(name, parts, { target, block, flat });
+  });
+  return new Map(opens.flatMap((open) => open()));
+}
+
+/** Checks the form of a tensor; the answer opens its sinks, by the names of its entries. */
+function openTensor(
+  name: string,
+  { dense, indices, values, scale }: Parts,
+  { target, block, flat }: { target: TensorTarget; block: number; flat: boolean },
+): () => [string, ByteSink][] {
+  if (dense && (indices ?? values)) throw refusal("invalid_request", name, "is both dense and sparse");
+  if (scale && !dense && !indices && !values) {
+    throw refusal("invalid_request", name, "is missing, its scale is here");
   }
-  const sinks = new Map<string, ByteSink>();
-  for (const [name, { dense, indices, values }] of tensors) {
-    if (dense) sinks.set(name, target.dense(name, dense));
-    if (indices && values) {
-      const pair = target.sparse(name, indices, values);
-      sinks.set(indices.name, pair.indices);
-      sinks.set(values.name, pair.values);
-    }
+  if (!dense && !indices) throw refusal("invalid_request", `${name}#indices`, "is missing");
+  const content = dense ?? values;
+  if (!content) throw refusal("invalid_request", `${name}#values`, "is missing");
+  const tensor = {
+    values: content,
+    flat,
+    ...(indices && { indices }),
+    ...(scale && { scale: { ...scale, block } }),
+  };
+  checkParts(tensor, name);
+  if (!scale && !flat) {
+    if (!indices) return () => [[content.name, target.dense(name, content)]];
+    return () => {
+      const sinks = target.sparse(name, indices, content);
+      return [[indices.name, sinks.indices], [content.name, sinks.values]];
+    };
   }
-  return sinks;
+  const open = target.packed?.bind(target);
+  if (!open) throw refusal("invalid_request", name, "is in a compact form, must be plain here");
+  return () => {
+    const sinks = open(name, tensor);
+    const of = (entry: Entry | undefined, sink: ByteSink | undefined): [string, ByteSink][] =>
+      entry && sink ? [[entry.name, sink]] : [];
+    return [...of(indices, sinks.indices), ...of(scale, sinks.scale), ...of(content, sinks.values)];
+  };
 }
 
 function splitName(entryName: string): { name: string; part: Part } {
   const at = entryName.indexOf("#");
   if (at < 0) return { name: entryName, part: "dense" };
-  const part = entryName.slice(at + 1);
-  if (part !== "indices" && part !== "values") {
-    throw refusal("invalid_request", entryName, "has a #, after which must stand indices or values");
+  const part = SUFFIXES.find((suffix) => suffix === entryName.slice(at + 1));
+  if (!part) {
+    throw refusal("invalid_request", entryName, `has a #, after which must stand ${SUFFIXES.join(", ")}`);
   }
   return { name: entryName.slice(0, at), part };
 }
 
 /**
  * The optional fields of a contribution out of `__metadata__`: `base_iteration` and `weight` as JSON numbers,
- * `client_id` as it is, `hyperparameters` as a JSON object. `format` is what writers put there and is passed over.
+ * `client_id` as it is, `hyperparameters` as a JSON object. `format` is what writers put there and is passed over, as is
+ * what {@link readPacking} reads.
  *
  * Errors: invalid_request for an unknown key or for text that is not what the key wants.
  */
@@ -101,8 +135,10 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
         throw refusal("invalid_request", path, "must be a JSON object");
       }
       fields.hyperparameters = object as Record<string, unknown>;
-    } else if (key !== "format") {
-      const known = "base_iteration, client_id, weight, hyperparameters, format";
+    } else if (key !== "format" && !PACKING_KEYS.has(key)) {
+      const known = ["base_iteration, client_id, weight, hyperparameters", ...PACKING_KEYS, "format"].join(
+        ", ",
+      );
       throw refusal("invalid_request", path, `is unknown, must be one of ${known}`);
     }
   }

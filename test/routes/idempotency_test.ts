@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { IO_ERROR, NO_SPACE } from "../store/disk.ts";
 import { newWorld, type World } from "../run/stored.ts";
+import { until } from "../waiting.ts";
 import {
   assertProblem,
   f32,
@@ -130,8 +131,7 @@ Deno.test("POST gradients refuses a key that is in progress, and answers it once
   await withService(async (service) => {
     const { body, goOn } = slowBody();
     const first = service.send("POST", PATH, { body, headers: JSON_HEADERS });
-    // The first has come as far as its body.
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => service.uploads.open === 1);
     await assertProblem(await post(service, "slow"), "key_in_progress", 409);
     await assertStepped(await post(service, "another"));
     goOn();
@@ -190,7 +190,7 @@ Deno.test("POST gradients that is refused leaves its key free", async () => {
       body,
       headers: { ...JSON_HEADERS, "Idempotency-Key": "key" },
     });
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => service.uploads.open === 1);
     breakOff();
     await assertProblem(await broken, "incomplete_body", 400);
     await assertStepped(await post(service, "key"));

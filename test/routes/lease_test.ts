@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { IO_ERROR } from "../store/disk.ts";
 import { newWorld, type World } from "../run/stored.ts";
+import { until } from "../waiting.ts";
 import { assertProblem, FILE_TYPE, GRADIENTS, type Service, startRun, startService } from "./harness.ts";
 
 const serve = (world: World) => startService({}, { registry: world.registry });
@@ -19,9 +20,13 @@ async function withService(act: (service: Service, world: World) => Promise<void
 Deno.test("a step is told of once it is on disk, by its own answer and by any other", async () => {
   await withService(async (service, world) => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    world.disk.pause = () => promise;
+    let isFlushing = false;
+    world.disk.pause = () => {
+      isFlushing = true;
+      return promise;
+    };
     const answers: Record<string, Promise<Response>> = { step: step(service) };
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => isFlushing);
     for (const path of ["", "/variables", "/weights", "/steps", "/optimizer", "/slots/m", "/checkpoint"]) {
       answers[path] = service.send("GET", `/v1/runs/demo${path}`);
     }

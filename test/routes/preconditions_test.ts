@@ -1,5 +1,6 @@
 /** RFC 9110's preconditions on the version of a run. */
 import assert from "node:assert/strict";
+import { until } from "../waiting.ts";
 import { FILE_TYPE, type Service, startRun, startService } from "./harness.ts";
 
 const RUN = "/v1/runs/demo";
@@ -103,7 +104,7 @@ Deno.test("a run that is deleted, or made anew, while its gradients come gets no
       body: readable,
       headers: { "Content-Type": "application/json" },
     });
-    await new Promise((resolve) => setTimeout(resolve));
+    await until(() => service.uploads.open === 1);
     await service.send("DELETE", RUN);
     if (anew) await startRun(service);
     const writer = writable.getWriter();

@@ -6,6 +6,7 @@ import type { Session } from "../../src/run/session.ts";
 import type { WireDtype } from "../../src/tensor.ts";
 import { checkpointOf, restore } from "./checkpoints.ts";
 import { numbers } from "./harness.ts";
+import { entries, quantize, send } from "./packed.ts";
 import { SHAPES, sizeOf } from "./variants.ts";
 
 const DTYPES = ["F32", "F16", "BF16", "F64"] as const;
@@ -18,7 +19,7 @@ export type Change =
     readonly special: boolean;
     /** By variable: how its gradient comes. */
     readonly forms: readonly {
-      readonly form: "dense" | "sparse" | "null" | "absent";
+      readonly form: "dense" | "sparse" | "blocks" | "flat" | "null" | "absent";
       readonly dtype: FloatDtype;
     }[];
     readonly hyperparameters: Readonly<Record<string, unknown>> | undefined;
@@ -62,7 +63,7 @@ const step: fc.Arbitrary<Change> = fc.record({
   }),
   forms: fc.array(
     fc.record({
-      form: fc.constantFrom("dense", "dense", "sparse", "null", "absent"),
+      form: fc.constantFrom("dense", "dense", "sparse", "blocks", "flat", "null", "absent"),
       dtype: fc.constantFrom(...DTYPES),
     }),
     { minLength: Object.keys(SHAPES).length, maxLength: Object.keys(SHAPES).length },
@@ -132,6 +133,15 @@ function stepOf(session: Session, what: Change & { do: "step" }) {
       const values = { seed: 1000 * seed + n, special };
       if (form === "absent") return;
       if (form === "null") return staging.none(name);
+      if (form === "blocks") {
+        const packed = quantize(numbers(sizeOf(shape), values), { shape, block: 1 + seed % 9 });
+        return send(staging, name, packed, { size: 13 });
+      }
+      if (form === "flat") {
+        const indices = Array.from({ length: Math.ceil(sizeOf(shape) / 2) }, (_, n) => 2 * n);
+        const packed = entries(numbers(indices.length, values), { indices, dtype, wide: seed % 2 === 1 });
+        return send(staging, name, packed, { size: 13 });
+      }
       if (form === "dense" || shape.length === 0) {
         return pour(staging.dense(name, { dtype, shape }), encode(numbers(sizeOf(shape), values), dtype));
       }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
 import { readBody } from "../../src/wire/body.ts";
+import { until } from "../waiting.ts";
 
 /** Serves while `visit` runs; every request is read by readBody, and how that ended is remembered. */
 async function serving(
@@ -48,11 +49,6 @@ async function sendRaw(
   } finally {
     connection.close();
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 2));
-  assert.ok(condition(), "it did not happen in time");
 }
 
 const head = (headers: string) => `POST / HTTP/1.1\r\nhost: x\r\n${headers}\r\n\r\n`;

@@ -1,6 +1,13 @@
 /** Targets for the tests of decoders: they take everything and remember it. */
 
-import type { ByteSink, Shape, TensorTarget, WireDtype } from "../../src/tensor.ts";
+import type {
+  ByteSink,
+  PackedSinks,
+  PackedTensor,
+  Shape,
+  TensorTarget,
+  WireDtype,
+} from "../../src/tensor.ts";
 
 export class RecordingSink implements ByteSink {
   readonly bytes: number[] = [];
@@ -31,11 +38,22 @@ export interface Recorded {
   readonly sink: RecordingSink;
 }
 
+/** A tensor in a compact form, with a sink for each of its parts. */
+export interface RecordedPacked {
+  readonly tensor: PackedTensor;
+  readonly sinks: {
+    readonly values: RecordingSink;
+    readonly scale?: RecordingSink;
+    readonly indices?: RecordingSink;
+  };
+}
+
 /** Order of calls in `calls`; what they brought in the maps. */
 export class RecordingTarget implements TensorTarget {
   readonly calls: string[] = [];
   readonly denses = new Map<string, Recorded>();
   readonly sparses = new Map<string, { indices: Recorded; values: Recorded }>();
+  readonly packeds = new Map<string, RecordedPacked>();
 
   dense(name: string, { dtype, shape }: { dtype: WireDtype; shape: Shape }): ByteSink {
     this.calls.push(`dense ${name}`);
@@ -55,6 +73,17 @@ export class RecordingTarget implements TensorTarget {
       indices: { dtype: indices.dtype, shape: indices.shape, sink: sinks.indices },
       values: { dtype: values.dtype, shape: values.shape, sink: sinks.values },
     });
+    return sinks;
+  }
+
+  packed(name: string, tensor: PackedTensor): PackedSinks {
+    this.calls.push(`packed ${name}`);
+    const sinks = {
+      values: new RecordingSink(),
+      ...(tensor.scale && { scale: new RecordingSink() }),
+      ...(tensor.indices && { indices: new RecordingSink() }),
+    };
+    this.packeds.set(name, { tensor, sinks });
     return sinks;
   }
 

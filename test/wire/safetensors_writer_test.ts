@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SafetensorsReader } from "../../src/wire/safetensors.ts";
 import { encodeHeader, encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { until } from "../waiting.ts";
 import { RecordingSink } from "./recording_target.ts";
 
 const MIB = 1 << 20;
@@ -148,7 +149,7 @@ Deno.test("encodeSafetensors() reaches a client over a socket with its length, a
   assert.deepEqual(new Uint8Array(values.buffer), file.subarray(-values.byteLength));
   const broken = await fetch(url);
   await broken.body!.cancel();
-  for (let i = 0; i < 500 && endCount < 2; i++) await new Promise((resolve) => setTimeout(resolve, 2));
+  await until(() => endCount > 1);
   assert.equal(endCount, 2);
   await server.shutdown();
 });

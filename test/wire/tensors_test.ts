@@ -12,6 +12,9 @@ function write(tensors: unknown): RecordingTarget {
   for (const { indices, values } of target.sparses.values()) {
     assert.deepEqual([indices.sink.closeCount, values.sink.closeCount], [1, 1]);
   }
+  for (const { sinks } of target.packeds.values()) {
+    for (const sink of Object.values(sinks)) assert.equal(sink.closeCount, 1);
+  }
   return target;
 }
 
@@ -69,6 +72,52 @@ Deno.test("writeTensors() takes base64 for either half of a sparse tensor, and f
   assert.deepEqual([target.denses.get("d")!.dtype, target.denses.get("e")!.dtype], ["BF16", "F64"]);
   assert.deepEqual(target.denses.get("nothing")!.shape, [0, 3]);
   assert.deepEqual(target.sparses.get("none")!.values.shape, [0]);
+});
+
+const int8 = (shape: number[], ...values: number[]) => ({
+  dtype: "int8",
+  shape,
+  base64: base64(Int8Array.from(values)),
+});
+
+Deno.test("writeTensors() takes int8 with scales, and flat tensors, in every mixture", () => {
+  const target = write({
+    w: { values: int8([2, 2], -128, 0, 1, 127), scale: [0.5, "NaN"], block: 3 },
+    one: { values: int8([], 7), scale: float32([1], 2) },
+    rows: { indices: [5], values: int8([1, 2], 1, 2), scale: [0.25], flat: false },
+    top: { indices: [3, 0], values: [1, 2], flat: true },
+    both: { indices: [3], values: int8([1], -1), scale: [4], flat: true },
+    nothing: { indices: [], values: [], flat: true },
+  });
+  assert.deepEqual(
+    target.calls,
+    Object.keys(Object.fromEntries(target.packeds)).map((name) => `packed ${name}`),
+  );
+  const found = [...target.packeds].map(([name, { tensor, sinks }]) => {
+    const values = tensor.values.dtype === "I8"
+      ? [...Int8Array.from(sinks.values.bytes)]
+      : sinks.values.floats;
+    const scale = sinks.scale?.floats;
+    return [
+      name,
+      tensor.values.shape,
+      values,
+      sinks.indices?.int32s,
+      scale,
+      tensor.scale?.block,
+      tensor.flat,
+    ];
+  });
+  assert.deepEqual(found, [
+    ["w", [2, 2], [-128, 0, 1, 127], undefined, [0.5, NaN], 3, false],
+    ["one", [], [7], undefined, [2], 64, false],
+    ["rows", [1, 2], [1, 2], [5], [0.25], 64, false],
+    ["top", [2], [1, 2], [3, 0], undefined, undefined, true],
+    ["both", [1], [-1], [3], [4], 64, true],
+    ["nothing", [0], [], [], undefined, undefined, true],
+  ]);
+  const plain = write({ rows: { indices: [1], values: [2], flat: false } });
+  assert.deepEqual(plain.calls, ["sparse rows"]);
 });
 
 Deno.test("writeTensors() decodes base64 of any length, in pieces", () => {
@@ -190,6 +239,55 @@ const REFUSED: [string, ErrorCode, unknown, RegExp][] = [
   ],
   ["values without rows", "shape_mismatch", { w: { indices: [1], values: 1 } }, /must have \[rows\]/],
   ["float indices", "dtype_mismatch", { w: { indices: large, values: [1, 2] } }, /indices of dtype F32/],
+  ["a scale alone", "invalid_request", { w: { scale: [1] } }, /gradients\.w\.values: it is missing/],
+  [
+    "a scale of float values",
+    "dtype_mismatch",
+    { w: { values: large, scale: [1] } },
+    /read gradients\.w: it has a scale and values of dtype F32, must have I8/,
+  ],
+  [
+    "a scale that is no float32",
+    "dtype_mismatch",
+    { w: { values: int8([1], 1), scale: { dtype: "float16", shape: [1], base64: "AAA=" } } },
+    /scale of dtype F16, must have F32/,
+  ],
+  [
+    "scales for other blocks",
+    "shape_mismatch",
+    { w: { values: int8([3], 1, 2, 3), scale: [1], block: 2 } },
+    /scale of shape \[1\], must have \[2\]: one for each block of 2 of its 3 values/,
+  ],
+  ...[0, -1, 1.5, "2", null, 2 ** 53].map((block): typeof REFUSED[number] => [
+    `a block of ${JSON.stringify(block)}`,
+    "invalid_request",
+    { w: { values: int8([1], 1), scale: [1], block } },
+    /gradients\.w\.block: it must be an integer from 1/,
+  ]),
+  [
+    "a block without a scale",
+    "invalid_request",
+    { w: { indices: [1], values: [1], block: 2 } },
+    /w\.block: it is unknown, must be one of indices, values, flat/,
+  ],
+  [
+    "flat as text",
+    "invalid_request",
+    { w: { indices: [1], values: [1], flat: "yes" } },
+    /w\.flat: it must be true or false/,
+  ],
+  [
+    "flat without indices",
+    "invalid_request",
+    { w: { values: int8([1], 1), scale: [1], flat: true } },
+    /w\.indices: it is missing/,
+  ],
+  [
+    "flat values in rows",
+    "shape_mismatch",
+    { w: { indices: [1], values: [[1]], flat: true } },
+    /values of shape \[1, 1\], must have \[n\] and \[n\]: it is flat/,
+  ],
 ];
 
 Deno.test("writeTensors() refuses every other form, with its place", async (t) => {
