@@ -77,10 +77,6 @@ export async function startRounds(
   };
 }
 
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
 /** Resolves once everything that can go on without a timer has done so, and says whether `promise` has settled. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;

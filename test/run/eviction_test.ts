@@ -40,8 +40,10 @@ Deno.test("far more runs than fit into memory all answer with their own bits", a
   const equals = (id: string) => {
     // Not with deepEqual: millions of numbers.
     const [one, two] = [world, twins].map(({ registry }) => {
+      const lease = registry.lease(id);
       const { tensors, release } = registry.get(id).checkpoint();
       release();
+      lease.release();
       return tensors;
     });
     return one?.every(({ values }, n) => values.every((value, at) => value === two?.[n]?.values[at]));
