@@ -84,6 +84,7 @@ export const route = createRoute({
     "non_finite_gradient",
     "no_gradients",
     "sparse_with_constraint",
+    "sparse_with_noise",
     "invalid_config",
     "unknown_class",
     "out_of_memory",
