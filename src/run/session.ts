@@ -53,9 +53,11 @@ export interface SessionParts {
 
 type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
 
-/** Where changes are written before they are made. */
+/** Who is told of changes before they are made. */
 export interface ChangeLog {
-  append(kind: number, payload: readonly Uint8Array[]): void;
+  changing(): void;
+  /** Writes the change down; not there where changes are not kept. What it throws refuses the change. */
+  append?(kind: number, payload: readonly Uint8Array[]): void;
 }
 
 export class Session implements RunSession {
@@ -193,15 +195,13 @@ export class Session implements RunSession {
     return this.#steps.slice(-limit).reverse();
   }
 
-  /** Copies of the whole run; `replies`: with the answers to keyed requests. */
-  checkpoint(
-    { replies = false } = {},
-  ): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+  /** Copies of the whole run. */
+  checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> } {
     this.#assertOpen();
-    return checkpointOf(this.#memory, this.#checkpointed(replies));
+    return checkpointOf(this.#memory, this.#checkpointed(false));
   }
 
-  /** The whole run where it lies, with the answers to keyed requests: for a session that nobody else has yet. */
+  /** The whole run where it lies, good until the next change, with the answers to keyed requests. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return liveCheckpointOf(this.#checkpointed(true));
@@ -218,13 +218,14 @@ export class Session implements RunSession {
     };
   }
 
-  /** From now on every change is recorded before it is made; what `append` throws refuses the change. */
+  /** From now on the log is told of every change before it is made. */
   attach(log: ChangeLog): void {
     this.#log = log;
   }
 
   #record(change: () => Change): void {
-    if (!this.#log) return;
+    this.#log?.changing();
+    if (!this.#log?.append) return;
     const { kind, payload } = change();
     this.#log.append(kind, payload);
   }
@@ -235,7 +236,7 @@ export class Session implements RunSession {
       kind,
       memory: this.#memory,
       state: this.#state,
-      keepsBytes: this.#log !== undefined,
+      keepsBytes: this.#log?.append !== undefined,
       released: () => this.#released(staging),
     });
     this.#stagings.add(staging);
