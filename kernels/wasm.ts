@@ -95,6 +95,9 @@ export const f64 = {
 export const v128 = {
   constI32: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Int32Array(4).fill(value))],
   constF32: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Float32Array(4).fill(value))],
+  constF64: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Float64Array(2).fill(value))],
+  /** Four 32-bit lanes, each its own. */
+  const: (lanes: readonly number[]): Code => [0xfd, 0x0c, ...bytesOf(Uint32Array.from(lanes))],
   zero: [0xfd, 0x0c, ...new Array<number>(16).fill(0)] as Code,
   load: memory([0xfd, 0x00]),
   load32splat: memory([0xfd, 0x09]),
@@ -113,6 +116,7 @@ export const v128 = {
   and: simd(0x4e),
   andnot: simd(0x4f),
   or: simd(0x50),
+  xor: simd(0x51),
   bitselect: simd(0x52),
   /** The i32 lanes `lanes` of the eight that two vectors hold. */
   shuffle32: (a: Code, b: Code, lanes: readonly number[]): Code => [
@@ -167,9 +171,25 @@ export const f32x4 = {
   demoteF64x2Zero: simd(0x5e),
 };
 
+export const i64x2 = {
+  extendLow32u: simd(0xc9),
+  shl: simd(0xcb),
+  shrs: simd(0xcc),
+  shru: simd(0xcd),
+  /** 64-bit products of the lower two lanes, and of the upper two. */
+  multiplyLow32u: simd(0xde),
+  multiplyHigh32u: simd(0xdf),
+};
+
 export const f64x2 = {
   extract: simdLane(0x21),
+  gt: simd(0x4a),
+  sqrt: simd(0xef),
   add: simd(0xf0),
+  sub: simd(0xf1),
+  mul: simd(0xf2),
+  div: simd(0xf3),
+  convertLowI32u: simd(0xff),
   promoteLowF32x4: simd(0x5f),
 };
 

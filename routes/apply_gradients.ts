@@ -104,6 +104,7 @@ export const route = createRoute({
     "no_gradients",
     "sparse_with_constraint",
     "sparse_with_aggregator",
+    "sparse_with_noise",
     "invalid_config",
     "unknown_class",
     "out_of_memory",

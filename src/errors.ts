@@ -125,6 +125,11 @@ export const ERRORS = {
     "Constraint with a sparse gradient",
     "Keras cannot apply a constraint to a sparse update.",
   ),
+  sparse_with_noise: entry(
+    422,
+    "Noise with a sparse gradient",
+    "Noise has to reach every row, not only those that were sent.",
+  ),
   invalid_weights: entry(422, "Weights do not fit", "The list of weights has the wrong length or shapes."),
   run_too_large: entry(422, "Run is too large", "The run needs more memory than one arena can hold."),
   too_many_runs: entry(503, "Too many runs", "The service holds as many runs as its settings allow."),

@@ -107,12 +107,14 @@ Deno.test("README's tour does answer as shown when its commands run one after th
 
     const isSilent = !await hasPython();
     await t.step({
-      name: "its Python box does print as shown when python3 has numpy and safetensors",
+      name: "its Python boxes do print as shown when python3 has numpy and safetensors",
       ignore: isSilent,
       fn: async () => {
-        const [program, output] = blocksBelow("### From Python");
-        assert.ok(program?.language === "python" && output);
-        compare(program.lines, output, await run("python3", ["-"], { input: here(program.lines), cwd }));
+        for (const heading of ["### From Python", "### Small payloads"]) {
+          const [program, output] = blocksBelow(heading);
+          assert.ok(program?.language === "python" && output);
+          compare(program.lines, output, await run("python3", ["-"], { input: here(program.lines), cwd }));
+        }
       },
     });
   } finally {

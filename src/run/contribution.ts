@@ -5,8 +5,8 @@
 import { StepwellError } from "../errors.ts";
 import { showShape } from "../tensor.ts";
 import type { StepOptions } from "./api.ts";
-import type { NonFinite } from "./spec.ts";
-import { type ArenaStaging, firstNonFinite } from "./staging.ts";
+import type { NonFinite, ResolvedSpec } from "./spec.ts";
+import { type ArenaStaging, firstNonFinite, type Staged } from "./staging.ts";
 import type { RunState } from "./state.ts";
 
 /**
@@ -42,6 +42,23 @@ export function checkContribution(
   }
   if (absent.length === 0) return [];
   return [`Gradients do not exist for the variables ${absent.join(", ")}: they stay as they are`];
+}
+
+/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise: it would have to be in all rows. */
+export function checkNoise(
+  { transformers }: Pick<ResolvedSpec, "transformers">,
+  gradients: Iterable<Staged>,
+): void {
+  const noise = transformers.find(({ member }) => member.rule.kind === "noise");
+  if (!noise) return;
+  for (const { kind, variable: { name } } of gradients) {
+    if (kind === "dense") continue;
+    const message =
+      `is sparse, must be dense: the run's transformer ${noise.member.class_name} has to reach every row`;
+    throw new StepwellError("sparse_with_noise", `Cannot step: the gradient of "${name}" ${message}`, [
+      { path: `gradients.${name}`, message },
+    ]);
+  }
 }
 
 /** Why the policy skips this step, or nothing. Throws non_finite_gradient where the policy is to reject. */

@@ -12,7 +12,7 @@ import type { Creation, KeyUse, RunSpec } from "./api.ts";
 import type { Entries } from "./entries.ts";
 import type { Memory } from "./memory.ts";
 import { Session } from "./session.ts";
-import { firstSnapshot } from "./snapshots.ts";
+import { takeSnapshot } from "./snapshots.ts";
 import { initialValues, resolveSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
 
@@ -87,7 +87,7 @@ export class Creator {
     // First: the creation's answer, which is kept, tells of the storage.
     entries.attach(entry, session);
     const creation = key && (() => creationOf(session, key));
-    if (store) await store.create(firstSnapshot(session), creation);
+    if (store) await store.create(takeSnapshot(session), creation);
     else if (creation) this.#remember(creation());
     entries.set(entry);
     return session;

@@ -1,12 +1,13 @@
 /**
  * A dense gradient → the calls of its step: clips, transformers, rule and elementwise constraint are one kernel, unless
- * centralization stands between them.
+ * centralization or noise stands between them.
  */
 import { stretches } from "../../kernels/axes.ts";
 import { planConstraint } from "./constrain.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "./programs.ts";
 import {
+  type Between,
   joined,
   NOTHING,
   type RuleStep,
@@ -17,6 +18,7 @@ import {
   wholeCall,
 } from "./stage.ts";
 import type { StagedDense } from "./staging.ts";
+import type { RunState, VariableState } from "./state.ts";
 
 export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Instruction[] {
   const { context, rule } = step;
@@ -24,11 +26,14 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Ins
   const instructions: Instruction[] = [];
   let stage = clip;
   for (const transformer of transformerStages(context)) {
-    if (transformer !== "mean") stage = joined(stage, transformer);
-    else if (variable.shape.length >= 2) {
-      instructions.push(...settle(step, staged, stage), ...planCentralize(context, staged));
-      stage = NOTHING;
+    if ("lines" in transformer) {
+      stage = joined(stage, transformer);
+      continue;
     }
+    const between = planBetween(context, staged, transformer);
+    if (between.length === 0) continue;
+    instructions.push(...settle(step, staged, stage), ...between);
+    stage = NOTHING;
   }
   const { constraint } = variable;
   stage = joined(stage, { lines: rule.dense, uniforms: NOTHING.uniforms });
@@ -37,6 +42,22 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Ins
   }
   instructions.push(wholeCall(step, variable, { ...stage, g: staged.values }));
   return [...instructions, ...planConstraint(variable, (bytes) => context.staging.allocate(bytes))];
+}
+
+function planBetween(context: StepContext, staged: StagedDense, what: Between): Instruction[] {
+  const { variable, values: offset, count } = staged;
+  if (what.kind === "mean") return variable.shape.length >= 2 ? planCentralize(context, staged) : [];
+  const noise = { ...what.noise, variable: placeOf(context.state, variable) };
+  return [{ kind: "noise", offset, count, noise }];
+}
+
+const places = new WeakMap<RunState, ReadonlyMap<VariableState, number>>();
+
+/** The place of a variable in the run's list. */
+function placeOf(state: RunState, variable: VariableState): number {
+  let found = places.get(state);
+  if (!found) places.set(state, found = new Map([...state.variables.values()].map((each, n) => [each, n])));
+  return found.get(variable) as number;
 }
 
 /** g − mean of g over all axes but the last. */

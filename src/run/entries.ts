@@ -179,7 +179,9 @@ export class Entries {
   attach(entry: Entry, session: Session): void {
     entry.session = session;
     const { store } = entry;
-    if (store && session.durability === "journal") session.attach(store);
+    if (store) {
+      session.attach(session.durability === "journal" ? store : { changing: () => store.changing() });
+    }
     session.describeStorage = () => ({
       journal_bytes: store?.journalBytes ?? 0,
       snapshot_version: entry.snapshot?.version ?? null,
@@ -191,6 +193,7 @@ export class Entries {
   closeSession(entry: Entry): void {
     if (!entry.session) return;
     this.#stepsOfClosed += entry.session.stepCount;
+    entry.store?.leaving();
     entry.session.close();
     entry.session = undefined;
   }

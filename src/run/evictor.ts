@@ -8,6 +8,9 @@ import type { Entries, Entry } from "./entries.ts";
 import type { Session } from "./session.ts";
 import { takeSnapshot } from "./snapshots.ts";
 
+/** Snapshots that are written at a time. */
+const AT_A_TIME = 8;
+
 interface EvictorParts {
   readonly entries: Entries;
   readonly now: () => Date;
@@ -44,22 +47,31 @@ export class Evictor {
       if (wanted && isDirty(entry)) await this.#snapshotWhenQuiet(entry, session);
       if (idle) this.#evict(entry);
     };
-    await Promise.all(this.#parts.entries.all().map((entry) => this.#safely(entry, () => tend(entry))));
+    await this.#all(tend);
   }
 
   /** Brings everything into snapshots: what a start then reads is short. */
   async shutdown(): Promise<void> {
-    for (const entry of this.#parts.entries.all()) {
-      await this.#safely(entry, async () => {
+    await this.#all(async (entry) => {
+      try {
         if (isDirty(entry) && canSnapshot(entry)) await this.#snapshot(entry);
-      });
-      await this.#safely(entry, async () => await entry.store?.durable());
-      await this.#safely(entry, () => this.#parts.entries.forget(entry));
-    }
+      } finally {
+        await entry.store?.durable();
+      }
+    });
+    for (const entry of this.#parts.entries.all()) this.#parts.entries.forget(entry);
   }
 
-  /** Whatever becomes of one run, the others have their turn. */
-  async #safely(entry: Entry, act: () => Promise<void> | void): Promise<void> {
+  /** Some at a time: each has files open. Whatever becomes of one run, the others have their turn. */
+  async #all(act: (entry: Entry) => Promise<void>): Promise<void> {
+    const entries = this.#parts.entries.all().values();
+    const work = async () => {
+      for (const entry of entries) await this.#safely(entry, () => act(entry));
+    };
+    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  }
+
+  async #safely(entry: Entry, act: () => Promise<void>): Promise<void> {
     try {
       await act();
     } catch (error) {
@@ -80,6 +92,7 @@ export class Evictor {
   /** A run whose open round has contributions has its snapshot when that round ends, in the same turn. */
   async #snapshotWhenQuiet(entry: Entry, session: Session): Promise<void> {
     if (canSnapshot(entry)) return await this.#snapshot(entry);
+    await entry.store?.prepareSnapshot();
     session.onQuiet = () => {
       session.onQuiet = () => {};
       this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
@@ -91,20 +104,14 @@ export class Evictor {
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
     if (store.failed && session.durability === "snapshot") store.close();
-    // The copy needs memory, which must not be made by evicting this very run.
-    entry.users += 1;
-    try {
-      let version = 0;
-      const take = () => {
-        if (!canSnapshot(entry)) return undefined;
-        version = session.version;
-        return takeSnapshot(session);
-      };
-      const sequence = await store.snapshot(take, { atOnce });
-      if (sequence !== undefined) entry.snapshot = { version, sequence };
-    } finally {
-      entry.users -= 1;
-    }
+    let version = 0;
+    const take = () => {
+      if (!canSnapshot(entry)) return undefined;
+      version = session.version;
+      return takeSnapshot(session);
+    };
+    const sequence = await store.snapshot(take, { atOnce });
+    if (sequence !== undefined) entry.snapshot = { version, sequence };
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */

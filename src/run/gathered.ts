@@ -43,8 +43,8 @@ export interface Gathered {
   free(): void;
 }
 
-/** Fills a region with noise. */
-export type Noisy = (variable: VariableState, target: Float32Array<ArrayBuffer>) => void;
+/** Adds noise to a variable's sum at a byte offset. */
+export type Noisy = (variable: VariableState, offset: number) => void;
 
 /** A combined dense gradient at `values`, with its figures. */
 export function dense(variable: VariableState, values: number, squares: number): Staged {

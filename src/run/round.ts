@@ -5,17 +5,19 @@
  * Writes to no variable and no journal: the session does. Invariants: a client is in a round once; what `join` has taken
  * stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws it.
  */
+import { addGaussianNoise } from "../../kernels/noise.ts";
 import { StepwellError } from "../errors.ts";
 import type { Aggregation } from "./aggregation.ts";
 import type { KeyUse, RoundDescription, RoundOutcome, StepOptions } from "./api.ts";
 import type { Combined, Gathered, GatheredParts } from "./gathered.ts";
 import { HeldContributions } from "./held.ts";
-import { gaussianNoise } from "./noise.ts";
 import { prepare, type Prepared } from "./prepare.ts";
 import type { ArenaStaging } from "./staging.ts";
 import type { VariableState } from "./state.ts";
 import { SummedContributions } from "./summed.ts";
 
+/** Tells the noise on sums from that of transformers with the same seed (stage.ts). */
+const NOISE_STREAM = 0;
 /** Rounds whose outcome is remembered, for those who wait for it. */
 const OUTCOMES_KEPT = 64;
 
@@ -188,11 +190,17 @@ export class Round {
   /** Puts what the contributions are together into `into`. Throws out_of_memory and changes nothing. */
   combine(into: ArenaStaging): Combined {
     const { noise } = this.#aggregation;
-    const { state: { iterations, variables } } = this.#parts;
+    const { arena, iterations, variables } = this.#parts.state;
     const places = new Map([...variables.keys()].map((name, place) => [name, place]));
-    const noisy = noise &&
-      (({ name }: VariableState, target: Float32Array<ArrayBuffer>) =>
-        gaussianNoise({ ...noise, iteration: iterations, variable: places.get(name) as number }, target));
+    const noisy = noise && (({ name, count }: VariableState, offset: number) => {
+      const variable = places.get(name) as number;
+      addGaussianNoise(arena, { offset, count }, {
+        ...noise,
+        stream: NOISE_STREAM,
+        iteration: iterations,
+        variable,
+      });
+    });
     return this.#gathered.combine(into, noisy);
   }
 

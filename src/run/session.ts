@@ -242,15 +242,13 @@ export class Session implements RunSession {
     return this.#steps.slice(-limit).reverse();
   }
 
-  /** Copies of the whole run; `replies`: with the answers to keyed requests. */
-  checkpoint(
-    { replies = false } = {},
-  ): Publication & { readonly metadata: Readonly<Record<string, string>> } {
+  /** Copies of the whole run. */
+  checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> } {
     this.#assertOpen();
-    return checkpointOf(this.#memory, this.#checkpointed(replies));
+    return checkpointOf(this.#memory, this.#checkpointed(false));
   }
 
-  /** The whole run where it lies, with the answers to keyed requests: for a session that nobody else has yet. */
+  /** The whole run where it lies, good until the next change, with the answers to keyed requests. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return liveCheckpointOf(this.#checkpointed(true));
@@ -269,10 +267,10 @@ export class Session implements RunSession {
     };
   }
 
-  /** From now on every change is recorded before it is made; what `append` throws refuses the change. */
+  /** From now on the log is told of every change before it is made. */
   attach(log: ChangeLog): void {
     this.#log = log;
-    this.readRecords = (onRecord) => log.records(onRecord);
+    this.readRecords = log.records && ((onRecord) => log.records?.(onRecord));
   }
 
   /** Where records can be read again: set while a replay, which has no log yet, is under way. */
@@ -280,7 +278,8 @@ export class Session implements RunSession {
 
   /** Returns the change's place among all changes. */
   #record(change: () => Change): number {
-    if (this.#log) {
+    this.#log?.changing();
+    if (this.#log?.append) {
       const { kind, payload } = change();
       this.#log.append(kind, payload);
     }
@@ -293,7 +292,7 @@ export class Session implements RunSession {
       kind,
       memory: this.#memory,
       state: this.#state,
-      keepsBytes: this.#log !== undefined,
+      keepsBytes: this.#log?.append !== undefined,
       released: () => this.#released(staging),
     });
     this.#stagings.add(staging);

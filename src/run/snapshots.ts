@@ -1,6 +1,6 @@
 /** A session's state as the bytes of a snapshot file. */
 import type { Taken } from "../store/run_store.ts";
-import { encodeHeader, encodeSafetensors } from "../wire/safetensors_writer.ts";
+import { encodeHeader } from "../wire/safetensors_writer.ts";
 import type { LiveCheckpoint } from "./checkpoint.ts";
 import type { Session } from "./session.ts";
 
@@ -13,29 +13,14 @@ export interface SnapshotPlace {
   readonly sequence: number;
 }
 
-/** The state as it is now, copied at once and written later. Throws out_of_memory. */
+/**
+ * The state as it is now, nothing of it copied: until the last piece is taken, whoever changes it or gives it up tells
+ * the store before.
+ */
 export function takeSnapshot(session: Session): Taken {
-  const { tensors, metadata, release } = session.checkpoint({ replies: true });
-  const { sequence } = session;
-  try {
-    const { body } = encodeSafetensors(tensors, { metadata });
-    const pieces = body instanceof Uint8Array ? [body] : body;
-    return { sequence, pieces, config: configOf(session), release };
-  } catch (error) {
-    release();
-    throw error;
-  }
-}
-
-/** The state of a session that nobody else has yet, and nobody changes: written from where it lies. */
-export function firstSnapshot(session: Session): Taken {
   const checkpoint = session.liveCheckpoint();
-  return {
-    sequence: checkpoint.sequence,
-    pieces: piecesOf(checkpoint),
-    config: configOf(session),
-    release: () => {},
-  };
+  const config = JSON.stringify(session.describe());
+  return { sequence: checkpoint.sequence, pieces: piecesOf(checkpoint), config };
 }
 
 /** Each piece is to be written before anything else happens: memory that grows takes views away. */
@@ -52,5 +37,3 @@ function* piecesOf({ tensors, metadata }: LiveCheckpoint): Generator<Uint8Array<
     }
   }
 }
-
-const configOf = (session: Session) => JSON.stringify(session.describe());

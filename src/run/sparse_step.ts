@@ -3,6 +3,7 @@
  * looks at the variable (weight decay), and all that follows it, runs on merged rows.
  */
 import { findUnique, tableBytes } from "../../kernels/dedupe.ts";
+import { checkNoise } from "./contribution.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "./programs.ts";
 import {
@@ -22,11 +23,12 @@ import type { VariableState } from "./state.ts";
 export function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): Instruction[] {
   const { context, rule } = step;
   const { variable } = staged;
+  checkNoise(context.spec, [staged]);
   const before: Instruction[] = settle(step, staged, clip);
   let after = NOTHING;
   for (const stage of transformerStages(context)) {
     // A mean over rows that were not sent would be a guess: centralization leaves sparse gradients alone.
-    if (stage === "mean") continue;
+    if (!("lines" in stage)) continue;
     // From the first that looks at the variable on, all work on merged rows, so that their order stays.
     if (after !== NOTHING || readsVariable(stage)) after = joined(after, stage);
     else before.push(...settle(step, staged, stage));

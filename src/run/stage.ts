@@ -2,6 +2,7 @@
  * Lines that wait to be put before an optimizer's own, with the numbers they name: clips, transformers, constraints
  * that work element by element. And the calls that such lines become.
  */
+import type { Noise } from "../../kernels/noise.ts";
 import type { Runner } from "../../kernels/plan.ts";
 import type { Rule } from "../families/optimizers/definition.ts";
 import type { Optimizer } from "../families/optimizers/optimizer.ts";
@@ -41,13 +42,22 @@ export function joined(a: Stage, b: Stage): Stage {
   return { lines: [...a.lines, ...b.lines], uniforms: { ...a.uniforms, ...b.uniforms } };
 }
 
+/** What a transformer does that cannot be a line: it stands between two kernels. */
+export type Between =
+  | { readonly kind: "mean" }
+  | { readonly kind: "noise"; readonly noise: Omit<Noise, "variable"> };
+
 /**
  * The lines of the run's transformers. Their numbers get names of their own, so that two of a kind, or one that
- * shares a name with a hyperparameter, do not meet; "mean" marks where centralization stands.
+ * shares a name with a hyperparameter, do not meet. Noise has a stream of its own by place; stream 0 is for rounds.
  */
-export function transformerStages({ spec }: StepContext): (Stage | "mean")[] {
+export function transformerStages({ spec, state }: StepContext): (Stage | Between)[] {
   return spec.transformers.map(({ member, config }, place) => {
-    if (member.rule.kind === "axis_mean") return "mean";
+    if (member.rule.kind === "axis_mean") return { kind: "mean" };
+    if (member.rule.kind === "noise") {
+      const { stddev, seed } = member.uniforms(config) as { stddev: number; seed: number };
+      return { kind: "noise", noise: { seed, stream: 1 + place, iteration: state.iterations, stddev } };
+    }
     const numbers = Object.entries(member.uniforms(config));
     const own = (name: string) => `${name}_of_${place}`;
     const lines = member.rule.lines.map((line) =>

@@ -118,19 +118,14 @@ export class SummedContributions implements Gathered {
     const { count } = variable;
     let total = sum.dense;
     const to = into.allocate(4 * count);
-    if (sum.rows.length > 0) {
-      const { arena } = this.#parts.state;
+    if (sum.rows.length > 0 || noise) {
+      const { state: { arena }, run } = this.#parts;
       arena.f32(to, count).set(arena.f32(total, count));
       total = to;
-      for (const list of sum.rows) addRows(this.#arena, { ...list, to, rowLength: variable.rowLength });
+      for (const list of sum.rows) addRows({ arena, run }, { ...list, to, rowLength: variable.rowLength });
+      noise?.(variable, to);
     }
-    const added = noise ? into.allocate(4 * count) : undefined;
-    if (noise && added !== undefined) noise(variable, this.#parts.state.arena.f32(added, count));
-    return dense(variable, to, this.#divide({ total, to, count, by: this.#divisor(sum), added }));
-  }
-
-  get #arena() {
-    return { arena: this.#parts.state.arena, run: this.#parts.run };
+    return dense(variable, to, this.#divide({ total, to, count, by: this.#divisor(sum) }));
   }
 
   #divisor({ count, weight }: Sum): number {
@@ -138,22 +133,12 @@ export class SummedContributions implements Gathered {
     return divide === "nothing" ? 1 : divide === "count" ? count : weight;
   }
 
-  /** to = (total + added) / by; returns the sum of squares. */
-  #divide(
-    { total, to, count, by, added }: {
-      total: number;
-      to: number;
-      count: number;
-      by: number;
-      added?: number | undefined;
-    },
-  ): number {
-    const noisy = added !== undefined;
-    const lines = [`g = ${noisy ? "(total + added)" : "total"} / by`, "g_squares = squares(g)"];
+  /** to = total / by; returns the sum of squares. */
+  #divide({ total, to, count, by }: { total: number; to: number; count: number; by: number }): number {
     const { state, run } = this.#parts;
     const { g_squares = 0 } = run(state.arena, {
-      kernel: program(lines, noisy ? ["g", "total", "added"] : ["g", "total"], ["g"], ["by"]).kernel(),
-      tensors: { g: to, total, ...noisy && { added } },
+      kernel: program(["g = total / by", "g_squares = squares(g)"], ["g", "total"], ["g"], ["by"]).kernel(),
+      tensors: { g: to, total },
       rowCount: 1,
       rowLength: count,
       uniforms: { by: Math.fround(by) },

@@ -13,14 +13,7 @@ import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
-import {
-  asideName,
-  type Pieces,
-  readSnapshot,
-  SnapshotDamage,
-  snapshotName,
-  writeSnapshot,
-} from "./snapshot.ts";
+import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
 /** Snapshots that are kept: the newest, and one in case that it is damaged. */
@@ -33,15 +26,14 @@ export interface StoreParts {
   readonly folder: string;
 }
 
-/** A copy of a run's state. */
+/** A run's state as it is at a moment, to be written from where it lies. */
 export interface Taken {
   /** Of the next change. */
   readonly sequence: number;
-  readonly pieces: Pieces;
+  /** Each is used up before the next one is asked for, and before anything else happens. */
+  readonly pieces: Iterable<Uint8Array>;
   /** What the run is, as JSON. */
   readonly config: string;
-  /** To be called whether the pieces were read or not. */
-  release(): void;
 }
 
 /** What is made of the files of a run that is opened. */
@@ -57,6 +49,8 @@ export class RunStore {
   readonly #journals: Journals;
   #record: RunRecord;
   #snapshotting: Promise<number | undefined> | undefined;
+  /** Of the snapshot that is being written. */
+  #writer: SnapshotWriter | undefined;
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
@@ -101,11 +95,12 @@ export class RunStore {
   }
 
   /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
-  async create({ sequence, pieces, config, release }: Taken, creation?: () => CreationRecord): Promise<void> {
+  async create({ sequence, pieces, config }: Taken, creation?: () => CreationRecord): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
-      const snapshot = await writeSnapshot(files, { folder: this.#folder, generation: 0 }, pieces);
+      const snapshot = await new SnapshotWriter(files, { folder: this.#folder, generation: 0 }, pieces)
+        .finish();
       this.#journals.begin(0, sequence);
       this.#journals.adopt();
       await this.#journals.durable();
@@ -116,8 +111,6 @@ export class RunStore {
       this.close();
       await files.removeFolder(this.#folder).catch(() => {});
       throw storageError(error);
-    } finally {
-      release();
     }
   }
 
@@ -169,15 +162,29 @@ export class RunStore {
     this.#journals.records(this.#record.snapshots.at(-1)?.generation ?? 0, onRecord);
   }
 
+  /** To be called before the state in memory changes: a snapshot that is being written holds it as it was. */
+  changing(): void {
+    this.#writer?.finishPieces();
+  }
+
+  /** To be called before the state leaves memory: a snapshot that is being written is given up. */
+  leaving(): void {
+    const { id } = this.#record;
+    this.#writer?.abandon(
+      new StepwellError("unknown_run", `Cannot store the run "${id}": it was deleted, replaced or read anew`),
+    );
+  }
+
   /** Resolves when everything appended is on disk. Throws storage_full or storage_failed and sets `failed`. */
   durable(): Promise<void> {
     return this.#journals.durable();
   }
 
   /**
-   * Begins the next generation: changes go to a new journal from the moment on at which `take` copies the state; the
-   * copy is written behind. Resolves to the sequence that the snapshot holds, or undefined when `take` would not. One at
-   * a time, in order; `atOnce`: the copy is made before this call returns, unless another snapshot is under way.
+   * Begins the next generation: changes go to a new journal from the moment on at which `take` gives the state, which
+   * is written behind; `changing` and `leaving` are to be called from then on. Resolves to the sequence that the
+   * snapshot holds, or undefined when `take` would not. One at a time, in order. `atOnce`: `take` is called before this
+   * call returns, unless another snapshot is under way; `prepareSnapshot` is to be called before.
    */
   async snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<number | undefined> {
     while (this.#snapshotting) await this.#snapshotting.catch(() => {});
@@ -191,23 +198,34 @@ export class RunStore {
     }
   }
 
+  /** Removes what an attempt has left that the process did not survive. */
+  async prepareSnapshot(): Promise<void> {
+    await this.#parts.files.remove(`${this.#folder}/${asideName(this.#journals.nextGeneration)}`).catch(
+      () => {},
+    );
+  }
+
   async #snapshot(take: () => Taken | undefined, atOnce: boolean): Promise<number | undefined> {
-    // The copy holds nothing that could be given up later.
-    if (!atOnce) await this.#journals.finish();
+    const { files } = this.#parts;
+    if (!atOnce) {
+      await this.prepareSnapshot();
+      await this.#journals.finish();
+    }
+    // The snapshot holds nothing that could be given up later.
     this.#journals.finishNow();
     const taken = take();
     if (!taken) return undefined;
-    const { sequence, pieces, config, release } = taken;
+    const { sequence, pieces, config } = taken;
+    const generation = this.#journals.nextGeneration;
+    this.#journals.begin(generation, sequence);
+    const writer = this.#writer = new SnapshotWriter(files, { folder: this.#folder, generation }, pieces);
     try {
-      const generation = this.#journals.nextGeneration;
-      this.#journals.begin(generation, sequence);
-      const place = { folder: this.#folder, generation };
-      const snapshot = await writeSnapshot(this.#parts.files, place, pieces);
+      const snapshot = await writer.finish();
       await this.#journals.durable();
       await this.#adopt(snapshot, config);
       return sequence;
     } finally {
-      release();
+      this.#writer = undefined;
     }
   }
 

@@ -7,7 +7,7 @@
  * file of this name is whole; what was being written when the process died has another name.
  */
 import { crc32 } from "node:zlib";
-import type { Files } from "./files.ts";
+import type { AppendFile, Files } from "./files.ts";
 import type { SnapshotRecord } from "./kv.ts";
 import { reading } from "./storage_error.ts";
 
@@ -18,44 +18,79 @@ export const snapshotName = (generation: number) => `snapshot-${generation}.safe
 /** What a snapshot is called until it is whole. */
 export const asideName = (generation: number) => `${snapshotName(generation)}.part`;
 
-/**
- * The bytes of a snapshot. What an `Iterable` gives is written before anything else happens, so that it may be a view
- * of memory that grows; in pieces of one MiB at most then.
- */
-export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+export interface SnapshotPlace {
+  readonly folder: string;
+  readonly generation: number;
+}
 
-/** Writes `pieces` as the snapshot of a generation; durable when this resolves. */
-export async function writeSnapshot(
-  files: Files,
-  place: { folder: string; generation: number },
-  pieces: Pieces,
-): Promise<SnapshotRecord> {
-  const path = `${place.folder}/${snapshotName(place.generation)}`;
-  const aside = `${place.folder}/${asideName(place.generation)}`;
-  await files.remove(aside).catch(() => {});
-  const file = files.create(aside);
-  let crc = 0;
-  try {
-    const write = async (piece: Uint8Array) => {
-      for (let from = 0; from < piece.length; from += PIECE_BYTES) {
-        const part = piece.subarray(from, from + PIECE_BYTES);
-        file.append([part]);
-        crc = crc32(part, crc);
-        if (part.length === PIECE_BYTES) await yieldToOthers();
-      }
-    };
-    if (Symbol.iterator in pieces) { for (const piece of pieces) await write(piece); }
-    else for await (const piece of pieces) await write(piece);
-    await file.sync();
-    await files.rename(aside, path);
-  } catch (error) {
-    await files.remove(aside).catch(() => {});
-    throw error;
-  } finally {
-    file.close();
+const asidePath = ({ folder, generation }: SnapshotPlace) => `${folder}/${asideName(generation)}`;
+
+/**
+ * A snapshot that is being written piece by piece. What a piece is a view of may change as soon as it is written, and
+ * not before: whoever changes it calls `finishPieces` first.
+ */
+export class SnapshotWriter {
+  readonly #files: Files;
+  readonly #place: SnapshotPlace;
+  readonly #file: AppendFile;
+  readonly #pieces: Iterator<Uint8Array>;
+  #crc = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  /** Begins the file; nothing of the pieces is used yet. Throws what the disk throws. */
+  constructor(files: Files, place: SnapshotPlace, pieces: Iterable<Uint8Array>) {
+    this.#files = files;
+    this.#place = place;
+    this.#file = files.create(asidePath(place));
+    this.#pieces = pieces[Symbol.iterator]();
   }
-  await files.sync(place.folder);
-  return { generation: place.generation, bytes: file.bytes, crc32: crc };
+
+  /** Writes the pieces that are left, others being served in between. Durable when this resolves. */
+  async finish(): Promise<SnapshotRecord> {
+    const { folder, generation } = this.#place;
+    try {
+      for (let from = 0; this.#writeNext();) {
+        if (this.#file.bytes - from < PIECE_BYTES) continue;
+        from = this.#file.bytes;
+        await yieldToOthers();
+      }
+      if (this.#failure) throw this.#failure.error;
+      await this.#file.sync();
+      await this.#files.rename(asidePath(this.#place), `${folder}/${snapshotName(generation)}`);
+    } catch (error) {
+      await this.#files.remove(asidePath(this.#place)).catch(() => {});
+      throw error;
+    } finally {
+      this.#file.close();
+    }
+    await this.#files.sync(folder);
+    return { generation, bytes: this.#file.bytes, crc32: this.#crc };
+  }
+
+  /** Writes the pieces that are left while everybody waits: what they are views of is about to change. */
+  finishPieces(): void {
+    while (this.#writeNext());
+  }
+
+  /** What the pieces are views of is gone: `finish` throws `error` unless all of them were written. */
+  abandon(error: Error): void {
+    if (this.#pieces.next().done !== true) this.#failure ??= { error };
+  }
+
+  /** Whether there may be more. */
+  #writeNext(): boolean {
+    if (this.#failure) return false;
+    try {
+      const { value, done } = this.#pieces.next();
+      if (done) return false;
+      this.#file.append([value]);
+      this.#crc = crc32(value, this.#crc);
+      return true;
+    } catch (error) {
+      this.#failure = { error };
+      return false;
+    }
+  }
 }
 
 /** Lets requests that wait be served. */

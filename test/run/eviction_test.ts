@@ -119,23 +119,6 @@ Deno.test("a run in use is not evicted, nor one with a body on its way in, nor o
   assert.notEqual(registry.get("a"), sessions[0]);
 });
 
-Deno.test("a snapshot makes no room by evicting the run that it is of", async () => {
-  for (const durability of ["journal", "snapshot"] as const) {
-    // Two copies do not fit, and making a run takes one.
-    await using world = await newWorld({ memoryBytesMax: 5 * MEBIBYTE, journalBytesMax: 0 });
-    const { registry } = world;
-    await registry.create(large("a", 3, durability));
-    await request(registry, "a", (session) => step(session, gradient(3, 1)));
-    const before = registry.get("a");
-    await registry.sweep({ idleMs: 1e9 });
-    assert.equal(registry.get("a"), before, "there was no memory for a copy, so there is no snapshot");
-    assert.equal(before.describe().snapshot_version, 0);
-    assert.equal(registry.figures().publishedBytes, 0);
-    if (durability === "journal") await world.restart();
-    assert.equal(world.registry.get("a").version, 1);
-  }
-});
-
 Deno.test("sweep() brings a run that nobody uses into a snapshot and then out of memory", async () => {
   for (const durability of ["journal", "snapshot"] as const) {
     await using world = await newWorld();

@@ -1,6 +1,7 @@
 /** The family of gradient transformers: one line a member. */
 import { Family } from "../family.ts";
 import { addDecayedWeights } from "./add_decayed_weights.ts";
+import { addGaussianNoise } from "./add_gaussian_noise.ts";
 import { centralize } from "./centralize.ts";
 import { clipByNorm } from "./clip_by_norm.ts";
 import { clipByValue } from "./clip_by_value.ts";
@@ -13,4 +14,5 @@ export const transformers = new Family<TransformerMember>("gradient transformer"
   addDecayedWeights,
   clipByValue,
   clipByNorm,
+  addGaussianNoise,
 ]);

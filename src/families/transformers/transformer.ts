@@ -9,11 +9,13 @@ export type TransformerRule =
   /** Lines over `g` (and `w`); `norm(g)` is over the whole gradient. */
   | { readonly kind: "lines"; readonly lines: readonly string[] }
   /** `g` minus its mean over all axes but the last; a gradient of rank < 2 stays as it is. */
-  | { readonly kind: "axis_mean"; readonly axes: "all_but_last" };
+  | { readonly kind: "axis_mean"; readonly axes: "all_but_last" }
+  /** `g` plus Gaussian noise of the config's `stddev` and `seed`, in every element; dense gradients only. */
+  | { readonly kind: "noise" };
 
 export interface TransformerMember<C extends Config = Config> extends Member {
   readonly rule: TransformerRule;
-  /** The numbers that the lines name. */
+  /** The numbers that the lines name, or those of the noise. */
   uniforms(config: C): Readonly<Record<string, number>>;
 }
 

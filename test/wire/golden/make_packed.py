@@ -3,8 +3,7 @@
     python make_packed.py
 
 Made with safetensors 0.8.0, numpy 2.4.6, Python 3.11; the order of the metadata's keys differs from time to time.
-`quantize`, `dequantize`, `top_k` and `place` are those
-of the README.
+`quantize` and `top_k` are those of the README.
 """
 
 import json

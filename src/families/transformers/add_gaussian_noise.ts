@@ -1,0 +1,36 @@
+/**
+ * Gaussian noise for differential privacy: `g + stddev · z`, every z its own normal number of mean 0 and variance 1.
+ *
+ * Parameters: stddev, the standard deviation in units of the gradient, ≥ 0; seed, an integer in 0..2^53 − 1. Every
+ * element of every gradient gets noise, those that are zero too. A sparse gradient is refused (`sparse_with_noise`): noise
+ * in the rows that came would tell which those were. A variable without a gradient gets neither step nor noise.
+ *
+ * z is a function of seed, place among the transformers, iteration, variable and element (kernels/noise.ts): the same
+ * bits on every machine and after a restart. Therefore a run that goes back to an earlier iteration, or another one
+ * with the same seed (a fork), repeats the noise, and the difference of the two tells that of the gradients: give it
+ * another seed. A seed that others know (it stands in the run's description) protects nothing from them. Bounding what
+ * one client can change (client_clipnorm, clip_norm) and accounting for epsilon and delta are the caller's, and so is
+ * the risk that the rounding of floating-point numbers tells values apart in spite of the noise (Mironov 2012).
+ * The figures of an answer (gradient_norm, clip_factor) are those before the noise.
+ *
+ * Sources: Dwork, Roth 2014, "The algorithmic foundations of differential privacy" (Gaussian mechanism); Abadi et al.
+ * 2016, "Deep learning with differential privacy"; McMahan, Ramage, Talwar, Zhang 2018, "Learning differentially
+ * private recurrent language models"; Mironov 2012, "On significance of the least significant bits for differential
+ * privacy". Variant: stddev is that of the noise itself, not a multiple of a clipping norm.
+ */
+import { z } from "zod";
+import { float32 } from "../fields.ts";
+import { transformer } from "./transformer.ts";
+
+export const addGaussianNoise = transformer({
+  class_name: "AddGaussianNoise",
+  summary: "Adds seeded Gaussian noise to every element; refuses sparse gradients.",
+  fields: {
+    stddev: float32({ minimum: 0 }).describe("The standard deviation of the noise."),
+    seed: z.int().min(0)
+      .describe(
+        "Who knows it can take the noise away again. The same seed repeats the noise of an iteration.",
+      ),
+  },
+  rule: { kind: "noise" },
+});

@@ -1,4 +1,0 @@
-export function gaussianNoise(
-  _: { seed: number; stddev: number; iteration: number; variable: number },
-  __: Float32Array,
-): void {}
