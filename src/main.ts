@@ -29,6 +29,10 @@ const registry = await Registry.open({
   journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
   run: runCompiled,
   now: () => new Date(),
+  schedule: (delayMs, call) => {
+    const timer = setTimeout(call, delayMs);
+    return () => clearTimeout(timer);
+  },
   newId: () => crypto.randomUUID(),
   drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
   store,

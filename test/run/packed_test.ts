@@ -27,7 +27,7 @@ function stepPacked(
   const staging = session.stage("gradients");
   try {
     send(staging, "w", packed, options);
-    return session.applyGradients(staging, APPLY);
+    return session.step(staging, APPLY);
   } finally {
     staging.release();
   }
