@@ -37,7 +37,7 @@ export class EventLog implements RunEvents {
   #waiting = Promise.withResolvers<void>();
   #closed = false;
 
-  /** `sequence` is that of the change before the first that this log will tell of. */
+  /** `sequence` is that of the first change that this log will tell of. */
   constructor(sequence: number) {
     this.#floor = this.#last = { sequence, index: 0 };
   }

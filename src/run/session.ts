@@ -103,7 +103,7 @@ export class Session implements RunSession {
     this.#publisher = new Publisher(parts.memory, parts.state);
     this.#sequence = parts.sequence ?? parts.version;
     const { spec: { aggregation }, memory, state, run } = parts;
-    this.events = new EventLog(this.#sequence - 1);
+    this.events = new EventLog(this.#sequence);
     this.#rounds = new RoundTurns({
       session: this,
       state,

@@ -74,11 +74,11 @@ Deno.test("waitFor() does look once more when its end came with what it waits fo
   for (const end of ["close", "abort"]) {
     const events = new EventLog(0);
     const controller = new AbortController();
-    let found: string | undefined;
-    const waiting = waitFor(events, { ...LONG, signals: [controller.signal], find: () => found });
+    const found: string[] = [];
+    const waiting = waitFor(events, { ...LONG, signals: [controller.signal], find: () => found[0] });
     if (end === "close") events.close();
     else controller.abort();
-    found = "it";
+    found.push("it");
     assert.equal(await waiting, "it");
   }
 });
