@@ -184,7 +184,7 @@ export class RoundTurns {
     const { number, contributions, minimum } = this.round;
     const sequence = this.#parts.record(() => roundChange(end));
     const reason =
-      `at its deadline it had ${contributions.length} contributions, must have ${minimum} or more`;
+      `at its deadline it had ${contributions.length} of the ${minimum} contributions that it needs`;
     const count = contributions.length;
     this.#session.events.add(sequence, "round_dropped", {
       round: number,

@@ -54,7 +54,7 @@ Deno.test("who waits learns that the round was dropped at its deadline", async (
   const { detail } = await assertProblem(response, "round_dropped", 409);
   assert.match(
     detail,
-    /round 0: it was dropped: at its deadline it had 1 contributions, must have 2 or more/,
+    /round 0: it was dropped: at its deadline it had 1 of the 2 contributions that it needs/,
   );
 });
 
