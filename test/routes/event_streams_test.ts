@@ -163,9 +163,8 @@ Deno.test("a server shuts down when it tells its streams and those who wait to e
   await reader.event();
   const unread = await fetch(url + EVENTS);
   const waiting = contribute(served, "a");
-  await until(() =>
-    rounds.service.streams.open === 2 && rounds.world.registry.get("demo").round().accepted === 1
-  );
+  assert.deepEqual(await reader.types(1), ["contribution_accepted"]);
+  assert.equal(rounds.service.streams.open, 2);
   rounds.stopping.abort();
   const response = await waiting;
   assert.equal(response.status, 202, await response.text());
