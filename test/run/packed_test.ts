@@ -214,13 +214,13 @@ Deno.test("a compact form that does not fit the variable is refused and leaves n
     ],
     ["w", some([0, 8]), "index_out_of_range", "gradients.w.indices.1", "is 8, must be from 0 to 7"],
     ["w", some([-1, 0]), "index_out_of_range", "gradients.w.indices.0", "is -1, must be from 0 to 7"],
-    [
+    ...[2 ** 32, 2 ** 32 + 3, 3 - 2 ** 32, -1, 8].map((index): typeof cases[number] => [
       "w",
-      some([0, 2 ** 32], true),
+      some([0, index], true),
       "index_out_of_range",
       "gradients.w.indices.1",
-      "is 4294967296, must be from 0 to 7",
-    ],
+      `is ${index}, must be from 0 to 7`,
+    ]),
     ["scalar", some([0, 1]), "index_out_of_range", "gradients.scalar.indices.1", "is 1, must be from 0 to 0"],
     [
       "w",
