@@ -228,8 +228,8 @@ export class ArenaStaging implements Staging {
     tensor: PackedTensor,
   ): FloatRegion {
     if (!isFloat(tensor)) {
-      const { dtype } = tensor.values;
-      const given = dtype === "I8" ? "I8 without a scale" : dtype;
+      const { values: { dtype }, scale } = tensor;
+      const given = scale ? `${dtype} with a scale` : dtype === "I8" ? "I8 without a scale" : dtype;
       this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
