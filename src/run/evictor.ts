@@ -5,13 +5,17 @@
  */
 import { StepwellError } from "../errors.ts";
 import type { Entries, Entry } from "./entries.ts";
-import { takeSnapshot } from "./snapshots.ts";
+import type { Memory, Spare } from "./memory.ts";
+import { takeSnapshot, warm } from "./snapshots.ts";
 
 /** Snapshots that are written at a time. */
 const AT_A_TIME = 8;
+/** Smaller runs are written in the time that a copy would take. */
+const COPY_BYTES_MIN = 4 * 1024 ** 2;
 
 interface EvictorParts {
   readonly entries: Entries;
+  readonly memory: Memory;
   readonly now: () => Date;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax: number;
@@ -43,7 +47,7 @@ export class Evictor {
       const idle = entry.users === 0 && entry.usedAt <= idleSince;
       const long = store.journalBytes > this.#parts.journalBytesMax;
       const wanted = long || idle || session.durability === "snapshot";
-      if (wanted && isDirty(entry)) await this.#snapshot(entry);
+      if (wanted && isDirty(entry)) await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
       if (idle) this.#evict(entry);
     };
     await this.#all(tend);
@@ -88,12 +92,24 @@ export class Evictor {
     return oldestFirst.some((entry) => this.#evict(entry));
   }
 
-  async #snapshot(entry: Entry): Promise<void> {
+  /** Of a run that is likely to change meanwhile: with memory for a copy, if there is some. */
+  async #snapshotInUse(entry: Entry): Promise<void> {
+    const bytes = entry.session?.bytes.state ?? 0;
+    const spare = bytes < COPY_BYTES_MIN ? undefined : this.#parts.memory.spare(bytes);
+    try {
+      if (spare) await warm(spare);
+      await this.#snapshot(entry, spare);
+    } finally {
+      spare?.free();
+    }
+  }
+
+  async #snapshot(entry: Entry, spare?: Spare): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
     if (store.failed && session.durability === "snapshot") store.close();
-    entry.snapshotVersion = await store.snapshot(() => takeSnapshot(session));
+    entry.snapshotVersion = await store.snapshot(() => takeSnapshot(session, spare));
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */
