@@ -3,6 +3,7 @@
  * more rights than the task `start`. Not tested here: that the base image exists, and the engine itself.
  */
 import assert from "node:assert/strict";
+import { within } from "./waiting.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
@@ -112,7 +113,7 @@ Deno.test("Dockerfile does start a healthy service when there is a token, from w
       STEPWELL_DATA: data,
     };
     const service = command({ args, cwd, env }).spawn();
-    const port = await portOf(service.stdout);
+    const port = await within("The service did not become ready", portOf(service.stdout));
     const probe = command({ args: words(one("HEALTHCHECK")), cwd, env: { STEPWELL_PORT: port } });
     const [healthy, closed] = [await probe.output(), await fetch(`http://127.0.0.1:${port}/v1/runs`)];
     assert.equal(healthy.code, 0, new TextDecoder().decode(healthy.stderr));

@@ -1,5 +1,6 @@
 /** A service in a process of its own, started as `deno task start` does, on a free port. */
 import assert from "node:assert/strict";
+import { within } from "./waiting.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -16,10 +17,11 @@ export interface RunningService extends AsyncDisposable {
 /** The command of the task for a data folder, so that the tests have its permissions and flags and no others. */
 export function startCommand(data: string): readonly string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
-  const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", data);
+  const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", "FOLDERS");
   const [deno, ...args] = command.split(" ");
   assert.equal(deno, "deno");
-  return args;
+  // Not before it is split: a folder's name may have spaces in it.
+  return args.map((argument) => argument.replace("FOLDERS", () => data));
 }
 
 /** Data folders of services that are not told theirs; gone when the tests are over. */
@@ -32,7 +34,7 @@ export function spawn(env: Readonly<Record<string, string>>): Deno.ChildProcess 
   return new Deno.Command(Deno.execPath(), {
     args: [...startCommand(data)],
     cwd: ROOT,
-    env: { STEPWELL_PORT: "0", STEPWELL_DATA: data, ...env },
+    env: { NO_COLOR: "1", STEPWELL_PORT: "0", STEPWELL_DATA: data, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -46,11 +48,14 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
   const errors = new Response(process.stderr).text();
   const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let output = "";
-  while (!output.includes("\n")) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`The service did not start: ${await errors}`);
-    output += value;
-  }
+  const readLine = async () => {
+    while (!output.includes("\n")) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`The service did not start: ${await errors}`);
+      output += value;
+    }
+  };
+  await within("The service did not become ready", readLine());
   const readyMs = performance.now() - begun;
   const url = /^Stepwell is ready at (http:\/\/\S+:(\d+))\n$/.exec(output);
   assert.ok(url, output);
@@ -65,7 +70,7 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
     } catch {
       // It has ended: its code, and what it wrote, say why.
     }
-    return ending ??= end();
+    return ending ??= within("The service did not end", end());
   };
   return {
     url: url[1] ?? "",

@@ -5,14 +5,18 @@
  */
 import { StepwellError } from "../errors.ts";
 import type { Entries, Entry } from "./entries.ts";
+import type { Memory, Spare } from "./memory.ts";
 import type { Session } from "./session.ts";
-import { takeSnapshot } from "./snapshots.ts";
+import { takeSnapshot, warm } from "./snapshots.ts";
 
 /** Snapshots that are written at a time. */
 const AT_A_TIME = 8;
+/** Smaller runs are written in the time that a copy would take. */
+const COPY_BYTES_MIN = 4 * 1024 ** 2;
 
 interface EvictorParts {
   readonly entries: Entries;
+  readonly memory: Memory;
   readonly now: () => Date;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax: number;
@@ -44,7 +48,7 @@ export class Evictor {
       const idle = entry.users === 0 && entry.usedAt <= idleSince;
       const long = store.journalBytes > this.#parts.journalBytesMax;
       const wanted = long || idle || session.durability === "snapshot";
-      if (wanted && isDirty(entry)) await this.#snapshotWhenQuiet(entry, session);
+      if (wanted && isDirty(entry)) await this.#snapshotWhenQuiet(entry, session, { idle });
       if (idle) this.#evict(entry);
     };
     await this.#all(tend);
@@ -90,8 +94,8 @@ export class Evictor {
   }
 
   /** A run whose open round has contributions has its snapshot when that round ends, in the same turn. */
-  async #snapshotWhenQuiet(entry: Entry, session: Session): Promise<void> {
-    if (canSnapshot(entry)) return await this.#snapshot(entry);
+  async #snapshotWhenQuiet(entry: Entry, session: Session, { idle }: { idle: boolean }): Promise<void> {
+    if (canSnapshot(entry)) return await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
     await entry.store?.prepareSnapshot();
     session.onQuiet = () => {
       session.onQuiet = () => {};
@@ -99,7 +103,22 @@ export class Evictor {
     };
   }
 
-  async #snapshot(entry: Entry, { atOnce = false } = {}): Promise<void> {
+  /** Of a run that is likely to change meanwhile: with memory for a copy, if there is some. */
+  async #snapshotInUse(entry: Entry): Promise<void> {
+    const bytes = entry.session?.bytes.state ?? 0;
+    const spare = bytes < COPY_BYTES_MIN ? undefined : this.#parts.memory.spare(bytes);
+    try {
+      if (spare) await warm(spare);
+      await this.#snapshot(entry, { spare });
+    } finally {
+      spare?.free();
+    }
+  }
+
+  async #snapshot(
+    entry: Entry,
+    { atOnce = false, spare }: { atOnce?: boolean; spare?: Spare | undefined } = {},
+  ): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
@@ -108,7 +127,7 @@ export class Evictor {
     const take = () => {
       if (!canSnapshot(entry)) return undefined;
       version = session.version;
-      return takeSnapshot(session);
+      return takeSnapshot(session, spare);
     };
     const sequence = await store.snapshot(take, { atOnce });
     if (sequence !== undefined) entry.snapshot = { version, sequence };

@@ -81,8 +81,7 @@ function blockRegion(
 ): FloatRegion {
   const target = allocate(4 * count), values = allocate(count);
   const scaleCount = elementCount(scale.shape), scales = allocate(scaleCount * WIRE_DTYPES.F32);
-  // One block of all elements is as good as a larger one, and its length fits into a kernel's parameter.
-  const block = Math.max(1, Math.min(scale.block, count));
+  const { block } = scale;
   const sinks = blockSinks({ arena, name, values, scales, target, block, count, scaleCount }, whole);
   const wire: WireBytes = {
     dtype: "I8",

@@ -13,6 +13,14 @@ const SMALL_BYTES_MAX = 1024 ** 2;
 /** A shared arena takes no further run from here on, so that staging finds room to grow. */
 const SHARED_BYTES_MAX = 32 * 1024 ** 2;
 
+/** Memory that nobody's run lives in. */
+export interface Spare {
+  readonly bytes: number;
+  /** Good until something else is allocated. */
+  view(at: number, bytes: number): Uint8Array<ArrayBuffer>;
+  free(): void;
+}
+
 export class Memory {
   readonly bytesMax: number;
   readonly #shared: Arena[] = [];
@@ -108,6 +116,27 @@ export class Memory {
       "out_of_memory",
       `Cannot take ${bytes} more bytes: ${this.#bytes} of at most ${this.bytesMax} bytes are in use`,
     );
+  }
+
+  /** Memory for a copy, if the bound leaves room for it at no run's cost: that of an idle arena where one fits. */
+  spare(bytes: number): Spare | undefined {
+    if (bytes > ARENA_BYTES_MAX) return undefined;
+    const arena = this.#own(bytes);
+    try {
+      if (this.#bytes + arena.growth(bytes) > this.bytesMax) return undefined;
+      const offset = arena.allocate(bytes);
+      return {
+        bytes,
+        view: (at, count) => arena.u8(offset + at, count),
+        free: () => this.free(arena, offset),
+      };
+    } catch (error) {
+      // The machine has no more memory to give.
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    } finally {
+      this.#rest(arena);
+    }
   }
 
   /** Gives back a region. The arena of a large run that holds nothing any more waits for the next run. */

@@ -58,7 +58,7 @@ export class Registry implements RunRegistry {
     this.#entries = entries;
     this.#creator = new Creator({ entries, memory, run, now, newId, drawSeed, store });
     this.#restorer = new Restorer({ entries, creator: this.#creator, memory, run, now });
-    this.#evictor = new Evictor({ entries, now, journalBytesMax, onFailure });
+    this.#evictor = new Evictor({ entries, memory, now, journalBytesMax, onFailure });
   }
 
   /** The registry of the runs that the store has. */

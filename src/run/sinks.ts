@@ -74,29 +74,39 @@ interface IndexRegion {
   readonly arena: Arena;
   /** The variable's. */
   readonly name: string;
+  /** {@link indexBytes} long; its first half has the int32 of int64 in the end. */
   readonly target: number;
   readonly count: number;
   /** Every index is below: the variable's rows, or its elements. */
   readonly limit: number;
 }
 
+/** Bytes in which indices come, and become int32. */
+export function indexBytes(dtype: WireDtype, count: number): number {
+  return WIRE_DTYPES[dtype] * count;
+}
+
 /** Indices become int32 once all are there. `close` throws index_out_of_range. */
 export function indexSink({ arena, name, target, count, limit }: IndexRegion, dtype: WireDtype): ByteSink {
-  const bytes = new Uint8Array(count * WIRE_DTYPES[dtype]);
+  const end = indexBytes(dtype, count);
   let written = 0;
   return {
-    write(piece) {
-      bytes.set(piece, written);
-      written += piece.length;
+    write(bytes) {
+      if (written + bytes.length > end) throw new RangeError(`More than ${end} bytes came for ${name}`);
+      arena.u8(target + written, bytes.length).set(bytes);
+      written += bytes.length;
     },
     close() {
-      checkBytes(written, bytes.length, name);
-      const given = dtype === "I64" ? new BigInt64Array(bytes.buffer) : new Int32Array(bytes.buffer);
-      const indices = arena.i32(target, count);
-      given.forEach((index: number | bigint, at: number) => {
-        if (index < 0 || index >= limit) refuseIndex({ index, at, name, limit });
-        indices[at] = Number(index);
-      });
+      checkBytes(written, end, name);
+      const words = arena.i32(target, end / 4), wide = dtype === "I64";
+      for (let at = 0; at < count; at++) {
+        const index = words[wide ? 2 * at : at] as number;
+        if (index < 0 || index >= limit || (wide && words[2 * at + 1] !== 0)) {
+          const given = wide ? new DataView(arena.buffer).getBigInt64(target + 8 * at, true) : index;
+          refuseIndex({ index: given, at, name, limit });
+        }
+        words[at] = index;
+      }
     },
   };
 }

@@ -20,7 +20,7 @@ import type { Staging } from "./api.ts";
 import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
 import type { Memory } from "./memory.ts";
 import { placeEntries } from "./packed_sinks.ts";
-import { indexSink } from "./sinks.ts";
+import { indexBytes, indexSink } from "./sinks.ts";
 import type { RunState, VariableState } from "./state.ts";
 
 /** A dense tensor that has come in whole. */
@@ -148,7 +148,7 @@ export class ArenaStaging implements Staging {
     if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
     const whole = (squares: number) => staged.squares = squares;
     const { sinks, ...region } = this.#floats({ name, count: rows * variable.rowLength, whole }, tensor);
-    const indices = this.allocate(4 * rows);
+    const indices = this.allocate(indexBytes(dtype, rows));
     const staged: StagedSparse = { kind: "sparse", variable, indices, rows, squares: 0, ...region };
     this.tensors.set(name, staged);
     const { arena } = this.#state;
@@ -168,7 +168,8 @@ export class ArenaStaging implements Staging {
       staged.squares = placeEntries(arena, { indices, values: region.values, entries, target, count });
     };
     const { sinks, ...region } = this.#floats({ name, count: entries, whole }, tensor);
-    const { count } = variable, target = this.allocate(4 * count), indices = this.allocate(4 * entries);
+    const { count } = variable, { dtype } = tensor.indices;
+    const target = this.allocate(4 * count), indices = this.allocate(indexBytes(dtype, entries));
     const staged: StagedDense = {
       kind: "dense",
       variable,
@@ -234,8 +235,8 @@ export class ArenaStaging implements Staging {
     tensor: PackedTensor,
   ): FloatRegion {
     if (!isFloat(tensor)) {
-      const { dtype } = tensor.values;
-      const given = dtype === "I8" ? "I8 without a scale" : dtype;
+      const { values: { dtype }, scale } = tensor;
+      const given = scale ? `${dtype} with a scale` : dtype === "I8" ? "I8 without a scale" : dtype;
       this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);

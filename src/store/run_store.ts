@@ -32,6 +32,8 @@ export interface Taken {
   readonly sequence: number;
   /** Each is used up before the next one is asked for, and before anything else happens. */
   readonly pieces: Iterable<Uint8Array>;
+  /** Called before the state changes: whether pieces that were not asked for yet are good all the same. */
+  detach(): boolean;
   /** What the run is, as JSON. */
   readonly config: string;
 }
@@ -49,8 +51,8 @@ export class RunStore {
   readonly #journals: Journals;
   #record: RunRecord;
   #snapshotting: Promise<number | undefined> | undefined;
-  /** Of the snapshot that is being written. */
-  #writer: SnapshotWriter | undefined;
+  /** The snapshot that is being written. */
+  #writing: { readonly writer: SnapshotWriter; readonly detach: () => boolean } | undefined;
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
@@ -164,13 +166,13 @@ export class RunStore {
 
   /** To be called before the state in memory changes: a snapshot that is being written holds it as it was. */
   changing(): void {
-    this.#writer?.finishPieces();
+    if (this.#writing?.detach() === false) this.#writing.writer.finishPieces();
   }
 
   /** To be called before the state leaves memory: a snapshot that is being written is given up. */
   leaving(): void {
     const { id } = this.#record;
-    this.#writer?.abandon(
+    this.#writing?.writer.abandon(
       new StepwellError("unknown_run", `Cannot store the run "${id}": it was deleted, replaced or read anew`),
     );
   }
@@ -215,17 +217,18 @@ export class RunStore {
     this.#journals.finishNow();
     const taken = take();
     if (!taken) return undefined;
-    const { sequence, pieces, config } = taken;
+    const { sequence, pieces, detach, config } = taken;
     const generation = this.#journals.nextGeneration;
     this.#journals.begin(generation, sequence);
-    const writer = this.#writer = new SnapshotWriter(files, { folder: this.#folder, generation }, pieces);
+    const writer = new SnapshotWriter(files, { folder: this.#folder, generation }, pieces);
+    this.#writing = { writer, detach };
     try {
       const snapshot = await writer.finish();
       await this.#journals.durable();
       await this.#adopt(snapshot, config);
       return sequence;
     } finally {
-      this.#writer = undefined;
+      this.#writing = undefined;
     }
   }
 

@@ -33,6 +33,8 @@ const REQUIRED: Record<string, Record<string, unknown>> = {
   ClipByValue: { clip_value: 1 },
   ClipByNorm: { clip_norm: 1 },
   NormBoundedMean: { norm_bound: 1 },
+  Krum: { byzantine: 1 },
+  MultiKrum: { byzantine: 1 },
   AddGaussianNoise: { stddev: 1, seed: 0 },
 };
 

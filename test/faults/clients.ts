@@ -144,9 +144,6 @@ async function change(stage: Stage, life: Life, call: Call): Promise<void> {
   const floor = life.seen;
   const answer = await attempt(stage, call);
   if (!answer) return life.lost(call, floor);
-  if (answer.status >= 400) {
-    console.log();
-  }
   // Weights of a run that has stepped do not fit one that was restored to its beginning.
   if (comesAgain(answer) || (answer.status === 422 && codeOf(answer) === "invalid_weights")) return;
   assert.equal(answer.status, 200, textOf(answer));

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { random } from "../kernels/special.ts";
 import { spawn, startProcess } from "../service.ts";
+import { until } from "../waiting.ts";
 import { below, gradientsCall } from "./bodies.ts";
 import { type Call, digestOf, getCall, jsonCall, textOf } from "./calls.ts";
 import { deliver, stepOnAndOn } from "./clients.ts";
@@ -58,13 +59,17 @@ Deno.test("service loses nothing when it is told to stop under load, and ends wi
         life.restarted(JSON.parse(textOf(await server.send(getCall(life.path)))));
       }
     };
+    const haveStepped = (count: number) =>
+      world.lives.size === clients.length && [...world.lives.values()].every(({ steps }) => steps >= count);
     // The sweep, which writes the snapshots, comes a second after the start.
-    for (const ms of [150, 1010, 1030, 1060]) {
+    for (const [index, ms] of [150, 1010, 1030, 1060].entries()) {
       await server.start();
       const ready = performance.now();
       await lookAround();
       server.open();
       await sleep(ms - (performance.now() - ready));
+      // A slow machine is told to stop later: under load all the same.
+      await until(() => haveStepped(6 * (index + 1)));
       await server.end("SIGTERM");
     }
     await server.start();

@@ -202,8 +202,8 @@ def optimizers():
 
 def robust():
     seven = [10, 20, 30, 40, 50, 60, 70]
-    trimmed = lambda beta: member("TrimmedMean", trim_fraction=beta)
-    krum = lambda hostile: member("Krum", hostile=hostile)
+    trimmed = lambda beta: member("TrimmedMean", trim_ratio=beta)
+    krum = lambda hostile: member("Krum", byzantine=hostile)
     return [
         case("five clients", "FedMedian", {}, SGD, member("Median"), bound=CHOICES),
         case(
@@ -243,7 +243,7 @@ def robust():
             "MultiKrum",
             {"num_malicious_clients": 2, "num_clients_to_keep": 3},
             SGD,
-            member("MultiKrum", hostile=2, keep=3),
+            member("MultiKrum", byzantine=2, selected=3),
             bound=MEANS,
             examples=[25] * 7,
             hostile=2,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 
 async function bitsUnder(...flags: string[]): Promise<string> {
-  const script = new URL("kernel_bits.ts", import.meta.url).pathname;
+  const script = new URL("kernel_bits.ts", import.meta.url).href;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", `--v8-flags=${flags.join()}`, script],
   }).output();

@@ -10,6 +10,8 @@ import * as putCheckpoint from "../../routes/put_checkpoint.ts";
 import { answer, RUN, withRun } from "./contract.ts";
 import { FILE_TYPE, GRADIENTS, SPEC, startRun, startService } from "./harness.ts";
 
+const COMMON = { dtype: "float32", constraint: null, role: "optimize" };
+
 Deno.test("create_run makes the run and says where it is", async () => {
   const { send } = startService();
   const response = await send("POST", "/v1/runs", { body: { ...SPEC, id: "demo" } });
@@ -25,15 +27,24 @@ Deno.test("create_run makes the run and says where it is", async () => {
       created_at: "2025-01-31T12:00:00.000Z",
       optimizer: "Adam",
       variables: [
-        { name: "kernel", shape: [2, 3], dtype: "float32", constraint: { class_name: "NonNeg", config: {} } },
-        { name: "bias", shape: [3], dtype: "float32", constraint: null },
-        { name: "emb", shape: [4, 2], dtype: "float32", constraint: null },
-        { name: "scale", shape: [], dtype: "float32", constraint: null },
+        { name: "kernel", shape: [2, 3], ...COMMON, constraint: { class_name: "NonNeg", config: {} } },
+        { name: "bias", shape: [3], ...COMMON },
+        { name: "emb", shape: [4, 2], ...COMMON },
+        { name: "scale", shape: [], ...COMMON },
       ],
       slots: ["m", "v"],
       parameters: 18,
       bytes: 18 * 4 * 3,
-      aggregation: { mode: "immediate", aggregator: { class_name: "Sum", config: {} } },
+      aggregation: {
+        mode: "immediate",
+        aggregator: { class_name: "Sum", config: {} },
+        payload: "gradient",
+        max_staleness: null,
+        staleness_weighting: { class_name: "Constant", config: {} },
+        client_clipnorm: null,
+        noise: null,
+      },
+      round: null,
       gradient_transformers: [],
       non_finite: "reject",
       durability: "journal",

@@ -19,6 +19,71 @@ const bad = (
 const badVariable = (what: string, change: object, at: string, code?: ErrorCode): Rejection =>
   bad(what, { variables: [{ ...VARIABLE, ...change }] }, at, code);
 
+const ROUND = { mode: "round", quorum: 3 };
+const badAggregation = (
+  what: string,
+  aggregation: object,
+  at: string,
+  code?: ErrorCode,
+): Rejection => bad(what, { aggregation }, `aggregation${at && `.${at}`}`, code);
+const polynomial = { class_name: "Polynomial", config: { exponent: "x" } };
+
+const AGGREGATIONS: readonly Rejection[] = [
+  badAggregation("no mode", {}, "mode"),
+  badAggregation("an unknown mode", { mode: "rounds" }, "mode"),
+  badAggregation("an unknown field", { ...ROUND, size: 3 }, ""),
+  badAggregation("a round without a quorum", { mode: "round" }, "quorum"),
+  badAggregation("a buffer without a size", { mode: "buffer" }, "buffer_size"),
+  badAggregation("a quorum of 0", { mode: "round", quorum: 0 }, "quorum"),
+  badAggregation("half a quorum", { mode: "round", quorum: 0.5 }, "quorum"),
+  badAggregation("a quorum beyond all clients", { mode: "round", quorum: 1e9 }, "quorum"),
+  badAggregation("a buffer of 0", { mode: "buffer", buffer_size: 0 }, "buffer_size"),
+  badAggregation("a minimum above the quorum", { ...ROUND, minimum: 4 }, "minimum"),
+  badAggregation("a minimum of 0", { ...ROUND, minimum: 0 }, "minimum"),
+  badAggregation("a deadline of 0 seconds", { ...ROUND, deadline_seconds: 0 }, "deadline_seconds"),
+  badAggregation("a deadline beyond all timers", { ...ROUND, deadline_seconds: 3e6 }, "deadline_seconds"),
+  badAggregation("a quorum of mode immediate", { mode: "immediate", quorum: 3 }, "quorum"),
+  badAggregation("a deadline of mode buffer", {
+    mode: "buffer",
+    buffer_size: 3,
+    deadline_seconds: 5,
+  }, "deadline_seconds"),
+  badAggregation("a minimum of mode buffer", { mode: "buffer", buffer_size: 3, minimum: 3 }, "minimum"),
+  badAggregation("a size of mode round", { ...ROUND, buffer_size: 3 }, "buffer_size"),
+  badAggregation("an unknown payload", { ...ROUND, payload: "logits" }, "payload"),
+  badAggregation("a negative staleness", { ...ROUND, max_staleness: -1 }, "max_staleness"),
+  badAggregation("half a staleness", { ...ROUND, max_staleness: 0.5 }, "max_staleness"),
+  badAggregation("a clip at 0", { ...ROUND, client_clipnorm: 0 }, "client_clipnorm"),
+  badAggregation("a negative noise", { ...ROUND, noise: { stddev: -1, seed: 1 } }, "noise.stddev"),
+  badAggregation("noise without a seed", { ...ROUND, noise: { stddev: 1 } }, "noise.seed"),
+  badAggregation("a seed beyond 32 bits", { ...ROUND, noise: { stddev: 1, seed: 2 ** 32 } }, "noise.seed"),
+  badAggregation("an unknown field of noise", { ...ROUND, noise: { stddev: 1, seed: 1, mean: 0 } }, "noise"),
+  badAggregation(
+    "an unknown aggregator",
+    { mode: "immediate", aggregator: "Nope" },
+    "aggregator",
+    "unknown_class",
+  ),
+  badAggregation(
+    "an unknown weighting",
+    { ...ROUND, staleness_weighting: "Nope" },
+    "staleness_weighting",
+    "unknown_class",
+  ),
+  badAggregation(
+    "an exponent that is none",
+    { ...ROUND, staleness_weighting: polynomial },
+    "staleness_weighting",
+    "invalid_config",
+  ),
+  badVariable("an unknown role", { role: "frozen" }, "variables.0.role"),
+  badVariable(
+    "a constraint of an average",
+    { role: "average", constraint: "NonNeg" },
+    "variables.0.constraint",
+  ),
+];
+
 const SPECS: readonly Rejection[] = [
   ...common({
     method: "POST",
@@ -89,13 +154,7 @@ const SPECS: readonly Rejection[] = [
     "constraint",
     "invalid_config",
   ),
-  bad("an unknown mode", { aggregation: { mode: "round" } }, "aggregation.mode"),
-  bad(
-    "an unknown aggregator",
-    { aggregation: { mode: "immediate", aggregator: "Nope" } },
-    "aggregation.aggregator",
-    "unknown_class",
-  ),
+  ...AGGREGATIONS,
   bad(
     "an unknown transformer",
     { gradient_transformers: ["Nope"] },

@@ -148,6 +148,7 @@ Deno.test("bodies are strict and answers are not", () => {
   const [document] = documents;
   const bodies = new Set([
     "CreateRun",
+    "AggregationRequest",
     "VariableRequest",
     "Gradients",
     "VariablesRequest",

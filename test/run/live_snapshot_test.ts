@@ -54,29 +54,65 @@ function whenWritten(world: World, mebibytes: number, act: () => unknown): () =>
   };
 }
 
+/** Too little for a second copy of the run beside what a change takes, and enough. */
+const MEMORY = { little: 7 * MEBIBYTE, much: 64 * MEBIBYTE };
+
 for (const [what, change] of Object.entries(CHANGES)) {
   Deno.test(`a snapshot holds the run as it was, whenever a change of ${what} comes`, async () => {
-    for (const durability of ["journal", "snapshot"] as const) {
-      for (const mebibytes of what === "gradients" ? [0, 1, 2.5, 4] : [1]) {
-        // A second copy of the run would not fit beside what the change takes.
-        await using world = await newWorld({ memoryBytesMax: 7 * MEBIBYTE, journalBytesMax: 0 });
-        await world.registry.create(large(durability));
-        await request(world.registry, "large", CHANGES["gradients"] as () => unknown);
-        const before = digests(world.registry.get("large"));
-        const changed = whenWritten(world, mebibytes, () => request(world.registry, "large", change));
-        await world.registry.sweep({ idleMs: 1e9 });
-        await changed();
-        world.disk.fault = () => {};
-        const after = digests(world.registry.get("large"));
-        assert.notDeepEqual(after, before);
-        const at = `${durability}, at ${mebibytes} MiB`;
-        assert.equal(world.registry.get("large").describe().snapshot_version, 1, at);
-        await world.restart(world.disk.powerCut());
-        assert.deepEqual(digests(world.registry.get("large")), durability === "journal" ? after : before, at);
-      }
+    const moments = what === "gradients" ? [0, 1, 2.5, 4] : [1];
+    const all = Object.entries(MEMORY).flatMap(([memory, memoryBytesMax]) =>
+      (["journal", "snapshot"] as const).flatMap((durability) =>
+        moments.map((mebibytes) => ({ memory, memoryBytesMax, durability, mebibytes }))
+      )
+    );
+    for (const { memory, memoryBytesMax, durability, mebibytes } of all) {
+      const at = `${durability}, ${memory} memory, at ${mebibytes} MiB`;
+      await using world = await newWorld({ memoryBytesMax, journalBytesMax: 0 });
+      await world.registry.create(large(durability));
+      await request(world.registry, "large", CHANGES["gradients"] as () => unknown);
+      const before = digests(world.registry.get("large"));
+      let written = 0;
+      const counted = (session: Session) => {
+        const { length } = world.disk.log;
+        change(session);
+        written = world.disk.log.slice(length).filter(({ path }) => path.endsWith(".part")).length;
+      };
+      const changed = whenWritten(world, mebibytes, () => request(world.registry, "large", counted));
+      await world.registry.sweep({ idleMs: 1e9 });
+      await changed();
+      world.disk.fault = () => {};
+      // With a copy, what is left is not written by the change.
+      if (mebibytes < 2) assert.equal(written > 0, memory === "little", at);
+      const after = digests(world.registry.get("large"));
+      assert.notDeepEqual(after, before);
+      assert.equal(world.registry.get("large").describe().snapshot_version, 1, at);
+      await world.restart(world.disk.powerCut());
+      assert.deepEqual(digests(world.registry.get("large")), durability === "journal" ? after : before, at);
     }
   });
 }
+
+Deno.test("a snapshot takes no memory from other runs, and gives back what it took", async () => {
+  await using world = await newWorld({ memoryBytesMax: 12 * MEBIBYTE, journalBytesMax: 0 });
+  for (const id of ["one", "two"]) await world.registry.create({ ...large("journal"), id });
+  const [one] = [world.registry.get("one"), world.registry.get("two")];
+  await request(world.registry, "one", (session) => session.patchOptimizer({ learning_rate: 0.5 }));
+  await world.registry.sweep({ idleMs: 1e9 });
+  assert.equal(world.registry.figures().runsInMemory, 2);
+  assert.equal(one?.describe().snapshot_version, 1);
+  await world.registry.delete("two");
+  await request(world.registry, "one", (session) => session.patchOptimizer({ learning_rate: 0.25 }));
+  const { arenaBytes } = world.registry.figures();
+  for (let n = 0; n < 3; n++) await world.registry.sweep({ idleMs: 1e9 });
+  assert.equal(one?.describe().snapshot_version, 2);
+  assert.equal(
+    world.registry.figures().arenaBytes,
+    arenaBytes,
+    "the memory of the other one was there for it",
+  );
+  await world.registry.create({ ...large("journal"), id: "three" });
+  assert.equal(world.registry.figures().runsInMemory, 2);
+});
 
 Deno.test("a snapshot that cannot be written does not refuse the change that comes meanwhile", async () => {
   const failures: BackgroundFailure[] = [];

@@ -1,5 +1,6 @@
 /** A file of compact forms that numpy packed (test/wire/golden/make_packed.py), against what numpy says that it means. */
 import assert from "node:assert/strict";
+import { sumSquares } from "../../kernels/ingest.ts";
 import { ruleOf } from "../../src/families/optimizers/optimizer.ts";
 import { Memory } from "../../src/run/memory.ts";
 import { resolveSpec } from "../../src/run/spec.ts";
@@ -50,6 +51,7 @@ Deno.test("a file that numpy packed means the float32 that numpy makes of it, bi
     for (const [name, staged] of staging.tensors) {
       const { shape, values: wanted } = means.get(name)!;
       let values = state.arena.f32(staged.values, staged.count);
+      assert.equal(staged.squares, sumSquares(state.arena, staged.values, staged.count), name);
       if (staged.kind === "sparse") {
         const { rowLength } = staged.variable, rows = values;
         const sum = new Float32Array(elementCount(shape));

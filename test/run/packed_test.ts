@@ -191,6 +191,7 @@ Deno.test("a compact form that does not fit the variable is refused and leaves n
   const eight = numbers(8, { seed: 1 });
   const blocks = (shape: number[]) => quantize(eight, { shape, block: 3 });
   const some = (indices: number[], wide = false) => entries([1, 2], { indices, dtype: "F32", wide });
+  const halves = entries(eight, { indices: [], dtype: "F16" });
   const ofFloats: Packed = {
     ...blocks([4, 2]),
     tensor: { values: { dtype: "I32", shape: [2] }, flat: true },
@@ -214,13 +215,13 @@ Deno.test("a compact form that does not fit the variable is refused and leaves n
     ],
     ["w", some([0, 8]), "index_out_of_range", "gradients.w.indices.1", "is 8, must be from 0 to 7"],
     ["w", some([-1, 0]), "index_out_of_range", "gradients.w.indices.0", "is -1, must be from 0 to 7"],
-    [
+    ...[2 ** 32, 2 ** 32 + 3, 3 - 2 ** 32, -1, 8].map((index): typeof cases[number] => [
       "w",
-      some([0, 2 ** 32], true),
+      some([0, index], true),
       "index_out_of_range",
       "gradients.w.indices.1",
-      "is 4294967296, must be from 0 to 7",
-    ],
+      `is ${index}, must be from 0 to 7`,
+    ]),
     ["scalar", some([0, 1]), "index_out_of_range", "gradients.scalar.indices.1", "is 1, must be from 0 to 0"],
     [
       "w",
@@ -228,6 +229,13 @@ Deno.test("a compact form that does not fit the variable is refused and leaves n
       "dtype_mismatch",
       "gradients.w",
       "is I32, must be F32, F16, BF16 or F64",
+    ],
+    [
+      "w",
+      { ...halves, tensor: { ...blocks([4, 2]).tensor, values: { dtype: "F16", shape: [4, 2] } } },
+      "dtype_mismatch",
+      "gradients.w",
+      "is F16 with a scale, must be F32, F16, BF16 or F64",
     ],
   ];
   for (const [name, packed, code, path, message] of cases) {
@@ -271,10 +279,10 @@ Deno.test("a part that has not come whole, or is longer than it should be, is no
   for (const packed of whole) {
     for (const part of Object.keys(packed.bytes) as Part[]) {
       const bytes = packed.bytes[part] as Uint8Array;
-      for (const wrong of [bytes.subarray(1), new Uint8Array([...bytes, 0])]) {
+      for (const [wrong, message] of [[bytes.subarray(1), / of /], [[...bytes, 0], /^More than/]] as const) {
         const staging = session.stage("gradients");
-        const broken = { ...packed, bytes: { ...packed.bytes, [part]: wrong } };
-        assert.throws(() => send(staging, "w", broken), RangeError);
+        const broken = { ...packed, bytes: { ...packed.bytes, [part]: Uint8Array.from(wrong) } };
+        assert.throws(() => send(staging, "w", broken), { name: "RangeError", message });
         assert.throws(() => session.applyGradients(staging, APPLY), /not come in whole/);
         staging.release();
       }

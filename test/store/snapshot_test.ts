@@ -21,8 +21,8 @@ Deno.test("SnapshotWriter writes the memory as it was when it was told that it c
       fc.integer({ min: 1, max: 300_000 }),
       fc.integer({ min: 0, max: 12 }),
       async (length, ticks) => {
-        const disk = new Disk(), memory = filled(3_000_000), wanted = memory.slice();
-        const writer = new SnapshotWriter(disk, PLACE, views(memory, Math.max(length, 10_000)));
+        const disk = new Disk(), memory = filled(2_500_000), wanted = memory.slice();
+        const writer = new SnapshotWriter(disk, PLACE, views(memory, Math.max(length, 100_000)));
         const finished = writer.finish();
         for (let n = 0; n < ticks; n++) await new Promise((resolve) => setTimeout(resolve, 0));
         writer.finishPieces();

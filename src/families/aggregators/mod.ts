@@ -1,9 +1,14 @@
 /** The family of aggregators: one line a member. */
 import { Family } from "../family.ts";
 import type { AggregatorMember } from "./aggregator.ts";
+import { geometricMedian } from "./geometric_median.ts";
+import { krum } from "./krum.ts";
 import { mean } from "./mean.ts";
+import { median } from "./median.ts";
+import { multiKrum } from "./multi_krum.ts";
 import { normBoundedMean } from "./norm_bounded_mean.ts";
 import { sum } from "./sum.ts";
+import { trimmedMean } from "./trimmed_mean.ts";
 import { weightedMean } from "./weighted_mean.ts";
 
 export const aggregators = new Family<AggregatorMember>("aggregator", [
@@ -11,4 +16,9 @@ export const aggregators = new Family<AggregatorMember>("aggregator", [
   mean,
   weightedMean,
   normBoundedMean,
+  median,
+  trimmedMean,
+  krum,
+  multiKrum,
+  geometricMedian,
 ]);

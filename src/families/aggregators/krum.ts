@@ -1,0 +1,31 @@
+/**
+ * The one contribution that is nearest to its neighbours: that whose squared distances to its n − f − 2 nearest
+ * others have the least sum. Weights do not count: a client could claim any.
+ *
+ * Of n ≥ 2f + 3 contributions f may be anything: what is taken is as near to n − f − 2 others as an honest one is.
+ *
+ * Source: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine learning with adversaries: Byzantine tolerant
+ * gradient descent". Variant: distances are over all variables of a contribution together.
+ */
+import { aggregator } from "./aggregator.ts";
+import { byzantine, scored, warningsOf } from "./krum_scores.ts";
+
+export const krum = aggregator({
+  class_name: "Krum",
+  summary: "Takes the contribution that is nearest to its neighbours.",
+  fields: { byzantine: byzantine() },
+  rule: ({ byzantine }) => ({
+    kind: "hold",
+    contributionsMin: 2 * byzantine + 3,
+    combine(held) {
+      const chosen = scored(held, byzantine).slice(0, 1);
+      const used = chosen.map(({ place }) => place);
+      for (const { count, offsets, result } of held.variables) {
+        for (const place of used) {
+          held.arena.f32(result, count).set(held.arena.f32(offsets[place] as number, count));
+        }
+      }
+      return { ...warningsOf(chosen), used };
+    },
+  }),
+});

@@ -1,0 +1,26 @@
+/**
+ * The median of each element; of an even number of contributions the mean of the middle two. Weights do not count:
+ * a client could claim any.
+ *
+ * While fewer than half of the contributions are hostile, each element lies between two honest ones.
+ * NaN counts as +Infinity.
+ *
+ * Source: Yin, Chen, Ramchandran, Bartlett 2018, "Byzantine-robust distributed learning: towards optimal statistical
+ * rates", option I.
+ */
+import { aggregator } from "./aggregator.ts";
+import { allPlaces, fillWithMedian } from "./ranks.ts";
+
+export const median = aggregator({
+  class_name: "Median",
+  summary: "Takes the median of each element.",
+  fields: {},
+  rule: () => ({
+    kind: "hold",
+    contributionsMin: 1,
+    combine(held) {
+      fillWithMedian(held, allPlaces(held));
+      return {};
+    },
+  }),
+});

@@ -1,0 +1,26 @@
+/** Order statistics of what is held, element by element; not which ranks: members say that. */
+import { meanOfRanks, scratchBytes } from "../../../kernels/order.ts";
+import type { Held } from "./aggregator.ts";
+
+/** Fills the results with the mean of each element's values at the ranks from..to-1 among `places`. */
+export function fillWithRanks(
+  { arena, variables, allocate }: Held,
+  { places, from, to }: { places: readonly number[]; from: number; to: number },
+): void {
+  const scratch = allocate(scratchBytes(places.length));
+  for (const { count, offsets, result } of variables) {
+    const inputs = places.map((place) => offsets[place] as number);
+    meanOfRanks(arena, { inputs, result, count, scratch, from, to });
+  }
+}
+
+/** Fills the results with the median of each element among `places`; of an even number the mean of the middle two. */
+export function fillWithMedian(held: Held, places: readonly number[]): void {
+  const { length } = places;
+  fillWithRanks(held, { places, from: Math.ceil(length / 2) - 1, to: Math.floor(length / 2) + 1 });
+}
+
+/** The places of all contributions. */
+export function allPlaces({ weights }: Held): number[] {
+  return [...weights.keys()];
+}

@@ -1,0 +1,38 @@
+/** Weighted sums of what is held: `Σ factor · g / divisor` in float32, in the order of the terms. */
+import { Program } from "../../../kernels/compile.ts";
+import type { Held } from "./aggregator.ts";
+
+export interface Term {
+  readonly place: number;
+  readonly factor: number;
+}
+
+const scope = { tensors: ["z", "g"], stored: ["z"], uniforms: ["factor"] };
+const begin = new Program(["z = factor * g"], scope).kernel();
+const add = new Program(["z = z + factor * g"], scope).kernel();
+const divide = new Program(["z = z / factor"], scope).kernel();
+
+/** Elements that all terms are added to before the next: so few that they stay in cache. */
+const CHUNK = 1 << 15;
+
+/** Fills the results. There is at least one term. */
+export function fillWithSum(
+  { arena, variables, run }: Held,
+  { terms, divisor }: { terms: readonly Term[]; divisor: number },
+): void {
+  for (const { count, offsets, result } of variables) {
+    for (let first = 0; first < count; first += CHUNK) {
+      const rowLength = Math.min(CHUNK, count - first);
+      const z = result + 4 * first;
+      terms.forEach(({ place, factor }, n) => {
+        const g = (offsets[place] as number) + 4 * first;
+        const kernel = n === 0 ? begin : add;
+        run(arena, { kernel, tensors: { z, g }, rowCount: 1, rowLength, uniforms: { factor } });
+      });
+      if (divisor !== 1) {
+        const uniforms = { factor: divisor };
+        run(arena, { kernel: divide, tensors: { z }, rowCount: 1, rowLength, uniforms });
+      }
+    }
+  }
+}
