@@ -10,7 +10,10 @@ const ISSUES_MAX = 20;
 /** `where` is the part of the request: param, query or body. Paths in a body go without a prefix. */
 export function invalidRequest(where: string, error: z.core.$ZodError): StepwellError {
   const prefix = where === "body" ? [] : [where === "param" ? "path" : where];
-  const issues = error.issues.slice(0, ISSUES_MAX).map((issue) => toIssue(prefix, issue));
+  const issues = error.issues.slice(0, ISSUES_MAX).flatMap((issue) => toIssues(prefix, issue)).slice(
+    0,
+    ISSUES_MAX,
+  );
   const [first] = issues;
   const more = error.issues.length > 1 ? ` (and ${error.issues.length - 1} more)` : "";
   return new StepwellError(
@@ -20,10 +23,23 @@ export function invalidRequest(where: string, error: z.core.$ZodError): Stepwell
   );
 }
 
-function toIssue(prefix: readonly string[], issue: z.core.$ZodIssue): Issue {
-  const path = [...prefix, ...issue.path.map(String)].join(".");
+function toIssues(prefix: readonly string[], issue: z.core.$ZodIssue): Issue[] {
+  const names = [...prefix, ...issue.path.map(String)];
+  const path = names.join(".");
   if (issue.code === "unrecognized_keys") {
-    return { path, message: `Must not hold ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}` };
+    return [{ path, message: `Must not hold ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}` }];
   }
-  return { path, message: issue.message };
+  if (issue.code === "invalid_union") return unionIssues(names, issue) ?? [{ path, message: issue.message }];
+  return [{ path, message: issue.message }];
+}
+
+/** Of the forms that a value may have, the one that it was to be: the only one whose type it has. */
+function unionIssues(
+  names: readonly string[],
+  { errors }: z.core.$ZodIssueInvalidUnion,
+): Issue[] | undefined {
+  const isOther = (form: readonly z.core.$ZodIssue[]) =>
+    form.some(({ code, path }) => code === "invalid_type" && path.length === 0);
+  const meant = errors.filter((form) => !isOther(form));
+  return meant.length === 1 ? meant[0]?.flatMap((issue) => toIssues(names, issue)) : undefined;
 }

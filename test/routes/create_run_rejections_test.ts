@@ -58,6 +58,7 @@ const AGGREGATIONS: readonly Rejection[] = [
   badAggregation("noise without a seed", { ...ROUND, noise: { stddev: 1 } }, "noise.seed"),
   badAggregation("a seed beyond 32 bits", { ...ROUND, noise: { stddev: 1, seed: 2 ** 32 } }, "noise.seed"),
   badAggregation("an unknown field of noise", { ...ROUND, noise: { stddev: 1, seed: 1, mean: 0 } }, "noise"),
+  badAggregation("noise that is a number", { ...ROUND, noise: 0.5 }, "noise"),
   badAggregation(
     "an unknown aggregator",
     { mode: "immediate", aggregator: "Nope" },
