@@ -94,7 +94,7 @@ Deno.test("a client is in a round once", async () => {
 });
 
 Deno.test("variables with the role average take the weighted mean of the clients' values", async () => {
-  for (const aggregator of ["Mean"]) {
+  for (const aggregator of ["Mean", "Median"]) {
     const session = await open(spec({ mode: "round", quorum: 2, aggregator }, {
       optimizer: "Adam",
       variables: [{ name: "w", shape: [2] }, { name: "mean", shape: [2], role: "average", initial: [9, 9] }],
