@@ -7,9 +7,11 @@
  * more than the others together decides. Contributions that are not finite do not count.
  *
  * Source: Pillutla, Kakade, Harchaoui 2019, "Robust aggregation for federated learning" (RFA), smoothed Weiszfeld.
- * Variant: it starts at the median of each element, not at the mean, so that few iterations do even when hostile
- * contributions are far away; it ends when an iteration has lessened the sum by no more than tolerance times the sum.
- * Distances are float64, the points float32.
+ * Variant: it starts at the weighted median of each element (nearly so when weights differ), not at the mean: from
+ * there few iterations do even when hostile contributions are far away. It smooths more at first, half the weighted
+ * median of the distances, halved again with each iteration, so that no crowd around the start, or very near to it,
+ * holds it there. It ends when the sum changes by no more than tolerance times itself. Distances are float64, the
+ * points float32.
  */
 import { z } from "zod";
 import { squaredDistances } from "../../../kernels/distances.ts";
@@ -38,8 +40,11 @@ export const geometricMedian = aggregator({
           warnings: ["No contribution is finite and has a weight: the median of each element is taken"],
         };
       }
-      fillWithMedian(held, used);
-      approach(held, used, config);
+      // Relative to the heaviest, so that no sum of weights overflows.
+      const heaviest = Math.max(...used.map((place) => held.weights[place] as number));
+      const weights = used.map((place) => (held.weights[place] as number) / heaviest);
+      fillWithMedian(held, repeated(used, weights));
+      approach(held, { places: used, weights, ...config });
       if (used.length === all.length) return {};
       const dropped = all.length - used.length;
       return {
@@ -56,35 +61,60 @@ function countable({ arena, variables, weights }: Held, places: readonly number[
   return places.filter((place) => (weights[place] as number) > 0 && distances[place] === 0);
 }
 
+/** Places that a median by weight is taken over at least, when weights differ: its resolution. */
+const PLACES_MIN = 128;
+
+/** The places, each as often as its weight asks for. */
+function repeated(places: readonly number[], weights: readonly number[]): readonly number[] {
+  if (weights.every((weight) => weight === weights[0])) return places;
+  const scale = Math.max(PLACES_MIN, places.length) / add(weights);
+  let passed = 0;
+  return places.flatMap((place, n) => {
+    const before = Math.round(scale * passed);
+    passed += weights[n] as number;
+    return Array<number>(Math.round(scale * passed) - before).fill(place);
+  });
+}
+
+interface Approach {
+  readonly places: readonly number[];
+  readonly weights: readonly number[];
+  readonly iterations: number;
+  readonly tolerance: number;
+  readonly smoothing: number;
+}
+
 /** Moves the results, which hold a first guess. */
-function approach(
-  held: Held,
-  places: readonly number[],
-  { iterations, tolerance, smoothing }: { iterations: number; tolerance: number; smoothing: number },
-): void {
+function approach(held: Held, { places, weights, iterations, tolerance, smoothing }: Approach): void {
   const center = held.weights.length;
   const parts = held.variables.map(({ count, offsets, result }) => ({
     count,
     offsets: [...offsets, result],
   }));
   const pairs = places.map((place) => [center, place] as const);
-  const heaviest = Math.max(...places.map((place) => held.weights[place] as number));
-  const weights = places.map((place) => (held.weights[place] as number) / heaviest);
   let before = Infinity;
   for (let iteration = 0; iteration < iterations; iteration++) {
     const distances = [...squaredDistances(held.arena, parts, pairs)].map(Math.sqrt);
     const sum = add(weights.map((weight, n) => weight * (distances[n] as number)));
-    if (before - sum <= tolerance * sum) return;
+    if (Math.abs(before - sum) <= tolerance * sum) return;
     before = sum;
-    const nearest = Math.max(smoothing, Math.min(...distances));
-    // Relative to the nearest, so that no factor overflows and not all of them vanish.
-    const factors = weights.map((weight, n) =>
-      weight * (nearest / Math.max(smoothing, distances[n] as number))
+    const least = Math.max(smoothing, medianOf(distances, weights) / 2 ** (iteration + 1));
+    // Times the least distance, so that no factor overflows.
+    const factors = distances.map((distance, n) =>
+      (weights[n] as number) * (least / Math.max(least, distance))
     );
     const total = add(factors);
     const terms = places.map((place, n) => ({ place, factor: (factors[n] as number) / total }));
     fillWithSum(held, { terms, divisor: 1 });
   }
+}
+
+/** The value up to which at least half of the weight lies. */
+function medianOf(values: readonly number[], weights: readonly number[]): number {
+  const rising = [...values.keys()].sort((a, b) => (values[a] as number) - (values[b] as number));
+  let left = add(weights) / 2;
+  const middle = rising.find((n) => (left -= weights[n] as number) <= 0);
+  return values[middle as number] as number;
 }
 
 const add = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
