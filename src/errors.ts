@@ -75,7 +75,7 @@ export const ERRORS = {
   not_withdrawable: entry(
     409,
     "Contribution cannot be withdrawn",
-    "It is part of a sum by now, and the run keeps no journal to make the sum anew.",
+    "It is part of a sum that cannot be made anew: without a journal, or after the variables were changed.",
   ),
   sparse_with_aggregator: entry(
     422,

@@ -68,6 +68,7 @@ export function resolveAggregation(
   }
   const noise = spec.noise ?? null, clientClipnorm = spec.client_clipnorm ?? null;
   const payload = spec.payload ?? "gradient";
+  const maxStaleness = spec.max_staleness === undefined ? mode === "round" ? 0 : null : spec.max_staleness;
   return {
     mode,
     wanted,
@@ -76,12 +77,13 @@ export function resolveAggregation(
     aggregator,
     rule,
     payload,
-    maxStaleness: spec.max_staleness === undefined ? mode === "round" ? 0 : null : spec.max_staleness,
+    maxStaleness,
     stalenessWeighting,
     clientClipnorm,
     noise,
     isPlain: mode === "immediate" && payload === "gradient" && !hasAverages && noise === null &&
-      clientClipnorm === null && stalenessWeighting.member.class_name === "Constant" &&
+      clientClipnorm === null && maxStaleness === null &&
+      stalenessWeighting.member.class_name === "Constant" &&
       (rule.kind === "hold" || rule.normBound === undefined),
   };
 }

@@ -30,6 +30,8 @@ export interface Contribution {
   readonly acceptedAt: number;
   /** Of its journal record. */
   readonly sequence: number;
+  /** Of the run when it was accepted. */
+  readonly version: number;
   readonly key: KeyUse | undefined;
 }
 
@@ -178,7 +180,11 @@ export class Round {
   }
 
   /** Takes a contribution in: it was checked, and is in the journal. */
-  join(staging: ArenaStaging, claims: Claims, at: { acceptedAt: number; sequence: number }): Prepared {
+  join(
+    staging: ArenaStaging,
+    claims: Claims,
+    at: Pick<Contribution, "acceptedAt" | "sequence" | "version">,
+  ): Prepared {
     const prepared = this.prepare(staging, claims);
     const { clientId = null, weight = 1, key } = claims;
     const staleness = this.stalenessOf(claims);

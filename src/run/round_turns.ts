@@ -17,14 +17,14 @@ import {
   stagedChange,
   withdrawalChange,
 } from "./changes.ts";
-import { checkContribution, checkFinite } from "./contribution.ts";
+import { checkContribution, checkFinite, checkNoise } from "./contribution.ts";
 import type { EventLog } from "./events.ts";
 import type { Gathered } from "./gathered.ts";
 import type { Instruction } from "./instruction.ts";
 import type { Prepared } from "./prepare.ts";
 import type { Replies } from "./replies.ts";
 import type { Round } from "./round.ts";
-import type { Durability, NonFinite } from "./spec.ts";
+import type { Durability, ResolvedSpec } from "./spec.ts";
 import type { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
 import type { StepPlan } from "./step.ts";
@@ -57,7 +57,7 @@ interface Host {
 interface RoundTurnsParts {
   readonly session: Host;
   readonly state: RunState;
-  readonly nonFinite: NonFinite;
+  readonly spec: ResolvedSpec;
   readonly round: Round;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -95,10 +95,12 @@ export class RoundTurns {
 
   /** A contribution to the open round, which stays open. */
   contribute(staged: ArenaStaging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
-    const { state, nonFinite, record, now } = this.#parts;
+    const { state, spec, record, now } = this.#parts;
     const absent = checkContribution(state, staged, options);
     this.round.check(staged, options);
-    const skipped = checkFinite(state, staged, nonFinite);
+    // As the step would, which could then never close the round.
+    checkNoise(spec, staged.tensors.values());
+    const skipped = checkFinite(state, staged, spec.nonFinite);
     const warnings = [...absent, ...skipped];
     if (skipped.length > 0 || options.dryRun) {
       return this.#answer(this.round.prepare(staged, options), options, { accepted: false, warnings });
@@ -106,7 +108,11 @@ export class RoundTurns {
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
     const sequence = record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
-    const prepared = this.round.join(staged, claims, { acceptedAt: claims.at, sequence });
+    const prepared = this.round.join(staged, claims, {
+      acceptedAt: claims.at,
+      sequence,
+      version: this.#session.version,
+    });
     const answer = this.#answer(prepared, claims, { accepted: true, warnings });
     if (options.key) this.#session.replies.add(options.key, answer);
     const { round, contributions, missing, deadline } = answer;
@@ -168,7 +174,12 @@ export class RoundTurns {
       const { averages, warnings } = this.round.combine(combined);
       const plan = this.#parts.plan(combined);
       const sequence = this.#parts.record(() => roundChange(end));
-      const step = { sequence, contributions: contributions.length, warnings, round: number };
+      const step = {
+        sequence,
+        contributions: contributions.length,
+        warnings,
+        ...this.round.isSeen && { round: number },
+      };
       const answer = this.#parts.perform(plan, averages, step);
       // Who completed the round is answered with the step.
       const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
@@ -242,17 +253,21 @@ export class RoundTurns {
     const { contributions } = this.round;
     const others = this.round.gather();
     if (contributions.length === 1) return others;
-    const { readRecords, durability } = this.#session;
-    if (!readRecords) {
-      throw new StepwellError(
-        "not_withdrawable",
-        `Cannot withdraw the contribution of the client ${
-          JSON.stringify(contributions[place]?.clientId)
-        }: it is part of a sum, and a run with durability "${durability}" has no journal to add it up again`,
-      );
-    }
+    const { readRecords, durability, version } = this.#session;
     const wanted = new Map(contributions.map((each) => [each.sequence, each]));
     wanted.delete(contributions[place]?.sequence as number);
+    const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
+      wanted.values().some((each) => each.version !== version);
+    if (!readRecords || isMoved) {
+      const client = JSON.stringify(contributions[place]?.clientId);
+      const why = isMoved
+        ? "the variables that others were subtracted from have changed since"
+        : `a run with durability "${durability}" has no journal to add it up again`;
+      throw new StepwellError(
+        "not_withdrawable",
+        `Cannot withdraw the contribution of the client ${client}: it is part of a sum, and ${why}`,
+      );
+    }
     try {
       readRecords((record) => {
         const contribution = wanted.get(record.sequence);

@@ -107,7 +107,7 @@ export class Session implements RunSession {
     this.#rounds = new RoundTurns({
       session: this,
       state,
-      nonFinite: parts.spec.nonFinite,
+      spec: parts.spec,
       now: parts.now,
       round: new Round({ state, memory, run, aggregation }, parts.round ?? 0),
       record: (change) => this.#record(change),

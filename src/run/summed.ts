@@ -122,7 +122,10 @@ export class SummedContributions implements Gathered {
       const { state: { arena }, run } = this.#parts;
       arena.f32(to, count).set(arena.f32(total, count));
       total = to;
-      for (const list of sum.rows) addRows({ arena, run }, { ...list, to, rowLength: variable.rowLength });
+      // As one list, so that no bit depends on which of them were merged before.
+      if (sum.rows.length > 0) {
+        addRows({ arena, run }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
+      }
       noise?.(variable, to);
     }
     return dense(variable, to, this.#divide({ total, to, count, by: this.#divisor(sum) }));
