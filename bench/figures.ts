@@ -14,7 +14,7 @@ import { MEMBERS } from "./kernel_step.ts";
 import { type Goal, ratioRow, showCount } from "./row.ts";
 
 const COUNTS = [1_000_000, 10_000_000];
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = 64 * 1024;
 const GOAL: Goal = { relation: "≤", value: 1.05 };
 
 export const figuresBenchmark: Benchmark = {

@@ -15,7 +15,12 @@ export interface ChunkOptions {
   readonly isRecycled: boolean;
 }
 
-const READ_BYTES = 256 << 10;
+/**
+ * As much as Deno reads at a time by itself, and no more. A connection fills the largest buffer that it was ever read
+ * with: when a later read takes less, the rest is moved up each time, and reading takes several times as long. And
+ * the four copies from the socket to the arena stay in the second-level cache.
+ */
+const READ_BYTES = 64 << 10;
 /** Up to here one call for the whole body is cheaper than a reader. */
 const SMALL_BYTES_MAX = 64 << 10;
 

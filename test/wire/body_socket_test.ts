@@ -9,11 +9,12 @@ import { until } from "../waiting.ts";
 async function serving(
   bytesMax: number,
   visit: (port: number, ends: string[]) => Promise<void>,
+  onChunk: (chunk: Uint8Array) => void = () => {},
 ): Promise<void> {
   const ends: string[] = [];
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
     try {
-      ends.push(String(await readBody(request, { bytesMax }, () => {})));
+      ends.push(String(await readBody(request, { bytesMax }, onChunk)));
     } catch (error) {
       ends.push(error instanceof StepwellError ? error.code : String(error));
     }
@@ -63,6 +64,16 @@ Deno.test("readBody() counts bodies small, large and chunked", async () => {
       assert.equal(await chunked.text(), String(length));
     }
   });
+});
+
+Deno.test("readBody() asks a connection for no more at a time than Deno does by itself", async () => {
+  // More once, and every later body that Deno reads from that connection, say an encoded one, takes several times as long.
+  let longest = 0;
+  await serving(50e6, async (port) => {
+    const url = `http://127.0.0.1:${port}/`;
+    await (await fetch(url, { method: "POST", body: new Uint8Array(20_000_000) })).text();
+  }, (chunk) => longest = Math.max(longest, chunk.length));
+  assert(longest > 1000 && longest <= 64 * 1024, `${longest} bytes at a time`);
 });
 
 Deno.test("readBody() says incomplete_body when the client goes away", async () => {
