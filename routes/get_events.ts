@@ -14,18 +14,30 @@ const EXAMPLE = [
   "",
 ].join("\n");
 
+const DESCRIPTION = `Server-sent events, each told of once it is on disk. The data is JSON; \`iterations\` and
+\`version\`, after the change, are always in it.
+
+| event | data |
+| - | - |
+| \`state\` | where the run is now: \`mode, round, accepted, missing, deadline\`; first of all, for a new reader |
+| \`contribution_accepted\` | \`round, client_id, contributions, missing, deadline\` |
+| \`contribution_withdrawn\` | \`round, client_id, contributions, missing\` |
+| \`round_dropped\` | \`round, reason, contributions\` |
+| \`step_applied\` | the figures of the step, without those of its variables |
+| \`round_opened\` | \`round\` |
+| \`run_changed\` | \`changed\`: what was set, \`variables\`, \`weights\` or \`optimizer\` |
+| \`gap\` | as \`state\`, in place of events that are no longer kept |
+
+A reader that comes back with \`Last-Event-ID\` gets what it has missed. A comment comes when nothing else has for a
+while. The stream ends when the run is deleted or replaced, or the service stops.`;
+
 export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/events",
   operationId: "get_events",
   tags: ["rounds"],
   summary: "Watch the run",
-  description:
-    "Server-sent events: `round_opened`, `contribution_accepted`, `contribution_withdrawn`, `round_dropped`, " +
-    "`step_applied` and `run_changed`, each once it is on disk. A new reader first gets a `state`: where the run " +
-    "is now. One that comes back with `Last-Event-ID` gets what it has missed, or, where that is no longer kept, a " +
-    "`gap` with the same data as `state`, and goes on from there. A comment comes when nothing else has for a " +
-    "while. The stream ends when the run is deleted or replaced, or the service stops: come back with the last id.",
+  description: DESCRIPTION,
   parameters: [requestHeader("Last-Event-ID", "Go on after this event.", "4.1")],
   request: {
     params: RunParams,

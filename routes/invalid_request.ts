@@ -10,10 +10,8 @@ const ISSUES_MAX = 20;
 /** `where` is the part of the request: param, query or body. Paths in a body go without a prefix. */
 export function invalidRequest(where: string, error: z.core.$ZodError): StepwellError {
   const prefix = where === "body" ? [] : [where === "param" ? "path" : where];
-  const issues = error.issues.slice(0, ISSUES_MAX).flatMap((issue) => toIssues(prefix, issue)).slice(
-    0,
-    ISSUES_MAX,
-  );
+  const found = error.issues.slice(0, ISSUES_MAX).flatMap((issue) => toIssues(prefix, issue));
+  const issues = found.slice(0, ISSUES_MAX);
   const [first] = issues;
   const more = error.issues.length > 1 ? ` (and ${error.issues.length - 1} more)` : "";
   return new StepwellError(

@@ -1,19 +1,14 @@
-/** The stream of events: what is told, in which order, to new readers and to those that come back. */
+/** The stream of events: what is told, in which order, and not before it is on disk. */
 import assert from "node:assert/strict";
+import { route } from "../../routes/get_events.ts";
 import { IO_ERROR } from "../store/disk.ts";
-import { assertProblem, startService } from "./harness.ts";
+import { assertProblem } from "./harness.ts";
 import { EventReader, isSettled, type Rounds, RUN, startRounds } from "./rounds.ts";
 
 const EVENTS = `${RUN}/events`;
 
-async function open(
-  rounds: Rounds,
-  { headers = {}, query = "" }: { headers?: Readonly<Record<string, string>>; query?: string } = {},
-): Promise<EventReader> {
-  return new EventReader(await rounds.service.send("GET", EVENTS + query, { headers }));
-}
+const open = async (rounds: Rounds) => new EventReader(await rounds.service.send("GET", EVENTS));
 
-const after = (id: string) => ({ headers: { "Last-Event-ID": id } });
 const STATE = { mode: "round", iterations: 0, version: 0, round: 0, accepted: 0, missing: 2, deadline: null };
 
 Deno.test("a new reader is told where the run is, and then what happens", async () => {
@@ -54,6 +49,37 @@ Deno.test("a new reader is told where the run is, and then what happens", async 
   await reader.cancel();
 });
 
+Deno.test("get_events describes the events that there are, with the data that they have", async () => {
+  const rows = new Map(
+    [...route.description.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, type, data]) => [type, data ?? ""]),
+  );
+  const seen = new Set<string>();
+  await using rounds = await startRounds({ mode: "round", quorum: 3, minimum: 2, deadline_seconds: 60 });
+  const { send } = rounds.service;
+  const reader = await open(rounds);
+  const events = [await reader.event()];
+  await rounds.contribute("a");
+  await rounds.contribute("b");
+  await send("DELETE", `${RUN}/rounds/current/contributions/b`);
+  rounds.pass(60);
+  await send("PUT", `${RUN}/variables`, { body: { variables: { w: 1 } } });
+  await rounds.contribute("a");
+  await rounds.contribute("b");
+  rounds.pass(60);
+  while (events.length < 11) events.push(await reader.event());
+  for (const event of events) {
+    const { type = "", data = {} } = event ?? {};
+    seen.add(type);
+    const { iterations, version, ...more } = data;
+    assert.ok(typeof iterations === "number" && typeof version === "number", type);
+    const described = rows.get(type) ?? "";
+    if (type === "step_applied") assert.deepEqual([more["round"], more["contributions"]], [1, 2]);
+    else for (const name of Object.keys(more)) assert.match(described, new RegExp(`\\b${name}\\b`), type);
+  }
+  await reader.cancel();
+  assert.deepEqual([...rows.keys()].filter((type) => type !== "gap").sort(), [...seen].sort());
+});
+
 Deno.test("a round that is dropped is told of, and the one that opens in its place", async () => {
   await using rounds = await startRounds({ mode: "round", quorum: 3, minimum: 2, deadline_seconds: 60 });
   await rounds.contribute("a");
@@ -84,87 +110,6 @@ Deno.test("a run in mode immediate tells of its steps, in numbers that JSON can 
   const applied = await reader.event();
   assert.deepEqual([applied?.type, applied?.data["gradient_norm"]], ["step_applied", "NaN"]);
   assert.ok(!("round" in (applied?.data ?? {})));
-  await reader.cancel();
-});
-
-Deno.test("a reader that comes back gets what it has missed, each once and in order", async () => {
-  await using rounds = await startRounds();
-  const first = await open(rounds);
-  const seen = [await first.event()];
-  for (const client of ["a", "b", "c"]) await rounds.contribute(client);
-  while (seen.length < 6) seen.push(await first.event());
-  await first.cancel();
-  assert.equal(new Set(seen.map((each) => each?.id)).size, 6);
-  for (let index = 0; index < seen.length; index++) {
-    const id = seen[index]?.id ?? "";
-    const ways = [after(id), { query: `?last_event_id=${id}` }, {
-      ...after(id),
-      query: "?last_event_id=nonsense",
-    }];
-    for (const way of ways) {
-      const reader = await open(rounds, way);
-      for (const event of seen.slice(index + 1)) assert.deepEqual(await reader.event(), event);
-      const more = reader.event();
-      assert.equal(await isSettled(more), false);
-      await reader.cancel();
-      assert.equal(await more, undefined);
-    }
-  }
-});
-
-Deno.test("a reader that comes back to another process goes on where it was", async () => {
-  await using rounds = await startRounds();
-  const first = await open(rounds);
-  const seen = [await first.event()];
-  for (const client of ["a", "b"]) await rounds.contribute(client);
-  while (seen.length < 5) seen.push(await first.event());
-  await first.cancel();
-  await rounds.world.restart();
-  const service = startService({}, { registry: rounds.world.registry });
-  const response = await service.send("GET", EVENTS, after(seen[1]?.id ?? ""));
-  const reader = new EventReader(response);
-  for (const event of seen.slice(2)) assert.deepEqual(await reader.event(), event);
-  await reader.cancel();
-});
-
-Deno.test("an id that is not known, or of events that are no longer kept, gets a gap and goes on from now", async () => {
-  await using rounds = await startRounds();
-  const session = rounds.world.registry.get("demo");
-  const old = await open(rounds);
-  const { id = "" } = await old.event() ?? {};
-  await old.cancel();
-  for (let count = 0; count < 2500; count++) session.patchOptimizer({ learning_rate: 1 });
-  for (const unknown of [id, "nonsense", "-1", "99999.1", "1.2.3", "0.0\u00e9"]) {
-    const reader = await open(rounds, after(unknown));
-    const gap = await reader.event();
-    assert.deepEqual([gap?.type, gap?.data], ["gap", { ...STATE, version: session.version }], unknown);
-    assert.equal(gap?.id, session.events.last);
-    await rounds.contribute(`after ${unknown.length}${unknown}`, 0);
-    assert.deepEqual(await reader.types(1), ["contribution_accepted"]);
-    await reader.cancel();
-    session.withdraw(`after ${unknown.length}${unknown}`);
-  }
-});
-
-Deno.test("a reader that is slow costs nothing meanwhile, and gets all that is kept, or a gap", async () => {
-  await using rounds = await startRounds();
-  const session = rounds.world.registry.get("demo");
-  const change = (count: number) => {
-    for (let made = 0; made < count; made++) session.patchOptimizer({ learning_rate: 1 });
-  };
-  const reader = await open(rounds);
-  assert.equal((await reader.event())?.type, "state");
-  change(950);
-  const ids = new Set<string>();
-  for (let count = 0; count < 950; count++) {
-    const event = await reader.event();
-    assert.equal(event?.type, "run_changed");
-    ids.add(event.id);
-  }
-  assert.equal(ids.size, 950);
-  change(5000);
-  const gap = await reader.event();
-  assert.deepEqual([gap?.type, gap?.data["version"]], ["gap", 5950]);
   await reader.cancel();
 });
 
