@@ -11,7 +11,7 @@ import type { RunState } from "./state.ts";
 
 /**
  * Checks everything but the numbers and gives the warnings. Throws, in this order, invalid_request for a
- * `base_iteration` yet to come, no_gradients, sparse_with_constraint.
+ * `base_iteration` yet to come, no_gradients, sparse_with_aggregator, sparse_with_constraint.
  */
 export function checkContribution(
   { iterations, variables }: RunState,
@@ -32,8 +32,15 @@ export function checkContribution(
       [{ path: "gradients", message: "has no gradient, must have one or more" }],
     );
   }
-  for (const { kind, variable: { name, constraint } } of tensors.values()) {
-    if (kind === "dense" || !constraint) continue;
+  for (const { kind, variable: { name, role, constraint } } of tensors.values()) {
+    if (kind === "dense") continue;
+    if (role === "average") {
+      const message = 'is sparse, must be dense: the variable has the role "average"';
+      throw new StepwellError("sparse_with_aggregator", `Cannot step: the gradient of "${name}" ${message}`, [
+        { path: `gradients.${name}`, message },
+      ]);
+    }
+    if (!constraint) continue;
     const message =
       `is sparse, must be dense: the variable has the constraint ${constraint.member.class_name}`;
     throw new StepwellError("sparse_with_constraint", `Cannot step: the gradient of "${name}" ${message}`, [

@@ -137,11 +137,9 @@ export class Round {
 
   #checkTensors({ tensors }: ArenaStaging): void {
     const { noise, aggregator } = this.#aggregation;
-    for (const { kind, variable: { name, role } } of tensors.values()) {
+    for (const { kind, variable: { name } } of tensors.values()) {
       if (kind === "dense") continue;
-      const why = role === "average"
-        ? 'the variable has the role "average"'
-        : noise
+      const why = noise
         ? "the run's noise falls on every element"
         : this.#gathered instanceof HeldContributions
         ? `${aggregator.member.class_name} compares whole tensors`

@@ -69,3 +69,15 @@ Deno.test("rows that join a dense sum are added up first, whether there was memo
     assert.equal(w(session)?.[0], -Math.fround(1e8 + 12), `${rows} rows`);
   }
 });
+
+Deno.test("values of an average come whole, also from a caller who has aggregated", async () => {
+  const session = await open(spec({ mode: "round", quorum: 2 }, {
+    variables: [{ name: "w", shape: [2] }, { name: "mean", shape: [4, 1], role: "average", initial: 9 }],
+  }));
+  const sparse = { w: [1, 1], mean: { indices: [1], values: [[5]] } };
+  for (const aggregate of [true, false]) {
+    assert.equal(codeOf(() => send(session, sparse, { aggregate })), "sparse_with_aggregator");
+  }
+  step(session, { w: [1, 1], mean: [[1], [2], [3], [4]] }, { aggregate: false });
+  assert.deepEqual(variablesOf(session), { w: [-1, -1], mean: [1, 2, 3, 4] });
+});
