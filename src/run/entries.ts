@@ -24,8 +24,6 @@ export interface Entry {
   users: number;
   /** When the last of them was done, in milliseconds since 1970. */
   usedAt: number;
-  /** Version that the newest snapshot holds. */
-  snapshotVersion: number | undefined;
 }
 
 interface EntriesParts {
@@ -70,7 +68,7 @@ export class Entries {
   /** A run that nobody can find yet. */
   make(id: string, sequence: number, store: RunStore | undefined): Entry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt, snapshotVersion: undefined };
+    return { id, sequence, store, session: undefined, users: 0, usedAt };
   }
 
   /** From now on the id names this run. */
@@ -122,11 +120,10 @@ export class Entries {
     }
     if (!entry.session && entry.store) {
       const { memory, run } = this.#parts;
-      const { session, snapshotVersion } = recover({ store: entry.store, memory, run });
+      const session = recover({ store: entry.store, memory, run });
       // Steps that were made again are no new ones.
       this.#stepsOfClosed -= session.stepCount;
       this.attach(entry, session);
-      entry.snapshotVersion = snapshotVersion;
     }
     return entry.session as Session;
   }
@@ -175,7 +172,7 @@ export class Entries {
     }
     session.describeStorage = () => ({
       journal_bytes: store?.journalBytes ?? 0,
-      snapshot_version: entry.snapshotVersion ?? null,
+      snapshot_version: store?.snapshotSequence ?? null,
     });
   }
 

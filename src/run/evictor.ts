@@ -85,6 +85,17 @@ export class Evictor {
     }
   }
 
+  /** Sees to it that the disk has a snapshot of the run as it is now, or later. Throws storage_full, storage_failed. */
+  async save(entry: Entry): Promise<void> {
+    const { session, store } = entry;
+    if (!session || !store) return;
+    const wanted = session.version;
+    while ((store.snapshotSequence ?? -1) < wanted) {
+      // One that was begun by others may hold it.
+      await (store.snapshotting ?? this.#snapshot(entry));
+    }
+  }
+
   /** Makes room by one run: the one that was used longest ago. Whether there was one. */
   evictOldest(): boolean {
     const oldestFirst = this.#parts.entries.all().filter(({ session }) => session)
@@ -104,24 +115,23 @@ export class Evictor {
     }
   }
 
-  async #snapshot(entry: Entry, spare?: Spare): Promise<void> {
-    const { session, store } = entry;
+  async #snapshot({ session, store }: Entry, spare?: Spare): Promise<void> {
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
     if (store.failed && session.durability === "snapshot") store.close();
-    entry.snapshotVersion = await store.snapshot(() => takeSnapshot(session, spare));
+    await store.snapshot(() => takeSnapshot(session, spare));
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */
   #evict(entry: Entry): boolean {
     const { session, store, users } = entry;
-    if (!session || !store || users > 0 || session.isReceiving || store.isSnapshotting) return false;
+    if (!session || !store || users > 0 || session.isReceiving || store.snapshotting) return false;
     const saved = session.durability === "journal" ? store.isFlushed : !isDirty(entry);
     if (saved) this.#parts.entries.forget(entry);
     return saved;
   }
 }
 
-function isDirty({ session, snapshotVersion }: Entry): boolean {
-  return session !== undefined && session.version !== snapshotVersion;
+function isDirty({ session, store }: Entry): boolean {
+  return session !== undefined && session.version !== store?.snapshotSequence;
 }

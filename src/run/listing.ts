@@ -44,7 +44,7 @@ export async function listRuns(entries: Entries, { limit, cursor }: Page) {
 async function describe(entries: Entries, id: string): Promise<RunDescription | undefined> {
   const entry = entries.at(id);
   if (!entry) return undefined;
-  const config = entry.session ? undefined : await entry.store?.config();
+  const config = !entry.session && entry.store?.isUnchanged ? await entry.store.config() : undefined;
   if (config !== undefined && !entry.session) {
     const description = JSON.parse(config) as RunDescription;
     return { ...description, journal_bytes: 0, snapshot_version: description.version };

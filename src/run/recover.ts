@@ -25,14 +25,8 @@ export interface RecoverParts {
   readonly run: Runner;
 }
 
-export interface Recovered {
-  readonly session: Session;
-  /** The version that the snapshot held. */
-  readonly snapshotVersion: number;
-}
-
 /** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
-export function recover({ store, memory, run }: RecoverParts): Recovered {
+export function recover({ store, memory, run }: RecoverParts): Session {
   let snapshotVersion = 0;
   let replies = new Replies();
   let reader: CheckpointReader | undefined;
@@ -75,8 +69,8 @@ export function recover({ store, memory, run }: RecoverParts): Recovered {
     });
     const recovered = session as Session | undefined;
     if (!recovered) throw new Error("A run without a snapshot was opened");
-    store.resume(recovered.version);
-    return { session: recovered, snapshotVersion };
+    store.resume({ sequence: recovered.version, snapshot: snapshotVersion });
+    return recovered;
   } catch (error) {
     abandon();
     throw error;

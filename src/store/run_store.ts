@@ -13,6 +13,7 @@ import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
+import { SnapshotFile } from "./snapshot_file.ts";
 import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
@@ -50,7 +51,10 @@ export class RunStore {
   readonly #folder: string;
   readonly #journals: Journals;
   #record: RunRecord;
-  #snapshotting: Promise<number> | undefined;
+  #snapshotSequence: number | undefined;
+  /** A snapshot that turned out to be damaged. */
+  #damaged: SnapshotRecord | undefined;
+  #snapshotting: Promise<void> | undefined;
   /** The snapshot that is being written. */
   #writing: { readonly writer: SnapshotWriter; readonly detach: () => boolean } | undefined;
 
@@ -85,15 +89,43 @@ export class RunStore {
     return this.#journals.isFlushed;
   }
 
-  get isSnapshotting(): boolean {
-    return this.#snapshotting !== undefined;
+  /** Resolves when the snapshot that is being written is, or has failed; undefined when there is none. */
+  get snapshotting(): Promise<void> | undefined {
+    return this.#snapshotting?.catch(() => {});
   }
 
-  /** What the run is, as JSON, if nothing has changed since it was written: for a run that nobody has opened. */
-  async config(): Promise<string | undefined> {
+  /** The sequence of the change that comes next after the newest good snapshot; undefined until the run is opened. */
+  get snapshotSequence(): number | undefined {
+    return this.#snapshotSequence;
+  }
+
+  /** Whether nothing was appended since the newest snapshot, as the files have it: for a run that is not open. */
+  get isUnchanged(): boolean {
     const newest = this.#record.snapshots[0]?.generation;
-    const isUnchanged = newest !== undefined && this.#journals.isEmptySince(newest);
-    return isUnchanged ? await this.#parts.configs.config(this.#record) : undefined;
+    return newest !== undefined && this.#journals.isEmptySince(newest);
+  }
+
+  /** What the run was as JSON when the newest snapshot was written; undefined when that is too long to be kept. */
+  config(): Promise<string | undefined> {
+    return this.#parts.configs.config(this.#record);
+  }
+
+  /** The newest snapshot, unless it is known to be damaged. */
+  get newestSnapshot(): SnapshotRecord | undefined {
+    const [newest] = this.#record.snapshots;
+    return newest === this.#damaged ? undefined : newest;
+  }
+
+  /** A snapshot, to be read as it is. Throws {@link SnapshotDamage} and storage_failed. */
+  openSnapshot(snapshot: SnapshotRecord): SnapshotFile {
+    return new SnapshotFile(this.#parts.files, this.#folder, snapshot);
+  }
+
+  /** A snapshot has turned out to be damaged: it is not relied on until recovery finds otherwise. */
+  distrust(snapshot: SnapshotRecord): void {
+    if (snapshot !== this.#record.snapshots[0]) return;
+    this.#damaged = snapshot;
+    this.#snapshotSequence = undefined;
   }
 
   /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
@@ -108,6 +140,7 @@ export class RunStore {
       await this.#journals.durable();
       await files.sync(folder);
       this.#record = { ...this.#record, snapshots: [snapshot], configParts: partsOf(config) };
+      this.#snapshotSequence = sequence;
       await configs.put(this.#record, config, creation?.());
     } catch (error) {
       this.close();
@@ -127,6 +160,7 @@ export class RunStore {
         this.#openFrom(snapshot, rebuild);
         // What is damaged is no help when the next snapshot is.
         this.#record = { ...this.#record, snapshots: this.#record.snapshots.slice(index) };
+        this.#damaged = undefined;
         return;
       } catch (error) {
         if (!(error instanceof SnapshotDamage || error instanceof JournalDamage)) throw error;
@@ -149,9 +183,10 @@ export class RunStore {
     this.#journals.read(snapshot.generation, (record) => rebuild.onRecord(record));
   }
 
-  /** Takes further changes after what `open` has read; `sequence` is that of the next record. */
-  resume(sequence: number): void {
+  /** Takes further changes after what `open` has read: `sequence` is that of the next, `snapshot` that of the snapshot. */
+  resume({ sequence, snapshot }: { sequence: number; snapshot: number }): void {
     this.#journals.resume(sequence);
+    this.#snapshotSequence = snapshot;
   }
 
   /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
@@ -179,14 +214,13 @@ export class RunStore {
 
   /**
    * Begins the next generation: changes go to a new journal from the moment on at which `take` gives the state, which
-   * is written behind; `changing` and `leaving` are to be called from then on. Resolves to the sequence that the
-   * snapshot holds. One at a time, in order.
+   * is written behind; `changing` and `leaving` are to be called from then on. One at a time, in order.
    */
-  async snapshot(take: () => Taken): Promise<number> {
-    while (this.#snapshotting) await this.#snapshotting.catch(() => {});
+  async snapshot(take: () => Taken): Promise<void> {
+    while (this.#snapshotting) await this.snapshotting;
     this.#snapshotting = this.#snapshot(take);
     try {
-      return await this.#snapshotting;
+      await this.#snapshotting;
     } catch (error) {
       throw storageError(error);
     } finally {
@@ -194,7 +228,7 @@ export class RunStore {
     }
   }
 
-  async #snapshot(take: () => Taken): Promise<number> {
+  async #snapshot(take: () => Taken): Promise<void> {
     const { files } = this.#parts;
     const generation = this.#journals.nextGeneration;
     // Of an attempt that the process did not survive.
@@ -210,7 +244,7 @@ export class RunStore {
       const snapshot = await writer.finish();
       await this.#journals.durable();
       await this.#adopt(snapshot, config);
-      return sequence;
+      this.#snapshotSequence = sequence;
     } finally {
       this.#writing = undefined;
     }
@@ -219,7 +253,8 @@ export class RunStore {
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
   async #adopt(snapshot: SnapshotRecord, config: string): Promise<void> {
     const { files, configs } = this.#parts;
-    const snapshots = [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT);
+    const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
+    const snapshots = [snapshot, ...earlier].slice(0, SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
     if (!await configs.replace(record, config)) {
       throw new StepwellError(
@@ -251,7 +286,7 @@ export class RunStore {
   }
 
   async #removeFiles(): Promise<void> {
-    await this.#snapshotting?.catch(() => {});
+    await this.snapshotting;
     this.close();
     await this.#parts.files.removeFolder(this.#folder).catch(() => {});
   }
