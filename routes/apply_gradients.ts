@@ -23,8 +23,9 @@ import {
   z,
 } from "./operation.ts";
 import { preferredRepresentation } from "./prefer.ts";
-import { Gradient, StepAnswer } from "./schemas.ts";
-import { ClientId, ContributionAnswer as ContributionSchema } from "./schemas_aggregation.ts";
+import { Gradient } from "./schemas.ts";
+import { ClientId } from "./schemas_aggregation.ts";
+import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
 import { openTurn, type Turn } from "./turn.ts";
 
 export const Gradients = z.strictObject({

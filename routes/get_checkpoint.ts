@@ -1,5 +1,4 @@
 /** GET /v1/runs/{run}/checkpoint: the whole run as one file. */
-import { answerTensors, answerUnlessFresh } from "./answer.ts";
 import type { Register } from "./context.ts";
 import { SAFETENSORS_TYPE } from "./negotiate.ts";
 import {
@@ -12,6 +11,7 @@ import {
   NOT_MODIFIED,
   RunParams,
 } from "./operation.ts";
+import { etagOf, knownVersions } from "./preconditions.ts";
 
 export const route = createRoute({
   method: "get",
@@ -27,17 +27,14 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) => {
-    const run = services.registry.get(c.req.valid("param").run);
-    return answerUnlessFresh(c, { run }, () => {
-      const checkpoint = run.checkpoint();
-      return answerTensors(c, services, {
-        type: SAFETENSORS_TYPE,
-        run,
-        tensors: checkpoint.tensors,
-        figures: checkpoint.metadata,
-        json: () => undefined,
-        release: () => checkpoint.release(),
-      });
-    });
+  mount(app, route, async (c) => {
+    const isKnown = knownVersions(c);
+    const { version, file } = await services.registry.checkpoint(c.req.valid("param").run, isKnown);
+    c.header("ETag", etagOf({ version }));
+    if (!file) return c.body(null, 304);
+    c.header("Content-Type", SAFETENSORS_TYPE);
+    c.header("Content-Length", String(file.byteLength));
+    if (c.req.method !== "HEAD") return c.body(file.body, 200);
+    file.release();
+    return c.body(null, 200);
   });

@@ -14,7 +14,7 @@ import {
   STATE_HEADERS,
   z,
 } from "./operation.ts";
-import { StepAnswer } from "./schemas.ts";
+import { StepAnswer } from "./schemas_step.ts";
 
 const StepList = z.object({
   steps: z.array(StepAnswer).openapi({ description: "Newest first.", example: [] }),

@@ -49,9 +49,14 @@ export function preconditions(c: AppContext): (run: { readonly version: number }
 }
 
 /** Whether a GET has what it asks for already (compared weakly): answer 304. */
-export function isFresh(c: AppContext, run: { readonly version: number }): boolean {
+export function isFresh(c: AppContext, { version }: { readonly version: number }): boolean {
+  return knownVersions(c)(version);
+}
+
+/** As {@link isFresh}, for a version that is found out later. Throws malformed_header at once. */
+export function knownVersions(c: AppContext): (version: number) => boolean {
   const tags = entityTags(c, "If-None-Match");
-  return tags !== undefined && (tags.any || tags.opaque.includes(etagOf(run)));
+  return (version) => tags !== undefined && (tags.any || tags.opaque.includes(etagOf({ version })));
 }
 
 const TAG = /\s*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)/y;

@@ -149,40 +149,6 @@ export const Version = Count.openapi({
 });
 export const Norm = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]);
 
-export const StepAnswer = z.object({
-  applied: z.boolean().openapi({ description: "Whether the step was applied.", example: true }),
-  iterations: Iterations,
-  version: Version,
-  learning_rate: Norm.openapi({ description: "The learning rate that the step used.", example: 0.1 }),
-  gradient_norm: Norm.openapi({
-    description: "Root of the sum of squares of all gradients, as they came.",
-    example: 1.5,
-  }),
-  clip_factor: Norm.openapi({
-    description: "What global_clipnorm multiplied by; 1: nothing was clipped.",
-    example: 1,
-  }),
-  contributions: Count.openapi({ description: "Contributions in this step.", example: 1 }),
-  variables: z.record(
-    z.string(),
-    z.object({
-      gradient_norm: Norm.optional().openapi({
-        description: "Norm of this variable's gradient; absent when it had none.",
-        example: 1.5,
-      }),
-      values: Tensor.optional(),
-    }),
-  ).openapi({
-    description: "Figures by variable; `values` where `Prefer: return=representation` asked for them.",
-    example: { "dense/kernel": { gradient_norm: 1.5 } },
-  }),
-  warnings: Warnings,
-  round: Count.optional().openapi({
-    description: "The round that became this step; absent in mode immediate.",
-    example: 3,
-  }),
-}).openapi("StepAnswer", { description: "What a step did." });
-
 export const Variables = z.object({ iterations: Iterations, version: Version, variables: TensorMap })
   .openapi("Variables", { description: "Values of variables at one version." });
 

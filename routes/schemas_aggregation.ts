@@ -1,9 +1,9 @@
 /**
- * How contributions become steps, in requests and in answers: a run's aggregation, its open round, and what a
- * contribution got. Which fields go together is said in src/run/aggregation.ts, which refuses the rest.
+ * How contributions become steps, in requests and in answers: a run's aggregation and its open round.
+ * Which fields go together is said in src/run/aggregation.ts, which refuses the rest.
  */
 import { z } from "@hono/zod-openapi";
-import { Count, Iterations, Member, MemberRequest, Norm, Version, Warnings } from "./schemas.ts";
+import { Count, Iterations, Member, MemberRequest, Norm, Version } from "./schemas.ts";
 
 const COUNT_MAX = 1_000_000;
 /** Timers do not go beyond. */
@@ -118,52 +118,23 @@ export const OpenRoundNumber = orNull(z.int().min(0)).openapi({
   description: "The open round, from 0; null in mode immediate, which has none.",
   example: 3,
 });
-const Missing = Count.openapi({ description: "Contributions that it takes to close the round.", example: 2 });
-const Deadline = orNull(z.iso.datetime()).openapi({
+export const Missing = Count.openapi({
+  description: "Contributions that it takes to close the round.",
+  example: 2,
+});
+export const Deadline = orNull(z.iso.datetime()).openapi({
   description: "When the round closes with what it has, or is dropped; null: not known, or never.",
   example: "2025-01-31T12:01:00.000Z",
 });
-const Staleness = Count.openapi({
+export const Staleness = Count.openapi({
   description: "Iterations that the contribution was behind when it was accepted.",
   example: 0,
 });
-const Weight = z.number().openapi({ description: "What the contribution weighs.", example: 32 });
-const GradientNorm = Norm.openapi({
+export const Weight = z.number().openapi({ description: "What the contribution weighs.", example: 32 });
+export const GradientNorm = Norm.openapi({
   description: "Norm of the (pseudo-)gradient over all variables, before `client_clipnorm`.",
   example: 1.5,
 });
-
-export const ContributionAnswer = z.object({
-  applied: z.literal(false).openapi({ description: "No step was made.", example: false }),
-  accepted: z.boolean().openapi({
-    description: "Whether the round holds it: not after a dry run, nor when `non_finite` skipped it.",
-    example: true,
-  }),
-  round: RoundNumber,
-  iterations: Iterations,
-  version: Version,
-  contributions: Count.openapi({ description: "Contributions in the round by now.", example: 3 }),
-  missing: Missing,
-  deadline: Deadline,
-  staleness: Staleness,
-  weight: Weight,
-  gradient_norm: GradientNorm,
-  clip_factor: Norm.openapi({
-    description:
-      "What `client_clipnorm`, or the aggregator's bound, multiplies it by; 1: nothing is clipped.",
-    example: 1,
-  }),
-  variables: z.record(
-    z.string(),
-    z.object({
-      gradient_norm: Norm.openapi({
-        description: "Norm of this variable's (pseudo-)gradient.",
-        example: 1.5,
-      }),
-    }),
-  ).openapi({ description: "Figures by variable.", example: { "dense/kernel": { gradient_norm: 1.5 } } }),
-  warnings: Warnings,
-}).openapi("ContributionAnswer", { description: "What a contribution got that is not a step yet." });
 
 export const Round = z.object({
   round: OpenRoundNumber,

@@ -274,8 +274,6 @@ export interface RunSession {
   steps(limit: number): readonly StepAnswer[];
   /** The answers to keyed requests. */
   readonly replies: KeyedAnswers;
-  checkpoint(): Publication & { readonly metadata: Readonly<Record<string, string>> };
-
   stage(kind: "gradients" | "values"): Staging;
   /** A step, or (mode round or buffer) a contribution to one: those have `accepted`. */
   applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer;
@@ -306,6 +304,21 @@ export interface Restoration {
     readonly created: boolean;
   }>;
   release(): void;
+}
+
+/** A whole run as a safetensors file on its way out. */
+export interface CheckpointFile {
+  readonly version: number;
+  readonly byteLength: number;
+  /** To be read to its end or cancelled, or `release` to be called. */
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>;
+  release(): void;
+}
+
+export interface Checkpoint {
+  readonly version: number;
+  /** Undefined where the version is known already. */
+  readonly file: CheckpointFile | undefined;
 }
 
 /** A run that is in use. */
@@ -343,6 +356,11 @@ export interface RunRegistry {
   /** Throws unknown_run, busy, storage_full, storage_failed. */
   delete(id: string): Promise<void>;
   restore(id: string): Restoration;
+  /**
+   * The run as it is now, or later; no file when `isKnown` says that the version is not wanted. Throws unknown_run,
+   * run_damaged, out_of_memory, storage_failed.
+   */
+  checkpoint(id: string, isKnown: (version: number) => boolean): Promise<Checkpoint>;
   figures(): {
     readonly runs: number;
     readonly runsInMemory: number;

@@ -67,6 +67,9 @@ const Saved = z.strictObject({
   }),
 });
 
+/** Key of a snapshot's metadata that a checkpoint has not. */
+export const REPLIES = "stepwell_replies";
+
 const SavedReply = z.strictObject({ key: z.string(), hash: z.string(), at: z.number(), answer: z.string() });
 
 interface Checkpointed {
@@ -141,7 +144,7 @@ export function liveCheckpointOf(
     metadata: {
       format: "stepwell",
       stepwell: exactJson(saved),
-      ...replies.length > 0 && { stepwell_replies: JSON.stringify(replies) },
+      ...replies.length > 0 && { [REPLIES]: JSON.stringify(replies) },
     },
   };
 }
@@ -169,7 +172,12 @@ export function checkpointOf(
 
 /** The answers to keyed requests in the metadata of a snapshot, which is one of our own. */
 export function savedReplies(metadata: ReadonlyMap<string, string>): readonly Reply[] {
-  return z.array(SavedReply).parse(JSON.parse(metadata.get("stepwell_replies") ?? "[]"));
+  return z.array(SavedReply).parse(JSON.parse(metadata.get(REPLIES) ?? "[]"));
+}
+
+/** The version of the run in the metadata of a snapshot. */
+export function savedVersion({ stepwell }: Readonly<Record<string, string>>): number {
+  return Saved.pick({ version: true }).strip().parse(JSON.parse(stepwell ?? "")).version;
 }
 
 /** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */

@@ -83,7 +83,6 @@ export class Creator {
       ? new RunStore(parts, { id, incarnation: newId(), sequence, createdAt, snapshots: [], configParts: 0 })
       : undefined;
     const entry = entries.make(id, sequence, store);
-    entry.snapshot = store && { version: session.version, sequence: session.sequence };
     // First: the creation's answer, which is kept, tells of the storage.
     entries.attach(entry, session);
     const creation = key && (() => creationOf(session, key));

@@ -14,7 +14,6 @@ import type { Deadlines } from "./deadlines.ts";
 import type { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "./session.ts";
-import type { SnapshotPlace } from "./snapshots.ts";
 
 export interface Entry {
   readonly id: string;
@@ -26,8 +25,6 @@ export interface Entry {
   users: number;
   /** When the last of them was done, in milliseconds since 1970. */
   usedAt: number;
-  /** What the newest snapshot holds. */
-  snapshot: SnapshotPlace | undefined;
 }
 
 interface EntriesParts {
@@ -74,7 +71,7 @@ export class Entries {
   /** A run that nobody can find yet. */
   make(id: string, sequence: number, store: RunStore | undefined): Entry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt, snapshot: undefined };
+    return { id, sequence, store, session: undefined, users: 0, usedAt };
   }
 
   /** From now on the id names this run. */
@@ -126,15 +123,9 @@ export class Entries {
     }
     if (!entry.session && entry.store) {
       const { memory, run, now } = this.#parts;
-      const { session, snapshot } = recover({
-        store: entry.store,
-        memory,
-        run,
-        now: () => now().getTime(),
-      });
+      const session = recover({ store: entry.store, memory, run, now: () => now().getTime() });
       // Steps that were made again are no new ones.
       this.#stepsOfClosed -= session.stepCount;
-      entry.snapshot = snapshot;
       this.attach(entry, session);
     }
     return entry.session as Session;
@@ -184,7 +175,7 @@ export class Entries {
     }
     session.describeStorage = () => ({
       journal_bytes: store?.journalBytes ?? 0,
-      snapshot_version: entry.snapshot?.version ?? null,
+      snapshot_version: store?.newest?.version ?? null,
     });
     this.#parts.deadlines?.watch(entry, session);
   }

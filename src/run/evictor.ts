@@ -86,6 +86,20 @@ export class Evictor {
     }
   }
 
+  /**
+   * Sees to it that the disk has a snapshot of the run as it is now, or later, unless its open round is in the way.
+   * Throws storage_full, storage_failed.
+   */
+  async save(entry: Entry): Promise<void> {
+    const { session, store } = entry;
+    if (!session || !store) return;
+    const wanted = session.sequence;
+    while ((store.newest?.sequence ?? -1) < wanted && canSnapshot(entry)) {
+      // One that was begun by others may hold it.
+      await (store.snapshotting ?? this.#snapshot(entry));
+    }
+  }
+
   /** Makes room by one run: the one that was used longest ago. Whether there was one. */
   evictOldest(): boolean {
     const oldestFirst = this.#parts.entries.all().filter(({ session }) => session)
@@ -123,20 +137,13 @@ export class Evictor {
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
     if (store.failed && session.durability === "snapshot") store.close();
-    let version = 0;
-    const take = () => {
-      if (!canSnapshot(entry)) return undefined;
-      version = session.version;
-      return takeSnapshot(session, spare);
-    };
-    const sequence = await store.snapshot(take, { atOnce });
-    if (sequence !== undefined) entry.snapshot = { version, sequence };
+    await store.snapshot(() => canSnapshot(entry) ? takeSnapshot(session, spare) : undefined, { atOnce });
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */
   #evict(entry: Entry): boolean {
     const { session, store, users } = entry;
-    if (!session || !store || users > 0 || session.isReceiving || store.isSnapshotting) return false;
+    if (!session || !store || users > 0 || session.isReceiving || store.snapshotting) return false;
     // A deadline passes in memory only.
     if (session.deadline !== null) return false;
     const saved = session.durability === "journal" ? store.isFlushed : !isDirty(entry) && session.isQuiet;
@@ -145,8 +152,8 @@ export class Evictor {
   }
 }
 
-function isDirty({ session, snapshot }: Entry): boolean {
-  return session !== undefined && session.sequence !== snapshot?.sequence;
+function isDirty({ session, store }: Entry): boolean {
+  return session !== undefined && session.sequence !== store?.newest?.sequence;
 }
 
 /** Contributions to an open round stand in the journal, which a snapshot would end; without one they are in memory only. */

@@ -44,9 +44,10 @@ export async function listRuns(entries: Entries, { limit, cursor }: Page) {
 async function describe(entries: Entries, id: string): Promise<RunDescription | undefined> {
   const entry = entries.at(id);
   if (!entry) return undefined;
-  const config = entry.session ? undefined : await entry.store?.config();
-  if (config !== undefined && !entry.session) {
-    const description = JSON.parse(config) as RunDescription;
+  const config = !entry.session && entry.store?.isUnchanged ? await entry.store.config() : undefined;
+  const description = config === undefined ? undefined : JSON.parse(config) as RunDescription;
+  // Earlier versions of the service have written less.
+  if (description?.round !== undefined && !entry.session) {
     return { ...description, journal_bytes: 0, snapshot_version: description.version };
   }
   const lease = entries.lease(id);

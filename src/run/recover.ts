@@ -6,7 +6,7 @@
 import type { Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { JournalDamage } from "../store/journal.ts";
-import type { RunStore } from "../store/run_store.ts";
+import type { RunStore, SnapshotPlace } from "../store/run_store.ts";
 import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
@@ -15,7 +15,6 @@ import { CheckpointReader, savedReplies } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
 import { Replies } from "./replies.ts";
 import { Session } from "./session.ts";
-import type { SnapshotPlace } from "./snapshots.ts";
 
 /** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
 const HEADER_BYTES_MAX = 2 ** 29;
@@ -28,14 +27,8 @@ export interface RecoverParts {
   readonly now: () => number;
 }
 
-export interface Recovered {
-  readonly session: Session;
-  /** What the snapshot held. */
-  readonly snapshot: SnapshotPlace;
-}
-
 /** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
-export function recover(parts: RecoverParts): Recovered {
+export function recover(parts: RecoverParts): Session {
   const { store, memory } = parts;
   let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
   let replies = new Replies();
@@ -79,8 +72,8 @@ export function recover(parts: RecoverParts): Recovered {
     });
     const recovered = session as Session | undefined;
     if (!recovered) throw new Error("A run without a snapshot was opened");
-    store.resume(recovered.sequence);
-    return { session: recovered, snapshot };
+    store.resume({ sequence: recovered.sequence, snapshot });
+    return recovered;
   } catch (error) {
     abandon();
     throw error;

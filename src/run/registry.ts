@@ -6,7 +6,17 @@
 import type { Runner } from "../../kernels/plan.ts";
 import type { RunRecord } from "../store/kv.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
-import type { Creation, KeyUse, Lease, Restoration, RunRegistry, RunSession, RunSpec } from "./api.ts";
+import type {
+  Checkpoint,
+  Creation,
+  KeyUse,
+  Lease,
+  Restoration,
+  RunRegistry,
+  RunSession,
+  RunSpec,
+} from "./api.ts";
+import { Downloads } from "./downloads.ts";
 import { Creator } from "./creator.ts";
 import { Deadlines, type Schedule } from "./deadlines.ts";
 import { Entries } from "./entries.ts";
@@ -41,6 +51,7 @@ export class Registry implements RunRegistry {
   readonly #creator: Creator;
   readonly #restorer: Restorer;
   readonly #evictor: Evictor;
+  readonly #downloads: Downloads;
 
   constructor(options: RegistryOptions, records: readonly RunRecord[] = []) {
     const { run, now, newId, drawSeed, store, schedule } = options;
@@ -59,6 +70,7 @@ export class Registry implements RunRegistry {
     this.#creator = new Creator({ entries, memory, run, now, newId, drawSeed, store });
     this.#restorer = new Restorer({ entries, creator: this.#creator, memory, run, now });
     this.#evictor = new Evictor({ entries, memory, now, journalBytesMax, onFailure });
+    this.#downloads = new Downloads({ entries, evictor: this.#evictor, onFailure });
   }
 
   /** The registry of the runs that the store has. */
@@ -100,6 +112,10 @@ export class Registry implements RunRegistry {
 
   restore(id: string): Restoration {
     return this.#restorer.restore(id);
+  }
+
+  checkpoint(id: string, isKnown: (version: number) => boolean = () => false): Promise<Checkpoint> {
+    return this.#downloads.open(id, isKnown);
   }
 
   sweep(options: { readonly idleMs: number }): Promise<void> {

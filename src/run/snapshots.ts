@@ -12,16 +12,9 @@ import type { Session } from "./session.ts";
 /** Each is a moment in which nobody else is served. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 
-/** What a snapshot holds. */
-export interface SnapshotPlace {
-  readonly version: number;
-  /** Of the next change. */
-  readonly sequence: number;
-}
-
 /** With `spare`, memory for a copy, the first change costs a copy of what is not written yet instead of its writing. */
 export function takeSnapshot(session: Session, spare?: Spare): Taken {
-  const { sequence, tensors, metadata } = session.liveCheckpoint();
+  const { version, sequence, tensors, metadata } = session.liveCheckpoint();
   const { bytes: header, ordered } = encodeHeader(
     tensors.map((tensor) => ({ ...tensor, values: tensor.view() })),
     metadata,
@@ -60,7 +53,12 @@ export function takeSnapshot(session: Session, spare?: Spare): Taken {
     return true;
   }
 
-  return { sequence, pieces: pieces(), detach, config: JSON.stringify(session.describe()) };
+  return {
+    place: { version, sequence },
+    pieces: pieces(),
+    detach,
+    config: JSON.stringify(session.describe()),
+  };
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

@@ -122,6 +122,8 @@ export interface FileReader {
   readonly bytes: number;
   /** The next `count` bytes, fewer at the end of the file. */
   next(count: number): Uint8Array<ArrayBuffer>;
+  /** As `next`, while others are served. */
+  nextLater(count: number): Promise<Uint8Array<ArrayBuffer>>;
   close(): void;
 }
 
@@ -169,6 +171,16 @@ export const localFiles: Files = {
         let filled = 0;
         while (filled < bytes.length) {
           const read = file.readSync(bytes.subarray(filled));
+          if (read === null) break;
+          filled += read;
+        }
+        return bytes.subarray(0, filled);
+      },
+      nextLater: async (count) => {
+        const bytes = new Uint8Array(Math.min(count, size));
+        let filled = 0;
+        while (filled < bytes.length) {
+          const read = await file.read(bytes.subarray(filled));
           if (read === null) break;
           filled += read;
         }

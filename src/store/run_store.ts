@@ -13,6 +13,7 @@ import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
+import { SnapshotFile } from "./snapshot_file.ts";
 import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
@@ -26,10 +27,16 @@ export interface StoreParts {
   readonly folder: string;
 }
 
-/** A run's state as it is at a moment, to be written from where it lies. */
-export interface Taken {
+/** Where a snapshot stands among a run's changes. */
+export interface SnapshotPlace {
+  readonly version: number;
   /** Of the next change. */
   readonly sequence: number;
+}
+
+/** A run's state as it is at a moment, to be written from where it lies. */
+export interface Taken {
+  readonly place: SnapshotPlace;
   /** Each is used up before the next one is asked for, and before anything else happens. */
   readonly pieces: Iterable<Uint8Array>;
   /** Called before the state changes: whether pieces that were not asked for yet are good all the same. */
@@ -50,7 +57,10 @@ export class RunStore {
   readonly #folder: string;
   readonly #journals: Journals;
   #record: RunRecord;
-  #snapshotting: Promise<number | undefined> | undefined;
+  #newest: SnapshotPlace | undefined;
+  /** A snapshot that turned out to be damaged. */
+  #damaged: SnapshotRecord | undefined;
+  #snapshotting: Promise<void> | undefined;
   /** The snapshot that is being written. */
   #writing: { readonly writer: SnapshotWriter; readonly detach: () => boolean } | undefined;
 
@@ -85,29 +95,58 @@ export class RunStore {
     return this.#journals.isFlushed;
   }
 
-  get isSnapshotting(): boolean {
-    return this.#snapshotting !== undefined;
+  /** Resolves when the snapshot that is being written is, or has failed; undefined when there is none. */
+  get snapshotting(): Promise<void> | undefined {
+    return this.#snapshotting?.catch(() => {});
   }
 
-  /** What the run is, as JSON, if nothing has changed since it was written: for a run that nobody has opened. */
-  async config(): Promise<string | undefined> {
+  /** What the newest good snapshot holds; undefined until the run is opened. */
+  get newest(): SnapshotPlace | undefined {
+    return this.#newest;
+  }
+
+  /** Whether nothing was appended since the newest snapshot, as the files have it: for a run that is not open. */
+  get isUnchanged(): boolean {
     const newest = this.#record.snapshots[0]?.generation;
-    const isUnchanged = newest !== undefined && this.#journals.isEmptySince(newest);
-    return isUnchanged ? await this.#parts.configs.config(this.#record) : undefined;
+    return newest !== undefined && this.#journals.isEmptySince(newest);
+  }
+
+  /** What the run was as JSON when the newest snapshot was written; undefined when that is too long to be kept. */
+  config(): Promise<string | undefined> {
+    return this.#parts.configs.config(this.#record);
+  }
+
+  /** The newest snapshot, unless it is known to be damaged. */
+  get newestSnapshot(): SnapshotRecord | undefined {
+    const [newest] = this.#record.snapshots;
+    return newest === this.#damaged ? undefined : newest;
+  }
+
+  /** A snapshot, to be read as it is. Throws {@link SnapshotDamage} and storage_failed. */
+  openSnapshot(snapshot: SnapshotRecord): SnapshotFile {
+    return new SnapshotFile(this.#parts.files, this.#folder, snapshot);
+  }
+
+  /** A snapshot has turned out to be damaged: it is not relied on until recovery finds otherwise. */
+  distrust(snapshot: SnapshotRecord): void {
+    if (snapshot !== this.#record.snapshots[0]) return;
+    this.#damaged = snapshot;
+    this.#newest = undefined;
   }
 
   /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
-  async create({ sequence, pieces, config }: Taken, creation?: () => CreationRecord): Promise<void> {
+  async create({ place, pieces, config }: Taken, creation?: () => CreationRecord): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
       const snapshot = await new SnapshotWriter(files, { folder: this.#folder, generation: 0 }, pieces)
         .finish();
-      this.#journals.begin(0, sequence);
+      this.#journals.begin(0, place.sequence);
       this.#journals.adopt();
       await this.#journals.durable();
       await files.sync(folder);
       this.#record = { ...this.#record, snapshots: [snapshot], configParts: partsOf(config) };
+      this.#newest = place;
       await configs.put(this.#record, config, creation?.());
     } catch (error) {
       this.close();
@@ -127,6 +166,7 @@ export class RunStore {
         this.#openFrom(snapshot, rebuild);
         // What is damaged is no help when the next snapshot is.
         this.#record = { ...this.#record, snapshots: this.#record.snapshots.slice(index) };
+        this.#damaged = undefined;
         return;
       } catch (error) {
         if (!(error instanceof SnapshotDamage || error instanceof JournalDamage)) throw error;
@@ -149,9 +189,10 @@ export class RunStore {
     this.#journals.read(snapshot.generation, (record) => rebuild.onRecord(record));
   }
 
-  /** Takes further changes after what `open` has read; `sequence` is that of the next record. */
-  resume(sequence: number): void {
+  /** Takes further changes after what `open` has read: `sequence` is that of the next; `snapshot` is what was opened. */
+  resume({ sequence, snapshot }: { sequence: number; snapshot: SnapshotPlace }): void {
     this.#journals.resume(sequence);
+    this.#newest = snapshot;
   }
 
   /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
@@ -184,15 +225,15 @@ export class RunStore {
 
   /**
    * Begins the next generation: changes go to a new journal from the moment on at which `take` gives the state, which
-   * is written behind; `changing` and `leaving` are to be called from then on. Resolves to the sequence that the
-   * snapshot holds, or undefined when `take` would not. One at a time, in order. `atOnce`: `take` is called before this
-   * call returns, unless another snapshot is under way; `prepareSnapshot` is to be called before.
+   * is written behind; `changing` and `leaving` are to be called from then on. There is no snapshot when `take` would
+   * not. One at a time, in order. `atOnce`: `take` is called before this call returns, unless another snapshot is under
+   * way; `prepareSnapshot` is to be called before.
    */
-  async snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<number | undefined> {
-    while (this.#snapshotting) await this.#snapshotting.catch(() => {});
+  async snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<void> {
+    while (this.#snapshotting) await this.snapshotting;
     this.#snapshotting = this.#snapshot(take, atOnce);
     try {
-      return await this.#snapshotting;
+      await this.#snapshotting;
     } catch (error) {
       throw storageError(error);
     } finally {
@@ -207,7 +248,7 @@ export class RunStore {
     );
   }
 
-  async #snapshot(take: () => Taken | undefined, atOnce: boolean): Promise<number | undefined> {
+  async #snapshot(take: () => Taken | undefined, atOnce: boolean): Promise<void> {
     const { files } = this.#parts;
     if (!atOnce) {
       await this.prepareSnapshot();
@@ -216,17 +257,17 @@ export class RunStore {
     // The snapshot holds nothing that could be given up later.
     this.#journals.finishNow();
     const taken = take();
-    if (!taken) return undefined;
-    const { sequence, pieces, detach, config } = taken;
+    if (!taken) return;
+    const { place, pieces, detach, config } = taken;
     const generation = this.#journals.nextGeneration;
-    this.#journals.begin(generation, sequence);
+    this.#journals.begin(generation, place.sequence);
     const writer = new SnapshotWriter(files, { folder: this.#folder, generation }, pieces);
     this.#writing = { writer, detach };
     try {
       const snapshot = await writer.finish();
       await this.#journals.durable();
       await this.#adopt(snapshot, config);
-      return sequence;
+      this.#newest = place;
     } finally {
       this.#writing = undefined;
     }
@@ -235,7 +276,8 @@ export class RunStore {
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
   async #adopt(snapshot: SnapshotRecord, config: string): Promise<void> {
     const { files, configs } = this.#parts;
-    const snapshots = [snapshot, ...this.#record.snapshots].slice(0, SNAPSHOTS_KEPT);
+    const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
+    const snapshots = [snapshot, ...earlier].slice(0, SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
     if (!await configs.replace(record, config)) {
       throw new StepwellError(
@@ -267,7 +309,7 @@ export class RunStore {
   }
 
   async #removeFiles(): Promise<void> {
-    await this.#snapshotting?.catch(() => {});
+    await this.snapshotting;
     this.close();
     await this.#parts.files.removeFolder(this.#folder).catch(() => {});
   }

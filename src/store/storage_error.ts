@@ -15,13 +15,27 @@ export function storageError(error: unknown, what = "store the change"): Stepwel
  * Reads a file. What is not there, or on a bad sector, is gone for good: `Damage`. Anything else, such as too many open
  * files, is the moment's: storage_failed.
  */
-export function reading<T>(Damage: new (message: string, options: ErrorOptions) => Error, act: () => T): T {
+export function reading<T>(Damage: DamageClass, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    const isGone = error instanceof Deno.errors.NotFound ||
-      error instanceof Error && /os error 5\b/.test(error.message);
-    if (isGone) throw new Damage(error.message, { cause: error });
-    throw storageError(error, "read the run");
+    throw readError(Damage, error);
   }
+}
+
+/** As {@link reading}, while others are served. */
+export async function readingLater<T>(Damage: DamageClass, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw readError(Damage, error);
+  }
+}
+
+type DamageClass = new (message: string, options: ErrorOptions) => Error;
+
+function readError(Damage: DamageClass, error: unknown): Error {
+  const isGone = error instanceof Deno.errors.NotFound ||
+    error instanceof Error && /os error 5\b/.test(error.message);
+  return isGone ? new Damage(error.message, { cause: error }) : storageError(error, "read the run");
 }

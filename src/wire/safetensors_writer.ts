@@ -48,12 +48,17 @@ export function encodeHeader<T extends WritableTensor>(
   }
   // Member by member: an object literal would take a tensor named __proto__ for its prototype.
   const json = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",");
-  const text = new TextEncoder().encode(`{${json}}`);
+  return { bytes: frameHeader(`{${json}}`), ordered };
+}
+
+/** The JSON of a header as the file begins with it. */
+export function frameHeader(json: string): Uint8Array<ArrayBuffer> {
+  const text = new TextEncoder().encode(json);
   const headerBytes = Math.ceil(text.length / 8) * 8;
   const bytes = new Uint8Array(8 + headerBytes).fill(0x20);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
   bytes.set(text, 8);
-  return { bytes, ordered };
+  return bytes;
 }
 
 /**

@@ -21,7 +21,7 @@ Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal m
   const store = new RunStore({ files: localFiles, configs, folder }, record);
   let version = 0, taken = 0;
   const take = () => ({
-    sequence: taken = version,
+    place: { version, sequence: taken = version },
     pieces: [new Uint8Array(8)],
     config: "{}",
     // The bytes are the snapshot's own.

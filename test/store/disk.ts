@@ -56,6 +56,8 @@ export class Disk implements Files {
   fault: Fault = () => {};
   /** Awaited before a flush. */
   pause: () => Promise<void> = () => Promise.resolve();
+  /** Files that somebody reads. */
+  openReaders = 0;
   /** Operations so far. */
   readonly log: { readonly operation: Operation; readonly path: string; readonly bytes: number }[] = [];
   #names = new Map<string, Node>();
@@ -148,12 +150,19 @@ export class Disk implements Files {
 
   read(path: string): FileReader {
     this.#do("read", path);
+    // Whoever has it open reads it to its end, removed or not.
     const { bytes } = this.#node(path);
     let at = 0;
+    const next = (count: number) => bytes.slice(at, at = Math.min(bytes.length, at + count));
+    this.openReaders += 1;
     return {
       bytes: bytes.length,
-      next: (count) => bytes.slice(at, at = Math.min(bytes.length, at + count)),
-      close: () => {},
+      next,
+      nextLater: async (count) => {
+        await setImmediate();
+        return next(count);
+      },
+      close: () => void (this.openReaders -= 1),
     };
   }
 

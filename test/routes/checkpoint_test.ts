@@ -1,0 +1,39 @@
+/** GET checkpoint of runs that are on disk: as of one in memory, and nothing stays open. */
+import assert from "node:assert/strict";
+import { newWorld } from "../run/stored.ts";
+import { assertProblem, FILE_TYPE, startRun, startService } from "./harness.ts";
+
+const PATH = "/v1/runs/demo/checkpoint";
+
+Deno.test("get_checkpoint answers of a run on disk what it answers of one in memory, and opens nothing", async () => {
+  await using world = await newWorld();
+  const before = startService({}, { registry: world.registry });
+  await startRun(before);
+  const live = await before.send("GET", PATH);
+  const wanted = {
+    headers: [...live.headers].filter(([name]) => name !== "x-request-id"),
+    bytes: await live.bytes(),
+  };
+  await world.registry.shutdown();
+  await world.restart();
+  const { send } = startService({}, { registry: world.registry });
+  const get = await send("GET", PATH);
+  assert.equal(get.status, 200);
+  assert.equal(get.headers.get("Content-Type"), FILE_TYPE);
+  assert.deepEqual([...get.headers].filter(([name]) => name !== "x-request-id"), wanted.headers);
+  assert.deepEqual(await get.bytes(), wanted.bytes);
+  const head = await send("HEAD", PATH);
+  assert.equal(head.headers.get("Content-Length"), String(wanted.bytes.length));
+  assert.equal((await head.bytes()).length, 0);
+  const fresh = await send("GET", PATH, { headers: { "If-None-Match": '"v1"' } });
+  assert.deepEqual([fresh.status, fresh.headers.get("ETag")], [304, '"v1"']);
+  const other = await send("GET", PATH, { headers: { "If-None-Match": '"v2"' } });
+  await other.body?.cancel();
+  await assertProblem(
+    await send("GET", PATH, { headers: { "If-None-Match": "v1" } }),
+    "malformed_header",
+    400,
+  );
+  assert.equal(world.disk.openReaders, 0);
+  assert.equal(world.registry.figures().runsInMemory, 0);
+});
