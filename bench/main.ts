@@ -5,6 +5,7 @@
  * STEPWELL_BENCH_PYTHON names a Python that can import fastapi and torch; without it `python3` is asked.
  */
 import { parseArgs } from "node:util";
+import { aggregateBenchmark } from "./aggregate.ts";
 import type { Benchmark, Context } from "./bench.ts";
 import { clipBenchmark } from "./clip.ts";
 import { denseBenchmarks } from "./dense.ts";
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   normBenchmark,
   clipBenchmark,
   sparseBenchmark,
+  aggregateBenchmark,
   figuresBenchmark,
   ingestBenchmark,
   serviceBenchmark,

@@ -23,7 +23,13 @@ export async function startBenchedService(gradient: Float32Array): Promise<Bench
   const service = await startService();
   const connection = await HttpConnection.open(service.url);
   const shape = [gradient.length];
-  const spec = { id: "bench", optimizer: MEMBERS.Adam, variables: [{ name: "w", shape }] };
+  // The rivals keep nothing on disk; what a journal adds stands in durability.ts.
+  const spec = {
+    id: "bench",
+    optimizer: MEMBERS.Adam,
+    variables: [{ name: "w", shape }],
+    durability: "none",
+  };
   await connection.request("POST", "/v1/runs", { body: new TextEncoder().encode(JSON.stringify(spec)) });
   const body = encodeTensors({ w: { shape, values: gradient } });
   return {

@@ -1,7 +1,7 @@
 /**
  * A place in an arena for float32 values that are to come in whatever bytes, and the sinks that fill it.
  *
- * Allocates, and knows no run: what is not float32 needs room beside it, for a block at a time, or for all of the
+ * Allocates, and knows no run: what is not float32 needs room beside it, for a window at a time, or for all of the
  * bytes where they are to be kept as they came. Blocks of int8 always are: their scales may come after them.
  */
 import type { Arena } from "../../kernels/arena.ts";
@@ -15,7 +15,7 @@ import {
   type WireScale,
 } from "../tensor.ts";
 import { blockSinks } from "./packed_sinks.ts";
-import { blockBytes, floatSink } from "./sinks.ts";
+import { floatSink, windowBytes } from "./sinks.ts";
 
 /** Where values stand as they came: the float32 values, or what is narrower beside them. */
 export interface WireBytes {
@@ -45,6 +45,12 @@ export function isFloat({ values: { dtype }, scale }: Pick<PackedTensor, "values
   return scale ? dtype === "I8" : FLOATS[dtype] !== undefined;
 }
 
+/**
+ * Tensors from here on do not stay in the caches: what is copied to its place would have to be read from memory again
+ * for its squares. Copied by a kernel out of a window that is hot, it is squared up while the stores are waited for.
+ */
+export const LARGE_COUNT = 2 ** 19;
+
 interface Place {
   readonly arena: Arena;
   readonly allocate: (bytes: number) => number;
@@ -65,8 +71,8 @@ export function floatRegion(
   const type = FLOATS[dtype] as ElementType;
   const keeps = place.keepsBytes && (type === "f16" || type === "bf16");
   const target = allocate(4 * count);
-  const bytes = keeps ? count * ELEMENT_BYTES[type] : blockBytes(type, count);
-  const buffer = type === "f32" ? target : allocate(bytes);
+  const bytes = keeps ? count * ELEMENT_BYTES[type] : windowBytes(type, count);
+  const buffer = type === "f32" && count < LARGE_COUNT ? target : allocate(bytes);
   const sink = floatSink({ arena, name, type, buffer, keeps, target, count }, whole);
   const wire: WireBytes = keeps
     ? { dtype: type === "f16" ? "F16" : "BF16", offset: buffer }

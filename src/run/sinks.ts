@@ -12,18 +12,21 @@ import { ELEMENT_BYTES, type ElementType } from "../../kernels/pass.ts";
 import { StepwellError } from "../errors.ts";
 import { type ByteSink, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 
-/** Bytes in which elements of another type than float32 wait to be converted. */
-export function blockBytes(type: ElementType, count: number): number {
-  return Math.min(BLOCK, count) * ELEMENT_BYTES[type];
+/** Four blocks: fewer copies are worth a few percent, and more of them do not stay in the first-level caches. */
+const WINDOW_COUNT = 4 * BLOCK;
+
+/** Bytes of a window, in which elements wait to be converted or copied. */
+export function windowBytes(type: ElementType, count: number): number {
+  return Math.min(WINDOW_COUNT, count) * ELEMENT_BYTES[type];
 }
 
 interface FloatRegion {
   readonly arena: Arena;
   readonly name: string;
   readonly type: ElementType;
-  /** Where the bytes go as they are: of float32 the target itself, else {@link blockBytes}. */
+  /** Where the bytes go as they are: the target itself, where they are float32, or {@link windowBytes}. */
   readonly buffer: number;
-  /** Whether the buffer has room for all of them, and keeps them. */
+  /** Whether a buffer that is not the target has room for all of them, and keeps them. */
   readonly keeps: boolean;
   /** Where the float32 values go. */
   readonly target: number;
@@ -35,32 +38,33 @@ export function floatSink(
   { arena, name, type, buffer, keeps, target, count }: FloatRegion,
   whole: (squares: number) => void,
 ): ByteSink {
-  const direct = type === "f32";
-  const inPlace = direct || keeps;
+  const inPlace = buffer === target;
   const itemBytes = ELEMENT_BYTES[type];
   const end = count * itemBytes;
-  let written = 0, done = 0, squares = 0;
-  const take = (elements: number) => {
-    const to = target + 4 * done;
-    squares += direct ? sumSquares(arena, to, elements) : decodeElements(arena, {
-      source: buffer + (inPlace ? done * itemBytes : 0),
-      type,
-      target: to,
-      count: elements,
-    });
-    done += elements;
+  const bufferBytes = inPlace || keeps ? end : windowBytes(type, count);
+  /** `start`: the byte of the tensor with which the buffer begins. */
+  let written = 0, start = 0, done = 0, squares = 0;
+  const takeBlocks = () => {
+    while (done < count) {
+      const elements = Math.min(BLOCK, count - done);
+      if (written < (done + elements) * itemBytes) return;
+      const source = buffer + done * itemBytes - start, to = target + 4 * done;
+      squares += inPlace
+        ? sumSquares(arena, to, elements)
+        : decodeElements(arena, { source, type, target: to, count: elements });
+      done += elements;
+    }
   };
   return {
     write(bytes) {
       for (let from = 0; from < bytes.length;) {
-        const blockEnd = Math.min((done + BLOCK) * itemBytes, end);
-        const piece = bytes.subarray(from, from + blockEnd - written);
+        const piece = bytes.subarray(from, from + Math.min(start + bufferBytes, end) - written);
         if (piece.length === 0) throw new RangeError(`More than ${end} bytes came for ${name}`);
-        const at = inPlace ? written : written - done * itemBytes;
-        arena.u8(buffer + at, piece.length).set(piece);
+        arena.u8(buffer + written - start, piece.length).set(piece);
         written += piece.length;
         from += piece.length;
-        if (written === blockEnd) take(blockEnd / itemBytes - done);
+        takeBlocks();
+        if (written === start + bufferBytes) start = written;
       }
     },
     close() {

@@ -6,6 +6,8 @@ import { Arena } from "../../kernels/arena.ts";
 import { reduceAxes } from "../../kernels/axes.ts";
 import { Program } from "../../kernels/compile.ts";
 import { findUnique, tableBytes } from "../../kernels/dedupe.ts";
+import { squaredDistances } from "../../kernels/distances.ts";
+import { meanOfRanks, scratchBytes } from "../../kernels/order.ts";
 import type { ElementType } from "../../kernels/pass.ts";
 import { runCompiled } from "../../kernels/plan.ts";
 import { fillSpecial } from "./special.ts";
@@ -76,6 +78,22 @@ for (const axes of [[0], [1]]) {
   reduceAxes(arena, "norm", { ...at, scratch, result: tensors["w"] as number });
   state = hash(arena.f32(tensors["w"] as number, axes[0] === 0 ? ROW_LENGTH : ROWS), state);
 }
+for (const inputCount of [9, 40, 140]) {
+  // Neighbouring stretches of one tensor stand for different tensors.
+  const inputs = Array.from({ length: inputCount }, (_, n) => (tensors["m"] as number) + 16 * n);
+  const ranks = { from: inputCount >> 2, to: inputCount - (inputCount >> 2) };
+  const at = { inputs, result: tensors["w"] as number, count: ROW_LENGTH, ...ranks };
+  meanOfRanks(arena, { ...at, scratch: arena.allocate(scratchBytes(inputCount)) });
+  state = hash(arena.f32(at.result, ROW_LENGTH), state);
+}
+// Without special numbers, of which the sum would be NaN whatever else is in it.
+const offsets = [7919, 104_729].map((step) => {
+  const offset = arena.allocate(4 * count);
+  arena.f32(offset, count).forEach((_, n, all) => all[n] = n * step % 1009 / 7);
+  return offset;
+});
+const [distance = 0] = squaredDistances(arena, [{ count, offsets }], [[0, 1]]);
+state = hash(new Float32Array(Float64Array.of(distance).buffer), state);
 const list = tensors["g"] as number,
   [ordinals, unique] = [scratch + tableBytes(count), tensors["w"] as number];
 arena.i32(list, count).forEach((_, n, all) => all[n] = Math.imul(n, n) & 0x3fff);

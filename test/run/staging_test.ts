@@ -1,6 +1,9 @@
 /** Bodies on their way into a run: in pieces, of any dtype, several at once, and of runs that are gone by then. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { Arena } from "../../kernels/arena.ts";
+import { sumSquares } from "../../kernels/ingest.ts";
+import { floatRegion, LARGE_COUNT } from "../../src/run/float_region.ts";
 import type { Session } from "../../src/run/session.ts";
 import type { ByteSink, WireDtype } from "../../src/tensor.ts";
 import { checkpointOf, restore } from "./checkpoints.ts";
@@ -43,6 +46,35 @@ Deno.test("a tensor is the same whatever the pieces are that it comes in", async
     assert.deepEqual(session.applyGradients(staging, APPLY), answer);
     staging.release();
     assert.deepEqual(variablesOf(session), variablesOf(whole));
+  }
+});
+
+Deno.test("a tensor that does not stay in the caches is the same, bit for bit", () => {
+  const arena = new Arena({ bytesMax: 1 << 26 });
+  for (const count of [LARGE_COUNT - 1, LARGE_COUNT, LARGE_COUNT + 4096, LARGE_COUNT + 17]) {
+    const values = Float32Array.from({ length: count }, (_, n) => Math.sin(n) * 2 ** (n % 19));
+    values.set([-0, 2 ** -149, -(2 ** -140)], 70_000);
+    const bytes = new Uint8Array(values.buffer);
+    const wanted = arena.allocate(bytes.length);
+    arena.f32(wanted, count).set(values);
+    for (const size of [65_536, 65_519, 16_384, 300_001]) {
+      const regions: number[] = [];
+      const allocate = (length: number) => {
+        const offset = arena.allocate(length);
+        regions.push(offset);
+        return offset;
+      };
+      const tensor = { values: { dtype: "F32" as const, shape: [count] } };
+      let squares = NaN;
+      const place = { arena, allocate, keepsBytes: true, name: "w", count };
+      const region = floatRegion(place, tensor, (sum) => squares = sum);
+      toEnd(writes(region.sinks.values, bytes, size));
+      assert.deepEqual(arena.f32(region.values, count), values);
+      assert.equal(squares, sumSquares(arena, wanted, count), `${count} elements by ${size} bytes`);
+      assert.deepEqual(region.wire, { dtype: "F32", offset: region.values });
+      regions.forEach((offset) => arena.free(offset));
+    }
+    arena.free(wanted);
   }
 });
 
