@@ -21,7 +21,7 @@ const DESCRIPTION = `Server-sent events, each told of once it is on disk. The da
 | - | - |
 | \`state\` | where the run is now: \`mode, round, accepted, missing, deadline\`; first of all, for a new reader |
 | \`contribution_accepted\` | \`round, client_id, contributions, missing, deadline\` |
-| \`contribution_withdrawn\` | \`round, client_id, contributions, missing\` |
+| \`contribution_withdrawn\` | \`round, client_id, contributions, missing, deadline\` |
 | \`round_dropped\` | \`round, reason, contributions\` |
 | \`step_applied\` | the figures of the step, without those of its variables |
 | \`round_opened\` | \`round\` |

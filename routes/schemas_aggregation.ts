@@ -3,11 +3,10 @@
  * Which fields go together is said in src/run/aggregation.ts, which refuses the rest.
  */
 import { z } from "@hono/zod-openapi";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../src/run/api.ts";
 import { Count, Iterations, Member, MemberRequest, Norm, Version } from "./schemas.ts";
 
 const COUNT_MAX = 1_000_000;
-/** Timers do not go beyond. */
-const SECONDS_MAX = 2_000_000;
 
 const Mode = z.enum(["immediate", "round", "buffer"]).openapi({
   description:
@@ -34,7 +33,10 @@ const counts = (description: string, example: number) =>
 
 const NOISE = {
   stddev: z.number().min(0).openapi({ description: "Standard deviation of each element.", example: 0.01 }),
-  seed: z.int().min(0).max(2 ** 32 - 1).openapi({ description: "What the noise follows from.", example: 7 }),
+  seed: z.int().min(0).max(NOISE_SEED_MAX).openapi({
+    description: "What the noise follows from.",
+    example: 7,
+  }),
 };
 
 const QUORUM = "Of mode round: as many distinct clients close it.";
@@ -43,7 +45,7 @@ const BUFFER_SIZE = "Of mode buffer: as many contributions make a step.";
 const NOISE_WORDS = "Gaussian noise on the sum of the contributions, before any division; null: none. What " +
   "privacy that buys is for the caller to account for.";
 
-const DEADLINE = orNull(z.number().positive().max(SECONDS_MAX));
+const DEADLINE = orNull(z.number().positive().max(DEADLINE_SECONDS_MAX));
 const DEADLINE_WORDS = {
   description: "Of mode round: seconds from a round's first contribution to its end; null: none.",
   example: 60,

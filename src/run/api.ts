@@ -25,10 +25,14 @@ export type VariableRole = "optimize" | "average";
 /** What a contribution's tensors are: gradients, new − old weights of the client, or its new weights. */
 export type Payload = "gradient" | "delta" | "weights";
 
+/** Seconds that a round's deadline may be away: 23 days. */
+export const DEADLINE_SECONDS_MAX = 2_000_000;
+export const NOISE_SEED_MAX = 2 ** 32 - 1;
+
 /** Gaussian noise on the sum of the contributions, before any division. */
 export interface Noise {
   readonly stddev: number;
-  /** An integer from 0, below 2^32. */
+  /** An integer in 0..NOISE_SEED_MAX. */
   readonly seed: number;
 }
 

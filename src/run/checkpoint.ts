@@ -11,7 +11,7 @@ import { loadOptimizer, saveOptimizer } from "../families/optimizers/saved.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../tensor.ts";
 import { exactJson } from "../wire/exact_json.ts";
 import { flatten, nest } from "../wire/json.ts";
-import type { Publication, RunSpec } from "./api.ts";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX, type Publication, type RunSpec } from "./api.ts";
 import type { Memory } from "./memory.ts";
 import type { Reply } from "./replies.ts";
 import { type ResolvedSpec, resolveSpec, serializeSpec } from "./spec.ts";
@@ -25,14 +25,14 @@ const SavedAggregation = z.strictObject({
   mode: z.enum(["immediate", "round", "buffer"]),
   quorum: z.int().min(1).optional(),
   minimum: z.int().min(1).optional(),
-  deadline_seconds: z.number().positive().nullish(),
+  deadline_seconds: z.number().positive().max(DEADLINE_SECONDS_MAX).nullish(),
   buffer_size: z.int().min(1).optional(),
   aggregator: z.unknown(),
   payload: z.enum(["gradient", "delta", "weights"]).optional(),
   max_staleness: z.int().min(0).nullish(),
   staleness_weighting: z.unknown().optional(),
   client_clipnorm: z.number().positive().nullish(),
-  noise: z.strictObject({ stddev: z.number().min(0), seed: z.int().min(0) }).nullish(),
+  noise: z.strictObject({ stddev: z.number().min(0), seed: z.int().min(0).max(NOISE_SEED_MAX) }).nullish(),
 });
 
 const Saved = z.strictObject({

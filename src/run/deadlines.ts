@@ -10,6 +10,8 @@ import type { Session } from "./session.ts";
 export type Schedule = (delayMs: number, call: () => void) => () => void;
 
 const RETRY_MS = 1000;
+/** What timers can count; a later deadline is looked at again by then. */
+const DELAY_MS_MAX = 2 ** 31 - 1;
 
 /** Where a session belongs. */
 interface Owner {
@@ -40,7 +42,7 @@ export class Deadlines {
       this.#alarms.get(session)?.();
       this.#alarms.delete(session);
       if (at === null) return;
-      const delay = Math.max(0, at - this.#parts.now().getTime());
+      const delay = Math.min(Math.max(0, at - this.#parts.now().getTime()), DELAY_MS_MAX);
       this.#alarms.set(session, this.#parts.schedule(delay, () => this.#settle(owner, session)));
     };
     session.onDeadline = set;

@@ -242,6 +242,7 @@ export class RoundTurns {
       client_id: clientId,
       contributions: contributions.length,
       missing,
+      deadline: this.round.deadlineText,
       ...this.#place,
     });
     this.#session.onDeadline(this.round.deadline);
