@@ -1,0 +1,100 @@
+/** Every round that Flower's strategies took, taken again with what its clients sent. */
+import assert from "node:assert/strict";
+import type { AggregationSpec, MemberSpec, StepAnswer } from "../../src/run/api.ts";
+import { open, slotsOf, step, tensor, variablesOf } from "./harness.ts";
+
+interface Bound {
+  readonly relative: number;
+  readonly slots_relative?: number;
+}
+
+interface GoldenRounds {
+  readonly name: string;
+  readonly run: { readonly optimizer: MemberSpec; readonly aggregation: AggregationSpec };
+  readonly variables: readonly {
+    readonly name: string;
+    readonly shape: number[];
+    readonly initial: string;
+  }[];
+  readonly rounds: readonly {
+    readonly contributions: readonly {
+      readonly client_id: string;
+      readonly weight: number;
+      readonly weights: Readonly<Record<string, string>>;
+    }[];
+    readonly after: Readonly<Record<string, string>>;
+  }[];
+  readonly slots: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly bound: Bound;
+}
+
+const FOLDER = new URL("../golden/rounds/", import.meta.url);
+
+const floats = (base64: string) => new Float32Array(Uint8Array.fromBase64(base64).buffer);
+
+/** The greatest difference, as a share of the largest of `want`. */
+function difference(got: readonly number[], want: Float32Array): number {
+  assert.equal(got.length, want.length);
+  const scale = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return want.reduce((most, value, n) => Math.max(most, Math.abs((got[n] as number) - value)), 0) / scale;
+}
+
+function compare(
+  got: Readonly<Record<string, readonly number[]>>,
+  want: Readonly<Record<string, string>>,
+  { relative, where }: { relative: number; where: string },
+): void {
+  for (const [name, values] of Object.entries(want)) {
+    const found = difference(got[name] as number[], floats(values));
+    assert(found <= relative, `${where}: ${name}: ${found}, bound ${relative}`);
+  }
+}
+
+async function replay({ name, run, variables, rounds, slots, bound }: GoldenRounds): Promise<void> {
+  const session = await open({
+    ...run,
+    variables: variables.map(({ name, shape, initial }) => ({
+      name,
+      shape,
+      initial: tensor(shape, floats(initial)),
+    })),
+  });
+  for (const [index, { contributions, after }] of rounds.entries()) {
+    const answers = contributions.map(({ client_id, weight, weights }) => {
+      const tensors = variables.map((
+        { name, shape },
+      ) => [name, tensor(shape, floats(weights[name] as string))]);
+      return step(session, Object.fromEntries(tensors), {
+        clientId: client_id,
+        weight,
+        baseIteration: index,
+      });
+    });
+    const where = `${name}, round ${index + 1}`;
+    assert.deepEqual(
+      answers.map(({ applied }) => applied),
+      contributions.map((_, n) => n === contributions.length - 1),
+    );
+    const last = answers.at(-1) as StepAnswer;
+    assert.equal(last.contributions, contributions.length, where);
+    assert.equal(session.iterations, index + 1, where);
+    compare(variablesOf(session), after, { relative: bound.relative, where });
+  }
+  for (const [slot, values] of Object.entries(slots)) {
+    const relative = bound.slots_relative ?? bound.relative;
+    compare(slotsOf(session)[slot] as Record<string, number[]>, values, {
+      relative,
+      where: `${name}, ${slot}`,
+    });
+  }
+}
+
+for (const { name } of Deno.readDirSync(FOLDER)) {
+  const { topic, cases } = JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER))) as {
+    topic: string;
+    cases: readonly GoldenRounds[];
+  };
+  Deno.test(`${topic} come out as Flower's, of ${cases.length} cases`, async (t) => {
+    for (const golden of cases) await t.step(golden.name, () => replay(golden));
+  });
+}
