@@ -100,7 +100,7 @@ function begin(
   const { spec, state, version, sequence, round } = reader;
   const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, replies };
   const session = new Session(parts);
-  session.readRecords = (onRecord) => store.records(onRecord);
+  session.recorder.readRecords = (onRecord) => store.records(onRecord);
   return session;
 }
 

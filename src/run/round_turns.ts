@@ -8,7 +8,6 @@
 import { StepwellError } from "../errors.ts";
 import type { ContributionAnswer, RoundOutcome, StepAnswer, StepOptions } from "./api.ts";
 import {
-  type Change,
   type ContributionOptions,
   KINDS,
   readContribution,
@@ -20,27 +19,17 @@ import {
 import { checkContribution, checkFinite, checkNoise } from "./contribution.ts";
 import type { EventLog } from "./events.ts";
 import type { Gathered } from "./gathered.ts";
-import type { Instruction } from "./instruction.ts";
 import type { Prepared } from "./prepare.ts";
+import type { Recorder } from "./recorder.ts";
 import type { Replies } from "./replies.ts";
 import type { Round } from "./round.ts";
 import type { Durability, ResolvedSpec } from "./spec.ts";
 import type { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
-import type { StepPlan } from "./step.ts";
-import type { ChangeLog } from "./change_log.ts";
+import { normsOf, type Stepper } from "./stepper.ts";
 
 /** A round that is complete but could not be closed is tried again after this. */
 const RETRY_MS = 1000;
-
-/** A step that was performed, beside what its plan says. */
-export interface PerformedStep {
-  /** Of its change. */
-  readonly sequence: number;
-  readonly contributions: number;
-  readonly warnings: readonly string[];
-  readonly round?: number;
-}
 
 /** What rounds need of the session that they belong to. */
 interface Host {
@@ -48,7 +37,6 @@ interface Host {
   readonly version: number;
   readonly events: EventLog;
   readonly replies: Replies;
-  readonly readRecords: ChangeLog["records"] | undefined;
   onDeadline(at: number | null): void;
   onQuiet(): void;
   stage(kind: "gradients" | "values"): ArenaStaging;
@@ -61,11 +49,8 @@ interface RoundTurnsParts {
   readonly round: Round;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Returns the place of the change among all. Throws storage_full, storage_failed. */
-  record(change: () => Change): number;
-  /** Throws out_of_memory. */
-  plan(staging: ArenaStaging): StepPlan;
-  perform(plan: StepPlan, averages: readonly Instruction[], step: PerformedStep): StepAnswer;
+  readonly recorder: Recorder;
+  readonly stepper: Stepper;
 }
 
 export class RoundTurns {
@@ -95,7 +80,7 @@ export class RoundTurns {
 
   /** A contribution to the open round, which stays open. */
   contribute(staged: ArenaStaging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
-    const { state, spec, record, now } = this.#parts;
+    const { state, spec, recorder, now } = this.#parts;
     const absent = checkContribution(state, staged, options);
     this.round.check(staged, options);
     // As the step would, which could then never close the round.
@@ -107,7 +92,7 @@ export class RoundTurns {
     }
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
-    const sequence = record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
+    const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
     const prepared = this.round.join(staged, claims, {
       acceptedAt: claims.at,
       sequence,
@@ -172,15 +157,15 @@ export class RoundTurns {
     const combined = this.#session.stage("gradients");
     try {
       const { averages, warnings } = this.round.combine(combined);
-      const plan = this.#parts.plan(combined);
-      const sequence = this.#parts.record(() => roundChange(end));
+      const plan = this.#parts.stepper.plan(combined);
+      const sequence = this.#parts.recorder.record(() => roundChange(end));
       const step = {
         sequence,
         contributions: contributions.length,
         warnings,
         ...this.round.isSeen && { round: number },
       };
-      const answer = this.#parts.perform(plan, averages, step);
+      const answer = this.#parts.stepper.perform(plan, averages, step);
       // Who completed the round is answered with the step.
       const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
       if (key) this.#session.replies.add(key, answer);
@@ -193,7 +178,7 @@ export class RoundTurns {
 
   #drop(end: RoundEnd): undefined {
     const { number, contributions, minimum } = this.round;
-    const sequence = this.#parts.record(() => roundChange(end));
+    const sequence = this.#parts.recorder.record(() => roundChange(end));
     const reason =
       `at its deadline it had ${contributions.length} of the ${minimum} contributions that it needs`;
     const count = contributions.length;
@@ -230,7 +215,7 @@ export class RoundTurns {
     const others = this.round.keepsWhole ? undefined : this.#gatherWithout(place);
     let sequence: number;
     try {
-      sequence = this.#parts.record(() => withdrawalChange(clientId));
+      sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
     } catch (error) {
       others?.free();
       throw error;
@@ -254,7 +239,8 @@ export class RoundTurns {
     const { contributions } = this.round;
     const others = this.round.gather();
     if (contributions.length === 1) return others;
-    const { readRecords, durability, version } = this.#session;
+    const { durability, version } = this.#session;
+    const { readRecords } = this.#parts.recorder;
     const wanted = new Map(contributions.map((each) => [each.sequence, each]));
     wanted.delete(contributions[place]?.sequence as number);
     const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
@@ -289,6 +275,3 @@ export class RoundTurns {
     }
   }
 }
-
-export const normsOf = (norms: ReadonlyMap<string, number>) =>
-  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

@@ -7,9 +7,8 @@
 import { type Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { overwrite } from "../families/optimizers/attributes.ts";
-import { getConfig, type Optimizer, ruleOf } from "../families/optimizers/optimizer.ts";
+import { getConfig, ruleOf } from "../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../tensor.ts";
-import { serializeAggregation } from "./aggregation.ts";
 import type {
   ContributionAnswer,
   Member,
@@ -22,28 +21,24 @@ import type {
   StepAnswer,
   StepOptions,
 } from "./api.ts";
-import { type Change, optimizerChange, type RoundEnd, stagedChange, weightsChange } from "./changes.ts";
+import { optimizerChange, type RoundEnd, stagedChange, weightsChange } from "./changes.ts";
 import type { ChangeLog } from "./change_log.ts";
 import { checkpointOf, type LiveCheckpoint, liveCheckpointOf } from "./checkpoint.ts";
-import { checkContribution, checkFinite } from "./contribution.ts";
+import { describeRun } from "./describe.ts";
 import { EventLog } from "./events.ts";
 import { gather, rowsToGather } from "./gather.ts";
-import { setAverage } from "./gathered.ts";
-import { type Instruction, perform } from "./instruction.ts";
 import type { Memory } from "./memory.ts";
-import { forOneStep } from "./one_step.ts";
 import { Publisher } from "./publication.ts";
+import { Recorder } from "./recorder.ts";
 import { Replies } from "./replies.ts";
 import { Round } from "./round.ts";
-import { normsOf, type PerformedStep, RoundTurns } from "./round_turns.ts";
-import { type Durability, type ResolvedSpec, serializeSpec } from "./spec.ts";
+import { RoundTurns } from "./round_turns.ts";
+import type { Durability, ResolvedSpec } from "./spec.ts";
 import { ArenaStaging } from "./staging.ts";
 import type { RunState } from "./state.ts";
-import { planStep, type StepPlan } from "./step.ts";
+import { Stepper } from "./stepper.ts";
 import { getWeights, setWeights } from "./weights.ts";
 
-/** Applied steps that a run remembers. */
-const STEPS_MAX = 64;
 /** A body may be this much larger than the numbers in it: names, metadata, white space. */
 const BODY_SLACK_BYTES = 1024 ** 2;
 /** Bytes a number may take: float64 with repeated rows; a nested JSON number with its indentation. */
@@ -78,13 +73,10 @@ export class Session implements RunSession {
   readonly #publisher: Publisher;
   /** The answers to keyed requests. */
   readonly replies: Replies;
-  #log: ChangeLog | undefined;
+  readonly recorder: Recorder;
   readonly #stagings = new Set<ArenaStaging>();
-  readonly #steps: StepAnswer[] = [];
-  #stepCount = 0;
-  #optimizer: Optimizer;
+  readonly #stepper: Stepper;
   #version: number;
-  #sequence: number;
   readonly #rounds: RoundTurns;
   readonly events: EventLog;
   #closed = false;
@@ -98,21 +90,27 @@ export class Session implements RunSession {
     this.#memory = parts.memory;
     this.#run = parts.run;
     this.#version = parts.version;
-    this.#optimizer = parts.spec.optimizer;
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
-    this.#sequence = parts.sequence ?? parts.version;
+    this.recorder = new Recorder(parts.sequence ?? parts.version);
     const { spec: { aggregation }, memory, state, run } = parts;
-    this.events = new EventLog(this.#sequence);
+    this.events = new EventLog(this.recorder.sequence);
+    this.#stepper = new Stepper({
+      session: this,
+      spec: parts.spec,
+      state,
+      run,
+      recorder: this.recorder,
+      changed: () => this.#changed(),
+    });
     this.#rounds = new RoundTurns({
       session: this,
       state,
       spec: parts.spec,
       now: parts.now,
+      recorder: this.recorder,
+      stepper: this.#stepper,
       round: new Round({ state, memory, run, aggregation }, parts.round ?? 0),
-      record: (change) => this.#record(change),
-      plan: (staging) => this.#plan(staging, this.#optimizer),
-      perform: (plan, averages, step) => this.#perform(plan, averages, step),
     });
   }
 
@@ -132,7 +130,7 @@ export class Session implements RunSession {
 
   /** Of the next change. */
   get sequence(): number {
-    return this.#sequence;
+    return this.recorder.sequence;
   }
 
   /** Whether the open round has no contributions: snapshots have no place for them. */
@@ -154,7 +152,7 @@ export class Session implements RunSession {
 
   /** Steps that this session has applied, for the service's own figures. */
   get stepCount(): number {
-    return this.#stepCount;
+    return this.#stepper.count;
   }
 
   /** Bytes of variables and slots, and of bodies on their way in. */
@@ -166,32 +164,18 @@ export class Session implements RunSession {
   }
 
   describe(): RunDescription {
-    const variables = [...this.#state.variables.values()];
-    const spec = serializeSpec(this.#spec, this.optimizer());
-    return {
-      id: this.id,
-      iterations: this.iterations,
-      version: this.#version,
-      created_at: this.createdAt,
+    const { id, createdAt, version } = this;
+    const round = this.#rounds.round.number;
+    const run = {
+      id,
+      createdAt,
+      version,
+      round,
+      spec: this.#spec,
+      state: this.#state,
       optimizer: this.optimizer(),
-      variables: variables.map(({ name, shape, constraint, role }) => ({
-        name,
-        shape,
-        dtype: "float32",
-        constraint: constraint?.member ?? null,
-        role,
-      })),
-      slots: this.slotNames(),
-      parameters: variables.reduce((sum, { count }) => sum + count, 0),
-      bytes: this.#state.bytes,
-      aggregation: serializeAggregation(this.#spec.aggregation),
-      round: this.#spec.aggregation.mode === "immediate" ? null : this.#rounds.round.number,
-      gradient_transformers: spec.gradient_transformers as readonly Member[],
-      non_finite: this.#spec.nonFinite,
-      durability: this.durability,
-      ...this.describeStorage(),
-      warnings: this.#spec.warnings,
     };
+    return { ...describeRun(run), ...this.describeStorage() };
   }
 
   bodyBytesMax(format: "json" | "safetensors"): number {
@@ -235,11 +219,11 @@ export class Session implements RunSession {
   }
 
   optimizer(): Member {
-    return getConfig(this.#optimizer, { hypersCreated: this.#state.hypersCreated });
+    return getConfig(this.#stepper.optimizer, { hypersCreated: this.#state.hypersCreated });
   }
 
   steps(limit: number): readonly StepAnswer[] {
-    return this.#steps.slice(-limit).reverse();
+    return this.#stepper.latest(limit);
   }
 
   /** Copies of the whole run. */
@@ -257,10 +241,10 @@ export class Session implements RunSession {
   #checkpointed(replies: boolean) {
     return {
       spec: this.#spec,
-      optimizer: this.#optimizer,
+      optimizer: this.#stepper.optimizer,
       state: this.#state,
       version: this.#version,
-      sequence: this.#sequence,
+      sequence: this.recorder.sequence,
       round: this.#rounds.round.number,
       createdAt: this.createdAt,
       replies: replies ? this.replies.all : [],
@@ -269,21 +253,7 @@ export class Session implements RunSession {
 
   /** From now on the log is told of every change before it is made. */
   attach(log: ChangeLog): void {
-    this.#log = log;
-    this.readRecords = log.records && ((onRecord) => log.records?.(onRecord));
-  }
-
-  /** Where records can be read again: set while a replay, which has no log yet, is under way. */
-  readRecords: ChangeLog["records"] | undefined;
-
-  /** Returns the change's place among all changes. */
-  #record(change: () => Change): number {
-    this.#log?.changing();
-    if (this.#log?.append) {
-      const { kind, payload } = change();
-      this.#log.append(kind, payload);
-    }
-    return this.#sequence++;
+    this.recorder.attach(log);
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
@@ -292,7 +262,7 @@ export class Session implements RunSession {
       kind,
       memory: this.#memory,
       state: this.#state,
-      keepsBytes: this.#log?.append !== undefined,
+      keepsBytes: this.recorder.keepsChanges,
       released: () => this.#released(staging),
     });
     this.#stagings.add(staging);
@@ -306,47 +276,7 @@ export class Session implements RunSession {
 
   /** One contribution, one step. */
   step(staging: Staging, options: StepOptions): StepAnswer {
-    const staged = this.#staged(staging, "gradients");
-    const absent = checkContribution(this.#state, staged, options);
-    const stepping = forOneStep(this.#optimizer, options.hyperparameters, this.#state);
-    const skipped = checkFinite(this.#state, staged, this.#spec.nonFinite);
-    const warnings = [...absent, ...stepping.warnings, ...skipped];
-    const plan = this.#plan(staged, stepping.optimizer);
-    if (skipped.length > 0 || options.dryRun) {
-      return this.#figures(plan, { applied: false, contributions: 1, warnings });
-    }
-
-    const sequence = this.#record(() => stagedChange(this.#state, staged, { ...options }));
-    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
-      .map(({ variable, values }) => setAverage(variable, values, 1));
-    const answer = this.#perform(plan, averages, { sequence, contributions: 1, warnings });
-    if (options.key) this.replies.add(options.key, answer);
-    return answer;
-  }
-
-  #plan(staging: ArenaStaging, optimizer: Optimizer): StepPlan {
-    return planStep({ state: this.#state, spec: this.#spec, optimizer, staging, run: this.#run });
-  }
-
-  /** Performs a step that is certain, and remembers it. */
-  #perform(
-    plan: StepPlan,
-    averages: readonly Instruction[],
-    { sequence, ...step }: PerformedStep,
-  ): StepAnswer {
-    perform(this.#state, [...plan.instructions, ...averages], this.#run);
-    this.#state.createSlots(plan.rule, plan.variables);
-    this.#state.hypersCreated = true;
-    this.#state.scalars = plan.scalars;
-    this.#state.iterations += 1;
-    this.#stepCount += 1;
-    this.#changed();
-    const answer = this.#figures(plan, { applied: true, ...step });
-    this.#steps.push(answer);
-    if (this.#steps.length > STEPS_MAX) this.#steps.shift();
-    const { warnings: _, variables: __, ...data } = answer;
-    this.events.add(sequence, "step_applied", data);
-    return answer;
+    return this.#stepper.step(this.#staged(staging, "gradients"), options);
   }
 
   /** A contribution to the open round, which stays open. */
@@ -391,7 +321,7 @@ export class Session implements RunSession {
       ]);
     }
     const { arena } = this.#state;
-    const sequence = this.#record(() => stagedChange(this.#state, staged));
+    const sequence = this.recorder.record(() => stagedChange(this.#state, staged));
     for (const { variable, values, count } of staged.tensors.values()) {
       this.#state.values(variable).set(arena.f32(values, count));
     }
@@ -409,12 +339,12 @@ export class Session implements RunSession {
 
   setWeights(weights: readonly unknown[]): void {
     this.#assertFree();
-    const rule = ruleOf(this.#optimizer);
+    const rule = ruleOf(this.#stepper.optimizer);
     let sequence = 0;
     const changed = setWeights(this.#state, weights, {
-      member: this.#optimizer.member,
+      member: this.#stepper.optimizer.member,
       rule,
-      record: (iterations, rest) => sequence = this.#record(() => weightsChange(iterations, rest)),
+      record: (iterations, rest) => sequence = this.recorder.record(() => weightsChange(iterations, rest)),
     });
     if (!changed) return;
     this.#changed();
@@ -425,18 +355,18 @@ export class Session implements RunSession {
     config: Readonly<Record<string, unknown>>,
   ): Member & { readonly warnings: readonly string[] } {
     this.#assertFree();
-    const { optimizer, warnings } = overwrite(this.#optimizer, config, {
+    const { optimizer, warnings } = overwrite(this.#stepper.optimizer, config, {
       hypersCreated: this.#state.hypersCreated,
     });
     const undo = this.#state.addSlots(ruleOf(optimizer));
     let sequence: number;
     try {
-      sequence = this.#record(() => optimizerChange(config));
+      sequence = this.recorder.record(() => optimizerChange(config));
     } catch (error) {
       undo();
       throw error;
     }
-    this.#optimizer = optimizer;
+    this.#stepper.optimizer = optimizer;
     this.#changed();
     this.#tell(sequence, "optimizer");
     return { ...this.optimizer(), warnings };
@@ -494,24 +424,5 @@ export class Session implements RunSession {
     }
     if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
     return staging;
-  }
-
-  #figures(
-    plan: StepPlan,
-    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
-  ): StepAnswer {
-    const { applied, contributions, ...round } = step;
-    return {
-      applied,
-      iterations: this.iterations,
-      version: this.#version,
-      learning_rate: plan.learningRate,
-      gradient_norm: plan.gradientNorm,
-      clip_factor: plan.clipFactor,
-      contributions,
-      variables: normsOf(plan.variableNorms),
-      warnings,
-      ...round,
-    };
   }
 }

@@ -1,0 +1,139 @@
+/**
+ * A session's steps: planned, recorded, performed and remembered, each within one turn.
+ *
+ * Invariant: what `perform` is given is certain; it cannot fail.
+ */
+import type { Runner } from "../../kernels/plan.ts";
+import type { Optimizer } from "../families/optimizers/optimizer.ts";
+import type { StepAnswer, StepOptions } from "./api.ts";
+import { stagedChange } from "./changes.ts";
+import { checkContribution, checkFinite } from "./contribution.ts";
+import type { EventLog } from "./events.ts";
+import { setAverage } from "./gathered.ts";
+import { type Instruction, perform } from "./instruction.ts";
+import { forOneStep } from "./one_step.ts";
+import type { Recorder } from "./recorder.ts";
+import type { Replies } from "./replies.ts";
+import type { ResolvedSpec } from "./spec.ts";
+import type { ArenaStaging } from "./staging.ts";
+import type { RunState } from "./state.ts";
+import { planStep, type StepPlan } from "./step.ts";
+
+/** Applied steps that a run remembers. */
+const STEPS_MAX = 64;
+
+/** A step that was performed, beside what its plan says. */
+export interface PerformedStep {
+  /** Of its change. */
+  readonly sequence: number;
+  readonly contributions: number;
+  readonly warnings: readonly string[];
+  readonly round?: number;
+}
+
+interface StepperParts {
+  readonly session: {
+    readonly version: number;
+    readonly events: EventLog;
+    readonly replies: Replies;
+  };
+  readonly spec: ResolvedSpec;
+  readonly state: RunState;
+  readonly run: Runner;
+  readonly recorder: Recorder;
+  /** Makes the next version. */
+  changed(): void;
+}
+
+export class Stepper {
+  readonly #parts: StepperParts;
+  readonly #latest: StepAnswer[] = [];
+  #count = 0;
+  optimizer: Optimizer;
+
+  constructor(parts: StepperParts) {
+    this.#parts = parts;
+    this.optimizer = parts.spec.optimizer;
+  }
+
+  /** Steps that were applied here. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The latest steps, newest first. */
+  latest(limit: number): readonly StepAnswer[] {
+    return this.#latest.slice(-limit).reverse();
+  }
+
+  /** One contribution, one step. */
+  step(staged: ArenaStaging, options: StepOptions): StepAnswer {
+    const { state, spec, session, recorder } = this.#parts;
+    const absent = checkContribution(state, staged, options);
+    const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
+    const skipped = checkFinite(state, staged, spec.nonFinite);
+    const warnings = [...absent, ...stepping.warnings, ...skipped];
+    const plan = this.plan(staged, stepping.optimizer);
+    if (skipped.length > 0 || options.dryRun) {
+      return this.#figures(plan, { applied: false, contributions: 1, warnings });
+    }
+
+    const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
+    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
+      .map(({ variable, values }) => setAverage(variable, values, 1));
+    const answer = this.perform(plan, averages, { sequence, contributions: 1, warnings });
+    if (options.key) session.replies.add(options.key, answer);
+    return answer;
+  }
+
+  /** Throws out_of_memory, and what the gradients deserve. */
+  plan(staging: ArenaStaging, optimizer = this.optimizer): StepPlan {
+    const { state, spec, run } = this.#parts;
+    return planStep({ state, spec, optimizer, staging, run });
+  }
+
+  /** Performs a step that is certain, and remembers it. */
+  perform(
+    plan: StepPlan,
+    averages: readonly Instruction[],
+    { sequence, ...step }: PerformedStep,
+  ): StepAnswer {
+    const { state, run, session, changed } = this.#parts;
+    perform(state, [...plan.instructions, ...averages], run);
+    state.createSlots(plan.rule, plan.variables);
+    state.hypersCreated = true;
+    state.scalars = plan.scalars;
+    state.iterations += 1;
+    this.#count += 1;
+    changed();
+    const answer = this.#figures(plan, { applied: true, ...step });
+    this.#latest.push(answer);
+    if (this.#latest.length > STEPS_MAX) this.#latest.shift();
+    const { warnings: _, variables: __, ...data } = answer;
+    session.events.add(sequence, "step_applied", data);
+    return answer;
+  }
+
+  #figures(
+    plan: StepPlan,
+    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
+  ): StepAnswer {
+    const { applied, contributions, ...round } = step;
+    return {
+      applied,
+      iterations: this.#parts.state.iterations,
+      version: this.#parts.session.version,
+      learning_rate: plan.learningRate,
+      gradient_norm: plan.gradientNorm,
+      clip_factor: plan.clipFactor,
+      contributions,
+      variables: normsOf(plan.variableNorms),
+      warnings,
+      ...round,
+    };
+  }
+}
+
+/** The norms of an answer. */
+export const normsOf = (norms: ReadonlyMap<string, number>) =>
+  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));
