@@ -1,7 +1,8 @@
 /** Every round that Flower's strategies took, taken again with what its clients sent. */
 import assert from "node:assert/strict";
-import type { AggregationSpec, MemberSpec, StepAnswer } from "../../src/run/api.ts";
-import { open, slotsOf, step, tensor, variablesOf } from "./harness.ts";
+import { runCompiled, runInterpreted, type Runner } from "../../kernels/plan.ts";
+import type { AggregationSpec, MemberSpec } from "../../src/run/api.ts";
+import { open, send, slotsOf, tensor, variablesOf } from "./harness.ts";
 
 interface Bound {
   readonly relative: number;
@@ -50,33 +51,30 @@ function compare(
   }
 }
 
-async function replay({ name, run, variables, rounds, slots, bound }: GoldenRounds): Promise<void> {
+async function replay(golden: GoldenRounds, runner: Runner): Promise<void> {
+  const { name, run, variables, rounds, slots, bound } = golden;
   const session = await open({
     ...run,
-    variables: variables.map(({ name, shape, initial }) => ({
-      name,
-      shape,
-      initial: tensor(shape, floats(initial)),
+    variables: variables.map(({ initial, ...variable }) => ({
+      ...variable,
+      initial: tensor(variable.shape, floats(initial)),
     })),
-  });
+  }, { run: runner });
   for (const [index, { contributions, after }] of rounds.entries()) {
     const answers = contributions.map(({ client_id, weight, weights }) => {
       const tensors = variables.map((
         { name, shape },
       ) => [name, tensor(shape, floats(weights[name] as string))]);
-      return step(session, Object.fromEntries(tensors), {
+      return send(session, Object.fromEntries(tensors), {
         clientId: client_id,
         weight,
         baseIteration: index,
       });
     });
     const where = `${name}, round ${index + 1}`;
-    assert.deepEqual(
-      answers.map(({ applied }) => applied),
-      contributions.map((_, n) => n === contributions.length - 1),
-    );
-    const last = answers.at(-1) as StepAnswer;
-    assert.equal(last.contributions, contributions.length, where);
+    const applied = answers.map((answer) => answer.applied);
+    assert.deepEqual(applied, applied.map((_, n) => n === applied.length - 1), where);
+    assert.equal(answers.at(-1)?.contributions, contributions.length, where);
     assert.equal(session.iterations, index + 1, where);
     compare(variablesOf(session), after, { relative: bound.relative, where });
   }
@@ -89,12 +87,18 @@ async function replay({ name, run, variables, rounds, slots, bound }: GoldenRoun
   }
 }
 
-for (const { name } of Deno.readDirSync(FOLDER)) {
-  const { topic, cases } = JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER))) as {
-    topic: string;
-    cases: readonly GoldenRounds[];
-  };
-  Deno.test(`${topic} come out as Flower's, of ${cases.length} cases`, async (t) => {
-    for (const golden of cases) await t.step(golden.name, () => replay(golden));
+const TOPICS = [...Deno.readDirSync(FOLDER)].map(({ name }) =>
+  JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER))) as { topic: string; cases: GoldenRounds[] }
+);
+
+for (const { topic, cases } of TOPICS) {
+  Deno.test(`${topic} come out as Flower's: ${cases.length} cases`, async () => {
+    for (const golden of cases) await replay(golden, runCompiled);
   });
 }
+
+Deno.test("the interpreter takes the same rounds", async () => {
+  for (const golden of TOPICS.flatMap(({ cases }) => cases.filter((_, n) => n % 5 === 0))) {
+    await replay(golden, runInterpreted);
+  }
+});
