@@ -11,7 +11,7 @@
  * another seed. A seed that others know (it stands in the run's description) protects nothing from them. Bounding what
  * one client can change (client_clipnorm, clip_norm) and accounting for epsilon and delta are the caller's, and so is
  * the risk that the rounding of floating-point numbers tells values apart in spite of the noise (Mironov 2012).
- * The figures of an answer (gradient_norm, clip_factor) are those before the noise.
+ * The figures of an answer (gradient_norm, clip_factor) are those before the noise: not for whom it is to keep out.
  *
  * Sources: Dwork, Roth 2014, "The algorithmic foundations of differential privacy" (Gaussian mechanism); Abadi et al.
  * 2016, "Deep learning with differential privacy"; McMahan, Ramage, Talwar, Zhang 2018, "Learning differentially
