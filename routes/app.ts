@@ -13,6 +13,7 @@ import { StepwellError } from "../src/errors.ts";
 import { accessLog } from "./access_log.ts";
 import * as applyGradients from "./apply_gradients.ts";
 import type { App, AppEnv, Services } from "./context.ts";
+import * as computeGradients from "./compute_gradients.ts";
 import * as createRun from "./create_run.ts";
 import * as deleteRun from "./delete_run.ts";
 import * as gatherVariables from "./gather_variables.ts";
@@ -35,6 +36,7 @@ import { invalidRequest } from "./invalid_request.ts";
 import * as listRuns from "./list_runs.ts";
 import * as listSlots from "./list_slots.ts";
 import * as listSteps from "./list_steps.ts";
+import * as minimize from "./minimize.ts";
 import * as patchOptimizer from "./patch_optimizer.ts";
 import { describeSecurity } from "./openapi.ts";
 import { answerProblem } from "./problem.ts";
@@ -55,6 +57,8 @@ const OPERATIONS = [
   gatherVariables,
   // steps
   applyGradients,
+  computeGradients,
+  minimize,
   listSteps,
   // rounds
   getRound,

@@ -1,20 +1,19 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
-import type { ContributionAnswer, StepAnswer as Step, StepOptions } from "../src/run/api.ts";
+import type { ContributionAnswer, StepAnswer as Step } from "../src/run/api.ts";
 import { gradientFields } from "../src/wire/gradients.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
 import { awaitRound } from "./await_round.ts";
 import { receiveTensors } from "./body.ts";
 import type { AppContext, Register, Services } from "./context.ts";
+import { STEP_ERRORS, STEP_FIELDS, STEP_PREFER, stepOptions, StepQuery } from "./contribution.ts";
 import { keyedRequest } from "./idempotency.ts";
 import {
   answers,
   createRoute,
-  flag,
   IDEMPOTENCY_KEY,
   IF_MATCH,
   json,
   mount,
-  requestHeader,
   RunParams,
   STATE_HEADERS,
   TENSOR_BODY_ERRORS,
@@ -24,7 +23,6 @@ import {
 } from "./operation.ts";
 import { preferredRepresentation } from "./prefer.ts";
 import { Gradient } from "./schemas.ts";
-import { ClientId } from "./schemas_aggregation.ts";
 import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
 import { openTurn, type Turn } from "./turn.ts";
 
@@ -42,28 +40,8 @@ export const Gradients = z.strictObject({
     description: "The iteration that the gradients were computed at.",
     example: 3,
   }),
-  client_id: ClientId.optional(),
-  weight: z.number().positive().optional().openapi({
-    description: "What this contribution weighs, say the number of examples.",
-    example: 32,
-  }),
-  hyperparameters: z.record(z.string(), z.unknown()).optional().openapi({
-    description: "Overwritten for this step only.",
-    example: { learning_rate: 0.01 },
-  }),
+  ...STEP_FIELDS,
 }).openapi("Gradients");
-
-const Query = z.strictObject({
-  aggregate: flag("false: the caller has aggregated, apply now (`experimental_aggregate_gradients`).", true),
-  dry_run: flag("true: say what would happen, change nothing.", false),
-});
-
-const PREFER = requestHeader(
-  "Prefer",
-  "`return=representation`: the answer to a step carries the new values. `wait=SECONDS`: where the round is open " +
-    "still, the answer waits for its step.",
-  "wait=30, return=representation",
-);
 
 export const route = createRoute({
   method: "post",
@@ -79,10 +57,10 @@ export const route = createRoute({
     "dense gradient that is zero elsewhere (top-k). With `Prefer: return=representation` and " +
     "`Accept` for safetensors, the answer is that file with the figures in its `__metadata__`. In the modes round and " +
     "buffer it is a contribution: 200 when it made the step, 202 when the round waits for others.",
-  parameters: [IF_MATCH, PREFER, IDEMPOTENCY_KEY],
+  parameters: [IF_MATCH, STEP_PREFER, IDEMPOTENCY_KEY],
   request: {
     params: RunParams,
-    query: Query,
+    query: StepQuery,
     body: tensorBody(Gradients, "Gradients for some or all variables."),
   },
   responses: answers({
@@ -93,27 +71,8 @@ export const route = createRoute({
     202: json("The contribution is in the open round.", ContributionSchema, STATE_HEADERS),
   }, [
     ...TENSOR_BODY_ERRORS,
-    "unknown_run",
-    "version_mismatch",
-    "not_acceptable",
-    "contribution_repeated",
-    "too_stale",
-    "round_dropped",
-    "contribution_withdrawn",
+    ...STEP_ERRORS,
     "index_out_of_range",
-    "non_finite_gradient",
-    "no_gradients",
-    "sparse_with_constraint",
-    "sparse_with_aggregator",
-    "sparse_with_noise",
-    "invalid_config",
-    "unknown_class",
-    "out_of_memory",
-    "key_in_progress",
-    "key_reused",
-    "run_damaged",
-    "storage_full",
-    "storage_failed",
   ]),
 });
 
@@ -142,7 +101,7 @@ async function contribute(
   c: AppContext,
   services: Services,
   { run, confirm }: Turn,
-  query: z.output<typeof Query>,
+  query: z.output<typeof StepQuery>,
 ): Promise<Contributed> {
   const keyed = keyedRequest(c, services);
   const done = keyed && run.replies.begin(keyed.key);
@@ -160,21 +119,14 @@ async function contribute(
     const known = key && run.replies.find(key);
     if (known) return { answer: known, clientId, isReplayed: true };
     confirm();
-    const answer = run.applyGradients(staging, { ...stepOptions(fields, query), key });
+    const answer = run.applyGradients(staging, {
+      ...stepOptions(fields, query),
+      baseIteration: fields.base_iteration,
+      key,
+    });
     return { answer, clientId, isReplayed: false };
   } finally {
     staging.release();
     done?.();
   }
-}
-
-function stepOptions(fields: z.output<typeof Gradients>, query: z.output<typeof Query>): StepOptions {
-  return {
-    aggregate: query.aggregate,
-    dryRun: query.dry_run,
-    baseIteration: fields.base_iteration,
-    clientId: fields.client_id,
-    weight: fields.weight,
-    hyperparameters: fields.hyperparameters,
-  };
 }

@@ -3,6 +3,7 @@
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import type { Losses } from "../src/autodiff/losses.ts";
 import type { Settings } from "../src/config.ts";
 import type { ErrorCode } from "../src/errors.ts";
 import type { RunRegistry } from "../src/run/api.ts";
@@ -17,6 +18,7 @@ export interface Services {
   readonly creations: KeysInProgress;
   readonly settings: Settings;
   readonly uploads: Uploads;
+  readonly losses: Losses;
   readonly streams: Streams;
   readonly metrics: Metrics;
   /** Milliseconds since the start, of a clock that never goes back. */

@@ -150,6 +150,40 @@ export const SETTINGS = {
     maximum: 300,
     description: "After so long without an event a stream of events says that it is still there.",
   },
+  STEPWELL_LOSS_SECONDS: {
+    kind: "number",
+    unit: "seconds",
+    default: 10,
+    minimum: 1,
+    maximum: 3600,
+    description: "How long a loss may take to be evaluated and differentiated before it is stopped.",
+  },
+  STEPWELL_LOSS_ELEMENTS_MAX: {
+    kind: "number",
+    unit: "count",
+    default: 32 * MIB,
+    minimum: 1,
+    maximum: 256 * MIB,
+    description:
+      "Numbers that all tensors of a loss may have together; differentiating takes about 12 bytes for each.",
+  },
+  STEPWELL_LOSS_WORKERS: {
+    kind: "number",
+    unit: "count",
+    default: 1,
+    minimum: 1,
+    maximum: 64,
+    description:
+      "Losses that are evaluated at a time, each by a thread that is started when it is first needed.",
+  },
+  STEPWELL_LOSS_WAITING_MAX: {
+    kind: "number",
+    unit: "count",
+    default: 256,
+    minimum: 1,
+    maximum: 10_000,
+    description: "Losses that may wait to be evaluated; one more gets 503.",
+  },
   STEPWELL_DATA: {
     kind: "text",
     unit: "text",

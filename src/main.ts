@@ -9,6 +9,7 @@ import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/metrics.ts";
 import { Streams } from "../routes/streams.ts";
 import { Uploads } from "../routes/uploads.ts";
+import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
 import { LineLog } from "./log.ts";
@@ -38,8 +39,10 @@ const registry = await Registry.open({
   store,
   onFailure: ({ run, error }) => logFailure(error, { run }),
 });
+const losses = new Losses(settings);
 const app = createApp({
   settings,
+  losses,
   registry,
   creations: new KeysInProgress(),
   wallClock: () => new Date(),
@@ -164,6 +167,7 @@ async function stop(): Promise<void> {
   if (stopping.signal.aborted) return;
   // Before anything is waited for: a stream of events, or who waits for a step, would wait for ever.
   stopping.abort();
+  losses.close();
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
   await Promise.race([finish().catch(logFailure), deadline]);
   await log.flush();

@@ -49,6 +49,8 @@ interface Source {
 
 const STATIC_IMPORT = /^(?:import|export)\b(?:[^"';]*?\bfrom)?\s*"([^"]+)"/gm;
 const DYNAMIC_IMPORT = /\bimport\(\s*(?:"([^"]+)")?/g;
+/** A worker's modules are loaded when it is started. */
+const WORKER = /\bnew Worker\(\s*(?:new URL\("([^"]+)")?/g;
 
 function importsOf(path: string, code: string): Import[] {
   const find = (pattern: RegExp, dynamic: boolean) =>
@@ -57,7 +59,7 @@ function importsOf(path: string, code: string): Import[] {
       const local = specifier.startsWith(".");
       return { target: local ? join(dirname(path), specifier) : specifier, local, dynamic };
     });
-  return [...find(STATIC_IMPORT, false), ...find(DYNAMIC_IMPORT, true)];
+  return [...find(STATIC_IMPORT, false), ...find(DYNAMIC_IMPORT, true), ...find(WORKER, true)];
 }
 
 function* filesBelow(folder: string): Generator<string> {

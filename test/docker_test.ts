@@ -95,7 +95,7 @@ Deno.test("Dockerfile does start a healthy service when there is a token, from w
   try {
     for (const source of sources) await copyInto(cwd, source);
     const data = `${cwd}/data`;
-    const args = words(one("CMD")).map((word) => word.replace(/=\/data$/, `=${data}`));
+    const args = words(one("CMD")).map((word) => word.replace(/(?<=[=,])\/data$/, data));
 
     const refused = await command({
       args,

@@ -8,6 +8,7 @@ import { createApp } from "../../routes/app.ts";
 import { Metrics } from "../../routes/metrics.ts";
 import { Streams } from "../../routes/streams.ts";
 import { Uploads } from "../../routes/uploads.ts";
+import { Losses } from "../../src/autodiff/losses.ts";
 import { readSettings } from "../../src/config.ts";
 import { Registry } from "../../src/run/registry.ts";
 import { KeysInProgress } from "../../src/run/replies.ts";
@@ -31,6 +32,7 @@ export class Twin {
       creations: new KeysInProgress(),
       wallClock: () => new Date(),
       uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
+      losses: new Losses(settings),
       streams: new Streams(settings.STEPWELL_EVENT_STREAMS_MAX),
       metrics: new Metrics(),
       now: () => 0,

@@ -10,6 +10,7 @@ import { Metrics } from "../../routes/metrics.ts";
 import type { Problem } from "../../routes/problem.ts";
 import { Streams } from "../../routes/streams.ts";
 import { Uploads } from "../../routes/uploads.ts";
+import { Losses } from "../../src/autodiff/losses.ts";
 import { readSettings, type Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { Registry } from "../../src/run/registry.ts";
@@ -53,6 +54,7 @@ export function startService(
       waitSeconds: all.STEPWELL_UPLOAD_WAIT_SECONDS,
     }),
     creations: new KeysInProgress(),
+    losses: new Losses(all),
     streams: new Streams(all.STEPWELL_EVENT_STREAMS_MAX),
     metrics: new Metrics(),
     now: () => 1500,

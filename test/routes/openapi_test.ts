@@ -151,6 +151,8 @@ Deno.test("bodies are strict and answers are not", () => {
     "AggregationRequest",
     "VariableRequest",
     "Gradients",
+    "Minimize",
+    "LossRequest",
     "VariablesRequest",
     "GatherRequest",
     "OptimizerPatch",

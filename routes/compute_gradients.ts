@@ -1,0 +1,88 @@
+/** POST /v1/runs/{run}/compute-gradients: a loss and its gradients; changes nothing. */
+import type { Gradient } from "../src/autodiff/losses.ts";
+import { nest } from "../src/wire/json.ts";
+import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
+import { answerTensors, sayable } from "./answer.ts";
+import { receiveJson } from "./body.ts";
+import type { Register } from "./context.ts";
+import { differentiate, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./loss.ts";
+import { negotiate } from "./negotiate.ts";
+import {
+  answers,
+  BODY_ERRORS,
+  createRoute,
+  jsonBody,
+  mount,
+  NoQuery,
+  RunParams,
+  tensors,
+  z,
+} from "./operation.ts";
+import { Gradient as GradientSchema, Iterations, Norm } from "./schemas.ts";
+
+const LossRequest = z.strictObject(LOSS_FIELDS).openapi("LossRequest", {
+  description: "A loss, and by which variables to differentiate it.",
+});
+
+const ComputedGradients = z.object({
+  loss: Norm.openapi({ description: "The loss; the sum of its elements.", example: 0.5 }),
+  base_iteration: Iterations.openapi({ description: "Steps applied when it was evaluated.", example: 3 }),
+  gradients: z.record(z.string(), GradientSchema).openapi({
+    description: "By the variable's name; null where the loss does not depend on it.",
+    example: { w: [[0.5, -0.25]], b: null },
+  }),
+}).openapi("ComputedGradients", { description: "Gradients as `POST …/gradients` takes them." });
+
+export const route = createRoute({
+  method: "post",
+  path: "/v1/runs/{run}/compute-gradients",
+  operationId: "compute_gradients",
+  tags: ["steps"],
+  summary: "Differentiate a loss",
+  description:
+    "Keras' `compute_gradients`: evaluates and differentiates a loss with the run's variables as they are; " +
+    "changes nothing. The answer, in JSON or safetensors, is a body for `POST …/gradients`: as it is, or after you have " +
+    "processed the gradients.",
+  request: { params: RunParams, query: NoQuery, body: jsonBody(LossRequest, "The loss.") },
+  responses: answers({ 200: tensors("The loss and its gradients.", ComputedGradients) }, [
+    ...BODY_ERRORS,
+    ...LOSS_ERRORS,
+    "not_acceptable",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const run = services.registry.get(c.req.valid("param").run);
+    const type = negotiate(c);
+    const prepared = prepare(services, run, await receiveJson(c, services, LossRequest));
+    const { loss, gradients, absent, iterations, version } = await differentiate(services, run, prepared);
+    return answerTensors(c, services, {
+      type,
+      run: { version },
+      tensors: gradients.flatMap(partsOf),
+      figures: { loss: sayable(loss), base_iteration: iterations },
+      json: () => ({
+        loss: sayable(loss),
+        base_iteration: iterations,
+        gradients: Object.fromEntries([
+          ...gradients.map((gradient) => [gradient.name, jsonOf(gradient)]),
+          ...absent.map((name) => [name, null]),
+        ]),
+      }),
+    });
+  });
+
+function jsonOf(gradient: Gradient) {
+  const values = nest(gradient.values, gradient.shape);
+  return "indices" in gradient ? { indices: [...gradient.indices], values } : values;
+}
+
+function partsOf(gradient: Gradient): WritableTensor[] {
+  if (!("indices" in gradient)) return [gradient];
+  const { name, shape, values, indices } = gradient;
+  return [
+    { name: `${name}#indices`, shape: [indices.length], values: BigInt64Array.from(indices, BigInt) },
+    { name: `${name}#values`, shape, values },
+  ];
+}

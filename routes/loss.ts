@@ -1,0 +1,86 @@
+/**
+ * What the operations that take a loss share: their bodies' fields, and the way from a body to gradients.
+ */
+import {
+  type Evaluation,
+  type Gradient,
+  type LossRequest,
+  type PreparedLoss,
+  totalOf,
+} from "../src/autodiff/losses.ts";
+import type { RunSession } from "../src/run/api.ts";
+import type { ErrorCode } from "../src/errors.ts";
+import type { Services } from "./context.ts";
+import { z } from "./operation.ts";
+import { Tensor, VariableName } from "./schemas.ts";
+
+export const LOSS_FIELDS = {
+  loss: z.string().min(1).openapi({
+    description: "An expression over the run's variables and `inputs`.",
+    example: "mean(square(matmul(x, w) + b - y))",
+  }),
+  inputs: z.record(z.string().min(1).max(256), Tensor).optional().openapi({
+    description: "Tensors that the loss names beside the variables.",
+    example: { x: [[1, 2]], y: [[3]] },
+  }),
+  var_list: z.array(VariableName).min(1).max(10_000).optional().openapi({
+    description: "The variables to differentiate by; without it, all that the loss names.",
+    example: ["w", "b"],
+  }),
+  grad_loss: Tensor.optional().openapi({
+    description: "What the gradient of the loss begins with, of the loss's shape; without it, ones.",
+  }),
+};
+
+/** What every operation with a loss may refuse. */
+export const LOSS_ERRORS: readonly ErrorCode[] = [
+  "unknown_run",
+  "unknown_variable",
+  "invalid_loss",
+  "loss_too_large",
+  "loss_too_slow",
+  "shape_mismatch",
+  "dtype_mismatch",
+  "invalid_number",
+  "index_out_of_range",
+  "out_of_memory",
+];
+
+/** A loss and its gradients at one version of the run. */
+export interface Differentiated {
+  readonly loss: number;
+  readonly gradients: readonly Gradient[];
+  /** Variables that were asked for and that the loss does not depend on. */
+  readonly absent: readonly string[];
+  readonly iterations: number;
+  readonly version: number;
+}
+
+/** Evaluates the loss with the variables as they are now. Throws {@link LOSS_ERRORS}. */
+export async function differentiate(
+  { losses }: Pick<Services, "losses">,
+  run: RunSession,
+  prepared: PreparedLoss,
+): Promise<Differentiated> {
+  const { names, watched } = prepared;
+  const publication = run.publish(names);
+  try {
+    const { iterations, version, tensors } = publication;
+    const evaluation: Evaluation = await losses.evaluate(prepared, tensors);
+    const { gradients } = evaluation;
+    const found = new Set(gradients.map(({ name }) => name));
+    const absent = [...prepared.absent, ...watched.filter((name) => !found.has(name))];
+    return { loss: totalOf(evaluation), gradients, absent, iterations, version };
+  } finally {
+    publication.release();
+  }
+}
+
+/** Checks all of a loss that can be checked without values. */
+export function prepare(
+  { losses }: Pick<Services, "losses">,
+  run: RunSession,
+  body: LossRequest,
+): PreparedLoss {
+  return losses.prepare(body, run.describe().variables);
+}

@@ -1,0 +1,59 @@
+/** Functions that look up, or make, places. Indices are checked: tfjs would read past the end of a table. */
+import { StepwellError } from "../../errors.ts";
+import type { Shape } from "../../tensor.ts";
+import { axisOf, define, integer, MisfitError, type Tensor } from "./define.ts";
+
+/** float32 tells integers apart up to here. */
+const INDEX_MAX = 2 ** 24;
+
+/** The indices that a tensor holds. Throws index_out_of_range. */
+export function checkedIndices(indices: Tensor, limit: number): Int32Array<ArrayBuffer> {
+  const values = indices.dataSync();
+  const result = new Int32Array(values.length);
+  for (let at = 0; at < values.length; at++) {
+    const index = values[at] as number;
+    if (!(Number.isInteger(index) && index >= 0 && index < limit)) {
+      const message = `index ${at} is ${index}, must be an integer from 0 to ${limit - 1}`;
+      throw new StepwellError("index_out_of_range", `Cannot take the loss: ${message}`, [{
+        path: "loss",
+        message,
+      }]);
+    }
+    result[at] = index;
+  }
+  return result;
+}
+
+export const INDICES = [
+  define("gather", {
+    tensors: ["x", "indices"],
+    options: { axis: integer(0) },
+    does:
+      "The places of `x` along an axis that the indices name, as an embedding looks up its rows. Of a variable's rows " +
+      "(axis 0) the gradient is sparse.",
+    shape: ([x, indices]: [Shape, Shape], { axis }) => {
+      const at = axisOf(axis, x.length);
+      if ((x[at] as number) > INDEX_MAX) {
+        throw new MisfitError(`has ${x[at]} places, can take ${INDEX_MAX} at most`);
+      }
+      return [...x.slice(0, at), ...indices, ...x.slice(at + 1)];
+    },
+    apply: (tf, [x, indices]: [Tensor, Tensor], { axis }) => {
+      const at = axisOf(axis, x.rank);
+      const places = checkedIndices(indices, x.shape[at] as number);
+      return tf.gather(x, tf.tensor(places, indices.shape, "int32"), at);
+    },
+  }),
+  define("one_hot", {
+    tensors: ["indices"],
+    options: { depth: integer() },
+    does: "For each index `depth` numbers: 1 at its place, else 0.",
+    gradient: "stops",
+    shape: ([indices]: [Shape], { depth }) => {
+      if (depth < 1) throw new MisfitError(`depth is ${depth}, must be 1 or more`);
+      return [...indices, depth];
+    },
+    apply: (tf, [indices]: [Tensor], { depth }) =>
+      tf.cast(tf.oneHot(tf.tensor(checkedIndices(indices, depth), indices.shape, "int32"), depth), "float32"),
+  }),
+];

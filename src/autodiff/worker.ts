@@ -1,0 +1,38 @@
+/**
+ * The worker that evaluates losses: one job at a time, one reply each, no state between them. It has no rights at all,
+ * and whoever started it may end it at any time (evaluators.ts).
+ */
+import { StepwellError } from "../errors.ts";
+import { evaluate } from "./evaluate.ts";
+import type { Evaluation, Job, Reply } from "./messages.ts";
+import { loadTfjs } from "./tfjs.ts";
+
+interface WorkerScope {
+  postMessage(message: Reply, transfer: Transferable[]): void;
+  onmessage: (event: MessageEvent<Job>) => void;
+}
+const scope = self as unknown as WorkerScope;
+
+const tf = await loadTfjs();
+scope.onmessage = ({ data }) => {
+  const reply = replyTo(data);
+  scope.postMessage(reply, reply.kind === "done" ? buffersOf(reply.evaluation) : []);
+};
+scope.postMessage({ kind: "ready" }, []);
+
+function buffersOf({ loss, gradients }: Evaluation): ArrayBuffer[] {
+  const indices = gradients.flatMap((gradient) => "indices" in gradient ? [gradient.indices] : []);
+  return [loss.values, ...gradients.map(({ values }) => values), ...indices].map(({ buffer }) => buffer);
+}
+
+function replyTo(job: Job): Reply {
+  try {
+    return { kind: "done", evaluation: evaluate(tf, job) };
+  } catch (error) {
+    if (error instanceof StepwellError) {
+      const { code, message, issues } = error;
+      return { kind: "refused", code, message, issues };
+    }
+    return { kind: "failed", error: error instanceof Error ? error.stack ?? error.message : String(error) };
+  }
+}
