@@ -78,7 +78,7 @@ class Builder implements Expander {
 }
 
 /** Whether formulas call something by this name; operators are symbols and leave their names free. */
-const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.infix);
+export const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.infix);
 
 /** Builds the graph of `lines`. Throws {@link FormulaError} for what cannot be read, named, typed or assigned. */
 export function buildGraph(lines: readonly string[], scope: Scope): Graph {

@@ -15,6 +15,7 @@ import * as applyGradients from "./apply_gradients.ts";
 import type { App, AppEnv, Services } from "./context.ts";
 import * as computeGradients from "./compute_gradients.ts";
 import * as createRun from "./create_run.ts";
+import * as deleteOptimizer from "./delete_optimizer.ts";
 import * as deleteRun from "./delete_run.ts";
 import * as gatherVariables from "./gather_variables.ts";
 import { leased } from "./lease.ts";
@@ -26,6 +27,7 @@ import * as getHealthz from "./get_healthz.ts";
 import * as getMetrics from "./get_metrics.ts";
 import * as getOpenapi from "./get_openapi.ts";
 import * as getOptimizer from "./get_optimizer.ts";
+import * as getOptimizerDefinition from "./get_optimizer_definition.ts";
 import * as getReadyz from "./get_readyz.ts";
 import * as getRound from "./get_round.ts";
 import * as getRun from "./get_run.ts";
@@ -43,6 +45,7 @@ import { answerProblem } from "./problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
 import * as putWeights from "./put_weights.ts";
+import * as registerOptimizer from "./register_optimizer.ts";
 import * as withdrawContribution from "./withdraw_contribution.ts";
 
 const OPERATIONS = [
@@ -76,6 +79,10 @@ const OPERATIONS = [
   // checkpoint
   getCheckpoint,
   putCheckpoint,
+  // optimizers
+  registerOptimizer,
+  getOptimizerDefinition,
+  deleteOptimizer,
   // catalog
   getCatalog,
   // service

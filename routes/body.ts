@@ -22,15 +22,16 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
   [BYTES_TYPE, "safetensors"],
 ]);
 
-/** A JSON body that fits `schema`. */
+/** A JSON body that fits `schema`, of no more than `bytesMax` or what the settings allow. */
 export async function receiveJson<S extends z.ZodType>(
   c: AppContext,
   services: Services,
   schema: S,
+  { bytesMax = Infinity }: { readonly bytesMax?: number } = {},
 ): Promise<z.output<S>> {
   bodyFormat(c, ["json"]);
-  const bytesMax = services.settings.STEPWELL_JSON_BYTES_MAX;
-  return parse(schema, await upload(c, services, { bytesMax, read: readJson }));
+  const least = Math.min(bytesMax, services.settings.STEPWELL_JSON_BYTES_MAX);
+  return parse(schema, await upload(c, services, { bytesMax: least, read: readJson }));
 }
 
 export interface TensorBody<S extends z.ZodType> {

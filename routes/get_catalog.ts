@@ -4,6 +4,7 @@ import { answerJson } from "./answer.ts";
 import type { Register } from "./context.ts";
 import { answers, createRoute, json, mount, NoQuery, z } from "./operation.ts";
 import { Config } from "./schemas.ts";
+import { OptimizerDefinition } from "./schemas_optimizer.ts";
 
 const lines = (description: string, example: readonly string[]) =>
   z.array(z.string()).openapi({ description, example: [...example] });
@@ -21,32 +22,8 @@ const CatalogMember = z.object({
   }),
 }).openapi("CatalogMember", { description: "A member of a family." });
 
-const Rows = z.object({
-  all: lines("For all rows, first.", []),
-  rows: lines("For the touched rows.", []),
-  scalar_rows: lines("For touched rows of one element, where that differs.", []),
-  after: lines("For all rows, last.", []),
-  scatter: z.boolean().openapi({
-    description: "Whether repeated rows are applied one by one.",
-    example: false,
-  }),
-}).openapi({ description: "What happens to sparse gradients; nothing but empty lists: the dense lines." });
-
-const CatalogVariant = z.object({
-  config: Config,
-  slots: z.record(z.string(), z.number()).openapi({
-    description: "First value by slot.",
-    example: { m: 0, v: 0 },
-  }),
-  slot_order: z.enum(["slot", "variable"]).openapi({
-    description: "How weights are listed.",
-    example: "slot",
-  }),
-  state: z.record(z.string(), z.number()).openapi({ description: "First value by scalar.", example: {} }),
-  scalars: lines("Numbers of the step.", ["alpha = learning_rate / (1 - beta_1 ^ T)"]),
-  dense: lines("What happens to each element.", ["w = w - learning_rate * g"]),
-  sparse: Rows,
-}).openapi("CatalogVariant", { description: "One update rule of an optimizer, as formulas." });
+const CatalogVariant = z.object({ config: Config, definition: OptimizerDefinition })
+  .openapi("CatalogVariant", { description: "One update rule of an optimizer, as formulas." });
 
 const CatalogOptimizer = z.object({
   ...CatalogMember.shape,
@@ -55,6 +32,10 @@ const CatalogOptimizer = z.object({
     example: "Robbins and Monro, 1951.",
   }),
   attributes: lines("Hyperparameters that can be overwritten.", ["learning_rate"]),
+  custom: z.boolean().openapi({
+    description: "Whether it was registered, instead of being built in.",
+    example: false,
+  }),
   symbols: z.record(z.string(), z.string()).openapi({
     description: "Names in formulas that differ from those in the config.",
     example: {},
@@ -86,4 +67,5 @@ export const route = createRoute({
   responses: answers({ 200: json("The catalogue.", Catalog) }, []),
 });
 
-export const register: Register = (app) => mount(app, route, (c) => answerJson(c, catalog()));
+export const register: Register = (app, { registry }) =>
+  mount(app, route, (c) => answerJson(c, catalog(registry.optimizers.family)));

@@ -15,6 +15,7 @@ const TAGS = [
   { name: "slots", description: "Values of the optimizer's slots." },
   { name: "weights", description: "Keras' get_weights and set_weights." },
   { name: "optimizer", description: "Config and hyperparameters." },
+  { name: "optimizers", description: "Optimizers of one's own, as formulas." },
   { name: "checkpoint", description: "A whole run as a file." },
   { name: "catalog", description: "What runs can be made of." },
   { name: "service", description: "Health, figures, this document." },

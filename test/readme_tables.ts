@@ -42,9 +42,9 @@ function optimizers(): Table {
 
 /** Slots of every variant in their order; those that not all variants have in parentheses. */
 function slots({ variants }: CatalogOptimizer): string {
-  const names = new Set(variants.flatMap((variant) => Object.keys(variant.slots)));
+  const names = new Set(variants.flatMap((variant) => Object.keys(variant.definition.slots)));
   const shown = [...names].map((name) =>
-    variants.every((variant) => name in variant.slots) ? code(name) : `(${code(name)})`
+    variants.every((variant) => name in variant.definition.slots) ? code(name) : `(${code(name)})`
   );
   return shown.join(" ") || "none";
 }

@@ -6,10 +6,12 @@ import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
 import { constraints } from "./constraints/mod.ts";
 import type { Config, Family, Member } from "./family.ts";
+import { definitionOf } from "./optimizers/custom/of_member.ts";
+import type { Definition } from "./optimizers/custom/schema.ts";
 import { initializers } from "./initializers/mod.ts";
-import type { OptimizerMember, Rule } from "./optimizers/definition.ts";
-import { optimizers } from "./optimizers/mod.ts";
-import { parseOptimizer, ruleOf } from "./optimizers/optimizer.ts";
+import type { OptimizerMember } from "./optimizers/definition.ts";
+import { type OptimizerFamily, optimizers } from "./optimizers/mod.ts";
+import { parseOptimizer } from "./optimizers/optimizer.ts";
 import { schedules } from "./schedules/mod.ts";
 import { stalenessWeightings } from "./staleness_weightings/mod.ts";
 import { transformers } from "./transformers/mod.ts";
@@ -22,30 +24,18 @@ export interface CatalogMember {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** One rule of an optimizer: the config that brings it out, and the formulas. */
+/** One rule of an optimizer: the config that brings it out, and the formulas in the form that can be registered. */
 export interface CatalogVariant {
   readonly config: Config;
-  readonly slots: Rule["slots"];
-  /** Whether `get_weights` lists slot after slot or variable after variable. */
-  readonly slot_order: "slot" | "variable";
-  readonly state: NonNullable<Rule["state"]>;
-  readonly scalars: readonly string[];
-  readonly dense: readonly string[];
-  /** Empty lists everywhere: the dense lines run on the touched rows. */
-  readonly sparse: {
-    readonly all: readonly string[];
-    readonly rows: readonly string[];
-    readonly scalar_rows: readonly string[];
-    readonly after: readonly string[];
-    /** Whether every stored row counts by itself instead of duplicates being summed first. */
-    readonly scatter: boolean;
-  };
+  readonly definition: Definition;
 }
 
 export interface CatalogOptimizer extends CatalogMember {
   readonly description: string;
   /** Config keys that can be overwritten between steps. */
   readonly attributes: readonly string[];
+  /** Whether it was registered, instead of being built in. */
+  readonly custom: boolean;
   /** Config key → its name in formulas, where that is another one. */
   readonly symbols: Readonly<Record<string, string>>;
   readonly variants: readonly CatalogVariant[];
@@ -61,12 +51,18 @@ export interface Catalog {
   readonly transformers: readonly CatalogMember[];
 }
 
-let made: Catalog | undefined;
+const made = new WeakMap<OptimizerFamily, Catalog>();
 
-/** All members of all families, in the order of their lists. */
-export function catalog(): Catalog {
-  return made ??= {
-    optimizers: optimizers.members.map(describeOptimizer),
+/** All members of all families, in the order of their lists; `family` holds a service's optimizers. */
+export function catalog(family: OptimizerFamily = optimizers): Catalog {
+  let found = made.get(family);
+  if (!found) made.set(family, found = makeCatalog(family));
+  return found;
+}
+
+function makeCatalog(family: OptimizerFamily): Catalog {
+  return {
+    optimizers: family.members.map((member) => describeOptimizer(member, family)),
     schedules: describe(schedules),
     constraints: describe(constraints),
     initializers: describe(initializers),
@@ -84,27 +80,14 @@ function describeMember({ class_name, aliases = [], summary, config }: Member): 
   return { class_name, aliases, summary, config: z.toJSONSchema(config, { io: "input" }) };
 }
 
-function describeOptimizer(member: OptimizerMember): CatalogOptimizer {
-  const { optimizer: { constructed } } = parseOptimizer(member.class_name);
+function describeOptimizer(member: OptimizerMember, family: OptimizerFamily): CatalogOptimizer {
+  const { optimizer: { constructed } } = parseOptimizer(member.class_name, "", family);
   return {
     ...describeMember(member),
     description: member.description,
+    custom: member.definition !== undefined,
     attributes: Object.keys(constructed).filter((key) => !member.fixed.includes(key)),
     symbols: member.symbols ?? {},
-    variants: member.variants.map((config) => describeVariant(member, config)),
-  };
-}
-
-function describeVariant({ class_name }: OptimizerMember, config: Config): CatalogVariant {
-  const rule = ruleOf(parseOptimizer({ class_name, config }).optimizer);
-  const { all = [], rows = [], after = [], scatter = false } = rule.sparse ?? {};
-  return {
-    config,
-    slots: rule.slots,
-    slot_order: rule.slotOrder ?? "slot",
-    state: rule.state ?? {},
-    scalars: rule.scalars ?? [],
-    dense: rule.dense,
-    sparse: { all, rows, scalar_rows: rule.sparseScalarRows ?? [], after, scatter },
+    variants: member.variants.map((config) => ({ config, definition: definitionOf(member, config) })),
   };
 }

@@ -5,6 +5,8 @@
  * Invariant: every method that changes state is synchronous (the turn), validates everything before its first
  * write, and throws a `StepwellError` without having changed anything.
  */
+import type { Definition } from "../families/optimizers/custom/schema.ts";
+import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
 
 /** A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`. */
@@ -339,8 +341,20 @@ export interface Creation {
   readonly answer: string | null;
 }
 
+/** The optimizers that runs can be made with. */
+export interface OptimizerRegistry {
+  readonly family: OptimizerFamily;
+  /** Throws unknown_optimizer. */
+  definition(className: string): Definition;
+  /** Throws invalid_definition, optimizer_exists, too_many_optimizers, out_of_memory, storage_full, storage_failed. */
+  register(json: unknown): Promise<{ readonly definition: Definition; readonly created: boolean }>;
+  /** Throws unknown_optimizer, optimizer_in_use, storage_full, storage_failed. */
+  remove(className: string): Promise<void>;
+}
+
 /** The runs, in memory or on disk. */
 export interface RunRegistry {
+  readonly optimizers: OptimizerRegistry;
   /** Throws run_exists, too_many_runs, run_too_large, out_of_memory and whatever the spec deserves. */
   create(spec: RunSpec, key?: KeyUse): Promise<RunSession>;
   /** What a keyed creation got before. Throws key_reused when it was another one. */

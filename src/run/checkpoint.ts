@@ -6,13 +6,14 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../errors.ts";
-import { type Optimizer, parseOptimizer, ruleOf } from "../families/optimizers/optimizer.ts";
+import { type Optimizer, ruleOf, ruleOfConfig } from "../families/optimizers/optimizer.ts";
 import { loadOptimizer, saveOptimizer } from "../families/optimizers/saved.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../tensor.ts";
 import { exactJson } from "../wire/exact_json.ts";
 import { flatten, nest } from "../wire/json.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX, type Publication, type RunSpec } from "./api.ts";
 import type { Memory } from "./memory.ts";
+import type { Optimizers } from "./optimizers.ts";
 import type { Reply } from "./replies.ts";
 import { type ResolvedSpec, resolveSpec, serializeSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
@@ -50,6 +51,8 @@ const Saved = z.strictObject({
   created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),
   slots: z.array(z.string()),
   optimizer: z.unknown(),
+  /** Of an optimizer that was registered: who restores the run may not have it. */
+  definition: z.unknown().optional(),
   spec: z.strictObject({
     optimizer: z.unknown(),
     variables: z.array(
@@ -120,6 +123,7 @@ export function liveCheckpointOf(
     created: state.created.map(({ variable, slot }) => ({ variable: variable.name, slot })),
     slots: [...state.slotNames],
     optimizer: saveOptimizer(optimizer),
+    ...optimizer.member.definition && { definition: optimizer.member.definition },
     spec: serializeSpec(spec, { class_name: optimizer.member.class_name, config: {} }) as z.input<
       typeof Saved
     >["spec"],
@@ -190,10 +194,14 @@ export class CheckpointReader implements TensorTarget {
   readonly #expected = new Map<string, { shape: Shape; offset: number }>();
 
   /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
-  constructor(memory: Memory, metadata: ReadonlyMap<string, string>) {
+  constructor(
+    { memory, optimizers }: { readonly memory: Memory; readonly optimizers: Optimizers },
+    metadata: ReadonlyMap<string, string>,
+  ) {
     const saved = readSaved(metadata);
-    const optimizer = loadOptimizer(saved.optimizer, "stepwell.optimizer");
-    this.spec = { ...resolveSpec(saved.spec as RunSpec), optimizer };
+    const family = optimizers.familyWith(saved.definition);
+    const optimizer = loadOptimizer(saved.optimizer, { family, path: "stepwell.optimizer" });
+    this.spec = { ...resolveSpec(saved.spec as RunSpec, family), optimizer };
     this.version = saved.version;
     this.sequence = saved.sequence ?? saved.version;
     this.round = saved.round ?? 0;
@@ -269,8 +277,8 @@ export class CheckpointReader implements TensorTarget {
 }
 
 /** Slots that the optimizer has with some switches or others. */
-function slotsOfAnyVariant({ member: { class_name, variants } }: Optimizer): ReadonlySet<string> {
-  const rules = variants.map((config) => ruleOf(parseOptimizer({ class_name, config }).optimizer));
+function slotsOfAnyVariant({ member }: Optimizer): ReadonlySet<string> {
+  const rules = member.variants.map((config) => ruleOfConfig(member, config));
   return new Set(rules.flatMap(({ slots }) => Object.keys(slots)));
 }
 

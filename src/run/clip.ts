@@ -7,9 +7,10 @@ import { program } from "./programs.ts";
 import { joined, NOTHING, type Stage, type StepContext } from "./stage.ts";
 import type { Staged } from "./staging.ts";
 
+/** Two underscores are in no name of a rule, and the keys of clips in none either. */
 const CLIP_VALUE = "g = max(min(g, clipvalue), -clipvalue)";
-const CLIP_NORM = "g = (g * clipnorm) / max(g_norm, clipnorm)";
-const GLOBAL_CLIP = "g = g * clip_scale";
+const CLIP_NORM = "g = (g * clipnorm) / max(g__norm, clipnorm)";
+const GLOBAL_CLIP = "g = g * clip__scale";
 const GLOBAL_SCALE = ["clip_scale = global_clipnorm * min(1 / total, 1 / global_clipnorm) + (total - total)"];
 
 /** The clip lines of every gradient, and the smallest factor by which a norm clip scales one. */
@@ -27,7 +28,7 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
     const c = Math.fround(clipnorm);
     for (const [staged, sum] of squares) {
       const g_norm = Math.fround(Math.sqrt(sum));
-      extend(stages, staged, { lines: [CLIP_NORM], uniforms: { clipnorm: c, g_norm } });
+      extend(stages, staged, { lines: [CLIP_NORM], uniforms: { clipnorm: c, g__norm: g_norm } });
       factor = Math.min(factor, c / Math.max(g_norm, c));
     }
   }
@@ -42,7 +43,7 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
     const values = { total, global_clipnorm: Math.fround(global_clipnorm) };
     const { clip_scale = 1 } = evaluateScalars(program(GLOBAL_SCALE, [], [], Object.keys(values)), values);
     for (const staged of gradients) {
-      extend(stages, staged, { lines: [GLOBAL_CLIP], uniforms: { clip_scale } });
+      extend(stages, staged, { lines: [GLOBAL_CLIP], uniforms: { clip__scale: clip_scale } });
     }
     factor *= clip_scale;
   }

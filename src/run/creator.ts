@@ -7,6 +7,7 @@ import type { Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { ruleOf } from "../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, type CreationRecord } from "../store/kv.ts";
+import type { Optimizers } from "./optimizers.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
 import type { Creation, KeyUse, RunSpec } from "./api.ts";
 import type { Entries } from "./entries.ts";
@@ -21,6 +22,7 @@ const CREATIONS_KEPT = 1000;
 
 interface CreatorParts {
   readonly entries: Entries;
+  readonly optimizers: Optimizers;
   readonly memory: Memory;
   readonly run: Runner;
   readonly now: () => Date;
@@ -39,11 +41,13 @@ export class Creator {
   }
 
   async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
-    const { entries, memory, run, drawSeed, now, newId } = this.#parts;
+    const { entries, optimizers, memory, run, drawSeed, now, newId } = this.#parts;
     const id = spec.id ?? newId();
     entries.reserve(id);
+    let letGo: (() => void) | undefined;
     try {
-      const resolved = resolveSpec(spec);
+      const resolved = resolveSpec(spec, optimizers.family);
+      letGo = optimizers.hold(resolved.optimizer.member.class_name);
       // First: a run that does not fit is refused before anything of its size is made.
       const state = new RunState(memory, resolved, ruleOf(resolved.optimizer));
       try {
@@ -68,6 +72,7 @@ export class Creator {
         throw error;
       }
     } finally {
+      letGo?.();
       entries.unreserve(id);
     }
   }
@@ -79,9 +84,17 @@ export class Creator {
   ): Promise<Session> {
     const { id, createdAt, durability } = session;
     const { entries, store: parts, newId } = this.#parts;
-    const store = parts && durability !== "none"
-      ? new RunStore(parts, { id, incarnation: newId(), sequence, createdAt, snapshots: [], configParts: 0 })
-      : undefined;
+    const { optimizerMember: member } = session;
+    const record = {
+      id,
+      incarnation: newId(),
+      sequence,
+      createdAt,
+      snapshots: [],
+      configParts: 0,
+      ...member.definition && { optimizer: member.class_name },
+    };
+    const store = parts && durability !== "none" ? new RunStore(parts, record) : undefined;
     const entry = entries.make(id, sequence, store);
     // First: the creation's answer, which is kept, tells of the storage.
     entries.attach(entry, session);

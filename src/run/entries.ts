@@ -12,6 +12,7 @@ import { storageError } from "../store/storage_error.ts";
 import type { Lease, RunSession } from "./api.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Memory } from "./memory.ts";
+import type { Optimizers } from "./optimizers.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "./session.ts";
 
@@ -29,6 +30,7 @@ export interface Entry {
 
 interface EntriesParts {
   readonly memory: Memory;
+  readonly optimizers: Optimizers;
   readonly run: Runner;
   readonly runsMax: number;
   readonly now: () => Date;
@@ -61,6 +63,11 @@ export class Entries {
 
   all(): Entry[] {
     return [...this.#entries.values()];
+  }
+
+  /** Whether a run has the registered optimizer of this name, in memory or on disk. */
+  hasOptimizer(className: string): boolean {
+    return this.all().some((entry) => optimizerOf(entry) === className);
   }
 
   /** The place of the next run in the order of creation. */
@@ -122,8 +129,8 @@ export class Entries {
       this.forget(entry);
     }
     if (!entry.session && entry.store) {
-      const { memory, run, now } = this.#parts;
-      const session = recover({ store: entry.store, memory, run, now: () => now().getTime() });
+      const { memory, optimizers, run, now } = this.#parts;
+      const session = recover({ store: entry.store, memory, optimizers, run, now: () => now().getTime() });
       // Steps that were made again are no new ones.
       this.#stepsOfClosed -= session.stepCount;
       this.attach(entry, session);
@@ -199,6 +206,8 @@ export class Entries {
   async delete(id: string): Promise<void> {
     const entry = this.find(id);
     const free = entry.session?.hold();
+    // Should it not be removed, it is to be a run that can be read.
+    const letGo = this.#parts.optimizers.hold(optimizerOf(entry));
     this.#reserved.add(id);
     this.#entries.delete(id);
     try {
@@ -209,7 +218,13 @@ export class Entries {
       throw error;
     } finally {
       free?.();
+      letGo();
       this.#reserved.delete(id);
     }
   }
+}
+
+/** The class_name of a run's optimizer, where that is one that was registered. */
+function optimizerOf({ session, store }: Entry): string | undefined {
+  return session ? session.optimizerMember.definition?.class_name : store?.record.optimizer;
 }

@@ -13,6 +13,7 @@ import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
 import { CheckpointReader, savedReplies } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
+import type { Optimizers } from "./optimizers.ts";
 import { Replies } from "./replies.ts";
 import { Session } from "./session.ts";
 
@@ -22,6 +23,7 @@ const HEADER_BYTES_MAX = 2 ** 29;
 export interface RecoverParts {
   readonly store: RunStore;
   readonly memory: Memory;
+  readonly optimizers: Optimizers;
   readonly run: Runner;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -29,7 +31,7 @@ export interface RecoverParts {
 
 /** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
 export function recover(parts: RecoverParts): Session {
-  const { store, memory } = parts;
+  const { store } = parts;
   let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
   let replies = new Replies();
   let reader: CheckpointReader | undefined;
@@ -48,7 +50,7 @@ export function recover(parts: RecoverParts): Session {
           headerBytesMax: HEADER_BYTES_MAX,
           onMetadata: (metadata) => {
             replies = new Replies(savedReplies(metadata));
-            reader = new CheckpointReader(memory, metadata);
+            reader = new CheckpointReader(parts, metadata);
           },
         });
         return {

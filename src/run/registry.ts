@@ -4,7 +4,7 @@
  * Not their behaviour (session.ts) and not their files (store/).
  */
 import type { Runner } from "../../kernels/plan.ts";
-import type { RunRecord } from "../store/kv.ts";
+import type { OptimizerRecord, RunRecord } from "../store/kv.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
 import type {
   Checkpoint,
@@ -23,6 +23,7 @@ import { Entries } from "./entries.ts";
 import { type BackgroundFailure, Evictor } from "./evictor.ts";
 import { listRuns } from "./listing.ts";
 import { Memory } from "./memory.ts";
+import { Optimizers } from "./optimizers.ts";
 import { Restorer } from "./restorer.ts";
 import type { Session } from "./session.ts";
 
@@ -45,6 +46,12 @@ export interface RegistryOptions {
   readonly onFailure?: (failure: BackgroundFailure) => void;
 }
 
+/** What the store has. */
+interface Records {
+  readonly runs?: readonly RunRecord[];
+  readonly optimizers?: readonly OptimizerRecord[];
+}
+
 export class Registry implements RunRegistry {
   readonly #memory: Memory;
   readonly #entries: Entries;
@@ -52,8 +59,9 @@ export class Registry implements RunRegistry {
   readonly #restorer: Restorer;
   readonly #evictor: Evictor;
   readonly #downloads: Downloads;
+  readonly optimizers: Optimizers;
 
-  constructor(options: RegistryOptions, records: readonly RunRecord[] = []) {
+  constructor(options: RegistryOptions, { runs = [], optimizers: registered = [] }: Records = {}) {
     const { run, now, newId, drawSeed, store, schedule } = options;
     const { journalBytesMax = Infinity, onFailure = () => {} } = options;
     const memory = new Memory({
@@ -61,21 +69,28 @@ export class Registry implements RunRegistry {
       onPressure: () => this.#evictor.evictOldest(),
     });
     const deadlines = schedule && new Deadlines({ now, schedule, onFailure });
-    const entries = new Entries({ memory, run, now, runsMax: options.runsMax, deadlines });
-    for (const record of records) {
+    const optimizers: Optimizers = new Optimizers({
+      memory,
+      store: store?.configs,
+      isUsed: (className) => this.#entries.hasOptimizer(className),
+    }, registered);
+    const entries = new Entries({ memory, optimizers, run, now, runsMax: options.runsMax, deadlines });
+    for (const record of runs) {
       entries.set(entries.make(record.id, record.sequence, store && new RunStore(store, record)));
     }
     this.#memory = memory;
     this.#entries = entries;
-    this.#creator = new Creator({ entries, memory, run, now, newId, drawSeed, store });
-    this.#restorer = new Restorer({ entries, creator: this.#creator, memory, run, now });
+    this.optimizers = optimizers;
+    this.#creator = new Creator({ entries, optimizers, memory, run, now, newId, drawSeed, store });
+    this.#restorer = new Restorer({ entries, optimizers, creator: this.#creator, memory, run, now });
     this.#evictor = new Evictor({ entries, memory, now, journalBytesMax, onFailure });
     this.#downloads = new Downloads({ entries, evictor: this.#evictor, onFailure });
   }
 
-  /** The registry of the runs that the store has. */
+  /** The registry of the runs and optimizers that the store has. */
   static async open(options: RegistryOptions & { readonly store: StoreParts }): Promise<Registry> {
-    return new Registry(options, await options.store.configs.runs());
+    const { configs } = options.store;
+    return new Registry(options, { runs: await configs.runs(), optimizers: await configs.optimizers() });
   }
 
   create(spec: RunSpec, key?: KeyUse): Promise<Session> {

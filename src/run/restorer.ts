@@ -9,12 +9,14 @@ import { CheckpointReader } from "./checkpoint.ts";
 import type { Creator } from "./creator.ts";
 import type { Entries } from "./entries.ts";
 import type { Memory } from "./memory.ts";
+import type { Optimizers } from "./optimizers.ts";
 import { Session } from "./session.ts";
 
 interface RestorerParts {
   readonly entries: Entries;
   readonly creator: Creator;
   readonly memory: Memory;
+  readonly optimizers: Optimizers;
   readonly run: Runner;
   readonly now: () => Date;
 }
@@ -28,14 +30,23 @@ export class Restorer {
 
   restore(id: string): Restoration {
     let reader: CheckpointReader | undefined;
+    let letGo: (() => void) | undefined;
     return {
-      begin: (metadata) => reader = new CheckpointReader(this.#parts.memory, metadata),
+      begin: (metadata) => {
+        reader = new CheckpointReader(this.#parts, metadata);
+        letGo = this.#parts.optimizers.hold(reader.spec.optimizer.member.class_name);
+        return reader;
+      },
       commit: async () => {
         if (!reader) throw new Error("Nothing has been read yet");
         reader.finish();
+        // First: a run whose optimizer nobody knows could not be read again.
+        const { definition } = reader.spec.optimizer.member;
+        if (definition) await this.#parts.optimizers.register(definition);
         return await this.#replace(id, reader, () => reader = undefined);
       },
       release: () => {
+        letGo?.();
         reader?.state.free();
         reader = undefined;
       },

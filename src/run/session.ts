@@ -7,6 +7,7 @@
 import { type Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { overwrite } from "../families/optimizers/attributes.ts";
+import type { OptimizerMember } from "../families/optimizers/definition.ts";
 import { getConfig, ruleOf } from "../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../tensor.ts";
 import type {
@@ -216,6 +217,11 @@ export class Session implements RunSession {
 
   weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] } {
     return getWeights(this.#state);
+  }
+
+  /** Which optimizer it is: the same for as long as the run lives. */
+  get optimizerMember(): OptimizerMember {
+    return this.#stepper.optimizer.member;
   }
 
   optimizer(): Member {

@@ -10,6 +10,7 @@ import type { Constraint } from "../families/constraints/constraint.ts";
 import { constraints } from "../families/constraints/mod.ts";
 import { type Part, serialize } from "../families/family.ts";
 import { initialize } from "../families/initializers/mod.ts";
+import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import { type Optimizer, parseOptimizer } from "../families/optimizers/optimizer.ts";
 import { transformers } from "../families/transformers/mod.ts";
 import type { TransformerMember } from "../families/transformers/transformer.ts";
@@ -41,8 +42,8 @@ export interface ResolvedSpec {
 }
 
 /** Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
-export function resolveSpec(spec: RunSpec): ResolvedSpec {
-  const { optimizer, warnings } = parseOptimizer(spec.optimizer, "optimizer");
+export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpec {
+  const { optimizer, warnings } = parseOptimizer(spec.optimizer, "optimizer", family);
   const names = new Set<string>();
   const variables = spec.variables.map((variable, index) => {
     if (names.has(variable.name)) {

@@ -7,7 +7,13 @@
  */
 import { evaluateScalars } from "../../kernels/plan.ts";
 import type { Rule } from "../families/optimizers/definition.ts";
-import { learningRate, type Optimizer, ruleOf, uniforms } from "../families/optimizers/optimizer.ts";
+import {
+  learningRate,
+  type Optimizer,
+  ruleOf,
+  scheduled,
+  uniforms,
+} from "../families/optimizers/optimizer.ts";
 import { planClip } from "./clip.ts";
 import { planDense } from "./dense_step.ts";
 import type { Instruction } from "./instruction.ts";
@@ -53,6 +59,7 @@ export function planStep(context: StepContext): StepPlan {
   const rate = learningRate(optimizer, state.iterations);
   const base: Uniforms = {
     ...numbers,
+    ...scheduled(optimizer, state.iterations),
     ...state.scalars,
     learning_rate: rate,
     t: state.iterations,

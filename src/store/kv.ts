@@ -6,11 +6,13 @@
  *     ["stepwell", "folder"]       name of the data folder whose runs these are (open_store.ts)
  *     ["run", id]                  RunRecord
  *     ["config", incarnation, n]   the run's config as JSON, as of the newest snapshot: part n of `configParts`
+ *     ["optimizer", class_name]    OptimizerRecord
  *     ["created", key]             what a keyed `POST /v1/runs` created
  *
  * Invariant: a run exists exactly when its record does; folders without one are leftovers. Methods throw storage_full
  * or storage_failed.
  */
+import type { Definition } from "../families/optimizers/custom/schema.ts";
 import { storageError } from "./storage_error.ts";
 
 export const KV_FORMAT = 1;
@@ -37,6 +39,15 @@ export interface RunRecord {
   readonly snapshots: readonly SnapshotRecord[];
   /** Values that the config takes; 0 when it is too long to be here. */
   readonly configParts: number;
+  /** The class_name of its optimizer, where that is one that was registered. */
+  readonly optimizer?: string;
+}
+
+/** An optimizer that was registered. */
+export interface OptimizerRecord {
+  /** Order of registration. */
+  readonly sequence: number;
+  readonly definition: Definition;
 }
 
 /** How many values a config takes, 0 for one that is too long. */
@@ -159,6 +170,23 @@ export class ConfigStore {
       const { ok } = await orStorageError(act(this.#kv.atomic().check(current), current.key).commit());
       if (ok) return true;
     }
+  }
+
+  /** All registered optimizers, in order of registration. */
+  async optimizers(): Promise<OptimizerRecord[]> {
+    const records: OptimizerRecord[] = [];
+    for await (const { value } of this.#kv.list<OptimizerRecord>({ prefix: ["optimizer"] })) {
+      records.push(value);
+    }
+    return records.sort((a, b) => a.sequence - b.sequence);
+  }
+
+  async putOptimizer(record: OptimizerRecord): Promise<void> {
+    await orStorageError(this.#kv.set(["optimizer", record.definition.class_name], record));
+  }
+
+  async removeOptimizer(className: string): Promise<void> {
+    await orStorageError(this.#kv.delete(["optimizer", className]));
   }
 
   async creation(key: string): Promise<CreationRecord | null> {

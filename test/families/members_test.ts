@@ -114,7 +114,8 @@ Deno.test("every member stands in its family's list when a file of the folder ex
   for (const [folder, family] of Object.entries(FAMILIES)) {
     const directory = new URL(`../../src/families/${folder}/`, import.meta.url);
     const exported = new Set<unknown>();
-    for await (const { name } of Deno.readDir(directory)) {
+    for await (const { name, isFile } of Deno.readDir(directory)) {
+      if (!isFile) continue;
       const values = Object.values(await import(new URL(name, directory).href) as Record<string, unknown>);
       for (const value of values) {
         if (typeof value === "object" && value !== null && "class_name" in value) exported.add(value);

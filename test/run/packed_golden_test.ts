@@ -1,6 +1,7 @@
 /** A file of compact forms that numpy packed (test/wire/golden/make_packed.py), against what numpy says that it means. */
 import assert from "node:assert/strict";
 import { sumSquares } from "../../kernels/ingest.ts";
+import { optimizers } from "../../src/families/optimizers/mod.ts";
 import { ruleOf } from "../../src/families/optimizers/optimizer.ts";
 import { Memory } from "../../src/run/memory.ts";
 import { resolveSpec } from "../../src/run/spec.ts";
@@ -31,7 +32,7 @@ function meanings(): ReadonlyMap<string, { shape: Shape; values: Float32Array }>
 Deno.test("a file that numpy packed means the float32 that numpy makes of it, bit for bit", () => {
   const means = meanings();
   const variables = [...means].map(([name, { shape }]) => ({ name, shape }));
-  const spec = resolveSpec({ optimizer: "SGD", variables });
+  const spec = resolveSpec({ optimizer: "SGD", variables }, optimizers);
   const memory = new Memory({ bytesMax: 2 ** 28 });
   const state = new RunState(memory, spec, ruleOf(spec.optimizer));
   for (const size of [1, 1000, 1 << 20]) {

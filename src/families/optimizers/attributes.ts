@@ -31,7 +31,7 @@ export function overwrite(
 
   for (const name of Object.keys(patch)) {
     const key = name === "lr" ? "learning_rate" : name;
-    const value = key === "learning_rate" ? resolveRate(read[name], path) : read[name];
+    const value = member.schedulable.includes(key) ? resolveRate(read[name], { key, path }) : read[name];
     if (value === current[key]) continue;
     if (member.fixed.includes(key)) {
       warnings.push(`${name} has no effect after construction: it stays ${JSON.stringify(current[key])}`);
@@ -59,7 +59,7 @@ function attributesOf({ member, constructed }: Optimizer): Member {
       if (type instanceof z.ZodNullable && !CLIPS.has(key)) type = type.unwrap() as z.ZodType;
       shape[key] = type.optional();
     }
-    shape["lr"] = shape["learning_rate"] as z.ZodType;
+    if (shape["learning_rate"]) shape["lr"] = shape["learning_rate"];
     known = {
       class_name: member.class_name,
       summary: member.summary,

@@ -7,8 +7,12 @@
 import { z } from "zod";
 import { type Config, type Problem, REFERENCE, serialize } from "../family.ts";
 import { float32, maybeNumber } from "../fields.ts";
+import { join } from "../issues.ts";
 import { schedules } from "../schedules/mod.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "./definition.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./definition.ts";
+
+/** What may be a schedule in optimizers that are built in. */
+export const SCHEDULABLE: readonly string[] = ["learning_rate"];
 
 /** The config values that a rule reads. */
 export type Values<F extends z.ZodRawShape> = z.output<z.ZodObject<F>>;
@@ -69,22 +73,28 @@ export function snakeCase(className: string): string {
 }
 
 /** A schedule in any of its forms with every default filled in; a number as it is. */
-export function resolveRate(rate: unknown, path: string): OptimizerConfig["learning_rate"] {
-  if (typeof rate === "number") return rate;
-  return serialize(schedules.resolve(rate, `${path}${path && "."}config.learning_rate`));
+export function resolveRate(value: unknown, { key, path }: { key: string; path: string }): Schedulable {
+  if (typeof value === "number") return value;
+  return serialize(schedules.resolve(value, join(path, "config", key)));
 }
 
 /** Turns a checked config into a constructed one: a name of its own, and a schedule with all its keys. */
-export function constructBase(className: string, config: Config, path: string): Constructed {
-  const { name, learning_rate: rate } = config as OptimizerConfig;
+export function constructBase(
+  { class_name: className, schedulable }: Pick<OptimizerMember, "class_name" | "schedulable">,
+  config: Config,
+  path: string,
+): Constructed {
+  const { name } = config as OptimizerConfig;
   const warnings: string[] = [];
   let named = name;
   if (!name) {
     named = snakeCase(className);
     warnings.push(`name ${JSON.stringify(name)} becomes "${named}"; unlike in Keras it is not made unique`);
   }
-  const learning_rate = resolveRate(rate, path);
-  return { config: { ...(config as OptimizerConfig), name: named, learning_rate }, warnings };
+  const rates = Object.fromEntries(
+    schedulable.map((key) => [key, resolveRate(config[key], { key, path })]),
+  );
+  return { config: { ...(config as OptimizerConfig), name: named, ...rates }, warnings };
 }
 
 /** An optimizer that Keras' legacy family does not have: no `decay`, no `lr`, an epsilon of 0 stays 0. */
@@ -98,8 +108,10 @@ export function optimizer<F extends z.ZodRawShape>(
     config: z.strictObject({ ...baseFields(class_name, rate), ...fields }),
     hyper: ["learning_rate", ...hyper],
     fixed: ["name", ...fixed ?? []],
+    schedulable: SCHEDULABLE,
     timeDecay: false,
     check: bothNorms,
-    construct: (config, _given, path) => constructBase(class_name, config, path),
+    construct: (config, _given, path) =>
+      constructBase({ class_name, schedulable: SCHEDULABLE }, config, path),
   };
 }

@@ -6,6 +6,7 @@
  * compiles nothing; only switches (nesterov, amsgrad, …) choose between rules.
  */
 import type { Config, Member } from "../family.ts";
+import type { Definition } from "./custom/schema.ts";
 
 /** An update rule, exactly in the order and with the parentheses of the specification. */
 export interface Rule {
@@ -43,9 +44,12 @@ export interface OptimizerConfig extends Config {
   readonly clipnorm: number | null;
   readonly clipvalue: number | null;
   readonly global_clipnorm: number | null;
-  /** A number, or a schedule in its JSON form with every default filled in. */
-  readonly learning_rate: number | { readonly class_name: string; readonly config: Config };
+  /** Absent where the optimizer has none: a custom one need not. */
+  readonly learning_rate?: Schedulable;
 }
+
+/** A number, or a schedule in its JSON form with every default filled in. */
+export type Schedulable = number | { readonly class_name: string; readonly config: Config };
 
 /** A config that a constructor accepted, and what it has to say about it. */
 export interface Constructed {
@@ -61,12 +65,16 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly hyper: readonly string[];
   /** Keys that only the constructor reads: overwriting them later has no effect. */
   readonly fixed: readonly string[];
+  /** Keys that may hold a schedule instead of a number. */
+  readonly schedulable: readonly string[];
   /** Formula names of keys that may not stand in a formula by themselves: `{momentum: "mu"}`. */
   readonly symbols?: Readonly<Record<string, string>>;
   /** Whether config `decay` divides the learning rate by `1 + decay · t`. */
   readonly timeDecay: boolean;
   /** How lists of weights differ that Keras' first optimizers saved: `set_weights` takes those too. */
   readonly savedByVersion1?: "without_iterations" | "with_vhat";
+  /** As it was registered; absent of built-in ones. */
+  readonly definition?: Definition;
   /** Configs that between them bring out every rule of this optimizer; the first is the default one. */
   readonly variants: readonly Config[];
   /** Why overwriting `key` has no effect on an optimizer that was constructed so; undefined: it has one. */

@@ -8,8 +8,8 @@
 import { z } from "zod";
 import type { Config } from "../family.ts";
 import { float32, number } from "../fields.ts";
-import { baseFields, bothNorms, constructBase, type Definition, type Values } from "./base.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember } from "./definition.ts";
+import { baseFields, bothNorms, constructBase, type Definition, SCHEDULABLE, type Values } from "./base.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./definition.ts";
 
 /** Keras' backend epsilon, which stands in for an epsilon of 0 or null. */
 export const BACKEND_EPSILON = 1e-7;
@@ -37,7 +37,7 @@ export function withoutMomentum({ momentum }: Config, key: string): string | und
   return key === "momentum" && momentum === 0 ? "this optimizer was constructed without momentum" : undefined;
 }
 
-const DECAY = number(0, "Divides the learning rate of step t by 1 + decay · t.", { minimum: 0 });
+export const DECAY = number(0, "Divides the learning rate of step t by 1 + decay · t.", { minimum: 0 });
 const LR = float32({ minimum: 0 }).optional();
 
 const BASE_KEYWORDS = new Set(["clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);
@@ -67,6 +67,7 @@ export function legacy<F extends z.ZodRawShape>(
     config,
     hyper: ["learning_rate", ...hyper],
     fixed: ["name", "decay", ...fixed ?? []],
+    schedulable: SCHEDULABLE,
     timeDecay: !discarded,
     check: (given) => [...bothNorms(given), ...check?.(given) ?? []],
     // Keras: the subclass's early checks, each keyword of the base class in the order given, both norms, the rest.
@@ -76,7 +77,7 @@ export function legacy<F extends z.ZodRawShape>(
       return BASE_KEYWORDS.has(key) || !Object.hasOwn(config.shape, key) ? 1 : 3;
     },
     construct: (checked, given, path) => {
-      const base = constructBase(class_name, checked, path);
+      const base = constructBase({ class_name, schedulable: SCHEDULABLE }, checked, path);
       const { config: changed, warnings } = keywords(base.config, given, { lr, discarded });
       return { config: changed, warnings: [...base.warnings, ...warnings, ...warn?.(changed) ?? []] };
     },
@@ -95,7 +96,7 @@ function keywords(
   if (lr !== undefined && lrUse === "ignored") {
     warnings.push(`lr ${lr} is ignored, as Keras does here: learning_rate stays ${show(rest.learning_rate)}`);
   } else if (lr !== undefined) {
-    warnings.push(`lr is deprecated, use learning_rate: ${lr} overrides ${show(rest.learning_rate)}`);
+    warnings.push(overrides(lr, rest.learning_rate));
     changed["learning_rate"] = lr;
   }
   if (discarded) {
@@ -111,6 +112,11 @@ function keywords(
   return { config: changed as OptimizerConfig, warnings };
 }
 
-function show(rate: OptimizerConfig["learning_rate"]): string {
-  return typeof rate === "number" ? String(rate) : rate.class_name;
+/** What is said of an `lr` that stands beside a learning rate. */
+export function overrides(lr: unknown, rate: Schedulable | undefined): string {
+  return `lr is deprecated, use learning_rate: ${lr} overrides ${show(rate)}`;
+}
+
+function show(rate: Schedulable | undefined): string {
+  return typeof rate === "object" ? rate.class_name : String(rate);
 }

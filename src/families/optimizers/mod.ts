@@ -14,7 +14,10 @@ import { rmsprop } from "./rmsprop.ts";
 import { sgd } from "./sgd.ts";
 import { yogi } from "./yogi.ts";
 
-export const optimizers = new Family<OptimizerMember>("optimizer", [
+/** Optimizers that can be told by name: those that are built in, or these and a service's own. */
+export type OptimizerFamily = Family<OptimizerMember>;
+
+export const optimizers: OptimizerFamily = new Family<OptimizerMember>("optimizer", [
   sgd,
   adam,
   adamax,

@@ -32,13 +32,14 @@ export const nadam = legacy({
     epsilon: epsilon(),
   },
   hyper: ["beta_1", "beta_2"],
+  symbols: { decay: "schedule_decay" },
   variants: [{}],
   rule: () => ({
     slots: { m: 0, v: 0 },
     state: { momentum_cache: 1 },
     scalars: [
-      "u = beta_1 * (1 - 0.5 * 0.96 ^ (decay * T))",
-      "u_next = beta_1 * (1 - 0.5 * 0.96 ^ (decay * (T + 1)))",
+      "u = beta_1 * (1 - 0.5 * 0.96 ^ (schedule_decay * T))",
+      "u_next = beta_1 * (1 - 0.5 * 0.96 ^ (schedule_decay * (T + 1)))",
       "momentum_cache = momentum_cache * u",
       "cache_next = momentum_cache * u_next",
       "b = 1 - beta_2 ^ T",

@@ -4,11 +4,17 @@
  * Not a run: it has no variables, no slots and no iteration count, and nothing here changes; `overwrite` gives a
  * new one. Invariant: `current` has the keys of `constructed`, and the `fixed` ones have the same values.
  */
-import { parseConfig, type PartJson } from "../family.ts";
+import { type Config, parseConfig, type PartJson } from "../family.ts";
 import { f32 } from "../schedules/schedule.ts";
 import { schedules } from "../schedules/mod.ts";
-import { CLIPS, type OptimizerConfig, type OptimizerMember, type Rule } from "./definition.ts";
-import { optimizers } from "./mod.ts";
+import {
+  CLIPS,
+  type OptimizerConfig,
+  type OptimizerMember,
+  type Rule,
+  type Schedulable,
+} from "./definition.ts";
+import { type OptimizerFamily, optimizers } from "./mod.ts";
 
 export interface Optimizer {
   readonly member: OptimizerMember;
@@ -27,8 +33,9 @@ export interface Optimizer {
 export function parseOptimizer(
   json: unknown,
   path = "",
+  family: OptimizerFamily = optimizers,
 ): { optimizer: Optimizer; warnings: readonly string[] } {
-  const { member, given } = optimizers.read(json, path);
+  const { member, given } = family.read(json, path);
   const { config, warnings } = member.construct(parseConfig(member, given, path), given, path);
   return { optimizer: { member, constructed: config, current: config, bare: new Set() }, warnings };
 }
@@ -48,6 +55,12 @@ export function ruleOf(optimizer: Optimizer): Rule {
   return rule;
 }
 
+/** The rule that a config brings out: one of the member's variants, say. */
+export function ruleOfConfig(member: OptimizerMember, given: Config): Rule {
+  const { config } = member.construct(parseConfig(member, given), given, "");
+  return member.rule(config, config);
+}
+
 /** The numbers that the rule's formulas name, as float32, besides `learning_rate`. */
 export function uniforms({ member, current }: Optimizer): Record<string, number> {
   const values: Record<string, number> = {};
@@ -61,13 +74,30 @@ export function uniforms({ member, current }: Optimizer): Record<string, number>
   return values;
 }
 
-/** The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. */
+/** The numbers that schedules other than the learning rate's give the step after `iterations` steps, as float32. */
+export function scheduled({ member, current }: Optimizer, iterations: number): Record<string, number> {
+  const values: Record<string, number> = {};
+  for (const key of member.schedulable) {
+    const value = current[key] as Schedulable;
+    if (key === "learning_rate" || typeof value === "number") continue;
+    values[member.symbols?.[key] ?? key] = valueOf(value, f32(iterations));
+  }
+  return values;
+}
+
+function valueOf(value: Schedulable, step: number): number {
+  if (typeof value === "number") return f32(value);
+  return schedules.find(value.class_name).value(value.config, step);
+}
+
+/**
+ * The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. 1 of an optimizer
+ * that has none.
+ */
 export function learningRate({ member, constructed, current }: Optimizer, iterations: number): number {
   const step = f32(iterations);
-  const { learning_rate: rate } = current;
-  const base = typeof rate === "number"
-    ? f32(rate)
-    : schedules.find(rate.class_name).value(rate.config, step);
+  const { learning_rate: rate = 1 } = current;
+  const base = valueOf(rate, step);
   const { decay } = constructed as { decay?: number };
   return member.timeDecay && decay ? f32(base / f32(1 + f32(f32(decay) * step))) : base;
 }

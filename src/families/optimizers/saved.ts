@@ -8,7 +8,7 @@ import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
 import { type Config, parseConfig } from "../family.ts";
 import type { OptimizerConfig, OptimizerMember } from "./definition.ts";
-import { optimizers } from "./mod.ts";
+import { type OptimizerFamily, optimizers } from "./mod.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 const SAVED = z.strictObject({
@@ -25,7 +25,10 @@ export function saveOptimizer({ member, constructed, current, bare }: Optimizer)
 }
 
 /** The optimizer that was saved. Throws `unknown_class` or `invalid_config` for anything else. */
-export function loadOptimizer(json: unknown, path = ""): Optimizer {
+export function loadOptimizer(
+  json: unknown,
+  { family = optimizers, path = "" }: { family?: OptimizerFamily; path?: string } = {},
+): Optimizer {
   const saved = SAVED.safeParse(json);
   if (!saved.success) {
     throw new StepwellError(
@@ -34,7 +37,7 @@ export function loadOptimizer(json: unknown, path = ""): Optimizer {
     );
   }
   const { class_name, constructed, current, bare } = saved.data;
-  const member = optimizers.find(class_name, path);
+  const member = family.find(class_name, path);
   return {
     member,
     constructed: load(member, constructed, path),
@@ -48,6 +51,8 @@ function load(member: OptimizerMember, config: Config, path: string): OptimizerC
   const { class_name, summary, config: schema } = member;
   const checked = parseConfig({ class_name, summary, config: schema }, config, path);
   const { config: built } = member.construct(checked, {}, path);
-  const kept = Object.keys(built).filter((key) => key !== "learning_rate" && Object.hasOwn(config, key));
+  const kept = Object.keys(built).filter((key) =>
+    !member.schedulable.includes(key) && Object.hasOwn(config, key)
+  );
   return { ...built, ...Object.fromEntries(kept.map((key) => [key, config[key]])) };
 }

@@ -1,0 +1,27 @@
+/** DELETE /v1/optimizers/{class_name}: forgets an optimizer that was registered. */
+import type { Register } from "./context.ts";
+import { ANSWER_HEADERS, answers, createRoute, mount, NoQuery, z } from "./operation.ts";
+import { OptimizerName } from "./schemas_optimizer.ts";
+
+export const route = createRoute({
+  method: "delete",
+  path: "/v1/optimizers/{class_name}",
+  operationId: "delete_optimizer",
+  tags: ["optimizers"],
+  summary: "Delete an optimizer",
+  description: "Forgets an optimizer that was registered, unless a run has it.",
+  request: { params: z.strictObject({ class_name: OptimizerName }), query: NoQuery },
+  responses: answers({ 204: { description: "The optimizer is no more.", headers: ANSWER_HEADERS } }, [
+    "unknown_optimizer",
+    "optimizer_in_use",
+    "shutting_down",
+    "storage_full",
+    "storage_failed",
+  ]),
+});
+
+export const register: Register = (app, { registry }) =>
+  mount(app, route, async (c) => {
+    await registry.optimizers.remove(c.req.valid("param").class_name);
+    return c.body(null, 204);
+  });

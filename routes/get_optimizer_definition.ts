@@ -1,0 +1,21 @@
+/** GET /v1/optimizers/{class_name}: an optimizer as formulas. */
+import { answerJson } from "./answer.ts";
+import type { Register } from "./context.ts";
+import { answers, createRoute, json, mount, NoQuery, z } from "./operation.ts";
+import { OptimizerDefinition, OptimizerName } from "./schemas_optimizer.ts";
+
+export const route = createRoute({
+  method: "get",
+  path: "/v1/optimizers/{class_name}",
+  operationId: "get_optimizer_definition",
+  tags: ["optimizers"],
+  summary: "Get an optimizer's definition",
+  description:
+    "The definition as it was registered, with every default filled in. Of an optimizer that is built in, the one " +
+    "that its default config brings out; the catalogue has the others.",
+  request: { params: z.strictObject({ class_name: OptimizerName }), query: NoQuery },
+  responses: answers({ 200: json("The definition.", OptimizerDefinition) }, ["unknown_optimizer"]),
+});
+
+export const register: Register = (app, { registry }) =>
+  mount(app, route, (c) => answerJson(c, registry.optimizers.definition(c.req.valid("param").class_name)));

@@ -1,0 +1,59 @@
+/** POST /v1/optimizers: registers an optimizer. */
+import { answerJson } from "./answer.ts";
+import { receiveJson } from "./body.ts";
+import type { Register } from "./context.ts";
+import {
+  ANSWER_HEADERS,
+  answers,
+  BODY_ERRORS,
+  createRoute,
+  json,
+  jsonBody,
+  mount,
+  NoQuery,
+  z,
+} from "./operation.ts";
+import { OptimizerDefinition, OptimizerDefinitionRequest } from "./schemas_optimizer.ts";
+
+/** A definition is a small record; this leaves room for white space. */
+const BYTES_MAX = 2 ** 16;
+
+const HEADERS = {
+  ...ANSWER_HEADERS,
+  Location: {
+    description: "Where the optimizer is.",
+    schema: { type: "string", example: "/v1/optimizers/Signum" },
+  },
+} as const;
+
+export const route = createRoute({
+  method: "post",
+  path: "/v1/optimizers",
+  operationId: "register_optimizer",
+  tags: ["optimizers"],
+  summary: "Register an optimizer",
+  description:
+    "Adds an optimizer that is given as formulas. It is checked, tried out and kept; runs, and the catalogue, then " +
+    "have it like those that are built in. The same definition again changes nothing.",
+  request: { query: NoQuery, body: jsonBody(OptimizerDefinitionRequest, "The optimizer as formulas.") },
+  responses: answers({
+    200: json("The very same definition was registered before.", OptimizerDefinition, HEADERS),
+    201: json("The definition with every default filled in.", OptimizerDefinition, HEADERS),
+  }, [
+    ...BODY_ERRORS,
+    "invalid_definition",
+    "optimizer_exists",
+    "too_many_optimizers",
+    "out_of_memory",
+    "storage_full",
+    "storage_failed",
+  ]),
+});
+
+export const register: Register = (app, services) =>
+  mount(app, route, async (c) => {
+    const json = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
+    const { definition, created } = await services.registry.optimizers.register(json);
+    c.header("Location", `/v1/optimizers/${definition.class_name}`);
+    return answerJson(c, definition, { status: created ? 201 : 200 });
+  });

@@ -1,0 +1,91 @@
+/**
+ * An optimizer as JSON: what a user registers, and what the catalogue shows of those that are built in.
+ *
+ * Only its form is checked here; check.ts reads the formulas. Invariant: what leaves `DefinitionSchema` has every key,
+ * in one order, so that equal definitions have equal JSON.
+ */
+import { z } from "zod";
+import { float32 } from "../../fields.ts";
+
+export const HYPERPARAMETERS_MAX = 32;
+export const SLOTS_MAX = 16;
+export const STATE_MAX = 16;
+/** Of one list. */
+export const LINES_MAX = 64;
+/** Characters of a definition as JSON: it is kept as one small record. */
+export const DEFINITION_LENGTH_MAX = 16_000;
+
+/** Two underscores are left to the names that the service makes up itself. */
+const NAME = /^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$/;
+const NAME_WANTED = "must be 1 to 64 of A-Z a-z 0-9 _, begin with a letter and not hold two _ in a row";
+
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
+const name = () => z.string().regex(NAME, NAME_WANTED);
+const lines = (description: string) => z.array(z.string()).max(LINES_MAX).describe(description);
+/** Absent and null say the same. */
+const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
+
+/** `names` in the order given; a record of zod tells of a wrong key without its name. */
+const named = <T extends z.ZodType>(value: T, max: number, what: string) =>
+  z.record(z.string(), value)
+    .superRefine((record, { addIssue }) => {
+      const keys = Object.keys(record);
+      for (const key of keys.filter((each) => !NAME.test(each))) {
+        addIssue({ code: "custom", path: [key], message: `its name ${NAME_WANTED}` });
+      }
+      if (keys.length > max) addIssue({ code: "custom", message: `must have at most ${max} ${what}` });
+    });
+
+const Hyperparameter = z.strictObject({
+  default: float32().describe("Its value where a config says nothing."),
+  minimum: maybe(float32()).describe("The least value that a config may give; null: any."),
+  maximum: maybe(float32()).describe("The greatest value that a config may give; null: any."),
+  schedule: z.boolean().default(false).describe("Whether a config may give a schedule instead of a number."),
+}).superRefine(({ default: value, minimum, maximum }, { addIssue }) => {
+  if (minimum !== null && maximum !== null && minimum > maximum) {
+    addIssue({ code: "custom", path: ["maximum"], message: `must be >= minimum, which is ${minimum}` });
+  }
+  if (minimum !== null && value < minimum) {
+    addIssue({ code: "custom", path: ["default"], message: `must be >= minimum, which is ${minimum}` });
+  }
+  if (maximum !== null && value > maximum) {
+    addIssue({ code: "custom", path: ["default"], message: `must be <= maximum, which is ${maximum}` });
+  }
+});
+
+const First = z.strictObject({ initial: float32().describe("What it starts from.") });
+
+const Sparse = z.strictObject({
+  all: lines("Over all rows, first; without g.").default([]),
+  rows: lines("Over the touched rows.").min(1),
+  scalar_rows: lines("Instead of rows where a row is one element; empty: rows hold there too.").default([]),
+  after: lines("Over all rows once the touched ones are done; without g.").default([]),
+  scatter: z.boolean().default(false)
+    .describe(
+      "Whether every stored row counts by itself, in order; otherwise repeated rows are summed first.",
+    ),
+});
+
+export const DefinitionSchema = z.strictObject({
+  class_name: name().describe("What configs call it; different from all others, whatever the case."),
+  summary: z.string().max(200).default("").describe("What it does, in a sentence."),
+  description: z.string().max(2000).default("").describe("Where it comes from, and which variant it is."),
+  hyperparameters: named(Hyperparameter, HYPERPARAMETERS_MAX, "hyperparameters").default({})
+    .describe("Numbers that a config gives, in the order of get_config."),
+  slots: named(First, SLOTS_MAX, "slots").default({})
+    .describe("Tensors in the shape of each variable, in the order of get_weights."),
+  slot_order: z.enum(["slot", "variable"]).default("slot")
+    .describe("Whether weights are listed slot after slot or variable after variable."),
+  state: named(First, STATE_MAX, "numbers").default({}).describe("Numbers that live as long as the run."),
+  scalars: lines("Lines over hyperparameters, state, t and T that give one number a step.").default([]),
+  dense: lines("Lines for each element, over w, g, slots, hyperparameters, state and scalars.").min(1),
+  sparse: maybe(Sparse).describe(
+    "Lines for sparse gradients; null: the dense lines run on the touched rows.",
+  ),
+});
+
+/** An optimizer in full. */
+export type Definition = z.output<typeof DefinitionSchema>;

@@ -1,0 +1,47 @@
+/** An optimizer of one's own over a socket, through the death of the process that took it. */
+import assert from "node:assert/strict";
+import { startProcess } from "./service.ts";
+
+const SIGNUM = {
+  class_name: "Signum",
+  hyperparameters: {
+    learning_rate: { default: 0.01, schedule: true },
+    beta: { default: 0.9, minimum: 0, maximum: 1 },
+  },
+  slots: { velocity: { initial: 0 } },
+  dense: ["velocity = beta * velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
+};
+
+Deno.test("a registered optimizer, and its run, go on after kill -9", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const env = { STEPWELL_DATA: folder };
+    const call = async (url: string, method: string, body?: unknown) => {
+      const response = await fetch(url, {
+        method,
+        ...body !== undefined &&
+          { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } },
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    {
+      await using service = await startProcess(env);
+      const { status, body } = await call(`${service.url}/v1/optimizers`, "POST", SIGNUM);
+      assert.equal(status, 201, JSON.stringify(body));
+      const optimizer = { class_name: "Signum", config: { learning_rate: 0.5, beta: 0.5 } };
+      const run = { id: "demo", optimizer, variables: [{ name: "w", shape: [2], initial: [1, 2] }] };
+      assert.equal((await call(`${service.url}/v1/runs`, "POST", run)).status, 201);
+      await call(`${service.url}/v1/runs/demo/gradients`, "POST", { gradients: { w: [3, -3] } });
+      await service.stop("SIGKILL");
+    }
+    await using service = await startProcess(env);
+    const after = await call(`${service.url}/v1/runs/demo/gradients`, "POST", { gradients: { w: [0, 9] } });
+    assert.equal(after.body.iterations, 2);
+    const { body } = await call(`${service.url}/v1/runs/demo/variables`, "GET");
+    // Velocities 1.5 and −1.5, then 0.75 and 3.75.
+    assert.deepEqual(body.variables, { w: [0, 2] });
+    assert.equal((await call(`${service.url}/v1/optimizers`, "POST", SIGNUM)).status, 200);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
