@@ -32,7 +32,10 @@ export function evaluate(tf: Tf, job: Job): Evaluation {
           case "input":
             return inputs.get(node.name) as Tensor;
           case "rows":
-            return watch.rows(node.name, checkedIndices(values[node.indices] as Tensor, node.rows));
+            return tf.reshape(
+              watch.rows(node.name, checkedIndices(values[node.indices] as Tensor, node.rows)),
+              [...node.shape],
+            );
           case "call": {
             const row = FUNCTIONS.get(node.name);
             if (!row) throw new Error(`No function is named ${node.name}`);

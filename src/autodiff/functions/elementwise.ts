@@ -29,7 +29,8 @@ export const ELEMENTWISE = [
   comparison("equal", "==", (tf, a, b) => tf.equal(a, b)),
   comparison("not_equal", "!=", (tf, a, b) => tf.notEqual(a, b)),
   unary("negative", "`-x`.", (tf, x) => tf.neg(x)),
-  unary("abs", "The absolute value.", (tf, x) => tf.abs(x)),
+  // tfjs gives |x| the slope -1 at 0.
+  unary("abs", "The absolute value; its gradient is 0 at 0.", (tf, x) => tf.mul(x, tf.sign(x))),
   unary("sign", "-1, 0 or 1; its gradient is 0.", (tf, x) => tf.sign(x)),
   unary("square", "`x * x`.", (tf, x) => tf.square(x)),
   unary("sqrt", "The square root.", (tf, x) => tf.sqrt(x)),
@@ -43,7 +44,6 @@ export const ELEMENTWISE = [
   unary("tanh", "The hyperbolic tangent.", (tf, x) => tf.tanh(x)),
   unary("sigmoid", "`1 / (1 + exp(-x))`.", (tf, x) => tf.sigmoid(x)),
   unary("softplus", "`log(1 + exp(x))`.", (tf, x) => tf.softplus(x)),
-  unary("relu", "`maximum(x, 0)`.", (tf, x) => tf.relu(x)),
   define("clip", {
     tensors: ["x"],
     options: { low: number(), high: number() },

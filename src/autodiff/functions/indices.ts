@@ -41,7 +41,9 @@ export const INDICES = [
     apply: (tf, [x, indices]: [Tensor, Tensor], { axis }) => {
       const at = axisOf(axis, x.rank);
       const places = checkedIndices(indices, x.shape[at] as number);
-      return tf.gather(x, tf.tensor(places, indices.shape, "int32"), at);
+      const shape = [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)];
+      // tfjs differentiates by lists of indices only.
+      return tf.reshape(tf.gather(x, tf.tensor1d(places, "int32"), at), shape);
     },
   }),
   define("one_hot", {

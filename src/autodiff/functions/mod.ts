@@ -1,8 +1,26 @@
-/** Every function that a loss may use. */
+/** Every function that a loss may use: the whitelist. */
+import { ACTIVATIONS } from "./activations.ts";
 import type { TensorFunction } from "./define.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
+import { IMAGES } from "./images.ts";
 import { INDICES } from "./indices.ts";
+import { LOSSES } from "./losses.ts";
+import { MATRICES } from "./matrices.ts";
+import { REDUCTIONS } from "./reductions.ts";
+import { SHAPES } from "./shapes.ts";
+
+/** By topic, in the order of the docs. */
+export const TOPICS: Readonly<Record<string, readonly TensorFunction[]>> = {
+  "Element by element": ELEMENTWISE,
+  "Activations": ACTIVATIONS,
+  "Reductions": REDUCTIONS,
+  "Matrices": MATRICES,
+  "Shapes": SHAPES,
+  "Look-ups": INDICES,
+  "Images": IMAGES,
+  "Losses": LOSSES,
+};
 
 export const FUNCTIONS: ReadonlyMap<string, TensorFunction> = new Map(
-  [...ELEMENTWISE, ...INDICES].map((row) => [row.name, row]),
+  Object.values(TOPICS).flat().map((row) => [row.name, row]),
 );

@@ -1,0 +1,63 @@
+/** Activations, under the names that Keras has for them. */
+import type { Shape } from "../../tensor.ts";
+import { define, elementwise, flag, number, type Tensor, type Tf } from "./define.ts";
+import { detach } from "./elementwise.ts";
+
+const activation = (name: string, does: string, apply: (tf: Tf, x: Tensor) => Tensor) =>
+  elementwise(name, ["x"], does, apply);
+
+/** Over the last dimension. */
+const alongRows = (name: string, does: string, apply: (tf: Tf, x: Tensor) => Tensor) =>
+  define(name, {
+    tensors: ["x"],
+    does,
+    shape: ([x]: [Shape]) => x,
+    // A scalar is one number of a row.
+    apply: (tf, [x]: [Tensor]) => x.rank === 0 ? tf.reshape(apply(tf, tf.reshape(x, [1])), []) : apply(tf, x),
+  });
+
+const swish = (tf: Tf, x: Tensor) => tf.mul(x, tf.sigmoid(x));
+
+export const ACTIVATIONS = [
+  activation("relu", "`maximum(x, 0)`.", (tf, x) => tf.relu(x)),
+  activation("relu6", "`clip(x, 0, 6)`.", (tf, x) => tf.relu6(x)),
+  define("leaky_relu", {
+    tensors: ["x"],
+    options: { alpha: number(0.2) },
+    does: "`x`, but `alpha * x` where that is negative.",
+    shape: ([x]: [Shape]) => x,
+    apply: (tf, [x]: [Tensor], { alpha }) => tf.leakyRelu(x, alpha),
+  }),
+  define("elu", {
+    tensors: ["x"],
+    options: { alpha: number(1) },
+    does: "`x`, but `alpha * (exp(x) - 1)` where that is negative.",
+    shape: ([x]: [Shape]) => x,
+    apply: (tf, [x]: [Tensor], { alpha }) =>
+      tf.where(tf.greater(detach(tf, x), 0), x, tf.mul(alpha, tf.expm1(tf.minimum(x, 0)))),
+  }),
+  activation("selu", "The self-normalizing unit (Klambauer et al., 2017).", (tf, x) => tf.selu(x)),
+  define("gelu", {
+    tensors: ["x"],
+    options: { approximate: flag(false) },
+    does: "`x` times the normal distribution's share below it; `approximate` by a tanh.",
+    shape: ([x]: [Shape]) => x,
+    apply: (tf, [x]: [Tensor], { approximate }) => {
+      const cubic = () =>
+        tf.mul(Math.sqrt(2 / Math.PI), tf.add(x, tf.mul(0.044715, tf.mul(x, tf.square(x)))));
+      const share = approximate ? tf.tanh(cubic()) : tf.erf(tf.div(x, Math.SQRT2));
+      return tf.mul(tf.mul(0.5, x), tf.add(1, share));
+    },
+  }),
+  activation("swish", "`x * sigmoid(x)`.", swish),
+  activation("silu", "Another name of swish.", swish),
+  activation("mish", "`x * tanh(softplus(x))`.", (tf, x) => tf.mul(x, tf.tanh(tf.softplus(x)))),
+  activation("softsign", "`x / (1 + abs(x))`.", (tf, x) => tf.div(x, tf.add(1, tf.mul(x, tf.sign(x))))),
+  activation(
+    "hard_sigmoid",
+    "`clip(0.2 * x + 0.5, 0, 1)`, as in Keras 2.",
+    (tf, x) => tf.clipByValue(tf.add(tf.mul(0.2, x), 0.5), 0, 1),
+  ),
+  alongRows("softmax", "`exp(x)`, divided by its sum along the last dimension.", (tf, x) => tf.softmax(x)),
+  alongRows("log_softmax", "The logarithm of softmax.", (tf, x) => tf.logSoftmax(x)),
+];

@@ -1,0 +1,104 @@
+/** Functions that reduce dimensions: those that `axis` names, or all. */
+import type { Shape } from "../../tensor.ts";
+import { axes, axisOf, define, flag, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
+
+type Axes = number | readonly number[] | null;
+
+/** The dimensions that `axis` names, each once, counted from the outermost. */
+export function axesOf(axis: Axes, rank: number): number[] {
+  if (axis === null) return Array.from({ length: rank }, (_, at) => at);
+  const list = typeof axis === "number" ? [axis] : axis;
+  return [...new Set(list.map((each) => axisOf(each, rank)))];
+}
+
+export function reducedShape(x: Shape, axis: Axes, keepdims: boolean): Shape {
+  const reduced = axesOf(axis, x.length);
+  if (keepdims) return x.map((n, at) => reduced.includes(at) ? 1 : n);
+  return x.filter((_, at) => !reduced.includes(at));
+}
+
+function reduction(
+  name: string,
+  does: string,
+  apply: (tf: Tf, x: Tensor, axes: number[], keepdims: boolean) => Tensor,
+  mayBeEmpty = false,
+) {
+  return define(name, {
+    tensors: ["x"],
+    options: { axis: axes(), keepdims: flag(false) },
+    does,
+    shape: ([x]: [Shape], { axis, keepdims }) => {
+      if (!mayBeEmpty && axesOf(axis, x.length).some((at) => x[at] === 0)) {
+        throw new MisfitError("of no elements is no number");
+      }
+      return reducedShape(x, axis, keepdims);
+    },
+    apply: (tf, [x]: [Tensor], { axis, keepdims }) => {
+      const list = axesOf(axis, x.rank);
+      return list.length === 0 ? reduceNothing(tf, x, apply) : apply(tf, x, list, keepdims);
+    },
+  });
+}
+
+/** tfjs takes no axes for all of them; of a scalar, or along an empty list, each element is reduced alone. */
+function reduceNothing(
+  tf: Tf,
+  x: Tensor,
+  apply: (tf: Tf, x: Tensor, axes: number[], keepdims: boolean) => Tensor,
+): Tensor {
+  return apply(tf, tf.expandDims(x, -1), [x.rank], false);
+}
+
+/** Of equal extremes each has its share of the gradient, as in TensorFlow. */
+function extreme(find: "max" | "min") {
+  return (tf: Tf, x: Tensor, axes: number[], keepdims: boolean): Tensor => {
+    const differentiable = tf.customGrad((...args: unknown[]) => {
+      const [x, save] = args as [Tensor, (tensors: Tensor[]) => void];
+      const value = tf[find](x, axes, keepdims);
+      save([x, value]);
+      return {
+        value,
+        gradFunc: (dy: Tensor, saved: Tensor[]) => {
+          const [x, value] = saved as [Tensor, Tensor];
+          const kept = [...reducedShape(x.shape, axes, true)];
+          const hits = tf.cast(tf.equal(x, tf.reshape(value, kept)), "float32");
+          return tf.mul(tf.div(hits, tf.sum(hits, axes, true)), tf.reshape(dy, kept));
+        },
+      };
+    });
+    return differentiable(x);
+  };
+}
+
+const norm = (tf: Tf, x: Tensor, axes: number[], keepdims: boolean) =>
+  tf.sqrt(tf.sum(tf.square(x), axes, keepdims));
+
+export const REDUCTIONS = [
+  reduction("sum", "The sum.", (tf, x, axes, keepdims) => tf.sum(x, axes, keepdims), true),
+  reduction("mean", "The mean.", (tf, x, axes, keepdims) => tf.mean(x, axes, keepdims)),
+  reduction("max", "The largest; equal ones share the gradient.", extreme("max")),
+  reduction("min", "The smallest; equal ones share the gradient.", extreme("min")),
+  reduction(
+    "variance",
+    "The mean of the squared distances from the mean.",
+    (tf, x, axes, keepdims) => tf.mean(tf.square(tf.sub(x, tf.mean(x, axes, true))), axes, keepdims),
+  ),
+  reduction("norm", "The root of the sum of squares.", norm, true),
+  reduction(
+    "log_sum_exp",
+    "`log(sum(exp(x)))` without overflow.",
+    (tf, x, axes, keepdims) => tf.logSumExp(x, axes, keepdims),
+  ),
+  define("argmax", {
+    tensors: ["x"],
+    options: { axis: integer(-1) },
+    does: "The place of the largest along an axis; no gradient goes through it.",
+    gradient: "stops",
+    shape: ([x]: [Shape], { axis }) => {
+      const at = axisOf(axis, x.length);
+      if (x[at] === 0) throw new MisfitError("of no elements is no place");
+      return x.filter((_, other) => other !== at);
+    },
+    apply: (tf, [x]: [Tensor], { axis }) => tf.cast(tf.argMax(x, axisOf(axis, x.rank)), "float32"),
+  }),
+];

@@ -1,0 +1,373 @@
+"""Writes losses/*.json: losses and gradients as TensorFlow computes them, for the loss language and for layers models.
+
+`expressions`: our text beside the same in TensorFlow, differentiated by tf.GradientTape in float32 on the CPU; every
+function of the language is there at least once (a test sees to that). `models`: tf_keras models as their own to_json()
+says them, with the loss class applied to their output.
+"""
+
+import json
+import os
+import platform
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+import tf_keras as keras  # noqa: E402
+
+from encoding import HERE, b64, f32, machine, rng_of, write  # noqa: E402
+
+MADE_BY = {
+    "python": platform.python_version(),
+    "tensorflow": tf.__version__,
+    "tf_keras": keras.__version__,
+    "numpy": np.__version__,
+    **machine(),
+    "onednn": False,
+}
+BOUND = {"relative": 1e-5}
+
+
+def normal(*shape):
+    return lambda rng: rng.standard_normal(shape)
+
+
+def positive(*shape):
+    return lambda rng: rng.uniform(0.2, 3, shape)
+
+
+def within(low, high, *shape):
+    return lambda rng: rng.uniform(low, high, shape)
+
+
+def below(count, *shape):
+    return lambda rng: rng.integers(0, count, shape)
+
+
+def exactly(*values):
+    return lambda rng: np.array(values, dtype=float)
+
+
+def distribution(*shape):
+    def draw(rng):
+        parts = rng.uniform(0.1, 1, shape)
+        return parts / parts.sum(-1, keepdims=True)
+
+    return draw
+
+
+def one_hot(classes, *shape):
+    return lambda rng: np.eye(classes)[rng.integers(0, classes, shape)]
+
+
+def tensor(values):
+    values = np.asarray(values)
+    return {"shape": list(values.shape), "values": b64(values)}
+
+
+def gradient(found):
+    if found is None:
+        return None
+    if isinstance(found, tf.IndexedSlices):
+        return {"indices": [int(i) for i in found.indices.numpy()], **tensor(found.values.numpy())}
+    return tensor(found.numpy())
+
+
+def expression(text, compute, variables, inputs=None, grad_loss=None, name=None):
+    """`compute` takes the variables, then the inputs, in their order."""
+    rng = rng_of(text)
+    initial = {label: f32(draw(rng)) for label, draw in variables.items()}
+    given = {label: f32(draw(rng)) for label, draw in (inputs or {}).items()}
+    watched = {label: tf.Variable(values) for label, values in initial.items()}
+    constants = {label: tf.constant(values) for label, values in given.items()}
+    with tf.GradientTape() as tape:
+        loss = tf.convert_to_tensor(compute(*watched.values(), *constants.values()))
+    begin = None if grad_loss is None else f32(grad_loss(rng))
+    found = tape.gradient(loss, watched, output_gradients=None if begin is None else tf.constant(begin))
+    return {
+        "name": name or text,
+        "loss": text,
+        "variables": {label: tensor(values) for label, values in initial.items()},
+        "inputs": {label: tensor(values) for label, values in given.items()},
+        **({} if begin is None else {"grad_loss": tensor(begin)}),
+        "expected": {
+            "loss": tensor(loss.numpy()),
+            "gradients": {label: gradient(found[label]) for label in watched},
+        },
+        "bound": BOUND,
+    }
+
+
+def unary(name, compute, draw=normal(3, 4)):
+    return expression(f"{name}(a)", lambda a: compute(a), {"a": draw})
+
+
+def ints(x):
+    return tf.cast(x, tf.int32)
+
+
+def loss(name, function, target, output, options=""):
+    """Of the function, all three reductions; Keras gives one number for each example."""
+    out = []
+    for reduction, reduce in [("mean", tf.reduce_mean), ("sum", tf.reduce_sum), ("none", tf.identity)]:
+        words = "".join(f", {word}" for word in [options, "" if reduction == "mean" else f"reduction={reduction}"] if word)
+        out.append(
+            expression(
+                f"{name}(y, a{words})", lambda a, y: reduce(function(y, a)), {"a": output}, {"y": target}
+            )
+        )
+    return out
+
+
+def expressions():
+    losses = keras.losses
+    yield expression("3 * a * a + 2 * b * b", lambda a, b: 3 * a * a + 2 * b * b, {"a": normal(), "b": normal()})
+    yield expression(
+        "h = tanh(matmul(x, a) + b); mean(square(h - y))",
+        lambda a, b, x, y: tf.reduce_mean(tf.square(tf.tanh(x @ a + b) - y)),
+        {"a": normal(4, 3), "b": normal(3)},
+        {"x": normal(5, 4), "y": normal(5, 3)},
+    )
+    yield expression("-a ^ 2 ^ b / 3", lambda a, b: -(a ** (2**b)) / 3, {"a": positive(3), "b": normal(3)})
+    yield expression("a - b", lambda a, b: a - b, {"a": normal(2, 3), "b": normal(3)})
+    yield expression("a / b", lambda a, b: a / b, {"a": normal(2, 3), "b": positive(2, 1)})
+    yield expression("a * b", lambda a, b: a * b, {"a": normal(4, 1, 3), "b": normal(2, 1)})
+    yield expression("pow(a, b)", lambda a, b: a**b, {"a": positive(5), "b": normal(5)})
+    yield expression("pow(a, 3)", lambda a: a**3.0, {"a": normal(5)})
+    yield expression("maximum(a, b)", tf.maximum, {"a": exactly(1, 2, 3, -1), "b": exactly(2, 2, 1, -1)})
+    yield expression("minimum(a, b)", tf.minimum, {"a": exactly(1, 2, 3, -1), "b": exactly(2, 2, 1, -1)})
+    for symbol, compute in [
+        ("<", tf.less),
+        ("<=", tf.less_equal),
+        (">", tf.greater),
+        (">=", tf.greater_equal),
+        ("==", tf.equal),
+        ("!=", tf.not_equal),
+    ]:
+        yield expression(
+            f"(a {symbol} b) * a * b",
+            lambda a, b: tf.cast(compute(a, b), tf.float32) * a * b,
+            {"a": exactly(1, 2, 3), "b": exactly(2, 2, 2)},
+        )
+    yield unary("negative", tf.negative)
+    yield unary("abs", tf.abs, exactly(-2, 0, 3))
+    yield unary("sign", tf.sign, exactly(-2, 0, 3))
+    yield unary("square", tf.square)
+    yield unary("sqrt", tf.sqrt, positive(7))
+    yield unary("rsqrt", lambda a: 1 / tf.sqrt(a), positive(7))
+    yield unary("exp", tf.exp)
+    yield unary("expm1", tf.math.expm1)
+    yield unary("log", tf.math.log, positive(7))
+    yield unary("log1p", tf.math.log1p, positive(7))
+    yield unary("sin", tf.sin)
+    yield unary("cos", tf.cos)
+    yield unary("tanh", tf.tanh)
+    yield unary("sigmoid", tf.sigmoid)
+    yield unary("softplus", tf.math.softplus)
+    yield expression(
+        "clip(a, -0.5, 0.5)", lambda a: tf.clip_by_value(a, -0.5, 0.5), {"a": exactly(-1, -0.5, 0.2, 0.5, 1)}
+    )
+    yield expression(
+        "where(a > b, a * 2, b * 3)", lambda a, b: tf.where(a > b, a * 2, b * 3), {"a": normal(2, 3), "b": normal(3)}
+    )
+    yield expression(
+        "a * stop_gradient(a * b)", lambda a, b: a * tf.stop_gradient(a * b), {"a": normal(3), "b": normal(3)}
+    )
+
+    yield unary("relu", tf.nn.relu, exactly(-2, 0, 3))
+    yield unary("relu6", tf.nn.relu6, exactly(-2, 3, 7))
+    yield unary("leaky_relu", tf.nn.leaky_relu, exactly(-2, 0, 3))
+    yield expression("leaky_relu(a, alpha=0.3)", lambda a: tf.nn.leaky_relu(a, 0.3), {"a": normal(7)})
+    yield unary("elu", tf.nn.elu)
+    yield expression("elu(a, alpha=0.5)", lambda a: keras.activations.elu(a, 0.5), {"a": normal(7)})
+    yield unary("selu", tf.nn.selu)
+    yield unary("gelu", lambda a: tf.nn.gelu(a, approximate=False))
+    yield expression("gelu(a, approximate=true)", lambda a: tf.nn.gelu(a, approximate=True), {"a": normal(7)})
+    yield unary("swish", tf.nn.swish)
+    yield unary("silu", tf.nn.silu)
+    yield unary("mish", keras.activations.mish)
+    yield unary("softsign", tf.nn.softsign, exactly(-2, 0, 3, 0.5))
+    yield unary("hard_sigmoid", keras.activations.hard_sigmoid, exactly(-4, -1, 0, 0.7, 5))
+    for name, compute in [("softmax", tf.nn.softmax), ("log_softmax", tf.nn.log_softmax)]:
+        yield expression(
+            f"sum({name}(a) * x)", lambda a, x: tf.reduce_sum(compute(a) * x), {"a": normal(3, 5)}, {"x": normal(3, 5)}
+        )
+
+    for name, compute in [
+        ("sum", tf.reduce_sum),
+        ("mean", tf.reduce_mean),
+        ("max", tf.reduce_max),
+        ("min", tf.reduce_min),
+        ("variance", tf.math.reduce_variance),
+        ("norm", tf.norm),
+        ("log_sum_exp", tf.reduce_logsumexp),
+    ]:
+        yield unary(name, compute, normal(2, 3, 4))
+        yield unary(f"{name}", compute, normal()) | {"name": f"{name} of a scalar"} if name != "norm" else unary(
+            "norm", lambda a: tf.sqrt(tf.square(a)), positive()
+        ) | {"name": "norm of a scalar"}
+        yield expression(f"{name}(a, 1)", lambda a: compute(a, axis=1), {"a": normal(2, 3, 4)})
+        yield expression(
+            f"{name}(a, axis=[0, -1], keepdims=true)",
+            lambda a: compute(a, axis=[0, 2], keepdims=True),
+            {"a": normal(2, 3, 4)},
+        )
+    ties = exactly([1, 3, 3], [2, 2, 2])
+    yield expression("max(a, axis=1)", lambda a: tf.reduce_max(a, axis=1), {"a": ties}, name="max of equal ones")
+    yield expression("min(a)", tf.reduce_min, {"a": exactly(1, 1, 2)}, name="min of equal ones")
+    yield expression("argmax(a) * b", lambda a, b: tf.cast(tf.argmax(a, -1), tf.float32) * b, {"a": normal(3, 4), "b": normal()})
+
+    for a, b in [((3, 4), (4, 2)), ((2, 3, 4), (4, 2)), ((2, 3, 4), (2, 4, 5)), ((3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2))]:
+        yield expression("a @ b", tf.matmul, {"a": normal(*a), "b": normal(*b)}, name=f"a @ b of {a} and {b}")
+    yield expression("matmul(a, b)", lambda a, b: tf.linalg.matvec(a, b), {"a": normal(3, 4), "b": normal(4)}, name="a matrix and a vector")
+    yield expression("a @ b", lambda a, b: tf.linalg.matvec(b, a, transpose_a=True), {"a": normal(4), "b": normal(4, 3)}, name="a vector and a matrix")
+    yield expression("a @ b", lambda a, b: tf.reduce_sum(a * b), {"a": normal(4), "b": normal(4)}, name="two vectors")
+
+    weigh = {"x": normal(4, 6)}
+    yield expression("reshape(a, [4, -1]) * x", lambda a, x: tf.reshape(a, [4, -1]) * x, {"a": normal(2, 3, 4)}, weigh)
+    yield expression("transpose(a) * x", lambda a, x: tf.transpose(a) * x, {"a": normal(6, 4)}, weigh)
+    yield expression(
+        "transpose(a, perm=[1, 2, 0]) * x", lambda a, x: tf.transpose(a, [1, 2, 0]) * x, {"a": normal(3, 2, 4)}, {"x": normal(2, 4, 3)}
+    )
+    yield expression("expand_dims(a, 1) * x", lambda a, x: a[:, None] * x, {"a": normal(4)}, weigh)
+    yield expression("squeeze(a) * x", lambda a, x: tf.squeeze(a) * x, {"a": normal(1, 6, 1)}, weigh)
+    yield expression("squeeze(a, [0]) * x", lambda a, x: tf.squeeze(a, [0]) * x, {"a": normal(1, 4, 1)}, weigh)
+    yield expression("concat([a, b, a], axis=1) * x", lambda a, b, x: tf.concat([a, b, a], 1) * x, {"a": normal(4, 2), "b": normal(4, 2)}, weigh)
+    yield expression("stack([a, b], axis=1) * x", lambda a, b, x: tf.stack([a, b], 1) * x, {"a": normal(4), "b": normal(4)}, {"x": normal(4, 2)})
+    yield expression(
+        "slice(a, [1, 0], [2, -1]) * x", lambda a, x: tf.slice(a, [1, 0], [2, -1]) * x, {"a": normal(4, 3)}, {"x": normal(2, 3)}
+    )
+    yield expression("tile(a, [2, 3]) * x", lambda a, x: tf.tile(a, [2, 3]) * x, {"a": normal(2, 2)}, weigh)
+    yield expression(
+        "pad(a, before=[1, 0], after=[0, 2]) * x", lambda a, x: tf.pad(a, [[1, 0], [0, 2]]) * x, {"a": normal(3, 4)}, weigh
+    )
+
+    places = {"i": exactly(2, 0, 2, 3), "x": normal(4, 3)}
+    yield expression("gather(a, i) * x", lambda a, i, x: tf.gather(a, ints(i)) * x, {"a": normal(5, 3)}, places)
+    yield expression(
+        "gather(a, i) * x + mean(gather(a, i + 1))",
+        lambda a, i, x: tf.gather(a, ints(i)) * x + tf.reduce_mean(tf.gather(a, ints(i + 1))),
+        {"a": normal(5, 3)},
+        places,
+    )
+    yield expression(
+        "gather(a, i) * x + sum(a * a)",
+        lambda a, i, x: tf.gather(a, ints(i)) * x + tf.reduce_sum(a * a),
+        {"a": normal(5, 3)},
+        places,
+    )
+    yield expression(
+        "gather(2 * a, i) * x", lambda a, i, x: tf.gather(2 * a, ints(i)) * x, {"a": normal(5, 3)}, places
+    )
+    yield expression(
+        "gather(a, i, axis=1) * x", lambda a, i, x: tf.gather(a, ints(i), axis=1) * x, {"a": normal(4, 5)}, {"i": exactly(4, 4, 0), "x": normal(4, 3)}
+    )
+    yield expression(
+        "gather(a, i) * x", lambda a, i, x: tf.gather(a, ints(i)) * x, {"a": normal(5)}, {"i": below(5, 2, 3), "x": normal(2, 3)}, name="gather from a vector by a matrix"
+    )
+    yield expression("one_hot(i, 5) @ a", lambda a, i: tf.one_hot(ints(i), 5) @ a, {"a": normal(5, 3)}, {"i": below(5, 4)})
+
+    for padding in ["valid", "same"]:
+        for size, strides in [((3, 3), (1, 1)), ((2, 3), (2, 2)), ((1, 1), (1, 1)), ((3, 2), (2, 1))]:
+            words = f"strides=[{strides[0]}, {strides[1]}], padding={padding}"
+            yield expression(
+                f"conv2d(x, a, {words})",
+                lambda a, x: tf.nn.conv2d(x, a, strides, padding.upper()),
+                {"a": normal(*size, 3, 4)},
+                {"x": normal(2, 6, 5, 3)},
+                name=f"conv2d {size}, {words}",
+            )
+            yield expression(
+                f"conv2d(a, x, {words})",
+                lambda a, x: tf.nn.conv2d(a, x, strides, padding.upper()),
+                {"a": normal(2, 6, 5, 3)},
+                {"x": normal(*size, 3, 4)},
+                name=f"conv2d {size}, {words}, by its input",
+            )
+            yield expression(
+                f"sum(square(max_pool2d(a, [{size[0]}, {size[1]}], {words})))",
+                lambda a: tf.reduce_sum(tf.square(tf.nn.max_pool2d(a, size, strides, padding.upper()))),
+                {"a": normal(2, 6, 5, 3)},
+            )
+            yield expression(
+                f"sum(square(average_pool2d(a, [{size[0]}, {size[1]}], {words})))",
+                lambda a: tf.reduce_sum(tf.square(tf.nn.avg_pool2d(a, size, strides, padding.upper()))),
+                {"a": normal(2, 6, 5, 3)},
+            )
+        yield expression(
+            f"depthwise_conv2d(x, a, padding={padding}) * b",
+            lambda a, b, x: tf.nn.depthwise_conv2d(x, a, [1, 1, 1, 1], padding.upper()) * b,
+            {"a": normal(3, 2, 3, 2), "b": normal(6)},
+            {"x": normal(2, 6, 5, 3)},
+        )
+        yield expression(
+            f"conv1d(x, a, stride=2, padding={padding}) * b",
+            lambda a, b, x: tf.nn.conv1d(x, a, 2, padding.upper()) * b,
+            {"a": normal(3, 2, 4), "b": normal(4)},
+            {"x": normal(2, 9, 2)},
+        )
+
+    yield from loss("mean_squared_error", losses.mean_squared_error, normal(4, 3), normal(4, 3))
+    yield from loss("mean_absolute_error", losses.mean_absolute_error, normal(4, 3), normal(4, 3))
+    yield from loss("mean_absolute_percentage_error", losses.mean_absolute_percentage_error, normal(4, 3), normal(4, 3))
+    yield from loss("mean_squared_logarithmic_error", losses.mean_squared_logarithmic_error, positive(4, 3), positive(4, 3))
+    yield from loss("huber", losses.huber, normal(4, 3), normal(4, 3))
+    yield from loss("huber", lambda y, a: losses.huber(y, a, delta=0.3), normal(4, 3), normal(4, 3), "delta=0.3")
+    yield from loss("log_cosh", losses.log_cosh, normal(4, 3), normal(4, 3))
+    labels, chances = below(2, 4, 3), within(0.05, 0.95, 4, 3)
+    yield from loss("binary_crossentropy", losses.binary_crossentropy, labels, chances)
+    yield from loss(
+        "binary_crossentropy",
+        lambda y, a: losses.binary_crossentropy(y, a, from_logits=True, label_smoothing=0.1),
+        labels,
+        normal(4, 3),
+        "from_logits=true, label_smoothing=0.1",
+    )
+    hot = one_hot(3, 4)
+    yield from loss("categorical_crossentropy", losses.categorical_crossentropy, hot, distribution(4, 3))
+    yield from loss(
+        "categorical_crossentropy",
+        lambda y, a: losses.categorical_crossentropy(y, a, from_logits=True, label_smoothing=0.1),
+        hot,
+        normal(4, 3),
+        "from_logits=true, label_smoothing=0.1",
+    )
+    yield from loss(
+        "sparse_categorical_crossentropy", losses.sparse_categorical_crossentropy, below(3, 4), distribution(4, 3)
+    )
+    yield from loss(
+        "sparse_categorical_crossentropy",
+        lambda y, a: losses.sparse_categorical_crossentropy(y, a, from_logits=True),
+        below(3, 4),
+        normal(4, 3),
+        "from_logits=true",
+    )
+    yield from loss(
+        "softmax_cross_entropy", lambda y, a: tf.nn.softmax_cross_entropy_with_logits(y, a), distribution(4, 3), normal(4, 3)
+    )
+    yield from loss(
+        "sigmoid_cross_entropy",
+        lambda y, a: tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, a), -1),
+        labels,
+        normal(4, 3),
+    )
+    yield from loss("kl_divergence", losses.kl_divergence, distribution(4, 3), distribution(4, 3))
+    yield from loss("poisson", losses.poisson, positive(4, 3), positive(4, 3))
+    yield from loss("hinge", losses.hinge, below(2, 4, 3), normal(4, 3))
+    yield from loss("squared_hinge", losses.squared_hinge, below(2, 4, 3), normal(4, 3))
+    yield from loss("categorical_hinge", losses.categorical_hinge, hot, normal(4, 3))
+    yield from loss("cosine_similarity", losses.cosine_similarity, normal(4, 3), normal(4, 3))
+
+    yield expression(
+        "a * a * b", lambda a, b: a * a * b, {"a": normal(3), "b": normal()}, grad_loss=normal(3), name="grad_loss of a tensor"
+    )
+    yield expression("a * b", lambda a, b: a * b, {"a": normal(), "b": normal()}, grad_loss=normal(), name="grad_loss of a scalar")
+    yield expression("a * a + 0 * x", lambda a, b, x: a * a + 0 * x, {"a": normal(), "b": normal()}, {"x": normal()}, name="a variable that is not in the loss")
+
+
+if __name__ == "__main__":
+    (HERE / "losses").mkdir(exist_ok=True)
+    write("losses/expressions", MADE_BY, {"cases": list(expressions())})
