@@ -27,11 +27,14 @@ export interface Line {
 /** A formula that cannot be understood: line and column count from 1. */
 export class FormulaError extends SyntaxError {
   override readonly name = "FormulaError";
+  /** What is wrong, without the place. */
+  readonly reason: string;
   readonly line: number;
   readonly column: number;
 
-  constructor(message: string, line: number, column: number) {
-    super(`${message} (line ${line}, column ${column})`);
+  constructor(reason: string, line: number, column: number) {
+    super(`${reason} (line ${line}, column ${column})`);
+    this.reason = reason;
     this.line = line;
     this.column = column;
   }
@@ -62,7 +65,8 @@ function tokenize(text: string, line: number): Token[] {
     const match = TOKEN.exec(text);
     if (!match) {
       const at = from + (/\S/.exec(text.slice(from))?.index ?? 0);
-      throw new FormulaError(`Cannot read "${text.charAt(at)}"`, line, at + 1);
+      const sign = String.fromCodePoint(text.codePointAt(at) as number);
+      throw new FormulaError(`Expected a number, a name or an operator, found "${sign}"`, line, at + 1);
     }
     const [, number, name, symbol] = match;
     const token = number ?? name ?? symbol ?? "";
@@ -164,6 +168,21 @@ class Parser {
     this.#expect(")");
     return { kind: "call", op: token.text, args, column: token.column };
   }
+}
+
+/** The line with names changed; those of functions, and what is no name, stay as they are. */
+export function rename(line: string, change: (name: string) => string): string {
+  TOKEN.lastIndex = 0;
+  let renamed = "";
+  for (let from = 0; from < line.length;) {
+    const match = TOKEN.exec(line);
+    if (!match) return renamed + line.slice(from);
+    const [whole, , name] = match;
+    const isCall = /^\s*\(/.test(line.slice(TOKEN.lastIndex));
+    renamed += name === undefined || isCall ? whole : whole.replace(name, () => change(name));
+    from = TOKEN.lastIndex;
+  }
+  return renamed;
 }
 
 /** Parses one assignment a line; blank lines are not allowed. Throws {@link FormulaError}. */

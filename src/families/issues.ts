@@ -30,16 +30,15 @@ export function tell(
   return [{ keys: [...issue.path], message: `is ${show(value)}, ${wanted(issue)}` }];
 }
 
+/** What a bound counts that is not the value itself. */
+const LENGTHS: Readonly<Record<string, string>> = { array: " long", string: " characters long" };
+
 function wanted(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case "too_small":
-      return `must be ${issue.inclusive ? ">=" : ">"} ${issue.minimum}${
-        issue.origin === "array" ? " long" : ""
-      }`;
+      return `must be ${issue.inclusive ? ">=" : ">"} ${issue.minimum}${LENGTHS[issue.origin] ?? ""}`;
     case "too_big":
-      return `must be ${issue.inclusive ? "<=" : "<"} ${issue.maximum}${
-        issue.origin === "array" ? " long" : ""
-      }`;
+      return `must be ${issue.inclusive ? "<=" : "<"} ${issue.maximum}${LENGTHS[issue.origin] ?? ""}`;
     case "invalid_type":
       return `must be of type ${issue.expected}`;
     case "invalid_value":

@@ -84,7 +84,7 @@ export function resolveAggregation(
     isPlain: mode === "immediate" && payload === "gradient" && !hasAverages && noise === null &&
       clientClipnorm === null && maxStaleness === null &&
       stalenessWeighting.member.class_name === "Constant" &&
-      (rule.kind === "hold" || rule.normBound === undefined),
+      (rule.kind === "hold" || (rule.normBound === undefined && rule.weigh === undefined)),
   };
 }
 

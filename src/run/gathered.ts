@@ -25,8 +25,6 @@ export interface GatheredParts {
 export interface Joining {
   readonly staging: ArenaStaging;
   readonly prepared: Prepared;
-  /** What the client says that it counts for: above 0. */
-  readonly weight: number;
 }
 
 /** What a round's contributions are together. */

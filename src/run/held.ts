@@ -41,7 +41,7 @@ export class HeldContributions implements Gathered {
     return this.#held[0] && [...this.#held[0].values.keys()];
   }
 
-  join({ staging, prepared: { gradients, averages, factor }, weight }: Joining): void {
+  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
     for (const { values, count } of gradients) scale(this.#parts, values, count, factor);
     const all = [...gradients, ...averages];
     for (const { values } of all) staging.handOver(values);

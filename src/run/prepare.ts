@@ -6,6 +6,7 @@
  * on its norm and what its staleness takes away are one factor, left to whoever adds it up.
  */
 import type { Runner } from "../../kernels/plan.ts";
+import type { Figures } from "../families/aggregators/aggregator.ts";
 import type { Aggregation } from "./aggregation.ts";
 import { program } from "./programs.ts";
 import type { Staged } from "./staging.ts";
@@ -21,6 +22,8 @@ export interface Prepared {
   /** L2 norm of the pseudo-gradient before the factor, and of each variable's. */
   readonly norm: number;
   readonly variableNorms: ReadonlyMap<string, number>;
+  /** What the contribution counts in a mean: above 0, or 0 where the aggregator's own formula says so. */
+  readonly weight: number;
   /** What the bound on the norm makes of it; 1 within the bound. */
   readonly clipFactor: number;
 }
@@ -30,11 +33,14 @@ const FROM_WEIGHTS = ["g = w - g", "g_squares = squares(g)"];
 /** Makes pseudo-gradients of `staged`; `stalenessFactor` is in 0..1. */
 export function prepare(
   staged: readonly Staged[],
-  { state, run, aggregation, stalenessFactor }: {
+  { state, run, aggregation, stalenessFactor, staleness, weight }: {
     readonly state: RunState;
     readonly run: Runner;
     readonly aggregation: Aggregation;
     readonly stalenessFactor: number;
+    readonly staleness: number;
+    /** What the client says. */
+    readonly weight: number;
   },
 ): Prepared {
   const gradients = staged.filter(({ variable }) => variable.role === "optimize");
@@ -51,6 +57,7 @@ export function prepare(
     factor: Math.fround(Math.fround(sign * clipFactor) * Math.fround(stalenessFactor)),
     norm,
     variableNorms: new Map(gradients.map((each) => [each.variable.name, Math.sqrt(each.squares)])),
+    weight: weigh({ norm, staleness, weight }, aggregation),
     clipFactor,
   };
 }
@@ -67,6 +74,10 @@ function subtractFromVariable({ arena }: RunState, staged: Staged, run: Runner):
     uniforms: {},
   });
   staged.squares = g_squares;
+}
+
+function weigh(figures: Figures, { rule }: Aggregation): number {
+  return rule.kind === "sum" && rule.weigh ? rule.weigh(figures) : figures.weight;
 }
 
 /** Bounds the norm; one that is not a number stays what it is. */

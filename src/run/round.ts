@@ -173,8 +173,17 @@ export class Round {
   prepare(staging: ArenaStaging, claims: Claims): Prepared {
     const { state, run, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
-    const stalenessFactor = member.factor(config, this.stalenessOf(claims));
-    return prepare([...staging.tensors.values()], { state, run, aggregation, stalenessFactor });
+    const staleness = this.stalenessOf(claims);
+    const stalenessFactor = member.factor(config, staleness);
+    const { weight = 1 } = claims;
+    return prepare([...staging.tensors.values()], {
+      state,
+      run,
+      aggregation,
+      stalenessFactor,
+      staleness,
+      weight,
+    });
   }
 
   /** Takes a contribution in: it was checked, and is in the journal. */
@@ -184,9 +193,10 @@ export class Round {
     at: Pick<Contribution, "acceptedAt" | "sequence" | "version">,
   ): Prepared {
     const prepared = this.prepare(staging, claims);
-    const { clientId = null, weight = 1, key } = claims;
+    const { clientId = null, key } = claims;
+    const { weight } = prepared;
     const staleness = this.stalenessOf(claims);
-    this.#gathered.join({ staging, prepared, weight });
+    this.#gathered.join({ staging, prepared });
     this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, key, ...at });
     return prepared;
   }

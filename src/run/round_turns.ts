@@ -114,7 +114,7 @@ export class RoundTurns {
   }
 
   #answer(
-    { norm, variableNorms, clipFactor }: Prepared,
+    { norm, variableNorms, weight, clipFactor }: Prepared,
     options: StepOptions,
     { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
   ): ContributionAnswer {
@@ -127,7 +127,7 @@ export class RoundTurns {
       missing: this.round.missing,
       deadline: this.round.deadlineText,
       staleness: this.round.stalenessOf(options),
-      weight: options.weight ?? 1,
+      weight,
       gradient_norm: norm,
       clip_factor: clipFactor,
       variables: normsOf(variableNorms),
@@ -262,7 +262,7 @@ export class RoundTurns {
         wanted.delete(record.sequence);
         readContribution(this.#session, record, (staging, claims) => {
           const prepared = this.round.prepare(staging, { ...claims, staleness: contribution.staleness });
-          others.join({ staging, prepared, weight: contribution.weight });
+          others.join({ staging, prepared });
         });
       });
       if (wanted.size > 0) {

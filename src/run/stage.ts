@@ -4,6 +4,7 @@
  */
 import type { Noise } from "../../kernels/noise.ts";
 import type { Runner } from "../../kernels/plan.ts";
+import { withOwnNames } from "../families/formula_config.ts";
 import type { Rule } from "../families/optimizers/definition.ts";
 import type { Optimizer } from "../families/optimizers/optimizer.ts";
 import type { Instruction } from "./instruction.ts";
@@ -47,9 +48,33 @@ export type Between =
   | { readonly kind: "mean" }
   | { readonly kind: "noise"; readonly noise: Omit<Noise, "variable"> };
 
+/** Lines that no step changes, by place. */
+const stagesOfSpec = new WeakMap<ResolvedSpec["transformers"], readonly (Stage | undefined)[]>();
+
+function lineStages(transformers: ResolvedSpec["transformers"]): readonly (Stage | undefined)[] {
+  let stages = stagesOfSpec.get(transformers);
+  if (!stages) {
+    stages = transformers.map(({ member, config }, place) => {
+      const { rule } = member;
+      const lines = rule.kind === "formula"
+        ? config["lines"] as string[]
+        : rule.kind === "lines"
+        ? rule.lines
+        : [];
+      if (lines.length === 0) return undefined;
+      return withOwnNames(lines, member.uniforms(config), {
+        keep: ["g", "w", "t", "T"],
+        suffix: String(place),
+      });
+    });
+    stagesOfSpec.set(transformers, stages);
+  }
+  return stages;
+}
+
 /**
- * The lines of the run's transformers. Their numbers get names of their own, so that two of a kind, or one that
- * shares a name with a hyperparameter, do not meet. Noise has a stream of its own by place; stream 0 is for rounds.
+ * The lines of the run's transformers. Their numbers, and what they make of them, get names of their own, so that two
+ * of a kind, or one that shares a name with a hyperparameter, do not meet. Noise has a stream of its own by place; stream 0 is for rounds.
  */
 export function transformerStages({ spec, state }: StepContext): (Stage | Between)[] {
   return spec.transformers.map(({ member, config }, place) => {
@@ -58,15 +83,7 @@ export function transformerStages({ spec, state }: StepContext): (Stage | Betwee
       const { stddev, seed } = member.uniforms(config) as { stddev: number; seed: number };
       return { kind: "noise", noise: { seed, stream: 1 + place, iteration: state.iterations, stddev } };
     }
-    const numbers = Object.entries(member.uniforms(config));
-    const own = (name: string) => `${name}_of_${place}`;
-    const lines = member.rule.lines.map((line) =>
-      numbers.reduce((text, [name]) => text.replaceAll(new RegExp(`\\b${name}\\b`, "g"), own(name)), line)
-    );
-    return {
-      lines,
-      uniforms: Object.fromEntries(numbers.map(([name, value]) => [own(name), Math.fround(value)])),
-    };
+    return lineStages(spec.transformers)[place] as Stage;
   });
 }
 

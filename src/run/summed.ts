@@ -50,7 +50,7 @@ export class SummedContributions implements Gathered {
     };
   }
 
-  join({ staging, prepared: { gradients, averages, factor }, weight }: Joining): void {
+  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
     const own = this.#rule.divide === "weight" ? Math.fround(factor * Math.fround(weight)) : factor;
     for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
     for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });
@@ -100,8 +100,10 @@ export class SummedContributions implements Gathered {
     const averages = [];
     for (const sum of this.#sums.values()) {
       const { variable, dense: values, weight } = sum;
-      if (variable.role === "average") averages.push(setAverage(variable, values as number, weight));
-      else into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
+      if (variable.role === "average") {
+        // Where nothing counts, it stays as it is.
+        if (weight > 0) averages.push(setAverage(variable, values as number, weight));
+      } else into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
     }
     return { averages, warnings: [] };
   }
@@ -133,7 +135,8 @@ export class SummedContributions implements Gathered {
 
   #divisor({ count, weight }: Sum): number {
     const { divide } = this.#rule;
-    return divide === "nothing" ? 1 : divide === "count" ? count : weight;
+    if (divide === "weight") return weight === 0 ? 1 : weight;
+    return divide === "nothing" ? 1 : count;
   }
 
   /** to = total / by; returns the sum of squares. */

@@ -78,7 +78,9 @@ for (const class_name of new Set(alone.map(({ constraint }) => constraint.class_
 
 Deno.test("every constraint is tried when the values are gone through", () => {
   const tried = new Set(alone.map(({ constraint }) => constraint.class_name));
-  assert.deepEqual(tried, new Set(constraints.members.map(({ class_name }) => class_name)));
+  // Keras has no Formula: formulas_test.ts has it.
+  const others = constraints.members.map(({ class_name }) => class_name).filter((name) => name !== "Formula");
+  assert.deepEqual(tried, new Set(others));
 });
 
 Deno.test("rule() counts negative axes from the last and sorts them", () => {

@@ -38,8 +38,19 @@ const REQUIRED: Record<string, Record<string, unknown>> = {
   AddGaussianNoise: { stddev: 1, seed: 0 },
 };
 
+/** The same for members of one name in several families. */
+const FORMULAS: Record<string, Record<string, unknown>> = {
+  schedules: { expression: "0.1 / sqrt(T)" },
+  transformers: { lines: ["g = clamp(g, -1, 1)"] },
+  constraints: { lines: ["w = clamp(w, -1, 1)"] },
+  aggregators: { weight: "weight / (1 + staleness)" },
+};
+
+const givenOf = (folder: string, { class_name }: Member) =>
+  (class_name === "Formula" ? FORMULAS[folder] : REQUIRED[class_name]) ?? {};
+
 const MEMBERS = Object.entries(FAMILIES).flatMap(([folder, family]) =>
-  family.members.map((member) => ({ folder, family, member, given: REQUIRED[member.class_name] ?? {} }))
+  family.members.map((member) => ({ folder, family, member, given: givenOf(folder, member) }))
 );
 
 function issuesOf(act: () => unknown): string[] {

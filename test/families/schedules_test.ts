@@ -27,7 +27,9 @@ for (const { name, schedule, config: recorded, steps, values } of tables) {
 
 Deno.test("every schedule is tried when the tables are gone through", () => {
   const tried = new Set(tables.map(({ schedule }) => (schedule as { class_name: string }).class_name));
-  assert.deepEqual(tried, new Set(schedules.members.map(({ class_name }) => class_name)));
+  // Keras has no Formula: formulas_test.ts has it.
+  const others = schedules.members.map(({ class_name }) => class_name).filter((name) => name !== "Formula");
+  assert.deepEqual(tried, new Set(others));
 });
 
 Deno.test("PiecewiseConstantDecay refuses boundaries when Keras would fail on them at the first step", () => {

@@ -10,6 +10,16 @@ import type { Arena } from "../../../kernels/arena.ts";
 import type { Runner } from "../../../kernels/plan.ts";
 import type { Config, Member, Problem } from "../family.ts";
 
+/** A contribution as a weight may see it. */
+export interface Figures {
+  /** L2 norm over all variables, before any bound. */
+  readonly norm: number;
+  /** Iterations since the one that it was computed for. */
+  readonly staleness: number;
+  /** What the client says: above 0. */
+  readonly weight: number;
+}
+
 export type AggregatorRule =
   /** `Σ c·g`, where c is the client's weight with `divide: "weight"` and 1 otherwise; then divided by `Σ c`, or not. */
   | {
@@ -17,6 +27,8 @@ export type AggregatorRule =
     readonly divide: "nothing" | "count" | "weight";
     /** Each contribution's norm over all of its variables is clipped to this first. */
     readonly normBound?: number;
+    /** What a contribution counts, instead of what its client says: finite, and 0 or more. */
+    readonly weigh?: (figures: Figures) => number;
   }
   /** All contributions at once; every one has the same dense variables. */
   | {

@@ -1,6 +1,7 @@
 /** The family of aggregators: one line a member. */
 import { Family } from "../family.ts";
 import type { AggregatorMember } from "./aggregator.ts";
+import { formula } from "./formula.ts";
 import { geometricMedian } from "./geometric_median.ts";
 import { krum } from "./krum.ts";
 import { mean } from "./mean.ts";
@@ -21,4 +22,5 @@ export const aggregators = new Family<AggregatorMember>("aggregator", [
   krum,
   multiKrum,
   geometricMedian,
+  formula,
 ]);

@@ -5,7 +5,7 @@
  * Invariant: a rule fits the shape it was asked for.
  */
 import { z } from "zod";
-import { type Config, invalidConfig, type Member } from "../family.ts";
+import { type Config, invalidConfig, type Member, type Problem } from "../family.ts";
 import { type Shape, showShape } from "../../tensor.ts";
 
 export type ConstraintRule =
@@ -40,6 +40,7 @@ export function constraint<F extends z.ZodRawShape>(member: {
   readonly summary: string;
   readonly aliases?: readonly string[];
   readonly fields: F;
+  check?(given: Config): readonly Problem[];
   rule(config: z.output<z.ZodObject<F>>, shape: Shape, path: string): Constraint;
 }): ConstraintMember<z.output<z.ZodObject<F>> & Config> {
   const { fields, ...rest } = member;

@@ -1,6 +1,7 @@
 /** The family of constraints: one line a member. */
 import { Family } from "../family.ts";
 import type { ConstraintMember } from "./constraint.ts";
+import { formula } from "./formula.ts";
 import { maxNorm } from "./max_norm.ts";
 import { minMaxNorm } from "./min_max_norm.ts";
 import { nonNeg } from "./non_neg.ts";
@@ -13,4 +14,5 @@ export const constraints = new Family<ConstraintMember>("constraint", [
   minMaxNorm,
   nonNeg,
   radialConstraint,
+  formula,
 ]);

@@ -3,6 +3,7 @@ import { Family } from "../family.ts";
 import { cosineDecay } from "./cosine_decay.ts";
 import { cosineDecayRestarts } from "./cosine_decay_restarts.ts";
 import { exponentialDecay } from "./exponential_decay.ts";
+import { formula } from "./formula.ts";
 import { inverseTimeDecay } from "./inverse_time_decay.ts";
 import { piecewiseConstantDecay } from "./piecewise_constant_decay.ts";
 import { polynomialDecay } from "./polynomial_decay.ts";
@@ -15,4 +16,5 @@ export const schedules = new Family<ScheduleMember>("learning-rate schedule", [
   piecewiseConstantDecay,
   cosineDecay,
   cosineDecayRestarts,
+  formula,
 ]);

@@ -5,6 +5,7 @@ import { addGaussianNoise } from "./add_gaussian_noise.ts";
 import { centralize } from "./centralize.ts";
 import { clipByNorm } from "./clip_by_norm.ts";
 import { clipByValue } from "./clip_by_value.ts";
+import { formula } from "./formula.ts";
 import { scale } from "./scale.ts";
 import type { TransformerMember } from "./transformer.ts";
 
@@ -15,4 +16,5 @@ export const transformers = new Family<TransformerMember>("gradient transformer"
   clipByValue,
   clipByNorm,
   addGaussianNoise,
+  formula,
 ]);

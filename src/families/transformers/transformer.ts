@@ -8,6 +8,8 @@ import type { Config, Member } from "../family.ts";
 export type TransformerRule =
   /** Lines over `g` (and `w`); `norm(g)` is over the whole gradient. */
   | { readonly kind: "lines"; readonly lines: readonly string[] }
+  /** Lines as the config has them, over `g`, `w`, `t`, `T` and its parameters. */
+  | { readonly kind: "formula" }
   /** `g` minus its mean over all axes but the last; a gradient of rank < 2 stays as it is. */
   | { readonly kind: "axis_mean"; readonly axes: "all_but_last" }
   /** `g` plus Gaussian noise of the config's `stddev` and `seed`, in every element; dense gradients only. */

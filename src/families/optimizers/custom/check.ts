@@ -3,26 +3,11 @@
  *
  * Invariant: each line of a definition without issues can be compiled, and only w, slots and state outlive a step.
  */
-import { type Expression, FormulaError, type Line, parseFormula } from "../../../../kernels/formula.ts";
-import { buildGraph, type Graph, isFunction } from "../../../../kernels/graph.ts";
-import { OPS } from "../../../../kernels/ops.ts";
+import { FormulaError } from "../../../../kernels/formula.ts";
 import type { Issue } from "../../../errors.ts";
-import { type Definition, DEFINITION_LENGTH_MAX, isName } from "./schema.ts";
+import { GIVEN, meaningOf, readLines } from "../../formula.ts";
+import { type Definition, DEFINITION_LENGTH_MAX } from "./schema.ts";
 
-/** Nodes of one list's graph. */
-const NODES_MAX = 1000;
-/** Reductions one upon another: each is a pass over the variable. */
-const PASSES_MAX = 8;
-/** Powers, exponentials and the like for each element of one list: each takes as long as dozens of additions. */
-const HOST_CALLS_MAX = 32;
-
-/** Names that lines have for what the definition does not declare. */
-const GIVEN: Readonly<Record<string, string>> = {
-  w: "the variable",
-  g: "the gradient",
-  t: "the iterations before the step",
-  T: "the iterations after the step",
-};
 /** What every config has, or may have, besides hyperparameters. */
 const CONFIG_KEYS = new Set(["name", "clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);
 
@@ -48,7 +33,7 @@ function checkNames({ hyperparameters, slots, state }: Definition): Issue[] {
     ] as const
   ) {
     for (const name of names) {
-      const taken = meaningOf(name) ?? seen.get(name) ??
+      const taken = reservedFor(name) ?? seen.get(name) ??
         (name === "learning_rate" && group !== "hyperparameters"
           ? "a hyperparameter, if anything"
           : undefined);
@@ -62,10 +47,8 @@ function checkNames({ hyperparameters, slots, state }: Definition): Issue[] {
 }
 
 /** What a name means that no definition may give another meaning to. */
-function meaningOf(name: string): string | undefined {
-  if (isFunction(name)) return "a function of the formula language";
-  if (CONFIG_KEYS.has(name)) return "a config key of every optimizer";
-  return GIVEN[name];
+function reservedFor(name: string): string | undefined {
+  return CONFIG_KEYS.has(name) ? "a config key of every optimizer" : meaningOf(name);
 }
 
 class Lists {
@@ -86,6 +69,8 @@ class Lists {
     const { slots, state, scalars, dense, sparse } = this.#definition;
     const stored = ["w", ...Object.keys(slots)];
     const made = this.#list("scalars", scalars, { tensors: [], writable: Object.keys(state) });
+    // Without them, other lists would lack names.
+    if (this.#issues.length > 0) return this.#issues;
     for (const name of Object.keys(state)) this.#constants.set(name, "a number of the state");
     for (const name of made) if (!this.#constants.has(name)) this.#constants.set(name, "made by scalars");
 
@@ -119,53 +104,29 @@ class Lists {
     lines: readonly string[],
     { tensors, writable }: { tensors: readonly string[]; writable: readonly string[] },
   ): ReadonlySet<string> {
-    const assigned = new Set<string>();
     try {
-      const uniforms = [...this.#constants.keys(), ...tensors.length === 0 ? writable : []];
-      const graph = buildGraph(lines, { tensors, stored: tensors.length === 0 ? [] : writable, uniforms });
-      for (const line of parseFormula(lines)) {
-        this.#checkTarget(line, { writable, tensors });
-        assigned.add(line.target);
-        this.#assigned.add(line.target);
-        for (const name of namesIn(line.expression)) this.#read.add(name);
-      }
-      this.#checkSize(path, graph);
+      const names = readLines(lines, {
+        tensors,
+        writable,
+        constants: this.#constants,
+        taken: (name) => this.#meaning(name),
+      });
+      for (const name of names.assigned) this.#assigned.add(name);
+      for (const name of names.read) this.#read.add(name);
+      return names.assigned;
     } catch (error) {
       if (!(error instanceof FormulaError)) throw error;
       this.#issues.push({ path: `${path}.${error.line - 1}`, message: error.message });
+      return new Set();
     }
-    return assigned;
   }
 
-  #checkTarget(
-    { target, number }: Line,
-    { writable, tensors }: { writable: readonly string[]; tensors: readonly string[] },
-  ): void {
-    if (writable.includes(target)) return;
-    const fail = (why: string) => {
-      throw new FormulaError(`Cannot assign to "${target}": ${why}`, number, 1);
-    };
-    const { slots } = this.#definition;
-    const constant = this.#constants.get(target) ?? meaningOf(target);
-    if (constant !== undefined) fail(`it is ${constant}, must be w, a slot or a new name`);
-    if (Object.hasOwn(slots, target)) fail("it is a slot, which only lines for each element may set");
-    if (target === "learning_rate") fail("it names a hyperparameter of other optimizers");
-    if (!isName(target)) fail("a new name must not hold two _ in a row and have at most 64 characters");
-    if (tensors.length > 0 && target === "g") fail("it is the gradient");
-  }
-
-  #checkSize(path: string, { nodes }: Graph): void {
-    const calls = nodes.filter(({ op, element }) => element && OPS.get(op)?.host).length;
-    const passes = Math.max(0, ...nodes.map(({ level }) => level));
-    for (
-      const [what, count, max] of [
-        ["operations", nodes.length, NODES_MAX],
-        ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
-        ["reductions one upon another", passes, PASSES_MAX],
-      ] as const
-    ) {
-      if (count > max) this.#issues.push({ path, message: `has ${count} ${what}, must have at most ${max}` });
+  /** What a name is that lines may not give another meaning to. */
+  #meaning(name: string): string | undefined {
+    if (Object.hasOwn(this.#definition.slots, name)) {
+      return "a slot, which only lines for each element may set";
     }
+    return name === "learning_rate" ? "a hyperparameter of other optimizers" : reservedFor(name);
   }
 
   /** Lines that together have to move the variable. */
@@ -195,9 +156,4 @@ class Lists {
       }
     }
   }
-}
-
-function namesIn(expression: Expression): string[] {
-  if (expression.kind === "name") return [expression.name];
-  return expression.kind === "call" ? expression.args.flatMap(namesIn) : [];
 }

@@ -3,12 +3,11 @@
  * under another name it does the same, bit for bit.
  */
 import { z } from "zod";
-import { isName } from "./schema.ts";
 import type { OptimizerMember, Rule } from "../definition.ts";
-import { CLIPS } from "../definition.ts";
-import { parseConfig } from "../../family.ts";
-import type { Config } from "../../family.ts";
+import { type Config, parseConfig } from "../../family.ts";
 import { FLOAT32_MAX } from "../../fields.ts";
+import { isName } from "../../formula.ts";
+import { CLIPS } from "../definition.ts";
 import type { Definition } from "./schema.ts";
 
 /** The definition of the rule that `given` brings out. Numbers that no line reads are left out. */

@@ -6,24 +6,15 @@
  */
 import { z } from "zod";
 import { float32 } from "../../fields.ts";
+import { isName, LINES_MAX, NAME_WANTED } from "../../formula.ts";
 
 export const HYPERPARAMETERS_MAX = 32;
 export const SLOTS_MAX = 16;
 export const STATE_MAX = 16;
-/** Of one list. */
-export const LINES_MAX = 64;
 /** Characters of a definition as JSON: it is kept as one small record. */
 export const DEFINITION_LENGTH_MAX = 16_000;
 
-/** Two underscores are left to the names that the service makes up itself. */
-const NAME = /^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$/;
-const NAME_WANTED = "must be 1 to 64 of A-Z a-z 0-9 _, begin with a letter and not hold two _ in a row";
-
-export function isName(text: string): boolean {
-  return NAME.test(text);
-}
-
-const name = () => z.string().regex(NAME, NAME_WANTED);
+const name = () => z.string().refine(isName, NAME_WANTED);
 const lines = (description: string) => z.array(z.string()).max(LINES_MAX).describe(description);
 /** Absent and null say the same. */
 const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
@@ -33,7 +24,7 @@ const named = <T extends z.ZodType>(value: T, max: number, what: string) =>
   z.record(z.string(), value)
     .superRefine((record, { addIssue }) => {
       const keys = Object.keys(record);
-      for (const key of keys.filter((each) => !NAME.test(each))) {
+      for (const key of keys.filter((each) => !isName(each))) {
         addIssue({ code: "custom", path: [key], message: `its name ${NAME_WANTED}` });
       }
       if (keys.length > max) addIssue({ code: "custom", message: `must have at most ${max} ${what}` });

@@ -1,0 +1,35 @@
+/**
+ * The mean of the contributions, each by a weight of one's own: a formula over `norm`, its L2 norm over all variables
+ * before client_clipnorm, `staleness`, in iterations, and `weight`, what the client says.
+ *
+ * Variant: a weight that is not a finite number above 0 counts as 0. Contributions that all weigh 0 make a gradient of
+ * zeros.
+ */
+import { z } from "zod";
+import { Program } from "../../../kernels/compile.ts";
+import { evaluateScalars } from "../../../kernels/plan.ts";
+import { checkExpression } from "../formula_config.ts";
+import { aggregator, type Figures } from "./aggregator.ts";
+
+const NAMES: readonly (keyof Figures)[] = ["norm", "staleness", "weight"];
+
+export const formula = aggregator({
+  class_name: "Formula",
+  summary: "Averages the contributions by weights of one's own.",
+  fields: {
+    weight: z.string()
+      .describe("The weight over norm, staleness and weight, for example weight / (1 + staleness)."),
+  },
+  check: ({ weight }) => checkExpression("weight", weight, NAMES),
+  rule({ weight }) {
+    const program = new Program([`made = ${weight}`], { tensors: [], stored: [], uniforms: NAMES });
+    return {
+      kind: "sum",
+      divide: "weight",
+      weigh: (figures) => {
+        const { made = 0 } = evaluateScalars(program, { ...figures });
+        return made > 0 && made < Infinity ? made : 0;
+      },
+    };
+  },
+});

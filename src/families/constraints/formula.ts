@@ -1,0 +1,14 @@
+/** A constraint of one's own: lines over the variable `w`, after its update, that set `w`. Reductions are over it whole. */
+import { checkLines, lineFields, withOwnNames } from "../formula_config.ts";
+import { constraint } from "./constraint.ts";
+
+export const formula = constraint({
+  class_name: "Formula",
+  summary: "Puts the variable through formulas of one's own.",
+  fields: lineFields('What becomes of the variable, for example "w = clamp(w, -c, c)".'),
+  check: (given) => checkLines(given, { tensors: ["w"], target: "w", numbers: [] }),
+  rule: ({ lines, parameters }) => {
+    const own = withOwnNames(lines, parameters, { keep: ["w"], suffix: "constraint" });
+    return { rule: { kind: "elementwise", lines: own.lines }, uniforms: own.uniforms };
+  },
+});

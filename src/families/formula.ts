@@ -1,0 +1,111 @@
+/**
+ * Formulas that users write, wherever a config or a definition holds some: which names they may read and set, and how
+ * much they may ask for.
+ *
+ * Nothing is compiled or evaluated here. Invariant: lines that were read without an error can be compiled.
+ */
+import { type Expression, FormulaError, type Line, parseFormula } from "../../kernels/formula.ts";
+import { buildGraph, type Graph, isFunction } from "../../kernels/graph.ts";
+import { OPS } from "../../kernels/ops.ts";
+
+/** Lines of one list. */
+export const LINES_MAX = 64;
+/** Nodes of one list's graph. */
+const NODES_MAX = 1000;
+/** Reductions one upon another: each is a pass over the variable. */
+const PASSES_MAX = 8;
+/** Powers, exponentials and the like for each element of one list: each takes as long as dozens of additions. */
+const HOST_CALLS_MAX = 32;
+
+/** Two underscores are left to the names that the service makes up itself. */
+const NAME = /^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$/;
+export const NAME_WANTED =
+  "must be 1 to 64 of A-Z a-z 0-9 _, begin with a letter and not hold two _ in a row";
+
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** Names that lines have for what nobody declares. */
+export const GIVEN: Readonly<Record<string, string>> = {
+  w: "the variable",
+  g: "the gradient",
+  t: "the iterations before the step",
+  T: "the iterations after the step",
+};
+
+/** What a name means that nobody can give another meaning to. */
+export function meaningOf(name: string): string | undefined {
+  if (isFunction(name)) return "a function of the formula language";
+  return Object.hasOwn(GIVEN, name) ? GIVEN[name] : undefined;
+}
+
+/** What lines may name. */
+export interface LineScope {
+  /** Names with one number an element; without any, the lines give numbers. */
+  readonly tensors: readonly string[];
+  /** Names with a value that outlives the lines, which may be set. */
+  readonly writable: readonly string[];
+  /** Numbers that may be read and not set, with what they are. */
+  readonly constants: ReadonlyMap<string, string>;
+  /** Why another name may not be set. */
+  readonly taken?: (name: string) => string | undefined;
+}
+
+export interface NamesOfLines {
+  readonly assigned: ReadonlySet<string>;
+  readonly read: ReadonlySet<string>;
+}
+
+/** The names that `lines` set and read. Throws {@link FormulaError} for lines that cannot be compiled or set too much. */
+export function readLines(lines: readonly string[], scope: LineScope): NamesOfLines {
+  const { tensors, writable, constants } = scope;
+  const isScalar = tensors.length === 0;
+  const graph = buildGraph(lines, {
+    tensors,
+    stored: isScalar ? [] : writable,
+    uniforms: [...constants.keys(), ...isScalar ? writable : []],
+  });
+  const assigned = new Set<string>(), read = new Set<string>();
+  for (const line of parseFormula(lines)) {
+    checkTarget(line, scope);
+    assigned.add(line.target);
+    for (const name of namesIn(line.expression)) read.add(name);
+  }
+  checkSize(graph, lines.length);
+  return { assigned, read };
+}
+
+function checkTarget({ target, number }: Line, { writable, constants, taken }: LineScope): void {
+  if (writable.includes(target)) return;
+  const what = constants.get(target) ?? meaningOf(target) ?? taken?.(target);
+  const may = [...writable, "a new name"].join(", ");
+  if (what !== undefined) {
+    throw new FormulaError(`Cannot set "${target}", it is ${what}: must be ${may}`, number, 1);
+  }
+  if (!isName(target)) throw new FormulaError(`Cannot set "${target}": a name ${NAME_WANTED}`, number, 1);
+}
+
+function checkSize({ nodes }: Graph, lineCount: number): void {
+  const calls = nodes.filter(({ op, element }) => element && OPS.get(op)?.host).length;
+  const passes = nodes.reduce((most, { level }) => Math.max(most, level), 0);
+  for (
+    const [what, count, max] of [
+      ["operations", nodes.length, NODES_MAX],
+      ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
+      ["reductions one upon another", passes, PASSES_MAX],
+    ] as const
+  ) {
+    if (count <= max) continue;
+    throw new FormulaError(
+      `Cannot take ${count} ${what} in all lines together, at most ${max}`,
+      lineCount,
+      1,
+    );
+  }
+}
+
+function namesIn(expression: Expression): string[] {
+  if (expression.kind === "name") return [expression.name];
+  return expression.kind === "call" ? expression.args.flatMap(namesIn) : [];
+}

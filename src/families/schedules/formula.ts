@@ -1,0 +1,40 @@
+/**
+ * A rate as a formula over the iterations before the step, `t`, and after it, `T = t + 1`: what a callable learning
+ * rate is in Keras.
+ *
+ * Variant: float32 after every operation, in the order written. Subnormal results become 0.
+ */
+import { z } from "zod";
+import { Program } from "../../../kernels/compile.ts";
+import { evaluateScalars } from "../../../kernels/plan.ts";
+import type { Config } from "../family.ts";
+import { checkExpression } from "../formula_config.ts";
+import { f32, schedule, scheduleName } from "./schedule.ts";
+
+const NAMES = ["t", "T"];
+
+export const formula = schedule({
+  class_name: "Formula",
+  summary: "A formula over t, the iterations before the step, and T, those after it.",
+  fields: {
+    expression: z.string().describe("The rate, for example 0.1 / sqrt(T)."),
+    name: scheduleName(),
+  },
+  check: ({ expression }) => checkExpression("expression", expression, NAMES),
+  value(config, step) {
+    const { rate = 0 } = evaluateScalars(programOf(config), { t: step, T: f32(step + 1) });
+    return rate;
+  },
+});
+
+/** By the config, which stays one object for as long as it is in use. */
+const programs = new WeakMap<Config, Program>();
+
+function programOf(config: Config & { readonly expression: string }): Program {
+  let program = programs.get(config);
+  if (!program) {
+    program = new Program([`rate = ${config.expression}`], { tensors: [], stored: [], uniforms: NAMES });
+    programs.set(config, program);
+  }
+  return program;
+}
