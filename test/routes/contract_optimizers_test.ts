@@ -1,0 +1,132 @@
+/** Optimizers of one's own over HTTP, held against what the operations document. */
+import assert from "node:assert/strict";
+import * as createRun from "../../routes/create_run.ts";
+import * as getCatalog from "../../routes/get_catalog.ts";
+import * as getDefinition from "../../routes/get_optimizer_definition.ts";
+import * as register from "../../routes/register_optimizer.ts";
+import { OptimizerDefinitionRequest } from "../../routes/schemas_optimizer.ts";
+import { catalog } from "../../src/families/catalog.ts";
+import { answer } from "./contract.ts";
+import { assertProblem, startService } from "./harness.ts";
+import { common, STATUSES } from "./rejections.ts";
+
+const SIGNUM = {
+  class_name: "Signum",
+  hyperparameters: {
+    learning_rate: { default: 0.01, schedule: true },
+    beta: { default: 0.9, minimum: 0, maximum: 1 },
+  },
+  slots: { velocity: { initial: 0 } },
+  dense: ["velocity = beta * velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
+};
+const FULL = {
+  ...SIGNUM,
+  summary: "",
+  description: "",
+  hyperparameters: {
+    learning_rate: { default: 0.01, minimum: null, maximum: null, schedule: true },
+    beta: { default: 0.9, minimum: 0, maximum: 1, schedule: false },
+  },
+  slot_order: "slot",
+  state: {},
+  scalars: [],
+  sparse: null,
+};
+
+Deno.test("register_optimizer answers 201 with the whole definition, and 200 the next time", async () => {
+  const { send } = startService();
+  const response = await send("POST", "/v1/optimizers", { body: SIGNUM });
+  assert.equal(response.headers.get("Location"), "/v1/optimizers/Signum");
+  assert.deepEqual(await answer(register, response, 201), FULL);
+  assert.deepEqual(await answer(register, await send("POST", "/v1/optimizers", { body: SIGNUM }), 200), FULL);
+  assert.deepEqual(await answer(register, await send("POST", "/v1/optimizers", { body: FULL }), 200), FULL);
+  for (const name of ["Signum", "signum"]) {
+    assert.deepEqual(await answer(getDefinition, await send("GET", `/v1/optimizers/${name}`)), FULL);
+  }
+});
+
+Deno.test("get_catalog shows a registered optimizer like those that are built in", async () => {
+  const { send } = startService();
+  const before = await answer(getCatalog, await send("GET", "/v1/catalog"));
+  assert.deepEqual(before, JSON.parse(JSON.stringify(catalog())));
+  await send("POST", "/v1/optimizers", { body: SIGNUM });
+  const { optimizers } = await answer(getCatalog, await send("GET", "/v1/catalog"));
+  assert.equal(optimizers.length, before.optimizers.length + 1);
+  const { custom, attributes, variants, config } = optimizers.at(-1);
+  assert.equal(custom, true);
+  assert.deepEqual(variants, [{ config: {}, definition: FULL }]);
+  assert.deepEqual(attributes, ["clipnorm", "clipvalue", "global_clipnorm", "learning_rate", "beta"]);
+  assert.deepEqual(config.properties.beta, {
+    description: "The hyperparameter beta.",
+    default: 0.9,
+    type: "number",
+    minimum: 0,
+    maximum: 1,
+  });
+  await send("DELETE", "/v1/optimizers/Signum");
+  assert.deepEqual(await answer(getCatalog, await send("GET", "/v1/catalog")), before);
+});
+
+Deno.test("every definition of the catalogue can be registered as it is under another name", async () => {
+  const { send } = startService();
+  for (const { variants } of catalog().optimizers) {
+    for (const [n, { definition }] of variants.entries()) {
+      const body = { ...definition, class_name: `${definition.class_name}Mine${n}` };
+      assert.deepEqual(await answer(register, await send("POST", "/v1/optimizers", { body }), 201), body);
+    }
+  }
+});
+
+Deno.test("get_optimizer_definition gives what is built in, too", async () => {
+  const { send } = startService();
+  const { dense } = await answer(getDefinition, await send("GET", "/v1/optimizers/adam"));
+  assert.deepEqual(
+    dense,
+    catalog().optimizers.find(({ class_name }) => class_name === "Adam")?.variants[0]?.definition.dense,
+  );
+});
+
+Deno.test("delete_optimizer forgets an optimizer unless a run has it", async () => {
+  const { send } = startService();
+  await send("POST", "/v1/optimizers", { body: SIGNUM });
+  const spec = { id: "demo", optimizer: "Signum", variables: [{ name: "w", shape: [2] }] };
+  await answer(createRun, await send("POST", "/v1/runs", { body: spec }), 201);
+  await assertProblem(await send("DELETE", "/v1/optimizers/Signum"), "optimizer_in_use", 409);
+  await assertProblem(await send("DELETE", "/v1/optimizers/Adam"), "optimizer_in_use", 409);
+  await send("DELETE", "/v1/runs/demo");
+  assert.equal((await send("DELETE", "/v1/optimizers/Signum")).status, 204);
+  await assertProblem(await send("DELETE", "/v1/optimizers/Signum"), "unknown_optimizer", 404);
+  await assertProblem(await send("GET", "/v1/optimizers/Signum"), "unknown_optimizer", 404);
+});
+
+Deno.test("register_optimizer refuses bad requests and registers nothing", async () => {
+  const { send } = startService();
+  const target = { method: "POST", path: "/v1/optimizers", takesFiles: false, good: SIGNUM, rejections: [] };
+  const before = await (await send("GET", "/v1/catalog")).text();
+  for (const { code, body, headers } of common(target)) {
+    const response = await send("POST", "/v1/optimizers", { body, ...headers && { headers } });
+    // What is no definition has a code of its own.
+    const wanted = code === "invalid_request" && response.status === 422 ? "invalid_definition" : code;
+    await assertProblem(response, wanted, STATUSES[code]);
+  }
+  const large = { ...SIGNUM, description: "x".repeat(2 ** 16) };
+  await assertProblem(await send("POST", "/v1/optimizers", { body: large }), "body_too_large", 413);
+  const dense = ["w = w - learning_rate * sqr(g)"];
+  const problem = await assertProblem(
+    await send("POST", "/v1/optimizers", { body: { ...SIGNUM, dense } }),
+    "invalid_definition",
+    422,
+  );
+  assert.match(JSON.stringify(problem), /dense\.0.*line 1, column 25/);
+  for (const class_name of ["ADAM", "sgd"]) {
+    const body = { ...SIGNUM, class_name };
+    await assertProblem(await send("POST", "/v1/optimizers", { body }), "optimizer_exists", 409);
+  }
+  assert.equal(await (await send("GET", "/v1/catalog")).text(), before);
+});
+
+Deno.test("what the document says of a definition is what is taken", () => {
+  for (const { variants } of catalog().optimizers) {
+    for (const { definition } of variants) OptimizerDefinitionRequest.parse(definition);
+  }
+});
