@@ -15,16 +15,40 @@ import { z } from "./operation.ts";
 import { Tensor, VariableName } from "./schemas.ts";
 
 export const LOSS_FIELDS = {
-  loss: z.string().min(1).openapi({
-    description: "An expression over the run's variables and `inputs`.",
+  loss: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).openapi({
+    description:
+      "An expression over the run's variables and `inputs`; with a `model`, one of Keras' losses, as Keras " +
+      "serializes it or by its name.",
     example: "mean(square(matmul(x, w) + b - y))",
   }),
-  inputs: z.record(z.string().min(1).max(256), Tensor).optional().openapi({
-    description: "Tensors that the loss names beside the variables.",
+  model: z.record(z.string(), z.unknown()).optional().openapi({
+    description:
+      "A model as Keras or tfjs writes it (`to_json()`). Its weights are variables of the run: those of the " +
+      "layer `dense` are `dense/kernel` and `dense/bias`.",
+    example: {
+      class_name: "Sequential",
+      config: { name: "model", layers: [{ class_name: "Dense", config: { name: "dense", units: 3 } }] },
+    },
+  }),
+  inputs: z.unknown().optional().openapi({
+    description:
+      "Tensors by the names that the loss has for them. With a `model`, the tensor that goes in, or one for " +
+      "each input layer by its name.",
+    anyOf: [
+      { $ref: "#/components/schemas/Tensor" },
+      { type: "object", additionalProperties: { $ref: "#/components/schemas/Tensor" } },
+    ],
     example: { x: [[1, 2]], y: [[3]] },
   }),
+  targets: Tensor.optional().openapi({ description: "What the `model` should give." }),
+  training: z.boolean().optional().openapi({
+    description:
+      "Of a `model`: whether dropout drops and batch normalization looks at the batch. Default: true.",
+    example: true,
+  }),
   var_list: z.array(VariableName).min(1).max(10_000).optional().openapi({
-    description: "The variables to differentiate by; without it, all that the loss names.",
+    description:
+      "The variables to differentiate by; without it, all that the loss names and that are to be trained.",
     example: ["w", "b"],
   }),
   grad_loss: Tensor.optional().openapi({
@@ -49,6 +73,7 @@ export const LOSS_ERRORS: readonly ErrorCode[] = [
 /** A loss and its gradients at one version of the run. */
 export interface Differentiated {
   readonly loss: number;
+  /** And new values of variables of role "average", which stand among gradients in contributions too. */
   readonly gradients: readonly Gradient[];
   /** Variables that were asked for and that the loss does not depend on. */
   readonly absent: readonly string[];
@@ -65,12 +90,12 @@ export async function differentiate(
   const { names, watched } = prepared;
   const publication = run.publish(names);
   try {
-    const { iterations, version, tensors } = publication;
-    const evaluation: Evaluation = await losses.evaluate(prepared, tensors);
-    const { gradients } = evaluation;
+    const { iterations, version } = publication;
+    const evaluation: Evaluation = await losses.evaluate(prepared, publication);
+    const { gradients, updates } = evaluation;
     const found = new Set(gradients.map(({ name }) => name));
     const absent = [...prepared.absent, ...watched.filter((name) => !found.has(name))];
-    return { loss: totalOf(evaluation), gradients, absent, iterations, version };
+    return { loss: totalOf(evaluation), gradients: [...gradients, ...updates], absent, iterations, version };
   } finally {
     publication.release();
   }

@@ -18,15 +18,22 @@ export function evaluate(tf: Tf, job: Job): Evaluation {
     const watch = new Watch(tf, job);
     const { nodes, loss } = job.graph;
     const inputs = byName(tf, job.inputs);
+    const updates: NamedTensor[] = [];
     const forward = () => {
       const values: Tensor[] = [];
       for (const node of nodes) values.push(compute(node));
+      for (const { name, node } of job.graph.updates) {
+        const value = values[node] as Tensor;
+        updates.push({ name, shape: value.shape, values: copy(value) });
+      }
       return values[loss] as Tensor;
 
       function compute(node: typeof nodes[number]): Tensor {
         switch (node.kind) {
           case "constant":
             return tf.scalar(node.value);
+          case "noise":
+            return tf.randomUniform([...node.shape], 0, 1, "float32", `${node.seed} ${job.iteration}`);
           case "variable":
             return watch.variable(node.name);
           case "input":
@@ -52,7 +59,7 @@ export function evaluate(tf: Tf, job: Job): Evaluation {
     const dy = job.lossGradient &&
       tf.tensor(job.lossGradient, [...(nodes[loss] as Node).shape]);
     const { value, gradients } = watch.differentiate(forward, dy);
-    return { loss: { shape: value.shape, values: copy(value) }, gradients };
+    return { loss: { shape: value.shape, values: copy(value) }, gradients, updates };
   } finally {
     tf.engine().endScope();
   }

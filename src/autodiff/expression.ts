@@ -23,7 +23,7 @@ export function compileLoss(text: string, scope: Scope): Graph {
     loss = compiler.tensor(expression);
     if (target) compiler.name(target, loss);
   }
-  return { nodes: compiler.builder.nodes, loss };
+  return { nodes: compiler.builder.nodes, loss, updates: [] };
 }
 
 type Call = Extract<Expression, { kind: "call" }>;

@@ -20,6 +20,8 @@ export type Node =
     | { readonly kind: "constant"; readonly value: number }
     | { readonly kind: "variable"; readonly name: string }
     | { readonly kind: "input"; readonly name: string }
+    /** Uniform random numbers from 0 to 1, which follow from the seed and the iteration. */
+    | { readonly kind: "noise"; readonly seed: string }
     /** Rows of a variable: its gradient is sparse. */
     | { readonly kind: "rows"; readonly name: string; readonly rows: number; readonly indices: number }
     | {
@@ -34,6 +36,8 @@ export interface Graph {
   readonly nodes: readonly Node[];
   /** The node that is the loss. */
   readonly loss: number;
+  /** What variables of role "average" become when the loss is minimized. */
+  readonly updates: readonly { readonly name: string; readonly node: number }[];
 }
 
 export class GraphBuilder {

@@ -5,10 +5,13 @@
 import type { Settings } from "../config.ts";
 import { StepwellError } from "../errors.ts";
 import { type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
+import { isObject } from "../wire/tensor_source.ts";
 import { readTensor } from "../wire/tensors.ts";
 import { Evaluators } from "./evaluators.ts";
 import { compileLoss } from "./expression.ts";
 import type { Graph } from "./graph.ts";
+import { compileModel } from "./layers/model.ts";
+import { addLoss } from "./layers/model_loss.ts";
 import type { Evaluation, Gradient } from "./messages.ts";
 import { Turns } from "./turns.ts";
 
@@ -16,9 +19,15 @@ export type { Evaluation, Gradient };
 
 /** As it stands in a body. */
 export interface LossRequest {
-  readonly loss: string;
-  /** Tensors by name, in any form that JSON bodies take. */
-  readonly inputs?: Readonly<Record<string, unknown>> | undefined;
+  /** An expression; with a model, one of Keras' losses. */
+  readonly loss: unknown;
+  /** What Keras or tfjs writes of a model. */
+  readonly model?: unknown;
+  /** Tensors by name, in any form that JSON bodies take; of a model with one input, just a tensor. */
+  readonly inputs?: unknown;
+  /** Of a model. */
+  readonly targets?: unknown;
+  readonly training?: boolean | undefined;
   /** Absent: all variables of the loss that may be optimized. */
   readonly var_list?: readonly string[] | undefined;
   readonly grad_loss?: unknown;
@@ -57,22 +66,23 @@ export class Losses {
     this.#elementsMax = settings.STEPWELL_LOSS_ELEMENTS_MAX;
   }
 
-  /** Checks all that can be checked without values. Throws invalid_loss, loss_too_large, unknown_variable, shape_mismatch, invalid_request, and what reading tensors throws. */
+  /**
+   * Checks all that can be checked without values. Throws invalid_loss, loss_too_large, unknown_variable, shape_mismatch,
+   * invalid_request, and what reading tensors throws.
+   */
   prepare(request: LossRequest, variables: readonly VariableShape[]): PreparedLoss {
-    const shapes = new Map(variables.map(({ name, shape }) => [name, shape]));
-    const inputs = readInputs(request.inputs ?? {}, shapes);
-    const graph = compileLoss(request.loss, {
-      variables: shapes,
-      inputs: new Map(inputs.map(({ name, shape }) => [name, shape])),
-      elementsMax: this.#elementsMax,
-    });
+    const { graph, inputs, frozen } = request.model === undefined
+      ? expressionLoss(request, variables, this.#elementsMax)
+      : modelLoss(request, variables, this.#elementsMax);
     const used = new Set(graph.nodes.flatMap((node) => node.kind === "input" ? [node.name] : []));
     const named = new Set(
       graph.nodes.flatMap((node) => node.kind === "variable" || node.kind === "rows" ? [node.name] : []),
     );
+    const isWatched = ({ name, role }: VariableShape) =>
+      named.has(name) && role === "optimize" && !frozen.has(name);
     const wanted = request.var_list
       ? checkList(request.var_list, variables)
-      : variables.filter(({ name, role }) => named.has(name) && role === "optimize").map(({ name }) => name);
+      : variables.filter(isWatched).map(({ name }) => name);
     return {
       names: [...named],
       graph,
@@ -84,9 +94,14 @@ export class Losses {
   }
 
   /** Throws busy, loss_too_slow, shutting_down, index_out_of_range. */
-  evaluate(loss: PreparedLoss, variables: readonly NamedTensor[]): Promise<Evaluation> {
-    const { graph, inputs, watched, lossGradient } = loss;
-    return this.#evaluators.evaluate({ graph, variables, inputs, watched, lossGradient });
+  evaluate(
+    { graph, inputs, watched, lossGradient }: PreparedLoss,
+    { tensors: variables, iterations: iteration }: {
+      readonly tensors: readonly NamedTensor[];
+      readonly iterations: number;
+    },
+  ): Promise<Evaluation> {
+    return this.#evaluators.evaluate({ graph, variables, inputs, watched, lossGradient, iteration });
   }
 
   close(): void {
@@ -94,18 +109,69 @@ export class Losses {
   }
 }
 
-function readInputs(
-  inputs: Readonly<Record<string, unknown>>,
-  variables: ReadonlyMap<string, Shape>,
-): NamedTensor[] {
-  return Object.entries(inputs).map(([name, value]) => {
+interface Compiled {
+  readonly graph: Graph;
+  readonly inputs: readonly NamedTensor[];
+  /** Variables that are not differentiated by unless `var_list` names them. */
+  readonly frozen: ReadonlySet<string>;
+}
+
+function expressionLoss(
+  request: LossRequest,
+  variables: readonly VariableShape[],
+  elementsMax: number,
+): Compiled {
+  const { loss, inputs: given = {} } = request;
+  if (typeof loss !== "string") {
+    throw refusal("invalid_request", "loss", "must be an expression, or there must be a model");
+  }
+  for (const key of ["targets", "training"] as const) {
+    if (request[key] !== undefined) throw refusal("invalid_request", key, "is for a loss of a model");
+  }
+  const shapes = new Map(variables.map(({ name, shape }) => [name, shape]));
+  if (!isObject(given)) throw refusal("invalid_request", "inputs", "must be an object of tensors by name");
+  const inputs = Object.entries(given).map(([name, value]) => {
     const path = `inputs.${name}`;
-    if (variables.has(name)) {
+    if (shapes.has(name)) {
       throw refusal("invalid_request", path, "has the name of a variable, must have another");
     }
     return { name, ...readTensor(value, path) };
   });
+  return {
+    graph: compileLoss(loss, { variables: shapes, inputs: shapesOf(inputs), elementsMax }),
+    inputs,
+    frozen: new Set(),
+  };
 }
+
+/** The name of the targets among the inputs: no layer's. */
+const TARGETS = "#targets";
+
+function modelLoss(request: LossRequest, variables: readonly VariableShape[], elementsMax: number): Compiled {
+  const { model, loss, inputs: given, targets: wanted, training = true } = request;
+  for (const key of ["inputs", "targets"] as const) {
+    if (request[key] === undefined) throw refusal("invalid_request", key, "is missing");
+  }
+  const several = isObject(given) && !("base64" in given) ? Object.entries(given) : [["", given] as const];
+  const inputs = several.map(([name, value]) => ({
+    name,
+    ...readTensor(value, name === "" ? "inputs" : `inputs.${name}`),
+  }));
+  const compiled = compileModel(model, {
+    variables: new Map(variables.map((variable) => [variable.name, variable])),
+    inputs: shapesOf(inputs),
+    training,
+    elementsMax,
+  });
+  const { builder, output, updates, frozen } = compiled;
+  const target = { name: TARGETS, ...readTensor(wanted, "targets") };
+  const targets = builder.add({ kind: "input", name: TARGETS, shape: target.shape });
+  const node = addLoss(builder, loss, { output, targets });
+  return { graph: { nodes: builder.nodes, loss: node, updates }, inputs: [...inputs, target], frozen };
+}
+
+const shapesOf = (tensors: readonly NamedTensor[]) =>
+  new Map(tensors.map(({ name, shape }) => [name, shape]));
 
 function checkList(names: readonly string[], variables: readonly VariableShape[]): readonly string[] {
   const roles = new Map(variables.map(({ name, role }) => [name, role]));

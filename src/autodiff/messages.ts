@@ -12,25 +12,23 @@ export interface Job {
   readonly watched: readonly string[];
   /** What the loss's gradient begins with; absent: ones. */
   readonly lossGradient?: Float32Array<ArrayBuffer> | undefined;
-}
-
-interface DenseGradient {
-  readonly name: string;
-  readonly shape: Shape;
-  readonly values: Float32Array<ArrayBuffer>;
+  /** What noise follows from, beside its seed. */
+  readonly iteration: number;
 }
 
 /** Rows of the variable, in the order in which the loss took them; repeated ones add up. */
-interface RowsGradient extends DenseGradient {
+export interface Rows extends NamedTensor {
   readonly indices: Int32Array<ArrayBuffer>;
 }
 
-export type Gradient = DenseGradient | RowsGradient;
+export type Gradient = NamedTensor | Rows;
 
 export interface Evaluation {
   readonly loss: { readonly shape: Shape; readonly values: Float32Array<ArrayBuffer> };
   /** Of the watched variables that the loss depends on. */
   readonly gradients: readonly Gradient[];
+  /** New values of variables of role "average". */
+  readonly updates: readonly NamedTensor[];
 }
 
 export type Reply =

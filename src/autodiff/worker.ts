@@ -20,9 +20,9 @@ scope.onmessage = ({ data }) => {
 };
 scope.postMessage({ kind: "ready" }, []);
 
-function buffersOf({ loss, gradients }: Evaluation): ArrayBuffer[] {
-  const indices = gradients.flatMap((gradient) => "indices" in gradient ? [gradient.indices] : []);
-  return [loss.values, ...gradients.map(({ values }) => values), ...indices].map(({ buffer }) => buffer);
+function buffersOf({ loss, gradients, updates }: Evaluation): ArrayBuffer[] {
+  const indices = gradients.flatMap((gradient) => "indices" in gradient ? [gradient.indices.buffer] : []);
+  return [loss, ...gradients, ...updates].map(({ values }) => values.buffer).concat(indices);
 }
 
 function replyTo(job: Job): Reply {

@@ -23,6 +23,7 @@ Deno.test("evaluate() gives the losses and gradients that TensorFlow gives", asy
         graph: compile(golden),
         variables: namedTensors(golden.variables),
         inputs: namedTensors(golden.inputs),
+        iteration: 0,
         watched: Object.keys(golden.variables),
         lossGradient: golden.grad_loss && valuesOf(golden.grad_loss),
       });

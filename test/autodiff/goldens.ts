@@ -67,7 +67,7 @@ export function assertGolden(
   }
 }
 
-function assertClose(
+export function assertClose(
   got: { readonly shape: readonly number[]; readonly values: Float32Array },
   wanted: GoldenTensor | { readonly shape: readonly number[]; readonly values: Float32Array },
   { bound: { relative }, what }: { readonly bound: { readonly relative: number }; readonly what: string },

@@ -368,6 +368,231 @@ def expressions():
     yield expression("a * a + 0 * x", lambda a, b, x: a * a + 0 * x, {"a": normal(), "b": normal()}, {"x": normal()}, name="a variable that is not in the loss")
 
 
+def flat(built):
+    for layer in built.layers:
+        yield from flat(layer) if hasattr(layer, "layers") else [layer]
+
+
+def model(name, build, loss, inputs, targets, training=True, reference=keras):
+    """`inputs`: one draw, or draws by the input layers' names. Weights are drawn anew: Keras' own are mostly zeros."""
+    rng = rng_of(name)
+    built = build(reference)
+    given = {label: f32(draw(rng)) for label, draw in inputs.items()} if isinstance(inputs, dict) else f32(inputs(rng))
+    wanted = f32(targets(rng))
+    built(given)
+    named = {}
+    for layer in flat(built):
+        for weight in layer.weights:
+            label = f"{layer.name}/{weight.name.split('/')[-1].removesuffix(':0')}"
+            assert label not in named or named[label] is weight, label
+            named[label] = weight
+    for label, weight in named.items():
+        low = 0.3 if "variance" in label or "gamma" in label else -0.7
+        weight.assign(f32(rng.uniform(low, 1.1 if low > 0 else 0.7, weight.shape)))
+    before = {label: weight.numpy() for label, weight in named.items()}
+    trained = [id(weight) for weight in built.trainable_weights]
+    watched = {label: weight for label, weight in named.items() if id(weight) in trained}
+    variables = {label: getattr(weight, "value", weight) if reference is not keras else weight for label, weight in watched.items()}
+    with tf.GradientTape() as tape:
+        value = loss(reference)(wanted, built(given, training=training))
+    found = tape.gradient(value, variables)
+    averages = [label for label in named if "/moving_" in label]
+    member = loss(reference)
+    return {
+        "name": name,
+        "reference": f"tf_keras {keras.__version__}" if reference is keras else f"keras {reference.__version__}",
+        "model": json.loads(built.to_json()),
+        "loss": {"class_name": type(member).__name__, "config": json.loads(json.dumps(member.get_config(), default=str))},
+        "training": training,
+        "variables": {label: tensor(values) for label, values in before.items()},
+        "averages": averages,
+        "inputs": {label: tensor(values) for label, values in given.items()} if isinstance(given, dict) else {"": tensor(given)},
+        "targets": tensor(wanted),
+        "expected": {
+            "loss": tensor(value.numpy()),
+            "gradients": {label: gradient(found[label]) for label in watched},
+            "updates": {label: tensor(named[label].numpy()) for label in averages} if training else {},
+        },
+        "bound": BOUND,
+    }
+
+
+def models():
+    import keras as keras3
+
+    def sequential(*layers):
+        def build(k):
+            k.backend.clear_session()
+            return k.Sequential([make(k) for make in layers])
+
+        return build
+
+    def mse(k):
+        return k.losses.MeanSquaredError()
+
+    def mlp(k):
+        k.backend.clear_session()
+        return k.Sequential(
+            [
+                k.layers.Input((6,)),
+                k.layers.Dense(8, activation="relu", name="hidden"),
+                k.layers.Dense(3, activation="softmax", name="classes"),
+            ]
+        )
+
+    def convolutional(k):
+        k.backend.clear_session()
+        return k.Sequential(
+            [
+                k.layers.Input((8, 8, 2)),
+                k.layers.Conv2D(4, 3, padding="same", activation="relu", name="conv1"),
+                k.layers.MaxPooling2D(2),
+                k.layers.Conv2D(5, (3, 2), strides=(1, 2), name="conv2"),
+                k.layers.ReLU(),
+                k.layers.Flatten(),
+                k.layers.Dropout(0.5),
+                k.layers.Dense(3, name="logits"),
+            ]
+        )
+
+    def embedding(k):
+        k.backend.clear_session()
+        return k.Sequential(
+            [
+                k.layers.Input((5,)),
+                k.layers.Embedding(11, 4, name="words"),
+                k.layers.GlobalAveragePooling1D(),
+                k.layers.Dense(1, activation="sigmoid", name="score"),
+            ]
+        )
+
+    def twins(k):
+        """Two inputs through one shared layer, merged in every way."""
+        k.backend.clear_session()
+        left, right = k.layers.Input((4,), name="left"), k.layers.Input((4,), name="right")
+        shared = k.layers.Dense(3, activation="tanh", name="shared")
+        a, b = shared(left), shared(right)
+        merged = [
+            k.layers.Add(name="add")([a, b]),
+            k.layers.Subtract(name="subtract")([a, b]),
+            k.layers.Multiply(name="multiply")([a, b]),
+            k.layers.Average(name="average")([a, b]),
+            k.layers.Maximum(name="maximum")([a, b]),
+            k.layers.Minimum(name="minimum")([a, b]),
+        ]
+        together = k.layers.Concatenate(name="together")(merged)
+        return k.Model([left, right], k.layers.Dense(2, name="out")(together))
+
+    def nested(k):
+        k.backend.clear_session()
+        inner = k.Sequential([k.layers.Input((4,)), k.layers.Dense(3, activation="elu", name="inside")], name="inner")
+        entry = k.layers.Input((4,), name="entry")
+        return k.Model(entry, k.layers.Dense(1, name="outside")(inner(entry)))
+
+    def frozen(k):
+        k.backend.clear_session()
+        return k.Sequential(
+            [
+                k.layers.Input((4,)),
+                k.layers.Dense(3, name="kept", trainable=False),
+                k.layers.BatchNormalization(name="norm", trainable=False),
+                k.layers.Dense(2, name="moved"),
+            ]
+        )
+
+    for reference in (keras, keras3):
+        suffix = "" if reference is keras else ", in Keras 3"
+        yield model(f"a perceptron{suffix}", mlp, lambda k: k.losses.SparseCategoricalCrossentropy(), normal(7, 6), below(3, 7), reference=reference)
+        yield model(
+            f"a convolutional net{suffix}",
+            convolutional,
+            lambda k: k.losses.CategoricalCrossentropy(from_logits=True),
+            normal(4, 8, 8, 2),
+            one_hot(3, 4),
+            training=False,
+            reference=reference,
+        )
+        yield model(f"an embedding net{suffix}", embedding, lambda k: k.losses.BinaryCrossentropy(), below(11, 6, 5), below(2, 6, 1), reference=reference)
+        yield model(f"twins{suffix}", twins, mse, {"left": normal(5, 4), "right": normal(5, 4)}, normal(5, 2), reference=reference)
+        yield model(f"a model in a model{suffix}", nested, lambda k: k.losses.Huber(delta=0.5), normal(5, 4), normal(5, 1), reference=keras) if reference is keras else model(
+            f"layers that are not trained{suffix}", frozen, mse, normal(5, 4), normal(5, 2), reference=reference
+        )
+    yield model("layers that are not trained", frozen, mse, normal(5, 4), normal(5, 2))
+
+    yield model(
+        "BatchNormalization of images, in Keras 3",
+        sequential(lambda k: k.layers.Input((6, 5, 2)), lambda k: k.layers.BatchNormalization(name="norm")),
+        mse,
+        normal(3, 6, 5, 2),
+        normal(3, 6, 5, 2),
+        reference=keras3,
+    )
+    images, steps, rows = normal(3, 6, 5, 2), normal(3, 6, 4), normal(5, 4)
+    for training in (True, False):
+        when = "training" if training else "not training"
+        yield model(
+            f"BatchNormalization of images, {when}",
+            sequential(lambda k: k.layers.Input((6, 5, 2)), lambda k: k.layers.BatchNormalization(name="norm", momentum=0.9), lambda k: k.layers.Activation("tanh")),
+            mse,
+            images,
+            normal(3, 6, 5, 2),
+            training,
+        )
+        yield model(
+            f"BatchNormalization of vectors, {when}",
+            sequential(
+                lambda k: k.layers.Input((4,)),
+                # No bias: its gradient would be nothing but rounding.
+                lambda k: k.layers.Dense(3, name="dense", use_bias=False),
+                lambda k: k.layers.BatchNormalization(name="norm", scale=False, epsilon=0.01),
+            ),
+            mse,
+            rows,
+            normal(5, 3),
+            training,
+        )
+    simple = [
+        ("LayerNormalization", (4,), lambda k: k.layers.LayerNormalization(name="it"), rows, normal(5, 4)),
+        ("Dense", (6, 4), lambda k: k.layers.Dense(3, name="it", activation="gelu"), steps, normal(3, 6, 3)),
+        ("LeakyReLU", (4,), lambda k: k.layers.LeakyReLU(), rows, normal(5, 4)),
+        ("ELU", (4,), lambda k: k.layers.ELU(0.7), rows, normal(5, 4)),
+        ("Softmax", (4,), lambda k: k.layers.Softmax(), rows, normal(5, 4)),
+        ("Reshape", (4,), lambda k: k.layers.Reshape((2, -1)), rows, normal(5, 2, 2)),
+        ("Permute", (6, 4), lambda k: k.layers.Permute((2, 1)), steps, normal(3, 4, 6)),
+        ("RepeatVector", (4,), lambda k: k.layers.RepeatVector(3), rows, normal(5, 3, 4)),
+        ("Conv1D", (6, 4), lambda k: k.layers.Conv1D(3, 2, strides=2, padding="same", name="it"), steps, normal(3, 3, 3)),
+        ("DepthwiseConv2D", (6, 5, 2), lambda k: k.layers.DepthwiseConv2D(3, depth_multiplier=2, name="it"), images, normal(3, 4, 3, 4)),
+        ("AveragePooling2D", (6, 5, 2), lambda k: k.layers.AveragePooling2D(2, padding="same"), images, normal(3, 3, 3, 2)),
+        ("MaxPooling1D", (6, 4), lambda k: k.layers.MaxPooling1D(2), steps, normal(3, 3, 4)),
+        ("AveragePooling1D", (6, 4), lambda k: k.layers.AveragePooling1D(3, strides=2, padding="same"), steps, normal(3, 3, 4)),
+        ("GlobalMaxPooling1D", (6, 4), lambda k: k.layers.GlobalMaxPooling1D(), steps, normal(3, 4)),
+        ("GlobalMaxPooling2D", (6, 5, 2), lambda k: k.layers.GlobalMaxPooling2D(), images, normal(3, 2)),
+        ("GlobalAveragePooling2D", (6, 5, 2), lambda k: k.layers.GlobalAveragePooling2D(keepdims=True), images, normal(3, 1, 1, 2)),
+        ("ZeroPadding2D", (6, 5, 2), lambda k: k.layers.ZeroPadding2D(((1, 0), (2, 1))), images, normal(3, 7, 8, 2)),
+        ("ReLU", (4,), lambda k: k.layers.ReLU(max_value=0.5, negative_slope=0.1), rows, normal(5, 4)),
+    ]
+    for name, shape, make, given, wanted in simple:
+        yield model(
+            name,
+            # Something to differentiate by before it.
+            sequential(lambda k: k.layers.Input(shape), lambda k: k.layers.Dense(shape[-1], name="before"), make),
+            mse,
+            given,
+            wanted,
+        )
+    for name, options in [("SimpleRNN", {}), ("LSTM", {}), ("GRU", {})]:
+        for flags in [{}, {"return_sequences": True, "go_backwards": True}, {"use_bias": False, "activation": "relu"}]:
+            words = ", ".join(f"{key}={value}" for key, value in flags.items())
+            yield model(
+                f"{name}({words})",
+                sequential(lambda k: k.layers.Input((6, 4)), lambda k: getattr(k.layers, name)(3, name="it", **flags)),
+                mse,
+                steps,
+                normal(3, 6, 3) if "return_sequences" in flags else normal(3, 3),
+            )
+
+
 if __name__ == "__main__":
     (HERE / "losses").mkdir(exist_ok=True)
     write("losses/expressions", MADE_BY, {"cases": list(expressions())})
+    write("losses/models", {**MADE_BY, "keras": __import__("keras").__version__}, {"cases": list(models())})

@@ -1,0 +1,126 @@
+/**
+ * What a layer of a model is: which config it takes, and how it becomes nodes of a graph. The tables beside this file are
+ * the whitelist. Layers own no weights: those are variables of the run, named `LAYER/WEIGHT`.
+ */
+import { z } from "zod";
+import type { Shape } from "../../tensor.ts";
+import type { OptionValue } from "../functions/define.ts";
+
+/** One use of a layer. */
+export interface LayerCall {
+  readonly name: string;
+  /** Whether it is called to be trained: dropout drops, batch normalization looks at the batch. */
+  readonly training: boolean;
+  readonly inputs: readonly number[];
+  shape(node: number): Shape;
+  constant(value: number): number;
+  /** Uniform random numbers, others in every iteration. */
+  noise(shape: Shape, seed: number): number;
+  call(name: string, args: readonly number[], options?: Readonly<Record<string, OptionValue>>): number;
+  /** A variable of the run. Throws MisfitError when there is none of this shape. */
+  weight(name: string, shape: Shape): number;
+  /** A variable of role "average": it becomes the node's value. */
+  average(name: string, shape: Shape, update?: (now: number) => number): number;
+}
+
+export interface Layer {
+  readonly className: string;
+  readonly does: string;
+  /** Weights, for the docs. */
+  readonly weights: readonly string[];
+  /** How many inputs a call has. */
+  readonly arity: "one" | "several";
+  readonly config: z.ZodType;
+  readonly build: (call: LayerCall, config: unknown) => number;
+}
+
+interface Definition<S extends z.ZodRawShape> {
+  readonly does: string;
+  readonly weights?: readonly string[];
+  readonly several?: true;
+  readonly config: S;
+  readonly build: (call: LayerCall, config: z.output<z.ZodObject<S>>) => number;
+}
+
+export function layer<S extends z.ZodRawShape>(
+  className: string,
+  { several, weights, config, ...rest }: Definition<S>,
+): Layer {
+  return {
+    ...rest,
+    className,
+    weights: weights ?? [],
+    arity: several ? "several" : "one",
+    config: z.preprocess(relevant, z.strictObject(config)),
+  } as unknown as Layer;
+}
+
+/** What Keras writes into every config, and what belongs to the run's variables: passed over. */
+const PASSED_OVER =
+  /^(name|trainable|dynamic|batch_input_shape|batch_shape|input_shape|input_dtype|build_config|sparse|ragged|autocast|.+_initializer|.+_constraint)$/;
+/** These change the result unless they are null. */
+const ABSENT =
+  /^(.+_regularizer|.+_quantizer|quantization_config|lora_rank|kernel_lora_rank|noise_shape|input_length)$/;
+
+function relevant(config: unknown): unknown {
+  if (typeof config !== "object" || config === null || Array.isArray(config)) return config;
+  const entries = Object.entries(config).filter(([key, value]) =>
+    !PASSED_OVER.test(key) && !(key === "dtype" && isFloat32(value)) &&
+    !(ABSENT.test(key) && (value === null || key === "input_length"))
+  );
+  return Object.fromEntries(entries);
+}
+
+function isFloat32(dtype: unknown): boolean {
+  const name = typeof dtype === "object" && dtype !== null && "config" in dtype
+    ? (dtype.config as { name?: unknown } | null)?.name
+    : dtype;
+  return name === null || name === "float32" || name === "int32" || name === "int64";
+}
+
+export const count = () => z.int().min(1).max(2 ** 24);
+export const yes = (initial: boolean) => z.boolean().default(initial);
+export const unit = (initial: number) => z.number().min(0).max(1).default(initial);
+
+/** One number for both dimensions, or two. */
+export const pair = () => z.union([count().transform((n) => [n, n]), z.array(count()).length(2)]);
+/** As Keras writes sizes of one dimension: a number, or a list of one. */
+export const single = () => z.union([count(), z.array(count()).length(1).transform(([n]) => n as number)]);
+
+export const padding = () => z.enum(["valid", "same"]).default("valid");
+export const channelsLast = () => z.union([z.literal("channels_last"), z.null()]).default("channels_last");
+/** Only the plain form of what Keras could do in others. */
+export const only = <T extends string | number | boolean>(value: T) =>
+  z.literal(value).default(value as never);
+
+const ACTIVATIONS = [
+  "linear",
+  "exponential",
+  "relu",
+  "relu6",
+  "leaky_relu",
+  "elu",
+  "selu",
+  "gelu",
+  "swish",
+  "silu",
+  "mish",
+  "softplus",
+  "softsign",
+  "hard_sigmoid",
+  "tanh",
+  "sigmoid",
+  "softmax",
+  "log_softmax",
+] as const;
+
+export const activation = (initial: (typeof ACTIVATIONS)[number] = "linear") =>
+  z.union([z.enum(ACTIVATIONS), z.null()]).default(initial);
+
+export function activate(call: LayerCall, x: number, name: (typeof ACTIVATIONS)[number] | null): number {
+  if (name === null || name === "linear") return x;
+  return call.call(name === "exponential" ? "exp" : name, [x]);
+}
+
+export const inputOf = ({ inputs }: LayerCall): number => inputs[0] as number;
+export const last = (shape: Shape): number => shape.at(-1) as number;

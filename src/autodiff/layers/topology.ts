@@ -1,0 +1,168 @@
+/**
+ * The JSON that Keras 2, Keras 3 and tfjs write of a model, in one form. Looks at form only: which layers there are,
+ * and which feeds which; what they are is for model.ts.
+ */
+import { z } from "zod";
+import { StepwellError } from "../../errors.ts";
+
+/** A tensor that a layer gave: which layer, and in which of its calls. */
+export interface Source {
+  readonly layer: string;
+  readonly call: number;
+}
+
+export interface LayerSpec {
+  readonly name: string;
+  readonly className: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By call: what goes in. */
+  readonly calls: readonly (readonly Source[])[];
+}
+
+export interface ModelSpec {
+  readonly layers: readonly LayerSpec[];
+  readonly inputs: readonly string[];
+  readonly output: Source;
+}
+
+export function modelError(problem: string, path = "model"): StepwellError {
+  return new StepwellError("invalid_loss", `Cannot take the model: ${problem}`, [{ path, message: problem }]);
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const MODELS = new Set(["Sequential", "Functional", "Model"]);
+export const isModel = (className: string) => MODELS.has(className);
+
+const LAYERS_MAX = 1000;
+
+const LayerJson = z.looseObject({
+  class_name: z.string().max(256),
+  name: z.string().max(256).optional(),
+  config: z.unknown(),
+  inbound_nodes: z.array(z.unknown()).max(LAYERS_MAX).optional(),
+});
+
+/** A model, whatever it is wrapped in. Throws invalid_loss. */
+export function readTopology(json: unknown): ModelSpec {
+  let inner = json;
+  for (const key of ["modelTopology", "model_config"]) {
+    if (isObject(inner) && isObject(inner[key])) inner = inner[key];
+  }
+  const { class_name: className, config } = isObject(inner) ? inner : {};
+  if (typeof className !== "string" || !isModel(className)) {
+    throw modelError(
+      'it must be the JSON of a model: {"class_name": "Sequential" or "Functional", "config": {…}}',
+    );
+  }
+  return readModel(className, config);
+}
+
+export function readModel(className: string, config: unknown): ModelSpec {
+  const list = Array.isArray(config) ? config : isObject(config) ? config["layers"] : undefined;
+  if (!Array.isArray(list) || list.length === 0) throw modelError("its config must have a list of layers");
+  if (list.length > LAYERS_MAX) {
+    throw modelError(`it has ${list.length} layers, must have at most ${LAYERS_MAX}`);
+  }
+  const layers = list.map(readLayer);
+  const odd = layers.find(({ name }, at) => layers.findIndex((other) => other.name === name) !== at);
+  if (odd) throw modelError(`two layers are named "${odd.name}"`);
+  if (className === "Sequential") return sequential(layers);
+  const { input_layers: inputs, output_layers: outputs } = config as Record<string, unknown>;
+  const ends = sources(outputs, "output_layers");
+  const [output, ...more] = ends;
+  if (!output || more.length > 0) throw modelError(`it has ${ends.length} outputs, must have one`);
+  return renumbered({ layers, inputs: sources(inputs, "input_layers").map(({ layer }) => layer), output });
+}
+
+/** Keras 2 counts the calls of a model in a model from 1: its own making is call 0. */
+function renumbered({ layers, inputs, output }: ModelSpec): ModelSpec {
+  const named = [output, ...layers.flatMap(({ calls }) => calls.flat())];
+  const shifted = new Set(
+    layers.filter(({ className, name, calls }) =>
+      isModel(className) && named.some(({ layer, call }) => layer === name && call === calls.length)
+    ).map(({ name }) => name),
+  );
+  const shift = (source: Source): Source =>
+    shifted.has(source.layer) ? { ...source, call: source.call - 1 } : source;
+  return {
+    layers: layers.map((layer) => ({ ...layer, calls: layer.calls.map((call) => call.map(shift)) })),
+    inputs,
+    output: shift(output),
+  };
+}
+
+function readLayer(json: unknown): LayerSpec {
+  const parsed = LayerJson.safeParse(json);
+  if (!parsed.success) throw modelError('a layer must be {"class_name", "config", "inbound_nodes"?}');
+  const { class_name: className, config, inbound_nodes: nodes = [] } = parsed.data;
+  const own = isObject(config) ? config : {};
+  const name = parsed.data.name ?? own["name"];
+  if (typeof name !== "string" || name === "") throw modelError(`a layer of class ${className} has no name`);
+  // A nested Sequential may be a bare list.
+  const given = Array.isArray(config) ? { layers: config } : own;
+  return { name, className, config: given, calls: nodes.map((node) => inputsOf(node, name)) };
+}
+
+function sequential(layers: readonly LayerSpec[]): ModelSpec {
+  const first = layers[0] as LayerSpec;
+  const input = first.className === "InputLayer" ? first : inputLayer(first);
+  const rest = layers.filter((layer) => layer !== input);
+  const chained = rest.map((layer, at): LayerSpec => ({
+    ...layer,
+    calls: [[{ layer: (rest[at - 1] ?? input).name, call: 0 }]],
+  }));
+  return {
+    layers: [input, ...chained],
+    inputs: [input.name],
+    output: { layer: (chained.at(-1) ?? input).name, call: 0 },
+  };
+}
+
+/** A name that no layer has: theirs are never empty. */
+const inputLayer = ({ config }: LayerSpec): LayerSpec => ({
+  name: "",
+  className: "InputLayer",
+  config: { batch_input_shape: config["batch_input_shape"] ?? config["batch_shape"] },
+  calls: [],
+});
+
+/** `["name", 0, 0]`, or a list of those. */
+function sources(json: unknown, what: string): Source[] {
+  const list = Array.isArray(json) && typeof json[0] === "string" ? [json] : json;
+  if (!Array.isArray(list)) throw modelError(`its ${what} must be a list`);
+  return list.map((each) => source(each, what));
+}
+
+function source(json: unknown, what: string): Source {
+  const [layer, call, tensor] = Array.isArray(json) ? json : [];
+  if (typeof layer !== "string" || !Number.isInteger(call) || tensor !== 0) {
+    throw modelError(`${what} must name tensors as ["layer", call, 0]`);
+  }
+  return { layer, call: call as number };
+}
+
+/** What one call of a layer takes, in Keras 2's and tfjs' form (a list) or in Keras 3's (args and kwargs). */
+function inputsOf(node: unknown, layer: string): Source[] {
+  const what = `inbound_nodes of "${layer}"`;
+  if (isObject(node)) {
+    checkKeywords(node["kwargs"], what);
+    const args = Array.isArray(node["args"]) ? node["args"].flat() : [];
+    return args.map((arg: unknown) => {
+      const config = isObject(arg) && arg["class_name"] === "__keras_tensor__" ? arg["config"] : undefined;
+      return source(isObject(config) ? config["keras_history"] : undefined, what);
+    });
+  }
+  if (!Array.isArray(node)) throw modelError(`${what} must be lists`);
+  const list: unknown[] = typeof node[0] === "string" ? [node] : node;
+  return list.map((each) => {
+    if (Array.isArray(each)) checkKeywords(each[3], what);
+    return source(each, what);
+  });
+}
+
+function checkKeywords(keywords: unknown, what: string): void {
+  const given = Object.entries(isObject(keywords) ? keywords : {}).find(([, value]) => value !== null);
+  if (given) throw modelError(`${what} call it with ${given[0]}, must be called with tensors only`);
+}
