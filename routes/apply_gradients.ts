@@ -22,7 +22,7 @@ import {
   z,
 } from "./operation.ts";
 import { preferredRepresentation } from "./prefer.ts";
-import { Gradient } from "./schemas.ts";
+import { Gradient, Norm } from "./schemas.ts";
 import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
 import { openTurn, type Turn } from "./turn.ts";
 
@@ -41,6 +41,10 @@ export const Gradients = z.strictObject({
     example: 3,
   }),
   ...STEP_FIELDS,
+  loss: Norm.optional().openapi({
+    description: "The loss that the gradients are of: told with the step, never used.",
+    example: 0.5,
+  }),
 }).openapi("Gradients");
 
 export const route = createRoute({
@@ -122,6 +126,7 @@ async function contribute(
     const answer = run.applyGradients(staging, {
       ...stepOptions(fields, query),
       baseIteration: fields.base_iteration,
+      loss: fields.loss,
       key,
     });
     return { answer, clientId, isReplayed: false };

@@ -56,7 +56,10 @@ export const register: Register = (app, services) =>
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
     const prepared = prepare(services, run, await receiveJson(c, services, LossRequest));
-    const { loss, gradients, absent, iterations, version } = await differentiate(services, run, prepared);
+    const { loss, gradients, absent, iterations, version } = await services.losses.among(
+      prepared,
+      () => differentiate(services, run, prepared),
+    );
     return answerTensors(c, services, {
       type,
       run: { version },

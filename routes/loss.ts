@@ -68,6 +68,7 @@ export const LOSS_ERRORS: readonly ErrorCode[] = [
   "invalid_number",
   "index_out_of_range",
   "out_of_memory",
+  "busy",
 ];
 
 /** A loss and its gradients at one version of the run. */

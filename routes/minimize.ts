@@ -1,14 +1,21 @@
 /** POST /v1/runs/{run}/minimize: a loss, its gradients, a step. */
 import type { Gradient } from "../src/autodiff/losses.ts";
 import { StepwellError } from "../src/errors.ts";
-import type { ContributionAnswer, RunSession, Staging, StepAnswer as Step } from "../src/run/api.ts";
+import type {
+  ContributionAnswer,
+  RunSession,
+  Staging,
+  StepAnswer as Step,
+  StepOptions,
+} from "../src/run/api.ts";
+import { sayable } from "./answer.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
 import { awaitRound } from "./await_round.ts";
 import { receiveJson } from "./body.ts";
 import type { AppContext, Register, Services } from "./context.ts";
 import { STEP_ERRORS, STEP_FIELDS, STEP_PREFER, stepOptions, StepQuery } from "./contribution.ts";
 import { keyedRequest } from "./idempotency.ts";
-import { differentiate, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./loss.ts";
+import { differentiate, type Differentiated, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./loss.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -55,18 +62,17 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const turn = openTurn(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
-    const { answer, loss, clientId, isReplayed } = await contribute(c, services, turn, c.req.valid("query"));
+    const { answer, clientId, isReplayed } = await contribute(c, services, turn, c.req.valid("query"));
     const { run } = turn;
     const made = isPending(answer)
       ? await awaitRound(c, services, { run, answer, clientId, isReplayed })
       : undefined;
-    const step = { ...made ?? answer, ...loss !== undefined && { loss } };
+    const step = made ?? answer;
     return isReplayed ? answerReplayed(c, step) : answerStep(c, services, { run, step, representation });
   });
 
 interface Contributed {
   readonly answer: Step | ContributionAnswer;
-  readonly loss?: number;
   readonly clientId: string | undefined;
   readonly isReplayed: boolean;
 }
@@ -88,25 +94,30 @@ async function contribute(
     if (known) return { answer: known, clientId, isReplayed: true };
     checkPayload(run);
     const prepared = prepare(services, run, body);
-    const leave = await services.losses.turns.enter(run.id);
-    try {
+    const answer = await services.losses.alone(run.id, prepared, async () => {
       // Before the work: while this one waited, the run may have been deleted or moved on.
       confirm();
-      const { loss, gradients, absent, iterations } = await differentiate(services, run, prepared);
-      const staging = run.stage("gradients");
-      try {
-        pour(gradients, absent, staging);
-        confirm();
-        const options = { ...stepOptions(body, query), baseIteration: iterations, key };
-        return { answer: run.applyGradients(staging, options), loss, clientId, isReplayed: false };
-      } finally {
-        staging.release();
-      }
-    } finally {
-      leave();
-    }
+      const found = await differentiate(services, run, prepared);
+      return apply(turn, found, { ...stepOptions(body, query), key });
+    });
+    return { answer, clientId, isReplayed: false };
   } finally {
     done?.();
+  }
+}
+
+function apply(
+  { run, confirm }: Turn,
+  { loss, gradients, absent, iterations }: Differentiated,
+  options: StepOptions,
+): Step | ContributionAnswer {
+  const staging = run.stage("gradients");
+  try {
+    pour(gradients, absent, staging);
+    confirm();
+    return run.applyGradients(staging, { ...options, baseIteration: iterations, loss: sayable(loss) });
+  } finally {
+    staging.release();
   }
 }
 

@@ -37,6 +37,12 @@ export const StepAnswer = z.object({
     description: "The round that became this step; absent in mode immediate.",
     example: 3,
   }),
+  loss: Norm.optional().openapi({
+    description:
+      "The loss that was minimized, or that came with the gradients; of several contributions the mean by " +
+      "their weights, if each told one.",
+    example: 0.5,
+  }),
 }).openapi("StepAnswer", { description: "What a step did." });
 
 export const ContributionAnswer = z.object({
@@ -69,4 +75,8 @@ export const ContributionAnswer = z.object({
     }),
   ).openapi({ description: "Figures by variable.", example: { "dense/kernel": { gradient_norm: 1.5 } } }),
   warnings: Warnings,
+  loss: Norm.optional().openapi({
+    description: "The loss that was minimized, or that came with the gradients.",
+    example: 0.5,
+  }),
 }).openapi("ContributionAnswer", { description: "What a contribution got that is not a step yet." });

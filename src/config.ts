@@ -176,13 +176,13 @@ export const SETTINGS = {
     description:
       "Losses that are evaluated at a time, each by a thread that is started when it is first needed.",
   },
-  STEPWELL_LOSS_WAITING_MAX: {
+  STEPWELL_LOSSES_MAX: {
     kind: "number",
     unit: "count",
     default: 256,
     minimum: 1,
     maximum: 10_000,
-    description: "Losses that may wait to be evaluated; one more gets 503.",
+    description: "Losses that may wait or be evaluated at a time; one more gets 503.",
   },
   STEPWELL_DATA: {
     kind: "text",

@@ -167,7 +167,6 @@ async function stop(): Promise<void> {
   if (stopping.signal.aborted) return;
   // Before anything is waited for: a stream of events, or who waits for a step, would wait for ever.
   stopping.abort();
-  losses.close();
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
   await Promise.race([finish().catch(logFailure), deadline]);
   await log.flush();
@@ -178,6 +177,7 @@ async function stop(): Promise<void> {
 async function finish(): Promise<void> {
   clearInterval(sweeper);
   await Promise.allSettled(inFlight);
+  losses.close();
   await server.shutdown();
   await registry.shutdown();
 }

@@ -4,9 +4,10 @@
  */
 import type { Settings } from "../config.ts";
 import { StepwellError } from "../errors.ts";
-import { type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
+import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
 import { isObject } from "../wire/tensor_source.ts";
 import { readTensor } from "../wire/tensors.ts";
+import { Admission } from "./admission.ts";
 import { Evaluators } from "./evaluators.ts";
 import { compileLoss } from "./expression.ts";
 import type { Graph } from "./graph.ts";
@@ -51,19 +52,27 @@ export interface PreparedLoss {
   readonly lossGradient: Float32Array<ArrayBuffer> | undefined;
 }
 
+/** Losses of the largest size whose inputs may wait together. */
+const HELD_MAX = 4;
+
 export class Losses {
-  readonly turns: Turns;
+  /** By the run's id. */
+  readonly #turns = new Turns();
+  readonly #admission: Admission;
   readonly #evaluators: Evaluators;
   readonly #elementsMax: number;
 
   constructor(settings: Settings) {
-    this.turns = new Turns(settings.STEPWELL_LOSS_WAITING_MAX);
+    this.#elementsMax = settings.STEPWELL_LOSS_ELEMENTS_MAX;
+    this.#admission = new Admission({
+      count: settings.STEPWELL_LOSSES_MAX,
+      elements: HELD_MAX * this.#elementsMax,
+    });
     this.#evaluators = new Evaluators({
       workers: settings.STEPWELL_LOSS_WORKERS,
       seconds: settings.STEPWELL_LOSS_SECONDS,
-      waiting: settings.STEPWELL_LOSS_WAITING_MAX,
+      idleSeconds: settings.STEPWELL_IDLE_SECONDS,
     });
-    this.#elementsMax = settings.STEPWELL_LOSS_ELEMENTS_MAX;
   }
 
   /**
@@ -93,7 +102,30 @@ export class Losses {
     };
   }
 
-  /** Throws busy, loss_too_slow, shutting_down, index_out_of_range. */
+  /** Acts with a place among the losses that are taken. Throws busy. */
+  async among<T>({ graph }: PreparedLoss, act: () => Promise<T>): Promise<T> {
+    const held = graph.nodes.filter(({ kind }) => kind === "variable" || kind === "input");
+    const leave = this.#admission.enter(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
+    try {
+      return await act();
+    } finally {
+      leave();
+    }
+  }
+
+  /** As {@link among}, once all who asked before for the same run are done. */
+  alone<T>(run: string, loss: PreparedLoss, act: () => Promise<T>): Promise<T> {
+    return this.among(loss, async () => {
+      const end = await this.#turns.enter(run);
+      try {
+        return await act();
+      } finally {
+        end();
+      }
+    });
+  }
+
+  /** Throws loss_too_slow, shutting_down, index_out_of_range. */
   evaluate(
     { graph, inputs, watched, lossGradient }: PreparedLoss,
     { tensors: variables, iterations: iteration }: {

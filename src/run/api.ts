@@ -136,6 +136,9 @@ export interface Staging extends TensorTarget {
   release(): void;
 }
 
+/** A number as JSON can say it: where it is not finite, "NaN", "Infinity" or "-Infinity". */
+export type Loss = number | string;
+
 export interface StepOptions {
   /** false: the caller has aggregated already, apply now. */
   readonly aggregate: boolean;
@@ -144,6 +147,8 @@ export interface StepOptions {
   readonly clientId?: string | undefined;
   readonly weight?: number | undefined;
   readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
+  /** The loss that the gradients are of: told with the step, never used. */
+  readonly loss?: Loss | undefined;
   /** Of a keyed request: its answer is kept under the key. */
   readonly key?: KeyUse | undefined;
 }
@@ -169,6 +174,8 @@ export interface ContributionAnswer {
   readonly clip_factor: number;
   readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
   readonly warnings: readonly string[];
+  /** As it was told. */
+  readonly loss?: Loss;
 }
 
 /** What became of a round. */
@@ -252,6 +259,8 @@ export interface StepAnswer {
   readonly warnings: readonly string[];
   /** The round that became this step; absent in mode immediate. */
   readonly round?: number;
+  /** The mean of the contributions' losses, by their weights; absent unless each has told one. */
+  readonly loss?: Loss;
 }
 
 /** One open run. Readers get copies that no later turn changes. */

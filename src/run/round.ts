@@ -8,7 +8,7 @@
 import { addGaussianNoise } from "../../kernels/noise.ts";
 import { StepwellError } from "../errors.ts";
 import type { Aggregation } from "./aggregation.ts";
-import type { KeyUse, RoundDescription, RoundOutcome, StepOptions } from "./api.ts";
+import type { KeyUse, Loss, RoundDescription, RoundOutcome, StepOptions } from "./api.ts";
 import type { Combined, Gathered, GatheredParts } from "./gathered.ts";
 import { HeldContributions } from "./held.ts";
 import { prepare, type Prepared } from "./prepare.ts";
@@ -33,11 +33,12 @@ export interface Contribution {
   /** Of the run when it was accepted. */
   readonly version: number;
   readonly key: KeyUse | undefined;
+  readonly loss: Loss | undefined;
 }
 
 /** What a contribution says of itself. */
 export type Claims =
-  & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key">
+  & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key" | "loss">
   & {
     /** Of a contribution that is read again: what it was when it was accepted. */
     readonly staleness?: number;
@@ -62,6 +63,18 @@ export class Round {
 
   get number(): number {
     return this.#number;
+  }
+
+  /** The mean of the contributions' losses, by their weights; undefined unless each has told one. */
+  get loss(): Loss | undefined {
+    let sum = 0, weights = 0;
+    for (const { loss, weight } of this.#contributions) {
+      if (loss === undefined) return undefined;
+      sum += weight * Number(loss);
+      weights += weight;
+    }
+    const mean = sum / weights;
+    return Number.isFinite(mean) ? mean : String(mean);
   }
 
   /** In the order in which they were accepted. */
@@ -193,11 +206,11 @@ export class Round {
     at: Pick<Contribution, "acceptedAt" | "sequence" | "version">,
   ): Prepared {
     const prepared = this.prepare(staging, claims);
-    const { clientId = null, key } = claims;
+    const { clientId = null, key, loss } = claims;
     const { weight } = prepared;
     const staleness = this.stalenessOf(claims);
     this.#gathered.join({ staging, prepared });
-    this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, key, ...at });
+    this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, key, loss, ...at });
     return prepared;
   }
 

@@ -132,6 +132,7 @@ export class RoundTurns {
       clip_factor: clipFactor,
       variables: normsOf(variableNorms),
       warnings,
+      ...options.loss !== undefined && { loss: options.loss },
     };
   }
 
@@ -153,7 +154,7 @@ export class RoundTurns {
   }
 
   #close(end: RoundEnd): StepAnswer {
-    const { number, contributions } = this.round;
+    const { number, contributions, loss } = this.round;
     const combined = this.#session.stage("gradients");
     try {
       const { averages, warnings } = this.round.combine(combined);
@@ -164,6 +165,7 @@ export class RoundTurns {
         contributions: contributions.length,
         warnings,
         ...this.round.isSeen && { round: number },
+        ...loss !== undefined && { loss },
       };
       const answer = this.#parts.stepper.perform(plan, averages, step);
       // Who completed the round is answered with the step.

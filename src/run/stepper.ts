@@ -5,7 +5,7 @@
  */
 import type { Runner } from "../../kernels/plan.ts";
 import type { Optimizer } from "../families/optimizers/optimizer.ts";
-import type { StepAnswer, StepOptions } from "./api.ts";
+import type { Loss, StepAnswer, StepOptions } from "./api.ts";
 import { stagedChange } from "./changes.ts";
 import { checkContribution, checkFinite } from "./contribution.ts";
 import type { EventLog } from "./events.ts";
@@ -29,6 +29,7 @@ export interface PerformedStep {
   readonly contributions: number;
   readonly warnings: readonly string[];
   readonly round?: number;
+  readonly loss?: Loss;
 }
 
 interface StepperParts {
@@ -74,14 +75,13 @@ export class Stepper {
     const skipped = checkFinite(state, staged, spec.nonFinite);
     const warnings = [...absent, ...stepping.warnings, ...skipped];
     const plan = this.plan(staged, stepping.optimizer);
-    if (skipped.length > 0 || options.dryRun) {
-      return this.#figures(plan, { applied: false, contributions: 1, warnings });
-    }
+    const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
+    if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
     const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
     const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
-    const answer = this.perform(plan, averages, { sequence, contributions: 1, warnings });
+    const answer = this.perform(plan, averages, { sequence, ...told });
     if (options.key) session.replies.add(options.key, answer);
     return answer;
   }
@@ -118,7 +118,7 @@ export class Stepper {
     plan: StepPlan,
     { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
   ): StepAnswer {
-    const { applied, contributions, ...round } = step;
+    const { applied, contributions, ...rest } = step;
     return {
       applied,
       iterations: this.#parts.state.iterations,
@@ -129,7 +129,7 @@ export class Stepper {
       contributions,
       variables: normsOf(plan.variableNorms),
       warnings,
-      ...round,
+      ...rest,
     };
   }
 }

@@ -17,6 +17,7 @@ export interface GradientFields {
   client_id?: string;
   weight?: number;
   hyperparameters?: Record<string, unknown>;
+  loss?: unknown;
 }
 
 export interface TensorFileOptions {
@@ -114,8 +115,8 @@ function splitName(entryName: string): { name: string; part: Part } {
 }
 
 /**
- * The optional fields of a contribution out of `__metadata__`: `base_iteration` and `weight` as JSON numbers,
- * `client_id` as it is, `hyperparameters` as a JSON object. `format` is what writers put there and is passed over, as is
+ * The optional fields of a contribution out of `__metadata__`: `base_iteration`, `weight` and `loss` as JSON
+ * numbers, `client_id` as it is, `hyperparameters` as a JSON object. `format` is what writers put there and is passed over, as is
  * what {@link readPacking} reads.
  *
  * Errors: invalid_request for an unknown key or for text that is not what the key wants.
@@ -125,6 +126,8 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
   for (const [key, text] of metadata) {
     const path = `${METADATA}.${key}`;
     if (key === "client_id") fields.client_id = text;
+    // As JSON, or as text where JSON has no such number.
+    else if (key === "loss") fields.loss = parseJson(text) ?? text;
     else if (key === "base_iteration" || key === "weight") {
       const number = parseJson(text);
       if (typeof number !== "number") throw refusal("invalid_request", path, "must be a number");
@@ -136,9 +139,10 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
       }
       fields.hyperparameters = object as Record<string, unknown>;
     } else if (key !== "format" && !PACKING_KEYS.has(key)) {
-      const known = ["base_iteration, client_id, weight, hyperparameters", ...PACKING_KEYS, "format"].join(
-        ", ",
-      );
+      const known = ["base_iteration, client_id, weight, hyperparameters, loss", ...PACKING_KEYS, "format"]
+        .join(
+          ", ",
+        );
       throw refusal("invalid_request", path, `is unknown, must be one of ${known}`);
     }
   }

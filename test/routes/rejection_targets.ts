@@ -1,5 +1,6 @@
 /** What each operation that changes a run, or reads rows of it, must refuse. */
 import { f32, file, i64, rawFile } from "./harness.ts";
+import { LOSS_TARGETS } from "./loss_rejections.ts";
 import { KERNEL, named, row, type Target } from "./rejections.ts";
 
 const sparse = (indices: unknown, values: unknown, name = "emb") => ({
@@ -7,6 +8,7 @@ const sparse = (indices: unknown, values: unknown, name = "emb") => ({
 });
 
 export const TARGETS: Readonly<Record<string, Target>> = {
+  ...LOSS_TARGETS,
   apply_gradients: {
     method: "POST",
     path: "/v1/runs/demo/gradients",

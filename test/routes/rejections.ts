@@ -57,6 +57,8 @@ export const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   no_gradients: 422,
   sparse_with_constraint: 422,
   invalid_weights: 422,
+  invalid_loss: 422,
+  loss_too_large: 422,
   run_too_large: 422,
   out_of_memory: 503,
 };

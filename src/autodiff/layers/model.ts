@@ -184,5 +184,5 @@ export function explain(error: z.ZodError, config: unknown): string {
       `${keys.map(String).join(".") || "its config"} ${message}`
     )
   );
-  return problems.slice(0, 5).join("; ");
+  return problems.slice(0, 5).join("; ").slice(0, 1000);
 }

@@ -54,7 +54,7 @@ export function addLoss(
   const row = LOSSES.find((each) => each.name === name);
   if (!row) {
     throw modelError(
-      `the loss is ${JSON.stringify(className)}, must be one of ${lossClasses().join(", ")}`,
+      `the loss is ${JSON.stringify(className)?.slice(0, 100)}, must be one of ${lossClasses().join(", ")}`,
       "loss",
     );
   }

@@ -36,6 +36,8 @@ const MODELS = new Set(["Sequential", "Functional", "Model"]);
 export const isModel = (className: string) => MODELS.has(className);
 
 const LAYERS_MAX = 1000;
+/** Inputs of all calls of all layers of a model. */
+const SOURCES_MAX = 10_000;
 
 const LayerJson = z.looseObject({
   class_name: z.string().max(256),
@@ -66,6 +68,10 @@ export function readModel(className: string, config: unknown): ModelSpec {
     throw modelError(`it has ${list.length} layers, must have at most ${LAYERS_MAX}`);
   }
   const layers = list.map(readLayer);
+  const count = layers.reduce((sum, { calls }) => sum + calls.flat().length, 0);
+  if (count > SOURCES_MAX) {
+    throw modelError(`its layers have ${count} inputs, must have at most ${SOURCES_MAX}`);
+  }
   const odd = layers.find(({ name }, at) => layers.findIndex((other) => other.name === name) !== at);
   if (odd) throw modelError(`two layers are named "${odd.name}"`);
   if (className === "Sequential") return sequential(layers);
@@ -99,7 +105,9 @@ function readLayer(json: unknown): LayerSpec {
   const { class_name: className, config, inbound_nodes: nodes = [] } = parsed.data;
   const own = isObject(config) ? config : {};
   const name = parsed.data.name ?? own["name"];
-  if (typeof name !== "string" || name === "") throw modelError(`a layer of class ${className} has no name`);
+  if (typeof name !== "string" || name === "" || name.length > 256) {
+    throw modelError(`a layer of class ${className} has no name of 256 characters at most`);
+  }
   // A nested Sequential may be a bare list.
   const given = Array.isArray(config) ? { layers: config } : own;
   return { name, className, config: given, calls: nodes.map((node) => inputsOf(node, name)) };
