@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { aggregateBenchmark } from "./aggregate.ts";
 import type { Benchmark, Context } from "./bench.ts";
 import { clipBenchmark } from "./clip.ts";
+import { customBenchmark } from "./custom.ts";
 import { denseBenchmarks } from "./dense.ts";
 import { durabilityBenchmark } from "./durability.ts";
 import { figuresBenchmark } from "./figures.ts";
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   ...denseBenchmarks,
   normBenchmark,
   clipBenchmark,
+  customBenchmark,
   sparseBenchmark,
   aggregateBenchmark,
   figuresBenchmark,

@@ -103,10 +103,14 @@ Deno.test("register_optimizer refuses bad requests and registers nothing", async
   const { send } = startService();
   const target = { method: "POST", path: "/v1/optimizers", takesFiles: false, good: SIGNUM, rejections: [] };
   const before = await (await send("GET", "/v1/catalog")).text();
-  for (const { code, body, headers } of common(target)) {
-    const response = await send("POST", "/v1/optimizers", { body, ...headers && { headers } });
+  // No run is concerned, so that there is no version to be at.
+  const rows = common(target).filter(({ headers = {} }) =>
+    !Object.keys(headers).some((name) => name.startsWith("If-"))
+  );
+  for (const { code, body, headers, path = "" } of rows) {
+    const response = await send("POST", `${target.path}${path}`, { body, ...headers && { headers } });
     // What is no definition has a code of its own.
-    const wanted = code === "invalid_request" && response.status === 422 ? "invalid_definition" : code;
+    const wanted = code === "invalid_request" && path === "" ? "invalid_definition" : code;
     await assertProblem(response, wanted, STATUSES[code]);
   }
   const large = { ...SIGNUM, description: "x".repeat(2 ** 16) };

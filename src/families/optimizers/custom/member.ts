@@ -14,6 +14,9 @@ import { DECAY, overrides } from "../keras.ts";
 import { checkDefinition } from "./check.ts";
 import { type Definition, DefinitionSchema } from "./schema.ts";
 
+/** Of one refusal: a body of nothing but unknown keys has thousands. */
+const ISSUES_MAX = 50;
+
 /** A member that was registered. */
 export type CustomMember = OptimizerMember & { readonly definition: Definition };
 
@@ -44,7 +47,7 @@ function refuse(issues: readonly { readonly path: string; readonly message: stri
   throw new StepwellError(
     "invalid_definition",
     `Cannot register the optimizer: ${[first?.path, first?.message].filter(Boolean).join(" ")}${more}`,
-    issues.map((issue) => ({
+    issues.slice(0, ISSUES_MAX).map((issue) => ({
       path: [path, issue.path].filter(Boolean).join("."),
       message: issue.message,
     })),

@@ -1,0 +1,89 @@
+/** docs/formulas.md: its table of functions is that of the compiler, and its worked rules do what their papers say. */
+import assert from "node:assert/strict";
+import { OPS, REDUCTIONS } from "../kernels/ops.ts";
+import type { Definition } from "../src/families/optimizers/custom/schema.ts";
+import { newRegistry, numbers, step, variablesOf } from "./run/harness.ts";
+import { type Variable, WORKED_RULES } from "./worked_rules.ts";
+
+const PAGE = new URL("../docs/formulas.md", import.meta.url);
+const page = Deno.readTextFileSync(PAGE);
+
+/** As Markdown; formatted by deno fmt afterwards. */
+function functionTable(): string {
+  const shown = (
+    [name, { infix, arity, meaning }]: [
+      string,
+      { infix?: { symbol: string }; arity: number; meaning: string },
+    ],
+  ) => {
+    const args = ["a", "b", "c"].slice(0, arity);
+    if (name === "where") return `| \`where(x < y, a, b)\` | ${meaning} |`;
+    if (name === "clamp") return `| \`clamp(x, low, high)\` | ${meaning} |`;
+    const form = infix
+      ? arity === 1 ? `${infix.symbol}a` : args.join(` ${infix.symbol} `)
+      : `${name}(${args.join(", ")})`;
+    return `| \`${form}\` | ${meaning} |`;
+  };
+  return [
+    "| form | what it gives |",
+    "| --- | --- |",
+    ...[...OPS].map(([name, row]) => shown([name, row])),
+    ...[...REDUCTIONS].map(([name, { meaning }]) => shown([name, { arity: 1, meaning }])),
+  ].join("\n");
+}
+
+/** Without the widths of columns. */
+const plain = (table: string) => table.replaceAll(/ +\|/g, " |").replaceAll(/-{3,}/g, "---").trim();
+
+Deno.test("docs/formulas.md lists every function as the compiler has it", () => {
+  const wanted = functionTable();
+  const found = /<!-- table: functions -->\n([\s\S]*?)<!-- end -->/.exec(page);
+  assert(found);
+  if (Deno.env.get("UPDATE_README") === "1") {
+    Deno.writeTextFileSync(
+      PAGE,
+      page.replace(found[0], () => `<!-- table: functions -->\n\n${wanted}\n\n<!-- end -->`),
+    );
+    return;
+  }
+  assert.equal(plain(found[1] ?? ""), wanted);
+});
+
+const definitions = [...page.matchAll(/```json\n([\s\S]*?)```/g)]
+  .map(([, text]) => JSON.parse(text ?? "") as Pick<Definition, "class_name" | "hyperparameters">);
+
+Deno.test("docs/formulas.md has a rule for each that is computed here", () => {
+  assert.deepEqual(definitions.map(({ class_name }) => class_name), Object.keys(WORKED_RULES));
+});
+
+const STEPS = 25;
+const COUNT = 19;
+const GRADIENTS = Array.from({ length: STEPS }, (_, n) => numbers(COUNT, { seed: n + 1 }));
+const INITIAL = numbers(COUNT, { seed: 99 });
+
+for (const definition of definitions) {
+  const { class_name, hyperparameters } = definition;
+  Deno.test(`${class_name} moves as its paper says`, async () => {
+    const registry = newRegistry();
+    await registry.optimizers.register(definition);
+    const variables = [{ name: "w", shape: [COUNT], initial: INITIAL }];
+    const run = await registry.create({ optimizer: class_name, variables });
+    const numbersOf = Object.entries(hyperparameters).map(([name, { default: value }]) => [name, value]);
+    const expected: Variable = { w: [...INITIAL], T: 0, kept: {}, a: 1 };
+    for (const g of GRADIENTS) {
+      step(run, { w: g });
+      expected.T += 1;
+      WORKED_RULES[class_name]?.(expected, g, Object.fromEntries(numbersOf));
+    }
+    const { w = [] } = variablesOf(run);
+    const moved = Math.max(...expected.w.map((value, i) => Math.abs(value - (INITIAL[i] as number))));
+    expected.w.forEach((value, i) => {
+      const off = Math.abs((w[i] as number) - value);
+      // Float32 steps: a few units in the last place of w each, and a relative error of the moves.
+      assert(
+        off <= 1e-5 * Math.max(1, Math.abs(value)) && off < moved / 100,
+        `[${i}] is ${w[i]}, must be ${value}`,
+      );
+    });
+  });
+}
