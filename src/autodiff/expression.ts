@@ -6,7 +6,7 @@ import type { Shape } from "../tensor.ts";
 import { type Literal, MisfitError, type OptionValue, type TensorFunction } from "./functions/define.ts";
 import { FUNCTIONS } from "./functions/mod.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
-import { type Expression, lossError, parseLoss, type Place } from "./syntax.ts";
+import { type CallExpression, type Expression, lossError, parseLoss, type Place } from "./syntax.ts";
 
 /** What names may mean. */
 export interface Scope {
@@ -25,8 +25,6 @@ export function compileLoss(text: string, scope: Scope): Graph {
   }
   return { nodes: compiler.builder.nodes, loss, updates: [] };
 }
-
-type Call = Extract<Expression, { kind: "call" }>;
 
 class Compiler {
   readonly builder: GraphBuilder;
@@ -80,7 +78,7 @@ class Compiler {
     return `one of ${shown.join(", ")}${names.length > shown.length ? ", …" : ""}`;
   }
 
-  #call(call: Call): number {
+  #call(call: CallExpression): number {
     const row = FUNCTIONS.get(call.name);
     if (!row) throw lossError(`there is no function "${call.name}"`, call.place);
     const { tensors, rest } = this.#tensors(call, row);
@@ -88,7 +86,7 @@ class Compiler {
     return this.#at(call.place, () => this.builder.call(row.name, tensors, options), row.name);
   }
 
-  #tensors({ name, args, place }: Call, row: TensorFunction) {
+  #tensors({ name, args, place }: CallExpression, row: TensorFunction) {
     if (row.tensors[0] === "...") {
       const [list, ...rest] = args;
       if (list?.kind !== "list" || list.items.length === 0) {
@@ -104,7 +102,7 @@ class Compiler {
     return { tensors: args.slice(0, count).map((arg) => this.tensor(arg)), rest: args.slice(count) };
   }
 
-  #options({ name, keywords, place }: Call, row: TensorFunction, rest: readonly Expression[]) {
+  #options({ name, keywords, place }: CallExpression, row: TensorFunction, rest: readonly Expression[]) {
     const known = Object.keys(row.options);
     const takes = known.length > 0 ? `takes ${known.join(", ")}` : "takes no options";
     const surplus = rest[known.length];

@@ -10,6 +10,8 @@ import { StepwellError } from "../errors.ts";
 
 export const CHARACTERS_MAX = 16_384;
 export const NESTING_MAX = 64;
+/** Of the tree: a chain of operators is a tree as deep as it is long. */
+const DEPTH_MAX = 1000;
 
 /** Line and column count from 1. */
 export interface Place {
@@ -18,11 +20,11 @@ export interface Place {
 }
 
 export type Expression =
-  & { readonly place: Place }
+  & { readonly place: Place; readonly depth: number }
   & (
     | { readonly kind: "number"; readonly value: number }
-    /** Quoted names may hold anything but their quote. */
-    | { readonly kind: "name"; readonly name: string; readonly quoted: boolean }
+    /** Between quotes it may hold anything but those. */
+    | { readonly kind: "name"; readonly name: string }
     | { readonly kind: "list"; readonly items: readonly Expression[] }
     | {
       readonly kind: "call";
@@ -35,6 +37,8 @@ export type Expression =
       }[];
     }
   );
+
+export type CallExpression = Extract<Expression, { kind: "call" }>;
 
 export interface Statement {
   /** Undefined for the last one. */
@@ -175,7 +179,7 @@ class Parser {
       if (!infix || infix.precedence < precedenceMin) break;
       const { place } = this.#take();
       const right = this.#binary(infix.rightAssociative ? infix.precedence : infix.precedence + 1);
-      left = { kind: "call", name: infix.name, args: [left, right], keywords: [], place };
+      left = this.#call(infix.name, { args: [left, right], keywords: [], place });
     }
     this.#depth -= 1;
     return left;
@@ -184,23 +188,40 @@ class Parser {
   #unary(): Expression {
     const token = this.#take();
     const { kind, text, place } = token;
-    if (kind === "number") return { kind: "number", value: Number(text), place };
-    if (kind === "quoted") return { kind: "name", name: text, quoted: true, place };
+    if (kind === "number") return { kind: "number", value: Number(text), place, depth: 1 };
+    if (kind === "quoted") return { kind: "name", name: text, place, depth: 1 };
     if (kind === "symbol" && text === "-") {
       const operand = this.#binary(SIGN_PRECEDENCE);
       return operand.kind === "number"
-        ? { kind: "number", value: -operand.value, place }
-        : { kind: "call", name: "negative", args: [operand], keywords: [], place };
+        ? { ...operand, value: -operand.value, place }
+        : this.#call("negative", { args: [operand], keywords: [], place });
     }
     if (kind === "symbol" && text === "(") {
       const inner = this.#binary(0);
       if (!this.#skip(")")) this.#fail('")"', this.#next);
       return inner;
     }
-    if (kind === "symbol" && text === "[") return { kind: "list", items: this.#items(), place };
+    if (kind === "symbol" && text === "[") {
+      const items = this.#items();
+      return { kind: "list", items, place, depth: this.#depthOf(items, place) };
+    }
     if (kind !== "name") this.#fail("a value", token);
-    if (!this.#skip("(")) return { kind: "name", name: text, quoted: false, place };
-    return { kind: "call", name: text, ...this.#args(), place };
+    if (!this.#skip("(")) return { kind: "name", name: text, place, depth: 1 };
+    return this.#call(text, { ...this.#args(), place });
+  }
+
+  #call(
+    name: string,
+    { args, keywords, place }: Pick<CallExpression, "args" | "keywords" | "place">,
+  ): CallExpression {
+    const parts = [...args, ...keywords.map(({ value }) => value)];
+    return { kind: "call", name, args, keywords, place, depth: this.#depthOf(parts, place) };
+  }
+
+  #depthOf(parts: readonly Expression[], place: Place): number {
+    const depth = 1 + parts.reduce((most, part) => Math.max(most, part.depth), 0);
+    if (depth > DEPTH_MAX) throw lossError(`cannot follow more than ${DEPTH_MAX} operations in one`, place);
+    return depth;
   }
 
   #items(): Expression[] {

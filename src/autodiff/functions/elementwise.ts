@@ -20,8 +20,8 @@ export const ELEMENTWISE = [
   binary("multiply", "`a * b`.", (tf, a, b) => tf.mul(a, b)),
   binary("divide", "`a / b`.", (tf, a, b) => tf.div(a, b)),
   binary("pow", "`a ^ b`.", (tf, a, b) => tf.pow(a, b)),
-  binary("maximum", "The larger of both.", (tf, a, b) => tf.maximum(a, b)),
-  binary("minimum", "The smaller of both.", (tf, a, b) => tf.minimum(a, b)),
+  binary("maximum", "The larger of both.", (tf, a, b) => tf.maximum(...together(tf, a, b))),
+  binary("minimum", "The smaller of both.", (tf, a, b) => tf.minimum(...together(tf, a, b))),
   comparison("less", "<", (tf, a, b) => tf.less(a, b)),
   comparison("less_equal", "<=", (tf, a, b) => tf.lessEqual(a, b)),
   comparison("greater", ">", (tf, a, b) => tf.greater(a, b)),
@@ -65,6 +65,12 @@ export const ELEMENTWISE = [
     "stops",
   ),
 ];
+
+/** Both in the shape that they broadcast to, where tfjs' gradient does not add up over the dimensions that did. */
+function together(tf: Tf, a: Tensor, b: Tensor): [Tensor, Tensor] {
+  const shape = [...broadcast(a.shape, b.shape)];
+  return [tf.broadcastTo(a, shape), tf.broadcastTo(b, shape)];
+}
 
 /** The same values, of which the tape knows nothing. */
 export function detach(tf: Tf, x: Tensor): Tensor {
