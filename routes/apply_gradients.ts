@@ -94,6 +94,7 @@ export const route = createRoute({
   }, [
     ...TENSOR_BODY_ERRORS,
     "unknown_run",
+    "run_replaced",
     "version_mismatch",
     "not_acceptable",
     "contribution_repeated",

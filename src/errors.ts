@@ -50,6 +50,11 @@ export const ERRORS = {
   not_acceptable: entry(406, "No such representation", "`Accept` allows none of the types that exist here."),
   body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
   run_exists: entry(409, "Run exists already", "A run with this id exists."),
+  run_replaced: entry(
+    409,
+    "Run was replaced",
+    "A checkpoint took the run's place before the request was done: send it again.",
+  ),
   key_in_progress: entry(409, "Key in progress", "Another request with this Idempotency-Key is in progress."),
   contribution_repeated: entry(
     409,

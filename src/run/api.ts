@@ -348,7 +348,7 @@ export interface RunRegistry {
   /** Reads the run from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): RunSession;
   has(id: string): boolean;
-  /** To be asked in the turn that changes a run. Throws unknown_run, storage_failed when it is not the one any more. */
+  /** To be asked in the turn that changes a run. Throws unknown_run, run_replaced, storage_failed when it is not the one any more. */
   confirm(run: RunSession): void;
   /** Keeps a run in memory while a request is about it; no matter whether there is one. */
   lease(id: string): Lease;

@@ -11,6 +11,7 @@ import type { RunStore } from "../store/run_store.ts";
 import { storageError } from "../store/storage_error.ts";
 import type { Lease, RunSession } from "./api.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { endedError, type Ending } from "./ending.ts";
 import type { Memory } from "./memory.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "./session.ts";
@@ -41,8 +42,7 @@ export class Entries {
   readonly #entries = new Map<string, Entry>();
   /** Ids of runs that are being made, replaced or deleted. */
   readonly #reserved = new Set<string>();
-  /** Sessions that were given up because nobody knew what was on disk. */
-  readonly #givenUp = new WeakSet<RunSession>();
+  readonly #endings = new WeakMap<RunSession, Ending>();
   #sequence = 0;
   #stepsOfClosed = 0;
 
@@ -117,10 +117,8 @@ export class Entries {
   /** The run in memory, read from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): Session {
     const entry = this.find(id);
-    if (entry.store?.failed && entry.session?.durability === "journal") {
-      this.#givenUp.add(entry.session);
-      this.forget(entry);
-    }
+    // Nobody knows what is on disk.
+    if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
     if (!entry.session && entry.store) {
       const { memory, run, now } = this.#parts;
       const session = recover({ store: entry.store, memory, run, now: () => now().getTime() });
@@ -134,13 +132,7 @@ export class Entries {
   confirm(run: RunSession): void {
     const { id } = run;
     if (this.#entries.get(id)?.session === run) return;
-    if (this.#givenUp.has(run)) {
-      throw new StepwellError("storage_failed", `Cannot change the run "${id}": it was read anew from disk`);
-    }
-    throw new StepwellError(
-      "unknown_run",
-      `Cannot change the run "${id}": it was deleted, and created anew, meanwhile`,
-    );
+    throw endedError(id, this.#endings.get(run) ?? "deleted");
   }
 
   /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
@@ -181,17 +173,18 @@ export class Entries {
   }
 
   /** Takes a session out of memory. */
-  closeSession(entry: Entry): void {
+  closeSession(entry: Entry, ending: Ending): void {
     if (!entry.session) return;
+    this.#endings.set(entry.session, ending);
     this.#stepsOfClosed += entry.session.stepCount;
     entry.store?.leaving();
-    entry.session.close();
+    entry.session.close(ending);
     entry.session = undefined;
   }
 
   /** Forgets what memory says of a run: the files say it. */
   forget(entry: Entry): void {
-    this.closeSession(entry);
+    this.closeSession(entry, "reread");
     entry.store?.close();
   }
 
@@ -203,7 +196,7 @@ export class Entries {
     this.#entries.delete(id);
     try {
       await entry.store?.remove();
-      this.closeSession(entry);
+      this.closeSession(entry, "deleted");
     } catch (error) {
       this.#entries.set(id, entry);
       throw error;

@@ -73,7 +73,7 @@ export class Restorer {
       // Others may change the run while the old files are removed.
       const description = session.describe();
       if (old) {
-        entries.closeSession(old);
+        entries.closeSession(old, "replaced");
         // A run that is not stored leaves no record of the one in whose place it is.
         if (entries.at(id)?.store) await old.store?.discard();
         else await old.store?.remove();

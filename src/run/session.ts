@@ -25,6 +25,7 @@ import { optimizerChange, type RoundEnd, stagedChange, weightsChange } from "./c
 import type { ChangeLog } from "./change_log.ts";
 import { checkpointOf, type LiveCheckpoint, liveCheckpointOf } from "./checkpoint.ts";
 import { describeRun } from "./describe.ts";
+import { endedError, type Ending } from "./ending.ts";
 import { EventLog } from "./events.ts";
 import { gather, rowsToGather } from "./gather.ts";
 import type { Memory } from "./memory.ts";
@@ -79,7 +80,7 @@ export class Session implements RunSession {
   #version: number;
   readonly #rounds: RoundTurns;
   readonly events: EventLog;
-  #closed = false;
+  #ending: Ending | undefined;
   #held = false;
 
   constructor(parts: SessionParts) {
@@ -373,9 +374,9 @@ export class Session implements RunSession {
   }
 
   /** The run is gone: its memory is free once the last body on its way in is. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(ending: Ending = "deleted"): void {
+    if (this.#ending) return;
+    this.#ending = ending;
     this.onDeadline(null);
     this.#publisher.invalidate();
     this.#rounds.round.free();
@@ -403,13 +404,11 @@ export class Session implements RunSession {
 
   #released(staging: ArenaStaging): void {
     this.#stagings.delete(staging);
-    if (this.#closed && this.#stagings.size === 0) this.#state.free();
+    if (this.#ending && this.#stagings.size === 0) this.#state.free();
   }
 
   #assertOpen(): void {
-    if (this.#closed) {
-      throw new StepwellError("unknown_run", `Cannot find the run "${this.id}": it was deleted or replaced`);
-    }
+    if (this.#ending) throw endedError(this.id, this.#ending);
   }
 
   #changed(): void {
