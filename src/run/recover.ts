@@ -11,9 +11,9 @@ import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
-import { CheckpointReader, savedReplies } from "./checkpoint.ts";
+import { CheckpointReader } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
-import { Replies } from "./replies.ts";
+import { readRemembered, type Remembered } from "./remembered.ts";
 import { Session } from "./session.ts";
 
 /** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
@@ -31,7 +31,7 @@ export interface RecoverParts {
 export function recover(parts: RecoverParts): Session {
   const { store, memory } = parts;
   let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
-  let replies = new Replies();
+  let remembered: Remembered | undefined;
   let reader: CheckpointReader | undefined;
   let session: Session | undefined;
   const abandon = () => {
@@ -47,7 +47,7 @@ export function recover(parts: RecoverParts): Session {
         const file = tensorFileReader(later(() => reader), {
           headerBytesMax: HEADER_BYTES_MAX,
           onMetadata: (metadata) => {
-            replies = new Replies(savedReplies(metadata));
+            remembered = readRemembered(metadata);
             reader = new CheckpointReader(memory, metadata);
           },
         });
@@ -56,7 +56,7 @@ export function recover(parts: RecoverParts): Session {
           close: () =>
             believed(SnapshotDamage, () => {
               file.close();
-              session = begin(reader as CheckpointReader, replies, parts);
+              session = begin(reader as CheckpointReader, remembered as Remembered, parts);
               snapshot = { version: session.version, sequence: session.sequence };
               reader = undefined;
             }),
@@ -92,13 +92,13 @@ function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () 
 
 function begin(
   reader: CheckpointReader,
-  replies: Replies,
+  remembered: Remembered,
   { store, memory, run, now }: RecoverParts,
 ): Session {
   reader.finish();
   const { id, createdAt } = store.record;
   const { spec, state, version, sequence, round } = reader;
-  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, replies };
+  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, ...remembered };
   const session = new Session(parts);
   session.recorder.readRecords = (onRecord) => store.records(onRecord);
   return session;

@@ -31,6 +31,7 @@ import { gather, rowsToGather } from "./gather.ts";
 import type { Memory } from "./memory.ts";
 import { Publisher } from "./publication.ts";
 import { Recorder } from "./recorder.ts";
+import { rememberedMetadata } from "./remembered.ts";
 import { Replies } from "./replies.ts";
 import { Round } from "./round.ts";
 import { RoundTurns } from "./round_turns.ts";
@@ -58,6 +59,8 @@ export interface SessionParts {
   /** Of the open round; absent: the first. */
   readonly round?: number;
   readonly replies?: Replies;
+  /** The latest of an earlier session, oldest first. */
+  readonly steps?: readonly StepAnswer[];
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -102,6 +105,7 @@ export class Session implements RunSession {
       state,
       run,
       recorder: this.recorder,
+      latest: parts.steps ?? [],
       changed: () => this.#changed(),
     });
     this.#rounds = new RoundTurns({
@@ -224,7 +228,7 @@ export class Session implements RunSession {
   }
 
   steps(limit: number): readonly StepAnswer[] {
-    return this.#stepper.latest(limit);
+    return this.#stepper.latest.slice(-limit).reverse();
   }
 
   /** Copies of the whole run. */
@@ -233,13 +237,13 @@ export class Session implements RunSession {
     return checkpointOf(this.#memory, this.#checkpointed(false));
   }
 
-  /** The whole run where it lies, good until the next change, with the answers to keyed requests. */
+  /** The whole run where it lies, good until the next change, with what it remembers of its answers. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return liveCheckpointOf(this.#checkpointed(true));
   }
 
-  #checkpointed(replies: boolean) {
+  #checkpointed(isSnapshot: boolean) {
     return {
       spec: this.#spec,
       optimizer: this.#stepper.optimizer,
@@ -248,7 +252,9 @@ export class Session implements RunSession {
       sequence: this.recorder.sequence,
       round: this.#rounds.round.number,
       createdAt: this.createdAt,
-      replies: replies ? this.replies.all : [],
+      remembered: isSnapshot
+        ? rememberedMetadata({ replies: this.replies, steps: this.#stepper.latest })
+        : {},
     };
   }
 
