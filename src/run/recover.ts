@@ -4,8 +4,8 @@
  * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
  */
 import type { Runner } from "../../kernels/plan.ts";
-import { StepwellError } from "../errors.ts";
-import { JournalDamage } from "../store/journal.ts";
+import { type ErrorCode, StepwellError } from "../errors.ts";
+import { JournalDamage } from "../store/journal_reader.ts";
 import type { RunStore, SnapshotPlace } from "../store/run_store.ts";
 import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
@@ -80,12 +80,15 @@ export function recover(parts: RecoverParts): Session {
   }
 }
 
-/** What was accepted once is accepted again, if there is memory for it: anything else is damage. */
+/** Troubles of the moment. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(["out_of_memory", "storage_failed"]);
+
+/** What was accepted once is accepted again, if there is memory for it and it can be read: anything else is damage. */
 function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => void): void {
   try {
     act();
   } catch (error) {
-    if (error instanceof StepwellError && error.code === "out_of_memory") throw error;
+    if (error instanceof StepwellError && PASSING.has(error.code)) throw error;
     throw new Damage(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
