@@ -1,7 +1,7 @@
 /** What clients of a simulation send: honest updates, hostile ones, and bodies that must be refused. */
 import type { ErrorCode } from "../../../src/errors.ts";
-import { encodeHeader, type WritableTensor } from "../../../src/wire/safetensors_writer.ts";
 import { below, pick, type Random } from "../../faults/bodies.ts";
+import { fileOf, type GivenTensor } from "../contributions.ts";
 import type { Tensor } from "./arithmetic.ts";
 import type { Body } from "./model.ts";
 import { isHolding, type RunPlan } from "./plans.ts";
@@ -108,28 +108,12 @@ function wrongOf(
 }
 
 function encode(plan: RunPlan, tensors: readonly Tensor[], { client_id, ...fields }: Body): Uint8Array {
-  const entries = tensors.flatMap(({ name, values, indices }): WritableTensor[] => {
-    const { shape: known = [], initial = [] } = plan.variables.find((each) => each.name === name) ?? {};
-    const whole = values.length === initial.length ? known : [values.length];
-    const shape = indices ? [indices.length, ...known.slice(1)] : whole;
-    const content = Float32Array.from(values);
-    if (!indices) return [{ name, shape, values: content }];
-    return [
-      { name: `${name}#indices`, shape: [indices.length], values: BigInt64Array.from(indices, BigInt) },
-      { name: `${name}#values`, shape, values: content },
-    ];
+  const given = tensors.map(({ name, values, indices }): GivenTensor => {
+    const { shape = [], initial = [] } = plan.variables.find((each) => each.name === name) ?? {};
+    if (indices) return { name, shape: [indices.length, ...shape.slice(1)], values, indices };
+    return { name, shape: values.length === initial.length ? shape : [values.length], values };
   });
-  const metadata = Object.entries(fields).flatMap(([key, value]) =>
-    key === "tensors" ? [] : [[key, JSON.stringify(value)] as const]
-  );
-  const all = { ...client_id !== undefined && { client_id }, ...Object.fromEntries(metadata) };
-  const { bytes, ordered } = encodeHeader(entries, all);
-  const parts = [bytes, ...ordered.map(({ values }) => new Uint8Array(values.buffer))];
-  const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    file.set(part, at);
-    at += part.length;
-  }
-  return file;
+  const metadata = Object.entries(fields).filter(([key]) => key !== "tensors")
+    .map(([key, value]) => [key, JSON.stringify(value)] as const);
+  return fileOf(given, { ...client_id !== undefined && { client_id }, ...Object.fromEntries(metadata) });
 }

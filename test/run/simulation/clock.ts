@@ -37,6 +37,17 @@ export class Clock {
     return new Promise((resolve) => this.at(this.now + ms, resolve));
   }
 
+  /** Lets time pass, and everything happen that is due by then and needs no waiting. */
+  advance(ms: number): void {
+    const end = this.now + ms;
+    for (let event = this.#events.at(-1); event && event.at <= end; event = this.#events.at(-1)) {
+      this.#events.pop();
+      this.now = event.at;
+      event.act();
+    }
+    this.now = end;
+  }
+
   /** Lets everything happen until nothing is to come any more. `settled` resolves when an event has had its effects. */
   async run(settled: () => Promise<void>): Promise<void> {
     await settled();

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session.ts";
-import { begin, type Change, passTime, type State } from "./model.ts";
+import { begin, type Change, deadline, passTime, type State } from "./model.ts";
 import { attempt, codeOf, isTrouble } from "./outcomes.ts";
 import type { RunPlan } from "./plans.ts";
 import { assertThere, isThere } from "./view.ts";
@@ -91,7 +91,11 @@ export class Ledger {
   /** Time has passed: what the service did by itself is what the model says, and it has left nothing undone. */
   reconcile({ now, isTroubled }: Moment): void {
     const { session, plan } = this;
-    if (!session) return;
+    if (!session) {
+      const isGone = this.#session !== undefined && deadline(plan, this.state) !== null;
+      assert.ok(!isGone, `${plan.id} has left memory, and its deadline with it`);
+      return;
+    }
     if (session.sequence > this.state.sequence) {
       const due = passTime(plan, this.state, now);
       assert.ok(due, `${plan.id} changed by itself at ${now}`);

@@ -88,7 +88,7 @@ export function begin({ learning_rate, variables }: RunPlan): State {
 
 const place = ({ iterations, version }: State) => ({ iterations, version });
 
-function deadline({ deadline_seconds }: RunPlan, { contributions: [first] }: State): number | null {
+export function deadline({ deadline_seconds }: RunPlan, { contributions: [first] }: State): number | null {
   return first && deadline_seconds !== null ? first.acceptedAt + 1000 * deadline_seconds : null;
 }
 

@@ -66,8 +66,12 @@ export class Service {
     return this.clock.at(this.clock.now + delayMs, () => {
       if (life !== this.#life) return;
       call();
-      for (const ledger of this.ledgers) ledger.reconcile(this.moment);
+      this.#reconcile();
     });
+  }
+
+  #reconcile(): void {
+    for (const ledger of this.ledgers) ledger.reconcile(this.moment);
   }
 
   #failed(run: string, error: unknown): void {
@@ -142,6 +146,7 @@ export class Service {
     const alive = () => {
       if (life !== this.#life) throw new Lost();
     };
+    this.#reconcile();
     const lease = registry.lease(ledger.plan.id);
     try {
       const session = registry.get(ledger.plan.id);
