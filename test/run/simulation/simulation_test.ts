@@ -10,13 +10,10 @@ const { values } = parseArgs({
   options: { seed: { type: "string" }, clients: { type: "string", default: "1000" } },
   allowPositionals: true,
 });
-const own = crypto.getRandomValues(new Uint32Array(1))[0] as number;
-const seeds = values.seed === undefined ? { "seed 1": 1, "a seed of its own": own } : {
-  "the seed that is given": Number(values.seed),
-};
+const seeds = values.seed === undefined ? [1, 2] : [Number(values.seed)];
 
-for (const [which, seed] of Object.entries(seeds)) {
-  Deno.test(`rounds keep their promises to clients that keep none, with ${which}`, async () => {
+for (const seed of seeds) {
+  Deno.test(`rounds keep their promises to clients that keep none, with seed ${seed}`, async () => {
     console.log(`seed ${seed}: --seed=${seed} makes the same simulation again`);
     console.log(await simulate({ seed, clients: Number(values.clients) }));
   });
