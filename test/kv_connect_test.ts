@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { GRADIENTS, SPEC } from "./routes/harness.ts";
 import { spawn, startProcess } from "./service.ts";
 import { serve, serveKv, serveNonsense, TOKEN, WRONG } from "./store/kv_connect.ts";
+import { within } from "./waiting.ts";
 
 const json = (url: string, body: unknown) =>
   fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
@@ -48,11 +49,24 @@ Deno.test("runs outlive the service with their records in a database elsewhere",
 
 const WITH_TOKEN = { DENO_KV_ACCESS_TOKEN: TOKEN };
 
-async function refusesToStart(data: string, url: string, pattern: RegExp, env = {}): Promise<void> {
-  const process = spawn({ STEPWELL_DATA: data, STEPWELL_KV: url, ...env });
-  const { code, stdout, stderr } = await process.output();
+const TOO_LATE = /it has not answered within 5 s\n$/;
+
+/** What the service says when it ends. On a slow machine an answer may come too late, and is asked for again. */
+async function start(
+  env: Readonly<Record<string, string>>,
+  isLate: boolean,
+  tries = 10,
+): Promise<{ code: number; stdout: Uint8Array; errors: string }> {
+  const { code, stdout, stderr } = await within("The service did not end", spawn(env).output());
   // Deno itself tells of each call that it makes again.
   const errors = new TextDecoder().decode(stderr).replaceAll(/^KV Connect failed to call .*\n/gm, "");
+  if (tries > 1 && TOO_LATE.test(errors) && !isLate) return start(env, isLate, tries - 1);
+  return { code, stdout, errors };
+}
+
+async function refusesToStart(data: string, url: string, pattern: RegExp, env = {}): Promise<void> {
+  const settings = { STEPWELL_DATA: data, STEPWELL_KV: url, ...env };
+  const { code, stdout, errors } = await start(settings, pattern === TOO_LATE);
   assert.equal(code, 1, errors);
   assert.equal(stdout.length, 0);
   assert.equal(errors.trimEnd().split("\n").length, 1, errors);
@@ -65,7 +79,7 @@ const SAYS: Readonly<Record<keyof typeof WRONG, RegExp>> = {
   "no such page": /responded with status 404/,
   "a page": /not a valid KV Connect endpoint/,
   "other JSON": /not a valid KV Connect endpoint/,
-  nothing: /it has not answered within 5 s\n$/,
+  nothing: TOO_LATE,
 };
 
 for (const [what, answer] of Object.entries(WRONG)) {
@@ -80,7 +94,7 @@ for (const [what, answer] of Object.entries(WRONG)) {
 Deno.test("main refuses a database that answers nonsense, does not know its token, or is not there", () =>
   withData(async (data) => {
     await using nonsense = serveNonsense();
-    await refusesToStart(data, nonsense.url, /it has not answered within 5 s\n$/, WITH_TOKEN);
+    await refusesToStart(data, nonsense.url, TOO_LATE, WITH_TOKEN);
     assert.ok(nonsense.asked.includes("/data/snapshot_read"));
     await using kv = serveKv();
     await refusesToStart(data, kv.url, /responded with status 401/, { DENO_KV_ACCESS_TOKEN: "another" });

@@ -298,6 +298,8 @@ export interface RunSession {
 
 /** A checkpoint on its way in: `begin` once with the file's metadata, then the tensors, then `commit` or `release`. */
 export interface Restoration {
+  /** The run that is there now, as far as preconditions are concerned; undefined when there is none. Throws as `get`. */
+  current(): { readonly version: number } | undefined;
   /** Throws when the metadata describes no run that can be held here. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
   /** The turn, on disk when it resolves. Throws when a tensor is missing, and storage_full or storage_failed. */

@@ -26,6 +26,10 @@ export interface Entry {
   users: number;
   /** When the last of them was done, in milliseconds since 1970. */
   usedAt: number;
+  /** How often it came into memory: an unchanged number and no session mean that nobody has changed it. */
+  openings: number;
+  /** There while changes are refused; gives them free again where there is a session. */
+  held: { free?: (() => void) | undefined } | undefined;
 }
 
 interface EntriesParts {
@@ -71,7 +75,7 @@ export class Entries {
   /** A run that nobody can find yet. */
   make(id: string, sequence: number, store: RunStore | undefined): Entry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt };
+    return { id, sequence, store, session: undefined, users: 0, usedAt, openings: 0, held: undefined };
   }
 
   /** From now on the id names this run. */
@@ -161,6 +165,8 @@ export class Entries {
   /** Brings a session and the files of its run together. */
   attach(entry: Entry, session: Session): void {
     entry.session = session;
+    entry.openings += 1;
+    if (entry.held) entry.held.free = session.hold();
     const { store } = entry;
     if (store) {
       session.attach(session.durability === "journal" ? store : { changing: () => store.changing() });
@@ -170,6 +176,30 @@ export class Entries {
       snapshot_version: store?.newest?.version ?? null,
     });
     this.#parts.deadlines?.watch(entry, session);
+  }
+
+  /** Refuses changes of a run, in memory or not, until the answer is called. Throws busy when they are refused already. */
+  hold(entry: Entry): () => void {
+    if (entry.held) {
+      throw new StepwellError("busy", `Cannot change the run "${entry.id}": it is being replaced`);
+    }
+    const held = entry.held = { free: entry.session?.hold() };
+    return () => {
+      entry.held = undefined;
+      held.free?.();
+    };
+  }
+
+  /** Does something during which the run may leave memory, although a request is about it that waits for this. */
+  letGo<T>(id: string, act: () => T): T {
+    const entry = this.#entries.get(id);
+    if (!entry) return act();
+    entry.users -= 1;
+    try {
+      return act();
+    } finally {
+      entry.users += 1;
+    }
   }
 
   /** Takes a session out of memory. */
@@ -191,7 +221,7 @@ export class Entries {
   /** Removes a run for good. Throws unknown_run, busy, storage_full, storage_failed, and leaves it as it was then. */
   async delete(id: string): Promise<void> {
     const entry = this.find(id);
-    const free = entry.session?.hold();
+    const free = this.hold(entry);
     this.#reserved.add(id);
     this.#entries.delete(id);
     try {
@@ -201,7 +231,7 @@ export class Entries {
       this.#entries.set(id, entry);
       throw error;
     } finally {
-      free?.();
+      free();
       this.#reserved.delete(id);
     }
   }
