@@ -26,4 +26,4 @@ HEALTHCHECK --interval=30s --timeout=5s \
   CMD ["deno", "eval", "const { ok } = await fetch('http://127.0.0.1:' + Deno.env.get('STEPWELL_PORT') + '/healthz'); Deno.exit(ok ? 0 : 1);"]
 
 # The task `start`, but that nothing may be downloaded any more; run directly, so that SIGTERM reaches the service.
-CMD ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "--allow-env=STEPWELL_*", "--allow-read=src,/data", "--allow-write=/data", "--v8-flags=--no-liftoff", "src/main.ts"]
+CMD ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "--allow-env=STEPWELL_*,DENO_KV_ACCESS_TOKEN", "--allow-read=src,/data", "--allow-write=/data", "--v8-flags=--no-liftoff", "src/main.ts"]

@@ -72,7 +72,7 @@ const COMPARED: readonly Comparable[] = [
     what: "median",
     clients: 100,
     ours: held("Median"),
-    rivals: [{ work: "median", named: "numpy median", goal: { relation: "≥", value: 10 }, slow: true }],
+    rivals: [{ work: "median", named: "numpy median", goal: { relation: "≥", value: 5 }, slow: true }],
   },
   {
     what: "trimmed mean",

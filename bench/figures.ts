@@ -1,7 +1,8 @@
 /**
  * What the always-on figures cost: a gradient staged in a session (sums of squares and the check for NaN and infinity block by
  * block, as it comes) and applied, against the same bytes copied to the same kind of memory and the same kernel call, without
- * any figure. The bytes come in pieces as large as the HTTP reader's.
+ * any figure, and a step of one parameter, for what a session's turn costs. The bytes come in pieces as large as the HTTP
+ * reader's.
  */
 import type { Arena } from "../kernels/arena.ts";
 import { type Call, runCompiled } from "../kernels/plan.ts";
@@ -25,10 +26,14 @@ export const figuresBenchmark: Benchmark = {
       const bytes = new Uint8Array(gradientValues(count, 2).buffer);
       const ours = await openRun(count);
       const plain = await openRun(count);
+      const turn = await openRun(1);
       stepWith(ours.session, bytes, count);
       stepWith(plain.session, bytes, count);
       const withFigures = timed("with figures", () => stepWith(ours.session, bytes, count));
-      const without = timed("without", () => stepWithout(plain.caught, bytes));
+      const without = timed("without", () => {
+        stepWithout(plain.caught, bytes);
+        stepWith(turn.session, bytes.subarray(0, 4), 1);
+      });
       checkEqual(work, valuesOf(ours.session), valuesOf(plain.session));
       yield ratioRow(work, "the same without figures", await compare(withFigures, without, options), {
         goal: GOAL,

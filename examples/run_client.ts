@@ -5,6 +5,8 @@
 import { decodeTensors, encodeTensors, type Tensor, type TensorFile } from "./safetensors.ts";
 
 const SAFETENSORS = "application/vnd.safetensors";
+/** How long an answer may wait for what it tells of. */
+const WAIT_SECONDS = 60;
 
 export class RunClient {
   readonly #url: string;
@@ -15,7 +17,9 @@ export class RunClient {
   }
 
   /** `spec` is the body of `POST /v1/runs` without the id. */
-  async create(spec: { optimizer: unknown; variables: readonly unknown[] }): Promise<void> {
+  async create(
+    spec: { optimizer: unknown; variables: readonly unknown[]; aggregation?: unknown },
+  ): Promise<void> {
     const [runs, id] = [this.#url.slice(0, this.#url.lastIndexOf("/")), this.#url.split("/").at(-1)];
     await send(runs, { method: "POST", ...json({ id, ...spec }) });
   }
@@ -31,6 +35,16 @@ export class RunClient {
     return await tensorsOf(
       await send(`${this.#url}/variables?${query}`, { headers: { accept: SAFETENSORS } }),
     );
+  }
+
+  /** All variables, as soon as the run has made more steps than `iteration`. */
+  async variablesAfter(iteration: number): Promise<TensorFile> {
+    const headers = { accept: SAFETENSORS, prefer: `wait=${WAIT_SECONDS}` };
+    for (;;) {
+      const response = await request(`${this.#url}/variables?after_iteration=${iteration}`, { headers });
+      // 304: not yet, after all that time.
+      if (response.status !== 304) return await tensorsOf(await accepted(response));
+    }
   }
 
   /** Rows of one variable: the way to read an embedding table that is too large to send around. */
@@ -71,16 +85,28 @@ export class RunClient {
     return await tensorsOf(await this.#post(gradients, metadata, headers));
   }
 
+  /**
+   * Contributes to the open round and waits for its end. Returns "applied" when it became a step, "open" when that took
+   * too long to wait for, and the code of the refusal where the round ended without this contribution: "too_stale",
+   * "round_dropped", ….
+   */
+  async contribute(
+    tensors: Readonly<Record<string, Tensor>>,
+    metadata: Readonly<Record<string, string>>,
+  ): Promise<string> {
+    const headers = { prefer: `wait=${WAIT_SECONDS}` };
+    const response = await request(`${this.#url}/gradients`, gradientsRequest(tensors, metadata, headers));
+    if (response.status !== 409) await accepted(response);
+    const { applied, code } = (await response.json()) as { applied?: boolean; code?: string };
+    return code ?? (applied ? "applied" : "open");
+  }
+
   #post(
     gradients: Readonly<Record<string, Tensor>>,
     metadata: Readonly<Record<string, string>>,
     headers: Record<string, string>,
   ): Promise<Response> {
-    return send(`${this.#url}/gradients`, {
-      method: "POST",
-      body: encodeTensors(gradients, metadata),
-      headers: { "content-type": SAFETENSORS, ...headers },
-    });
+    return send(`${this.#url}/gradients`, gradientsRequest(gradients, metadata, headers));
   }
 }
 
@@ -92,14 +118,30 @@ async function tensorsOf(response: Response): Promise<TensorFile> {
   return decodeTensors(await response.bytes());
 }
 
-/** `fetch` that throws what the service says when it refuses; STEPWELL_TOKEN, when set, goes along. */
-async function send(
-  url: string,
-  request: RequestInit & { headers?: Record<string, string> },
-): Promise<Response> {
+type Request = RequestInit & { headers?: Record<string, string> };
+
+function gradientsRequest(
+  gradients: Readonly<Record<string, Tensor>>,
+  metadata: Readonly<Record<string, string>>,
+  headers: Record<string, string>,
+): Request {
+  const body = encodeTensors(gradients, metadata);
+  return { method: "POST", body, headers: { "content-type": SAFETENSORS, ...headers } };
+}
+
+/** `fetch` that throws what the service says when it refuses. */
+async function send(url: string, init: Request): Promise<Response> {
+  return await accepted(await request(url, init));
+}
+
+/** `fetch`; STEPWELL_TOKEN, when set, goes along. */
+async function request(url: string, init: Request): Promise<Response> {
   const token = Deno.env.get("STEPWELL_TOKEN");
-  const headers = { ...request.headers, ...token ? { authorization: `Bearer ${token}` } : {} };
-  const response = await fetch(url, { ...request, headers });
-  if (!response.ok) throw new Error(`${response.status} from ${url}: ${await response.text()}`);
-  return response;
+  const headers = { ...init.headers, ...token ? { authorization: `Bearer ${token}` } : {} };
+  return await fetch(url, { ...init, headers });
+}
+
+async function accepted(response: Response): Promise<Response> {
+  if (response.ok) return response;
+  throw new Error(`${response.status} from ${response.url}: ${await response.text()}`);
 }

@@ -18,6 +18,7 @@ import type { GraphNode } from "./graph.ts";
 import { BLOCK, GROUP } from "./interpret.ts";
 import { emitHostCall, OPS } from "./ops.ts";
 import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
+import { touchRows } from "./touch.ts";
 import * as wasm from "./wasm.ts";
 import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "./wasm.ts";
 
@@ -218,6 +219,15 @@ class PassEmitter {
     });
   }
 
+  #touchRows(row: number): Code {
+    const tensors = this.#pass.tensors.flatMap(({ layout: { access, type } }, index) => {
+      return access === "indexed" ? [{ base: 3 + index, elementBytes: ELEMENT_BYTES[type] }] : [];
+    });
+    if (tensors.length === 0) return [];
+    const newLocal = () => this.#local(I32);
+    return touchRows({ row, rowCount: 0, rowLength: 1, indices: 2, tensors, newLocal });
+  }
+
   emit(): Uint8Array<ArrayBuffer> {
     const { reductions, tensors } = this.#pass;
     const row = this.#local(I32), left = this.#local(I32), count = this.#local(I32);
@@ -243,9 +253,11 @@ class PassEmitter {
     const elements = reductions.length > 0
       ? wasm.whileLoop(local.get(left), [...takeBlock, ...clear, ...this.#walk(count), ...close])
       : [...local.set(count, local.get(left)), ...this.#walk(count)];
+    const touched = this.#touchRows(row);
     const rows = wasm.whileLoop(
       i32.ltu(local.get(row), local.get(0)),
       [
+        ...touched,
         ...this.#enterRow(row),
         ...local.set(left, local.get(1)),
         ...elements,
@@ -258,6 +270,7 @@ class PassEmitter {
       locals: this.#locals,
       body: [...this.#prologue, ...rows, ...this.#totals.flatMap((total) => local.get(total))],
       imports: this.#imports,
+      globals: touched.length > 0 ? 1 : 0,
     });
   }
 

@@ -11,7 +11,7 @@
 import type { Arena } from "./arena.ts";
 import * as parts from "./order_parts.ts";
 import { sortInTiles, tileBytes } from "./order_tiles.ts";
-import { sortingNetwork } from "./sorting.ts";
+import { pruned, sortingNetwork } from "./sorting.ts";
 import { assemble, type Code, I32, i32, local, V128, v128, whileLoop } from "./wasm.ts";
 
 /** Tensors that one kernel sorts at most: with more it takes long to compile. */
@@ -53,16 +53,17 @@ function emit(inputCount: number, from: number, to: number): Uint8Array<ArrayBuf
   const inputs = 0, result = 1, bytes = 2;
   const at = 3, infinity = 4, sums = { lower: 5, upper: 6 }, spare = 7, wires = 8;
   const { get, set } = local;
-  const places = [...Array(inputCount).keys()];
   const load = (n: number): Code => {
     const value = v128.load(0, i32.add(i32.load(4 * n, get(inputs)), get(at)));
-    return set(wires + n, parts.ordered(value, get(infinity)));
+    return parts.ordered(value, get(infinity));
   };
+  const ranks = Array.from({ length: to - from }, (_, n) => wires + from + n);
   const body: Code[] = [
-    ...places.map(load),
-    parts.sorted(sortingNetwork(inputCount), { wires, spare, from, to }),
+    inputCount === 1
+      ? set(wires, load(0))
+      : parts.sorted(pruned(sortingNetwork(inputCount), from, to), { first: wires, spare, load }),
     parts.clear(sums),
-    ...places.slice(from, to).map((n) => parts.add(sums, get(wires + n))),
+    ...ranks.map((wire) => parts.add(sums, get(wire))),
     v128.store(0, i32.add(get(result), get(at)), parts.quotient(sums, v128.constF64(to - from), spare)),
     set(at, i32.add(get(at), i32.const(16))),
   ];

@@ -2,10 +2,10 @@
  * What the kernels of order.ts and order_tiles.ts share: the request, and the code they are made of, for four
  * elements a vector. What is computed is said in order.ts.
  *
- * Invariant: values on wires are neither NaN nor -0, so that equal values have equal bits.
+ * Invariant: no value on a wire is NaN. Zeros of either sign are equal there; sums, which begin with +0, lose the sign.
  */
 import { OPS } from "./ops.ts";
-import type { Comparator } from "./sorting.ts";
+import type { PrunedComparator } from "./sorting.ts";
 import { type Code, f32x4, f64x2, local, v128 } from "./wasm.ts";
 
 export interface RankMean {
@@ -22,40 +22,54 @@ export interface RankMean {
   readonly to: number;
 }
 
-/** The vector as it counts: +Infinity for NaN, +0 for -0. `infinity` is a vector of +Infinity. */
+/** The vector as it counts: +Infinity for NaN. `infinity` is a vector of +Infinity. */
 export function ordered(value: Code, infinity: Code): Code {
-  return f32x4.add(f32x4.pmin(infinity, value), v128.zero);
+  return f32x4.pmin(infinity, value);
 }
 
-/**
- * A network whose wires are the locals from `wires` on; `spare` is one more local. What no wire from `from` to
- * `to - 1` depends on is left out.
- */
+/** Where a network's wires are. There are more of them than registers. */
+export interface Wires {
+  /** The local of wire 0; the others follow. */
+  readonly first: number;
+  /** One more local. */
+  readonly spare: number;
+  /** The value of a wire, taken when the first comparator needs it. */
+  load(wire: number): Code;
+  /** What is done with a wire's value when no comparator needs it any more. */
+  store?(wire: number, value: Code): Code;
+}
+
+/** A network, over at least one comparator's wires. */
 export function sorted(
-  network: readonly Comparator[],
-  at: { wires: number; spare: number; from: number; to: number },
+  network: readonly PrunedComparator[],
+  { first, spare, load, store = () => [] }: Wires,
 ): Code {
-  const wanted = new Set(Array.from({ length: at.to - at.from }, (_, n) => at.from + n));
-  const code: Code[] = [];
-  for (const { low, high } of network.toReversed()) {
-    const kept = { low: wanted.has(low), high: wanted.has(high) };
-    if (!kept.low && !kept.high) continue;
-    wanted.add(low).add(high);
-    code.push(comparator(at.wires + low, at.wires + high, { kept, spare: at.spare }));
-  }
-  return code.reverse().flat();
+  const last = new Map(network.flatMap(({ low, high }, n) => [[low, n], [high, n]]));
+  const loaded = new Set<number>();
+  return network.flatMap((each, n) => {
+    const wires = [each.low, each.high];
+    const fresh = wires.filter((wire) => !loaded.has(wire));
+    fresh.forEach((wire) => loaded.add(wire));
+    const done = wires.filter((wire) => last.get(wire) === n);
+    return [
+      ...fresh.flatMap((wire) => local.set(first + wire, load(wire))),
+      ...comparator(each, first, spare),
+      ...done.flatMap((wire) => store(wire, local.get(first + wire))),
+    ];
+  });
 }
 
 function comparator(
-  low: number,
-  high: number,
-  { kept, spare }: { kept: { low: boolean; high: boolean }; spare: number },
+  { low, high, keepsLow, keepsHigh }: PrunedComparator,
+  first: number,
+  spare: number,
 ): Code {
   const { get, set } = local;
-  const least = f32x4.pmin(get(low), get(high)), greatest = f32x4.pmax(get(low), get(high));
-  if (!kept.high) return set(low, least);
-  if (!kept.low) return set(high, greatest);
-  return [...set(spare, least), ...set(high, greatest), ...set(low, get(spare))];
+  const a = first + low, b = first + high;
+  const least = f32x4.pmin(get(a), get(b)), greatest = f32x4.pmax(get(a), get(b));
+  if (!keepsHigh) return set(a, least);
+  if (!keepsLow) return set(b, greatest);
+  return [...set(spare, least), ...set(b, greatest), ...set(a, get(spare))];
 }
 
 /** Two locals that hold the float64 sums of a vector's lower and upper two lanes. */

@@ -13,7 +13,7 @@
  */
 import type { Arena, KernelFunction } from "./arena.ts";
 import * as parts from "./order_parts.ts";
-import { type Comparator, mergingNetwork, sortingNetwork } from "./sorting.ts";
+import { type Comparator, mergingNetwork, pruned, sortingNetwork } from "./sorting.ts";
 import {
   assemble,
   type Code,
@@ -95,15 +95,17 @@ function emitGather(): Uint8Array<ArrayBuffer> {
 /** kernel(first row of a block, first row of another, bytes): the network over their rows, in place. */
 function emitNetwork(rows: number, network: readonly Comparator[]): Uint8Array<ArrayBuffer> {
   const low = 0, high = 1, bytes = 2, end = 3, spare = 4, wires = 5;
-  const places = [...Array(rows).keys()];
-  const base = (n: number) => get(n < BLOCK ? low : high);
-  const offset = (n: number) => n % BLOCK * ROW_BYTES;
+  const base = (row: number) => get(row < BLOCK ? low : high);
+  const offset = (row: number) => row % BLOCK * ROW_BYTES;
   return kernel([I32, I32, I32], [I32, ...Array<typeof V128>(rows + 1).fill(V128)], [
     ...set(end, i32.add(get(low), get(bytes))),
     ...whileLoop(i32.ltu(get(low), get(end)), [
-      ...places.flatMap((n) => set(wires + n, v128.load(offset(n), base(n)))),
-      ...parts.sorted(network, { wires, spare, from: 0, to: rows }),
-      ...places.flatMap((n) => v128.store(offset(n), base(n), get(wires + n))),
+      ...parts.sorted(pruned(network, 0, rows), {
+        first: wires,
+        spare,
+        load: (row) => v128.load(offset(row), base(row)),
+        store: (row, value) => v128.store(offset(row), base(row), value),
+      }),
       ...bump(low, 16),
       ...bump(high, 16),
     ]),

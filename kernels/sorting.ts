@@ -43,3 +43,22 @@ function merge(network: Comparator[], first: number, wires: number, step: number
     network.push({ low: wire, high: wire + step });
   }
 }
+
+/** A comparator of which not both outcomes may be wanted. */
+export interface PrunedComparator extends Comparator {
+  readonly keepsLow: boolean;
+  readonly keepsHigh: boolean;
+}
+
+/** What of the network the wires from..to-1 depend on in the end. */
+export function pruned(network: readonly Comparator[], from: number, to: number): PrunedComparator[] {
+  const wanted = new Set(Array.from({ length: to - from }, (_, n) => from + n));
+  const kept: PrunedComparator[] = [];
+  for (const { low, high } of network.toReversed()) {
+    const keepsLow = wanted.has(low), keepsHigh = wanted.has(high);
+    if (!keepsLow && !keepsHigh) continue;
+    wanted.add(low).add(high);
+    kept.push({ low, high, keepsLow, keepsHigh });
+  }
+  return kept.reverse();
+}

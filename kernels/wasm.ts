@@ -58,6 +58,10 @@ export const local = {
   set: (index: number, value: Code): Code => [...value, 0x21, ...u32(index)],
 };
 
+export const global = {
+  set: (index: number, value: Code): Code => [...value, 0x24, ...u32(index)],
+};
+
 export const i32 = {
   const: (value: number): Code => [0x41, ...s32(value | 0)],
   load: memory([0x28]),
@@ -217,6 +221,8 @@ export interface KernelFunction {
   readonly locals: readonly ValueType[];
   readonly body: Code;
   readonly imports: readonly HostFunction[];
+  /** How many int32 globals there are; none unless said. */
+  readonly globals?: number;
 }
 
 const vector = (items: readonly Code[]): number[] => [...u32(items.length), ...items.flat()];
@@ -247,6 +253,7 @@ export function assemble(kernel: KernelFunction): Uint8Array<ArrayBuffer> {
     ...section(1, vector(types)),
     ...section(2, vector(imports)),
     ...section(3, vector([u32(kernel.imports.length)])),
+    ...section(6, vector(Array(kernel.globals ?? 0).fill([I32, 1, ...i32.const(0), 0x0b]))),
     ...section(7, vector([[...text("kernel"), 0x00, ...u32(kernel.imports.length)]])),
     ...section(10, vector([[...u32(code.length), ...code]])),
   ]);

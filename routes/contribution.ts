@@ -34,6 +34,7 @@ export const STEP_PREFER = requestHeader(
 /** What they refuse, whatever the gradients come from. */
 export const STEP_ERRORS: readonly ErrorCode[] = [
   "unknown_run",
+  "run_replaced",
   "version_mismatch",
   "not_acceptable",
   "contribution_repeated",

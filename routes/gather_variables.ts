@@ -42,6 +42,7 @@ export const route = createRoute({
   responses: answers({ 200: tensors("The rows.", Rows) }, [
     ...BODY_ERRORS,
     "unknown_run",
+    "run_replaced",
     "unknown_variable",
     "index_out_of_range",
     "shape_mismatch",

@@ -38,6 +38,7 @@ export const route = createRoute({
   responses: answers({ 200: json("The optimizer as it is now.", PatchedOptimizer, STATE_HEADERS) }, [
     ...BODY_ERRORS,
     "unknown_run",
+    "run_replaced",
     "version_mismatch",
     "unknown_class",
     "invalid_config",

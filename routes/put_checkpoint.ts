@@ -51,13 +51,12 @@ export const register: Register = (app, services) =>
     const { registry, settings } = services;
     const { run: id } = c.req.valid("param");
     const confirm = preconditions(c);
-    const current = () => registry.has(id) ? registry.get(id) : undefined;
-    confirm(current());
     const restoration = registry.restore(id);
     try {
+      confirm(restoration.current());
       const { target, onMetadata } = deferred(restoration);
       await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
-      confirm(current());
+      confirm(restoration.current());
       const { description, created } = await restoration.commit();
       if (created) c.header("Location", `/v1/runs/${id}`);
       return answerJson(c, description, { status: created ? 201 : 200, run: description });

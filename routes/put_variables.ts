@@ -35,6 +35,7 @@ export const route = createRoute({
   responses: answers({ 200: tensors("Where the run stands now.", Changed) }, [
     ...TENSOR_BODY_ERRORS,
     "unknown_run",
+    "run_replaced",
     "version_mismatch",
     "not_acceptable",
     "out_of_memory",

@@ -33,6 +33,7 @@ export const route = createRoute({
   responses: answers({ 200: json("Where the run stands now.", Changed, STATE_HEADERS) }, [
     ...TENSOR_BODY_ERRORS,
     "unknown_run",
+    "run_replaced",
     "version_mismatch",
     "invalid_weights",
   ]),

@@ -199,7 +199,8 @@ export const SETTINGS = {
     pattern: /^[^\0]{1,4096}$/,
     wanted: "a path or a URL",
     description:
-      "Database for the runs' records: a file, or a KV Connect URL. None: a file in STEPWELL_DATA.",
+      "Database for the runs' records: a file, or a KV Connect URL, whose access token stands in DENO_KV_ACCESS_TOKEN. " +
+      "None: a file in STEPWELL_DATA.",
   },
   STEPWELL_JOURNAL_BYTES: {
     kind: "number",

@@ -53,6 +53,11 @@ export const ERRORS = {
   unknown_optimizer: entry(404, "No such optimizer", "No optimizer has this class_name."),
   optimizer_exists: entry(409, "Name is taken", "Another optimizer has this class_name, whatever the case."),
   optimizer_in_use: entry(409, "Optimizer is in use", "A run has this optimizer, or it is built in."),
+  run_replaced: entry(
+    409,
+    "Run was replaced",
+    "A checkpoint took the run's place before the request was done: send it again.",
+  ),
   key_in_progress: entry(409, "Key in progress", "Another request with this Idempotency-Key is in progress."),
   contribution_repeated: entry(
     409,

@@ -16,15 +16,18 @@ import { LineLog } from "./log.ts";
 import { Registry } from "./run/registry.ts";
 import { KeysInProgress } from "./run/replies.ts";
 import { openStore } from "./store/open_store.ts";
-import type { StoreParts } from "./store/run_store.ts";
 
 const settings = settingsOrExit();
 const log = new LineLog(Deno.stderr);
 const start = performance.now();
 const stopping = new AbortController();
 
-const store = await storeOrExit(settings);
-const registry = await Registry.open({
+const store = await storeOrExit(openStore({
+  folder: settings.STEPWELL_DATA,
+  kv: settings.STEPWELL_KV,
+  newId: () => crypto.randomUUID(),
+}));
+const registry = await storeOrExit(Registry.open({
   runsMax: settings.STEPWELL_RUNS_MAX,
   memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
   journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
@@ -38,7 +41,7 @@ const registry = await Registry.open({
   drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
   store,
   onFailure: ({ run, error }) => logFailure(error, { run }),
-});
+}));
 const losses = new Losses(settings);
 const app = createApp({
   settings,
@@ -103,19 +106,13 @@ function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings
   }
 }
 
-async function storeOrExit(settings: Settings): Promise<StoreParts> {
+async function storeOrExit<T>(opening: Promise<T>): Promise<T> {
   try {
-    return await openStore({
-      folder: settings.STEPWELL_DATA,
-      kv: settings.STEPWELL_KV,
-      newId: () => crypto.randomUUID(),
-    });
+    return await opening;
   } catch (error) {
-    exitWith(
-      `Cannot use the data folder ${settings.STEPWELL_DATA}: ${
-        error instanceof Error ? error.message : error
-      }`,
-    );
+    // What a database elsewhere says may be a whole page.
+    const said = String(error instanceof Error ? error.message : error).replaceAll(/\s+/g, " ").slice(0, 300);
+    exitWith(`Cannot use the data folder ${settings.STEPWELL_DATA}: ${said}`);
   }
 }
 

@@ -10,8 +10,8 @@ interface Outcome {
   readonly steps: number;
 }
 
-/** Runs an example against a service of its own; fails when it ends with another code than 0. */
-async function runExample(script: string, args: readonly string[]): Promise<Outcome> {
+/** Runs an example against a service of its own; fails when it ends with another code than `expected`. */
+async function runExample(script: string, args: readonly string[], expected = 0): Promise<Outcome> {
   const service = await startService();
   try {
     const program = new URL(`../examples/${script}`, import.meta.url).href;
@@ -19,7 +19,11 @@ async function runExample(script: string, args: readonly string[]): Promise<Outc
       args: ["run", "-A", program, "--url", service.url, ...args],
     }).output();
     const printed = new TextDecoder().decode(stdout);
-    assert.equal(code, 0, `${script} ended with ${code}:\n${printed}\n${new TextDecoder().decode(stderr)}`);
+    assert.equal(
+      code,
+      expected,
+      `${script} ended with ${code}:\n${printed}\n${new TextDecoder().decode(stderr)}`,
+    );
     const { runs } = await (await fetch(`${service.url}/v1/runs`)).json();
     return { printed, steps: runs[0].iterations };
   } finally {
@@ -34,6 +38,42 @@ Deno.test("federated_digits does learn to read most digits when its eight client
   assert.equal(steps, 320);
   assert.match(printed, /\/320 steps/);
   assert.match(printed, /359 test images, \d+\.\d % read right/);
+});
+
+Deno.test("federated_digits does learn in rounds when clients straggle and others attack", async () => {
+  // 7 of 10 contribute and 7 are the minimum: a round that a slow machine makes them miss is dropped, and they send again.
+  const args = [
+    "--rounds",
+    "3",
+    "--deadline",
+    "1",
+    "--stragglers",
+    "0.3",
+    "--hostile",
+    "0.2",
+    "--accuracy",
+    "60",
+  ];
+  const { printed, steps } = await runExample("federated_digits/rounds.ts", args);
+  assert.equal(steps, 3);
+  assert.match(printed, /^.* seed 1 /);
+  assert.match(printed, /round +3\/3 .* test accuracy \d+\.\d %/);
+  const counts = Object.fromEntries(
+    [...printed.matchAll(/^ *(\d+) (\w+, \w+)$/gm)].map(([, count, what]) => [what, Number(count)]),
+  );
+  // A straggler of two rounds that are over fast sees only the first; who has sent nothing yet has nothing stale to send.
+  const { "late, too_stale": late = 0, "stale, too_stale": stale = 0, ...others } = counts;
+  assert.deepEqual(others, { "prompt, applied": 15, "hostile, applied": 6 });
+  assert.ok(late >= 1 && late <= 3 && stale <= 3, printed);
+  assert.match(printed, /359 test images, \d+\.\d % read right/);
+});
+
+Deno.test("federated_digits does end with 1 when the plain mean meets hostile clients", async () => {
+  const args = ["--rounds", "3", "--deadline", "600", "--stragglers", "0", "--payload", "delta"];
+  const attack = ["--aggregator", "Mean", "--hostile", "0.2", "--attack", "sign_flip", "--accuracy", "60"];
+  const { printed, steps } = await runExample("federated_digits/rounds.ts", [...args, ...attack], 1);
+  assert.equal(steps, 3);
+  assert.match(printed, /359 test images, [1-5]?\d\.\d % read right/);
 });
 
 Deno.test("text_embeddings does lower its loss when its four clients send 100 sparse gradients each", async () => {

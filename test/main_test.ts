@@ -36,7 +36,12 @@ Deno.test("main starts with the least permissions, says one line, works, and end
   await using service = await startProcess();
   assert.deepEqual(
     startCommand("data").filter((argument) => argument.startsWith("--allow")),
-    ["--allow-net", "--allow-env=STEPWELL_*", "--allow-read=src,data", "--allow-write=data"],
+    [
+      "--allow-net",
+      "--allow-env=STEPWELL_*,DENO_KV_ACCESS_TOKEN",
+      "--allow-read=src,data",
+      "--allow-write=data",
+    ],
   );
   // An initializer needs tfjs, a page its files: both are loaded late, and need no permission either.
   const variables = [{

@@ -1,6 +1,7 @@
 /**
  * The handwritten digits (data/SOURCE.md says whose) as numbers: 1797 images of 8 x 8 pixels, each labelled 0 to 9.
  */
+import { shuffled } from "./random.ts";
 
 export const PIXELS = 64;
 export const CLASSES = 10;
@@ -37,13 +38,19 @@ export function shard(digits: Digits, client: number, clients: number): Digits {
 
 /** `size` images of `digits`, drawn with `random`, with repeats. */
 export function drawBatch(digits: Digits, size: number, random: () => number): Digits {
-  const images = new Float32Array(size * PIXELS), labels = new Int32Array(size);
-  for (let k = 0; k < size; k += 1) {
-    const i = Math.floor(random() * digits.count);
-    images.set(imageOf(digits, i), k * PIXELS);
-    labels[k] = digits.labels[i] ?? 0;
-  }
-  return { count: size, images, labels };
+  return pick(digits, Array.from({ length: size }, () => Math.floor(random() * digits.count)));
+}
+
+/** All images of `digits` in random order, `size` at a time: one epoch. The last batch has what is left. */
+export function* batches(digits: Digits, size: number, random: () => number): Generator<Digits> {
+  const order = shuffled(digits.count, random);
+  for (let i = 0; i < order.length; i += size) yield pick(digits, order.slice(i, i + size));
+}
+
+function pick(digits: Digits, chosen: readonly number[]): Digits {
+  const images = new Float32Array(chosen.length * PIXELS);
+  chosen.forEach((i, k) => images.set(imageOf(digits, i), k * PIXELS));
+  return { count: chosen.length, images, labels: Int32Array.from(chosen, (i) => digits.labels[i] ?? 0) };
 }
 
 function imageOf(digits: Digits, i: number): Float32Array {

@@ -8,6 +8,7 @@
 import { parseArgs } from "node:util";
 import { RunClient } from "../run_client.ts";
 import { type ServiceProcess, startService } from "../service_process.ts";
+import { runProcess } from "./client_process.ts";
 import { type Digits, readDigits } from "./digits.ts";
 import { accuracy, startTensorFlow, VARIABLES } from "./network.ts";
 
@@ -44,7 +45,12 @@ async function train(url: string): Promise<number> {
   });
   const [{ test }] = await Promise.all([readDigits(), startTensorFlow()]);
   const losses: number[] = [];
-  const clients = Array.from({ length: CLIENTS }, (_, number) => runClient(url, runId, number, losses));
+  const clients = Array.from({ length: CLIENTS }, (_, number) =>
+    runProcess<{ loss: number }>({
+      script: "client.ts",
+      args: [url, runId, String(number), String(CLIENTS), String(stepsPerClient)],
+      onLine: ({ loss }) => losses.push(loss),
+    }));
   const total = CLIENTS * stepsPerClient;
 
   let training = true;
@@ -58,27 +64,6 @@ async function train(url: string): Promise<number> {
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`\n${test.count} test images, ${(reached * 100).toFixed(1)} % read right, after ${seconds} s`);
   return reached;
-}
-
-/** Starts one client and gathers its losses; resolves when it is done, rejects when it failed. */
-async function runClient(url: string, runId: string, number: number, losses: number[]): Promise<void> {
-  const script = new URL("./client.ts", import.meta.url).href;
-  const args = [url, runId, String(number), String(CLIENTS), String(stepsPerClient)];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-net", "--allow-read", "--allow-env", script, ...args],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  let rest = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines.filter((each) => each.startsWith("{"))) {
-      losses.push((JSON.parse(line) as { loss: number }).loss);
-    }
-  }
-  const { code } = await child.status;
-  if (code !== 0) throw new Error(`Cannot go on: client ${number} ended with ${code}`);
 }
 
 /** `[#####.....]  400/800 steps  loss 0.213  test accuracy 94.2 %`: one line that is redrawn, or many in a log file. */

@@ -309,6 +309,8 @@ export interface RunSession {
 
 /** A checkpoint on its way in: `begin` once with the file's metadata, then the tensors, then `commit` or `release`. */
 export interface Restoration {
+  /** The run that is there now, as far as preconditions are concerned; undefined when there is none. Throws as `get`. */
+  current(): { readonly version: number } | undefined;
   /** Throws when the metadata describes no run that can be held here. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
   /** The turn, on disk when it resolves. Throws when a tensor is missing, and storage_full or storage_failed. */
@@ -371,7 +373,7 @@ export interface RunRegistry {
   /** Reads the run from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): RunSession;
   has(id: string): boolean;
-  /** To be asked in the turn that changes a run. Throws unknown_run, storage_failed when it is not the one any more. */
+  /** To be asked in the turn that changes a run. Throws unknown_run, run_replaced, storage_failed when it is not the one any more. */
   confirm(run: RunSession): void;
   /** Keeps a run in memory while a request is about it; no matter whether there is one. */
   lease(id: string): Lease;

@@ -1,5 +1,5 @@
 /** Who is told of a session's changes before they are made: what the session sees of a run's files. */
-import type { JournalRecord } from "../store/journal.ts";
+import type { JournalRecord } from "../store/journal_reader.ts";
 
 export interface ChangeLog {
   changing(): void;

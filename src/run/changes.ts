@@ -9,12 +9,15 @@
  */
 import { z } from "zod";
 import type { Arena } from "../../kernels/arena.ts";
-import type { JournalRecord } from "../store/journal.ts";
+import type { JournalRecord, Payload } from "../store/journal_reader.ts";
 import { exactJson } from "../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../tensor.ts";
 import type { StepOptions } from "./api.ts";
 import type { ArenaStaging, Staged } from "./staging.ts";
 import type { RunState } from "./state.ts";
+
+/** Bytes of a record that are read at a time. */
+const PIECE_BYTES_MAX = 1024 ** 2;
 
 export const KINDS = {
   gradients: 1,
@@ -150,19 +153,20 @@ export interface Replayable {
 /** Makes a change again. Throws what the change throws: a record that was accepted once is accepted again. */
 export function replay(session: Replayable, record: JournalRecord): void {
   const { kind } = record;
-  const { head, bytes } = read(record);
-  const { options } = head;
+  const content = read(record), { head } = content, { options } = head;
   if (kind === KINDS.optimizer) session.patchOptimizer(options);
-  else if (kind === KINDS.weights) session.setWeights(weightsOf(head, bytes));
+  else if (kind === KINDS.weights) session.setWeights(weightsOf(content));
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
   else if (kind === KINDS.variables) {
-    stageAgain(session.stage("values"), { head, bytes }, (staging) => session.setVariables(staging));
+    stageAgain(session.stage("values"), content, (staging) => session.setVariables(staging));
   } else if (kind === KINDS.gradients) {
     const use = (staging: ArenaStaging) => session.step(staging, options as unknown as StepOptions);
-    stageAgain(session.stage("gradients"), { head, bytes }, use);
+    stageAgain(session.stage("gradients"), content, use);
   } else if (kind === KINDS.contribution) {
-    readContribution(session, record, (staging, claims) => session.contribute(staging, claims));
+    const use = (staging: ArenaStaging) =>
+      session.contribute(staging, options as unknown as ContributionOptions);
+    stageAgain(session.stage("gradients"), content, use);
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 
@@ -179,23 +183,35 @@ export function readContribution(
 
 interface Content {
   readonly head: Head;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What follows the head. */
+  readonly payload: Payload;
 }
 
 function read({ payload }: JournalRecord): Content {
-  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-  const head = Head.parse(JSON.parse(new TextDecoder().decode(payload.subarray(4, 4 + length))));
-  return { head, bytes: payload.subarray(4 + length) };
+  const prefix = payload.next(4);
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
+  return { head: Head.parse(JSON.parse(new TextDecoder().decode(payload.next(length)))), payload };
 }
 
-function weightsOf(head: Head, bytes: Uint8Array<ArrayBuffer>): unknown[] {
-  let at = 0;
+/** The next bytes of a payload, in pieces that are to be used at once. */
+function* take(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuffer>> {
+  for (let left = bytes; left > 0;) {
+    const piece = payload.next(Math.min(left, PIECE_BYTES_MAX));
+    if (piece.length === 0) throw new Error(`The record ends ${left} bytes early`);
+    yield piece;
+    left -= piece.length;
+  }
+}
+
+function weightsOf({ head, payload }: Content): unknown[] {
   const tensors = head.tensors.map((tensor) => {
     const shape = "dense" in tensor ? tensor.dense.shape : [];
-    const end = at + 4 * elementCount(shape);
-    // A copy: records begin anywhere, float32 only at multiples of four.
-    const values = new Float32Array(bytes.slice(at, end).buffer);
-    at = end;
+    const values = new Float32Array(elementCount(shape)), bytes = new Uint8Array(values.buffer);
+    let at = 0;
+    for (const piece of take(payload, bytes.length)) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
     return { shape, values };
   });
   return [head.options["iterations"], ...tensors];
@@ -203,17 +219,14 @@ function weightsOf(head: Head, bytes: Uint8Array<ArrayBuffer>): unknown[] {
 
 function stageAgain(
   staging: ArenaStaging,
-  { head, bytes }: Content,
+  { head, payload }: Content,
   use: (staging: ArenaStaging) => void,
 ): void {
   try {
-    let at = 0;
     const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
       if (!sink || !wire) return;
-      const end = at + bytesOf(wire);
-      sink.write(bytes.subarray(at, end));
+      for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
       sink.close();
-      at = end;
     };
     for (const tensor of head.tensors) {
       if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);

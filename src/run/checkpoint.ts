@@ -14,7 +14,6 @@ import { flatten, nest } from "../wire/json.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX, type Publication, type RunSpec } from "./api.ts";
 import type { Memory } from "./memory.ts";
 import type { Optimizers } from "./optimizers.ts";
-import type { Reply } from "./replies.ts";
 import { type ResolvedSpec, resolveSpec, serializeSpec } from "./spec.ts";
 import { RunState } from "./state.ts";
 
@@ -70,11 +69,6 @@ const Saved = z.strictObject({
   }),
 });
 
-/** Key of a snapshot's metadata that a checkpoint has not. */
-export const REPLIES = "stepwell_replies";
-
-const SavedReply = z.strictObject({ key: z.string(), hash: z.string(), at: z.number(), answer: z.string() });
-
 interface Checkpointed {
   readonly spec: ResolvedSpec;
   readonly optimizer: Optimizer;
@@ -83,8 +77,8 @@ interface Checkpointed {
   readonly sequence: number;
   readonly round: number;
   readonly createdAt: string;
-  /** Answers to keyed requests that go with the state. */
-  readonly replies: readonly Reply[];
+  /** Further metadata that goes with the state. */
+  readonly remembered: Readonly<Record<string, string>>;
 }
 
 const variableTensor = (name: string) => `variables/${name}`;
@@ -106,7 +100,7 @@ export interface LiveCheckpoint {
 
 /** Nothing is copied: for a run that nobody changes. */
 export function liveCheckpointOf(
-  { spec, optimizer, state, version, sequence, round, createdAt, replies }: Checkpointed,
+  { spec, optimizer, state, version, sequence, round, createdAt, remembered }: Checkpointed,
 ): LiveCheckpoint {
   const variables = [...state.variables.values()];
   const saved: z.input<typeof Saved> = {
@@ -148,7 +142,7 @@ export function liveCheckpointOf(
     metadata: {
       format: "stepwell",
       stepwell: exactJson(saved),
-      ...replies.length > 0 && { [REPLIES]: JSON.stringify(replies) },
+      ...remembered,
     },
   };
 }
@@ -172,11 +166,6 @@ export function checkpointOf(
       open = false;
     },
   };
-}
-
-/** The answers to keyed requests in the metadata of a snapshot, which is one of our own. */
-export function savedReplies(metadata: ReadonlyMap<string, string>): readonly Reply[] {
-  return z.array(SavedReply).parse(JSON.parse(metadata.get(REPLIES) ?? "[]"));
 }
 
 /** The version of the run in the metadata of a snapshot. */

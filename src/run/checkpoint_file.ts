@@ -1,6 +1,6 @@
 /**
  * A checkpoint as it is sent: made of copies, or of the snapshot that lies on the disk, whose header is written anew
- * without the answers to keyed requests. The tensors' bytes are the same, so its length is known before they are read.
+ * without what the run remembers of its answers. The tensors' bytes are the same, so its length is known before they are read.
  *
  * Invariant: both ways give the same bytes; the file is closed when its last byte was read, or when nobody wants it.
  */
@@ -9,7 +9,8 @@ import type { SnapshotFile } from "../store/snapshot_file.ts";
 import { METADATA } from "../wire/safetensors_header.ts";
 import { encodeSafetensors, frameHeader } from "../wire/safetensors_writer.ts";
 import type { CheckpointFile } from "./api.ts";
-import { REPLIES, savedVersion } from "./checkpoint.ts";
+import { savedVersion } from "./checkpoint.ts";
+import { REMEMBERED } from "./remembered.ts";
 import type { Session } from "./session.ts";
 
 const PIECE_BYTES_MAX = 256 * 1024;
@@ -80,7 +81,9 @@ async function readHeader(
   const text = new TextDecoder().decode(await snapshot.next(length));
   try {
     const header = JSON.parse(text) as Record<string, Record<string, string>>;
-    const { [REPLIES]: _, ...metadata } = header[METADATA] ?? {};
+    const metadata = Object.fromEntries(
+      Object.entries(header[METADATA] ?? {}).filter(([key]) => !REMEMBERED.includes(key)),
+    );
     return {
       version: savedVersion(metadata),
       bytes: frameHeader(JSON.stringify({ ...header, [METADATA]: metadata })),

@@ -84,17 +84,18 @@ export class Creator {
   ): Promise<Session> {
     const { id, createdAt, durability } = session;
     const { entries, store: parts, newId } = this.#parts;
-    const { optimizerMember: member } = session;
-    const record = {
-      id,
-      incarnation: newId(),
-      sequence,
-      createdAt,
-      snapshots: [],
-      configParts: 0,
-      ...member.definition && { optimizer: member.class_name },
-    };
-    const store = parts && durability !== "none" ? new RunStore(parts, record) : undefined;
+    const { class_name, definition } = session.optimizerMember;
+    const store = parts && durability !== "none"
+      ? new RunStore(parts, {
+        id,
+        incarnation: newId(),
+        sequence,
+        createdAt,
+        snapshots: [],
+        configParts: 0,
+        ...definition && { optimizer: class_name },
+      })
+      : undefined;
     const entry = entries.make(id, sequence, store);
     // First: the creation's answer, which is kept, tells of the storage.
     entries.attach(entry, session);

@@ -11,6 +11,7 @@ import type { RunStore } from "../store/run_store.ts";
 import { storageError } from "../store/storage_error.ts";
 import type { Lease, RunSession } from "./api.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { endedError, type Ending } from "./ending.ts";
 import type { Memory } from "./memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { recover } from "./recover.ts";
@@ -26,6 +27,10 @@ export interface Entry {
   users: number;
   /** When the last of them was done, in milliseconds since 1970. */
   usedAt: number;
+  /** How often it came into memory: an unchanged number and no session mean that nobody has changed it. */
+  openings: number;
+  /** There while changes are refused; gives them free again where there is a session. */
+  held: { free?: (() => void) | undefined } | undefined;
 }
 
 interface EntriesParts {
@@ -43,8 +48,7 @@ export class Entries {
   readonly #entries = new Map<string, Entry>();
   /** Ids of runs that are being made, replaced or deleted. */
   readonly #reserved = new Set<string>();
-  /** Sessions that were given up because nobody knew what was on disk. */
-  readonly #givenUp = new WeakSet<RunSession>();
+  readonly #endings = new WeakMap<RunSession, Ending>();
   #sequence = 0;
   #stepsOfClosed = 0;
 
@@ -78,7 +82,7 @@ export class Entries {
   /** A run that nobody can find yet. */
   make(id: string, sequence: number, store: RunStore | undefined): Entry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt };
+    return { id, sequence, store, session: undefined, users: 0, usedAt, openings: 0, held: undefined };
   }
 
   /** From now on the id names this run. */
@@ -124,10 +128,8 @@ export class Entries {
   /** The run in memory, read from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): Session {
     const entry = this.find(id);
-    if (entry.store?.failed && entry.session?.durability === "journal") {
-      this.#givenUp.add(entry.session);
-      this.forget(entry);
-    }
+    // Nobody knows what is on disk.
+    if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
     if (!entry.session && entry.store) {
       const { memory, optimizers, run, now } = this.#parts;
       const session = recover({ store: entry.store, memory, optimizers, run, now: () => now().getTime() });
@@ -141,13 +143,7 @@ export class Entries {
   confirm(run: RunSession): void {
     const { id } = run;
     if (this.#entries.get(id)?.session === run) return;
-    if (this.#givenUp.has(run)) {
-      throw new StepwellError("storage_failed", `Cannot change the run "${id}": it was read anew from disk`);
-    }
-    throw new StepwellError(
-      "unknown_run",
-      `Cannot change the run "${id}": it was deleted, and created anew, meanwhile`,
-    );
+    throw endedError(id, this.#endings.get(run) ?? "deleted");
   }
 
   /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
@@ -176,6 +172,8 @@ export class Entries {
   /** Brings a session and the files of its run together. */
   attach(entry: Entry, session: Session): void {
     entry.session = session;
+    entry.openings += 1;
+    if (entry.held) entry.held.free = session.hold();
     const { store } = entry;
     if (store) {
       session.attach(session.durability === "journal" ? store : { changing: () => store.changing() });
@@ -187,37 +185,62 @@ export class Entries {
     this.#parts.deadlines?.watch(entry, session);
   }
 
+  /** Refuses changes of a run, in memory or not, until the answer is called. Throws busy when they are refused already. */
+  hold(entry: Entry): () => void {
+    if (entry.held) {
+      throw new StepwellError("busy", `Cannot change the run "${entry.id}": it is being replaced`);
+    }
+    const held = entry.held = { free: entry.session?.hold() };
+    return () => {
+      entry.held = undefined;
+      held.free?.();
+    };
+  }
+
+  /** Does something during which the run may leave memory, although a request is about it that waits for this. */
+  letGo<T>(id: string, act: () => T): T {
+    const entry = this.#entries.get(id);
+    if (!entry) return act();
+    entry.users -= 1;
+    try {
+      return act();
+    } finally {
+      entry.users += 1;
+    }
+  }
+
   /** Takes a session out of memory. */
-  closeSession(entry: Entry): void {
+  closeSession(entry: Entry, ending: Ending): void {
     if (!entry.session) return;
+    this.#endings.set(entry.session, ending);
     this.#stepsOfClosed += entry.session.stepCount;
     entry.store?.leaving();
-    entry.session.close();
+    entry.session.close(ending);
     entry.session = undefined;
   }
 
   /** Forgets what memory says of a run: the files say it. */
   forget(entry: Entry): void {
-    this.closeSession(entry);
+    this.closeSession(entry, "reread");
     entry.store?.close();
   }
 
   /** Removes a run for good. Throws unknown_run, busy, storage_full, storage_failed, and leaves it as it was then. */
   async delete(id: string): Promise<void> {
     const entry = this.find(id);
-    const free = entry.session?.hold();
+    const free = this.hold(entry);
     // Should it not be removed, it is to be a run that can be read.
     const letGo = this.#parts.optimizers.hold(optimizerOf(entry));
     this.#reserved.add(id);
     this.#entries.delete(id);
     try {
       await entry.store?.remove();
-      this.closeSession(entry);
+      this.closeSession(entry, "deleted");
     } catch (error) {
       this.#entries.set(id, entry);
       throw error;
     } finally {
-      free?.();
+      free();
       letGo();
       this.#reserved.delete(id);
     }

@@ -4,17 +4,17 @@
  * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
  */
 import type { Runner } from "../../kernels/plan.ts";
-import { StepwellError } from "../errors.ts";
-import { JournalDamage } from "../store/journal.ts";
+import { type ErrorCode, StepwellError } from "../errors.ts";
+import { JournalDamage } from "../store/journal_reader.ts";
 import type { RunStore, SnapshotPlace } from "../store/run_store.ts";
 import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
-import { CheckpointReader, savedReplies } from "./checkpoint.ts";
+import { CheckpointReader } from "./checkpoint.ts";
 import type { Memory } from "./memory.ts";
 import type { Optimizers } from "./optimizers.ts";
-import { Replies } from "./replies.ts";
+import { readRemembered, type Remembered } from "./remembered.ts";
 import { Session } from "./session.ts";
 
 /** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
@@ -33,7 +33,7 @@ export interface RecoverParts {
 export function recover(parts: RecoverParts): Session {
   const { store } = parts;
   let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
-  let replies = new Replies();
+  let remembered: Remembered | undefined;
   let reader: CheckpointReader | undefined;
   let session: Session | undefined;
   const abandon = () => {
@@ -49,7 +49,7 @@ export function recover(parts: RecoverParts): Session {
         const file = tensorFileReader(later(() => reader), {
           headerBytesMax: HEADER_BYTES_MAX,
           onMetadata: (metadata) => {
-            replies = new Replies(savedReplies(metadata));
+            remembered = readRemembered(metadata);
             reader = new CheckpointReader(parts, metadata);
           },
         });
@@ -58,7 +58,7 @@ export function recover(parts: RecoverParts): Session {
           close: () =>
             believed(SnapshotDamage, () => {
               file.close();
-              session = begin(reader as CheckpointReader, replies, parts);
+              session = begin(reader as CheckpointReader, remembered as Remembered, parts);
               snapshot = { version: session.version, sequence: session.sequence };
               reader = undefined;
             }),
@@ -82,25 +82,28 @@ export function recover(parts: RecoverParts): Session {
   }
 }
 
-/** What was accepted once is accepted again, if there is memory for it: anything else is damage. */
+/** Troubles of the moment. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(["out_of_memory", "storage_failed"]);
+
+/** What was accepted once is accepted again, if there is memory for it and it can be read: anything else is damage. */
 function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => void): void {
   try {
     act();
   } catch (error) {
-    if (error instanceof StepwellError && error.code === "out_of_memory") throw error;
+    if (error instanceof StepwellError && PASSING.has(error.code)) throw error;
     throw new Damage(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 
 function begin(
   reader: CheckpointReader,
-  replies: Replies,
+  remembered: Remembered,
   { store, memory, run, now }: RecoverParts,
 ): Session {
   reader.finish();
   const { id, createdAt } = store.record;
   const { spec, state, version, sequence, round } = reader;
-  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, replies };
+  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, ...remembered };
   const session = new Session(parts);
   session.recorder.readRecords = (onRecord) => store.records(onRecord);
   return session;

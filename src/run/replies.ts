@@ -10,6 +10,7 @@
  * the same for as long as they are kept.
  */
 import { StepwellError } from "../errors.ts";
+import { answerText, readAnswer } from "./answer_text.ts";
 import type { ContributionAnswer, KeyUse, StepAnswer } from "./api.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
@@ -65,7 +66,7 @@ export class Replies {
   find({ key, hash }: { key: string; hash: string }): StepAnswer | ContributionAnswer | undefined {
     const reply = this.#replies.get(key);
     if (!reply) return undefined;
-    if (reply.hash === hash) return JSON.parse(reply.answer, revive) as StepAnswer | ContributionAnswer;
+    if (reply.hash === hash) return readAnswer(reply.answer);
     throw new StepwellError(
       "key_reused",
       `Cannot take this request: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
@@ -74,9 +75,9 @@ export class Replies {
 
   /** Keeps an answer, in place of an earlier one to the same request. */
   add(use: KeyUse, answer: StepAnswer | ContributionAnswer): void {
-    const whole = JSON.stringify(answer, plain);
+    const whole = answerText(answer);
     const kept = whole.length > ANSWER_LENGTH_MAX
-      ? JSON.stringify({ ...answer, variables: {}, warnings: [] }, plain)
+      ? answerText({ ...answer, variables: {}, warnings: [] })
       : whole;
     this.#add({ ...use, answer: kept });
     for (const [key, { at, answer: text }] of this.#replies) {
@@ -93,13 +94,3 @@ export class Replies {
     this.#length += reply.answer.length;
   }
 }
-
-/** JSON has no NaN and no infinities, which norms can be. */
-const plain = (_: string, value: unknown) =>
-  typeof value === "number" && !Number.isFinite(value) ? { number: String(value) } : value;
-
-/** A variable may be named `number` too, but what stands under its name is no text. */
-const revive = (_: string, value: unknown) =>
-  typeof value === "object" && value !== null && "number" in value && typeof value.number === "string"
-    ? Number(value.number)
-    : value;

@@ -26,11 +26,13 @@ import { optimizerChange, type RoundEnd, stagedChange, weightsChange } from "./c
 import type { ChangeLog } from "./change_log.ts";
 import { checkpointOf, type LiveCheckpoint, liveCheckpointOf } from "./checkpoint.ts";
 import { describeRun } from "./describe.ts";
+import { endedError, type Ending } from "./ending.ts";
 import { EventLog } from "./events.ts";
 import { gather, rowsToGather } from "./gather.ts";
 import type { Memory } from "./memory.ts";
 import { Publisher } from "./publication.ts";
 import { Recorder } from "./recorder.ts";
+import { rememberedMetadata } from "./remembered.ts";
 import { Replies } from "./replies.ts";
 import { Round } from "./round.ts";
 import { RoundTurns } from "./round_turns.ts";
@@ -58,6 +60,8 @@ export interface SessionParts {
   /** Of the open round; absent: the first. */
   readonly round?: number;
   readonly replies?: Replies;
+  /** The latest of an earlier session, oldest first. */
+  readonly steps?: readonly StepAnswer[];
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -80,7 +84,7 @@ export class Session implements RunSession {
   #version: number;
   readonly #rounds: RoundTurns;
   readonly events: EventLog;
-  #closed = false;
+  #ending: Ending | undefined;
   #held = false;
 
   constructor(parts: SessionParts) {
@@ -102,6 +106,7 @@ export class Session implements RunSession {
       state,
       run,
       recorder: this.recorder,
+      latest: parts.steps ?? [],
       changed: () => this.#changed(),
     });
     this.#rounds = new RoundTurns({
@@ -229,7 +234,7 @@ export class Session implements RunSession {
   }
 
   steps(limit: number): readonly StepAnswer[] {
-    return this.#stepper.latest(limit);
+    return this.#stepper.latest.slice(-limit).reverse();
   }
 
   /** Copies of the whole run. */
@@ -238,13 +243,13 @@ export class Session implements RunSession {
     return checkpointOf(this.#memory, this.#checkpointed(false));
   }
 
-  /** The whole run where it lies, good until the next change, with the answers to keyed requests. */
+  /** The whole run where it lies, good until the next change, with what it remembers of its answers. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return liveCheckpointOf(this.#checkpointed(true));
   }
 
-  #checkpointed(replies: boolean) {
+  #checkpointed(isSnapshot: boolean) {
     return {
       spec: this.#spec,
       optimizer: this.#stepper.optimizer,
@@ -253,7 +258,9 @@ export class Session implements RunSession {
       sequence: this.recorder.sequence,
       round: this.#rounds.round.number,
       createdAt: this.createdAt,
-      replies: replies ? this.replies.all : [],
+      remembered: isSnapshot
+        ? rememberedMetadata({ replies: this.replies, steps: this.#stepper.latest })
+        : {},
     };
   }
 
@@ -379,9 +386,9 @@ export class Session implements RunSession {
   }
 
   /** The run is gone: its memory is free once the last body on its way in is. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(ending: Ending = "deleted"): void {
+    if (this.#ending) return;
+    this.#ending = ending;
     this.onDeadline(null);
     this.#publisher.invalidate();
     this.#rounds.round.free();
@@ -409,13 +416,11 @@ export class Session implements RunSession {
 
   #released(staging: ArenaStaging): void {
     this.#stagings.delete(staging);
-    if (this.#closed && this.#stagings.size === 0) this.#state.free();
+    if (this.#ending && this.#stagings.size === 0) this.#state.free();
   }
 
   #assertOpen(): void {
-    if (this.#closed) {
-      throw new StepwellError("unknown_run", `Cannot find the run "${this.id}": it was deleted or replaced`);
-    }
+    if (this.#ending) throw endedError(this.id, this.#ending);
   }
 
   #changed(): void {

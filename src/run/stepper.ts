@@ -42,18 +42,21 @@ interface StepperParts {
   readonly state: RunState;
   readonly run: Runner;
   readonly recorder: Recorder;
+  /** Steps that are remembered, oldest first. */
+  readonly latest: readonly StepAnswer[];
   /** Makes the next version. */
   changed(): void;
 }
 
 export class Stepper {
   readonly #parts: StepperParts;
-  readonly #latest: StepAnswer[] = [];
+  readonly #latest: StepAnswer[];
   #count = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
     this.#parts = parts;
+    this.#latest = [...parts.latest];
     this.optimizer = parts.spec.optimizer;
   }
 
@@ -62,9 +65,9 @@ export class Stepper {
     return this.#count;
   }
 
-  /** The latest steps, newest first. */
-  latest(limit: number): readonly StepAnswer[] {
-    return this.#latest.slice(-limit).reverse();
+  /** The latest steps, oldest first. */
+  get latest(): readonly StepAnswer[] {
+    return this.#latest;
   }
 
   /** One contribution, one step. */

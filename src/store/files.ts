@@ -120,10 +120,12 @@ export interface RawFile {
 export interface FileReader {
   /** Bytes of the whole file. */
   readonly bytes: number;
-  /** The next `count` bytes, fewer at the end of the file. */
+  /** The next `count` bytes, fewer at the end of the file; good until the next call. */
   next(count: number): Uint8Array<ArrayBuffer>;
-  /** As `next`, while others are served. */
+  /** As `next`, while others are served, and for good. */
   nextLater(count: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Goes on at byte `at`. */
+  seek(at: number): void;
   close(): void;
 }
 
@@ -164,10 +166,14 @@ export const localFiles: Files = {
   read: (path) => {
     const file = Deno.openSync(path, { read: true });
     const { size } = file.statSync();
+    // Used again: memory that is new with every piece costs more than what is read into it.
+    let buffer = new Uint8Array(0);
     return {
       bytes: size,
       next: (count) => {
-        const bytes = new Uint8Array(Math.min(count, size));
+        const wanted = Math.min(count, size);
+        if (buffer.length < wanted) buffer = new Uint8Array(wanted);
+        const bytes = buffer.subarray(0, wanted);
         let filled = 0;
         while (filled < bytes.length) {
           const read = file.readSync(bytes.subarray(filled));
@@ -186,6 +192,7 @@ export const localFiles: Files = {
         }
         return bytes.subarray(0, filled);
       },
+      seek: (at) => void file.seekSync(at, Deno.SeekMode.Start),
       close: () => file.close(),
     };
   },

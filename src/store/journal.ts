@@ -15,28 +15,14 @@
  * failed append leaves nothing.
  */
 import { crc32 } from "node:zlib";
-import type { AppendFile, FileReader, Files } from "./files.ts";
-import { reading } from "./storage_error.ts";
+import type { AppendFile } from "./files.ts";
 
-const MAGIC = new TextEncoder().encode("STEPJRNL");
+export const MAGIC = new TextEncoder().encode("STEPJRNL");
 export const JOURNAL_FORMAT = 1;
 export const FILE_HEADER_BYTES = 20;
-const RECORD_MAGIC = 0x43455253;
-const RECORD_HEADER_BYTES = 32;
-const RECORD_END = new TextEncoder().encode("DONE");
-/** Bytes that are looked at a time where only zeros should be. */
-const PIECE_BYTES = 1024 ** 2;
-
-export interface JournalRecord {
-  readonly kind: number;
-  readonly sequence: number;
-  readonly payload: Uint8Array<ArrayBuffer>;
-}
-
-/** A journal whose bytes are not what was written, or not there. */
-export class JournalDamage extends Error {
-  override readonly name = "JournalDamage";
-}
+export const RECORD_MAGIC = 0x43455253;
+export const RECORD_HEADER_BYTES = 32;
+export const RECORD_END = new TextEncoder().encode("DONE");
 
 /** Appends to one file. Appending is synchronous, flushing is shared by all who wait for it. */
 export class JournalWriter {
@@ -145,99 +131,4 @@ export class JournalWriter {
   close(): void {
     this.#file.close();
   }
-}
-
-/** The whole records of a file. */
-export interface JournalContent {
-  /** Undefined where not even the file's header is there: nothing was ever appended. */
-  readonly generation: number | undefined;
-  /** Where the last record ends: what follows is a torn tail. */
-  readonly bytes: number;
-  readonly torn: boolean;
-}
-
-/**
- * Reads a journal record by record, up to byte `bytesMax`. Throws {@link JournalDamage} when bytes are not what was
- * written, and storage_failed. A torn tail is the caller's to judge: it can only be at the end of the last file.
- */
-export function readJournal(
-  files: Files,
-  path: string,
-  onRecord: (record: JournalRecord) => void,
-  { bytesMax = Infinity }: { bytesMax?: number } = {},
-): JournalContent {
-  const file = reading(JournalDamage, () => files.read(path));
-  const reader: FileReader = { ...file, next: (count) => reading(JournalDamage, () => file.next(count)) };
-  try {
-    const header = reader.next(FILE_HEADER_BYTES);
-    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-    if (header.length < FILE_HEADER_BYTES || view.getUint32(16, true) !== crc32(header.subarray(0, 16))) {
-      if (!isUnwritten(reader, header, FILE_HEADER_BYTES)) {
-        throw damage(path, 0, "the header is not a journal's");
-      }
-      return { generation: undefined, bytes: 0, torn: true };
-    }
-    if (MAGIC.some((byte, index) => header[index] !== byte)) throw damage(path, 0, "this is no journal");
-    const format = view.getUint32(8, true);
-    if (format !== JOURNAL_FORMAT) {
-      throw damage(path, 8, `its format is ${format}, must be ${JOURNAL_FORMAT}`);
-    }
-    let offset = FILE_HEADER_BYTES, sequence: number | undefined;
-    while (offset < Math.min(reader.bytes, bytesMax)) {
-      const record = readRecord(reader, { path, offset, sequence });
-      if (record === undefined) break;
-      onRecord(record);
-      offset += RECORD_HEADER_BYTES + record.payload.length + RECORD_END.length;
-      sequence = record.sequence + 1;
-    }
-    return { generation: view.getUint32(12, true), bytes: offset, torn: reader.bytes > offset };
-  } finally {
-    reader.close();
-  }
-}
-
-interface Place {
-  readonly path: string;
-  readonly offset: number;
-  readonly sequence: number | undefined;
-}
-
-/** Undefined: the record is torn. */
-function readRecord(reader: FileReader, { path, offset, sequence }: Place): JournalRecord | undefined {
-  const header = reader.next(RECORD_HEADER_BYTES);
-  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  if (
-    header.length < RECORD_HEADER_BYTES || view.getUint32(28, true) !== crc32(header.subarray(0, 28)) ||
-    view.getUint32(0, true) !== RECORD_MAGIC
-  ) {
-    if (isUnwritten(reader, header, RECORD_HEADER_BYTES)) return undefined;
-    throw damage(path, offset, "the header of a record does not fit its checksum");
-  }
-  const length = Number(view.getBigUint64(8, true)), found = Number(view.getBigUint64(16, true));
-  if (sequence !== undefined && found !== sequence) {
-    throw damage(path, offset, `record ${found} stands where ${sequence} was expected`);
-  }
-  if (offset + RECORD_HEADER_BYTES + length + RECORD_END.length > reader.bytes) return undefined;
-  const payload = reader.next(length), end = reader.next(RECORD_END.length);
-  const isWhole = RECORD_END.every((byte, index) => end[index] === byte);
-  if (!isWhole && isUnwritten(reader, end, RECORD_END.length)) return undefined;
-  if (!isWhole || crc32(payload) !== view.getUint32(24, true)) {
-    throw damage(path, offset, `record ${found} does not fit its checksum`);
-  }
-  return { kind: view.getUint32(4, true), sequence: found, payload };
-}
-
-/** Whether the bytes just read, of `wanted`, end early, or in zeros that go on to the end of the file. */
-function isUnwritten(reader: FileReader, bytes: Uint8Array, wanted: number): boolean {
-  if (bytes.length < wanted) return true;
-  if (bytes.at(-1) !== 0) return false;
-  for (;;) {
-    const rest = reader.next(PIECE_BYTES);
-    if (rest.length === 0) return true;
-    if (rest.some((byte) => byte !== 0)) return false;
-  }
-}
-
-function damage(path: string, offset: number, problem: string): JournalDamage {
-  return new JournalDamage(`Cannot read the journal ${path}: at byte ${offset} ${problem}`);
 }

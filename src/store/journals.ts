@@ -7,14 +7,8 @@
  */
 import type { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
-import {
-  FILE_HEADER_BYTES,
-  type JournalContent,
-  JournalDamage,
-  type JournalRecord,
-  JournalWriter,
-  readJournal,
-} from "./journal.ts";
+import { FILE_HEADER_BYTES, JournalWriter } from "./journal.ts";
+import { type JournalContent, JournalDamage, type JournalRecord, readJournal } from "./journal_reader.ts";
 import { reading, storageError } from "./storage_error.ts";
 
 /** Where a journal ends, as far as it can be trusted. */

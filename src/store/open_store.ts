@@ -7,6 +7,7 @@
  *
  * Invariant: a run's folder is removed only if the database that it belongs to does not know it.
  */
+import { dirname } from "node:path";
 import { type Files, localFiles } from "./files.ts";
 import { ConfigStore, type RunRecord } from "./kv.ts";
 import type { StoreParts } from "./run_store.ts";
@@ -16,23 +17,57 @@ interface StorePlace {
   /** A path or a URL; empty: a file in the folder. */
   readonly kv: string;
   readonly newId: () => string;
+  /** Those of this machine if absent; the folder is theirs in any case. */
+  readonly files?: Files;
 }
+
+/** A database that answers nothing, or nothing that makes sense, is asked again and again by Deno. */
+const ANSWER_SECONDS_MAX = 5;
 
 /**
  * Opens the store. Throws with one line for the operator: not writable, in use by another process, newer format, a
- * database with other runs than the folder's.
+ * database with other runs than the folder's, or that does not answer.
  */
-export async function openStore({ folder, kv, newId }: StorePlace): Promise<StoreParts> {
+export async function openStore({ folder, kv, newId, files = localFiles }: StorePlace): Promise<StoreParts> {
   const runs = `${folder}/runs`;
   await Deno.mkdir(runs, { recursive: true });
   const lock = await Deno.open(`${folder}/lock`, { create: true, read: true, write: true });
   if (!await lock.tryLock(true)) throw new Error("another process is using it");
-  const configs = await ConfigStore.open(kv === "" ? `${folder}/kv.sqlite` : kv);
-  const parts = { files: localFiles, configs, folder: runs };
+  const configs = await answered(kv, ConfigStore.open(kv === "" ? `${folder}/kv.sqlite` : kv));
+  const parts = { files, configs, folder: runs };
   const records = await configs.runs();
   await join(lock, { ...parts, records, newId });
   await removeLeftovers(parts, records);
+  // What was made above stands in these two; what is in them is durable when the first run is.
+  await files.sync(folder);
+  await syncParent(files, folder);
   return parts;
+}
+
+/** What a database answers within a time; what is wrong with one that is elsewhere is said of it by name. */
+async function answered<T>(url: string, answer: Promise<T>): Promise<T> {
+  if (!/^https?:/.test(url)) return await answer;
+  const { promise: tooLate, reject } = Promise.withResolvers<never>();
+  const late = new Error(`it has not answered within ${ANSWER_SECONDS_MAX} s`);
+  const timer = setTimeout(() => reject(late), ANSWER_SECONDS_MAX * 1000);
+  try {
+    return await Promise.race([answer, tooLate]);
+  } catch (error) {
+    throw new Error(`its database ${url}: ${error instanceof Error ? error.message : error}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The folder's own name; its parent may be one that the service is not let to read, and was there before it then. */
+async function syncParent(files: Files, folder: string): Promise<void> {
+  try {
+    await files.sync(dirname(folder));
+  } catch (error) {
+    const isForbidden = error instanceof Deno.errors.NotCapable ||
+      error instanceof Deno.errors.PermissionDenied;
+    if (!isForbidden) throw error;
+  }
 }
 
 /** Sees to it that folder and database go together: a new or wrong database would have every run swept away. */

@@ -10,7 +10,7 @@
  */
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
-import { JournalDamage, type JournalRecord } from "./journal.ts";
+import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { SnapshotFile } from "./snapshot_file.ts";

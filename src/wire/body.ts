@@ -6,7 +6,7 @@
  */
 
 import { StepwellError } from "../errors.ts";
-import { chunksOf, contentLength, isSmall, wholeOf } from "./body_chunks.ts";
+import { chunksOf, contentLength, eachChunk, isSmall, wholeOf } from "./body_chunks.ts";
 import { contentEncoding, decode } from "./content_encoding.ts";
 import { findJsonFault, showJsonFault } from "./json_text.ts";
 
@@ -57,14 +57,14 @@ export async function readBody(
     await request.body?.cancel();
     throw error;
   }
-  const chunkOptions = { declared, signal, isRecycled: !encoding };
+  const chunkOptions = { declared, signal };
   if (encoding) {
     // No encoder adds more than this; without a bound, an endless body that decodes to nothing would be read for ever.
     const encodedBytesMax = bytesMax + Math.ceil(bytesMax / 64) + 1024;
     const source = bounded(chunksOf(request, chunkOptions), encodedBytesMax);
     await decode(source, { encoding, onPiece });
   } else if (isSmall(declared)) onPiece(await wholeOf(request, chunkOptions));
-  else for await (const chunk of chunksOf(request, chunkOptions)) onPiece(chunk);
+  else await eachChunk(request, chunkOptions, onPiece);
   return bytes;
 }
 

@@ -11,8 +11,6 @@ export interface ChunkOptions {
   /** The Content-Length. */
   readonly declared: number | undefined;
   readonly signal: AbortSignal | undefined;
-  /** Whether a chunk's memory may be used again for the next chunk. */
-  readonly isRecycled: boolean;
 }
 
 /**
@@ -61,57 +59,91 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-/** A body of any size in pieces. Throws incomplete_body, or the signal's reason. */
-export async function* chunksOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
-  let bytes = 0;
-  if (!request.body) return checkLength(bytes, options.declared);
-  const { signal, isRecycled } = options;
-  const reader = readerOf(request.body, isRecycled);
-  const abort = () => void reader.cancel(signal!.reason).catch(() => {});
-  signal?.addEventListener("abort", abort);
+/**
+ * Hands a body of any size to `onChunk` in pieces, each good only during the call: their memory is used again. Throws
+ * incomplete_body, the signal's reason, or what `onChunk` throws.
+ */
+export async function eachChunk(
+  request: Request,
+  options: ChunkOptions,
+  onChunk: (chunk: Uint8Array) => void,
+): Promise<void> {
+  // No generator: what is awaited and allocated for a piece is a tenth of the time of reading it.
+  const body = new OpenBody(request, { ...options, isRecycled: true });
   try {
-    while (true) {
-      const chunk = await reader.read().catch(fail);
-      signal?.throwIfAborted();
-      if (!chunk) return checkLength(bytes, options.declared);
-      bytes += chunk.length;
-      yield chunk;
-    }
+    for (let chunk = await body.read(); chunk; chunk = await body.read()) onChunk(chunk);
   } finally {
-    signal?.removeEventListener("abort", abort);
-    await reader.cancel().catch(() => {});
+    await body.close();
   }
 }
 
-interface ChunkReader {
-  read(): Promise<Uint8Array | undefined>;
-  cancel(reason?: unknown): Promise<void>;
+/** A body of any size in pieces that may be kept. Throws incomplete_body, or the signal's reason. */
+export async function* chunksOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
+  const body = new OpenBody(request, { ...options, isRecycled: false });
+  try {
+    for (let chunk = await body.read(); chunk; chunk = await body.read()) yield chunk;
+  } finally {
+    await body.close();
+  }
 }
 
-function readerOf(body: ReadableStream<Uint8Array<ArrayBuffer>>, isRecycled: boolean): ChunkReader {
-  if (isRecycled) {
+/** A body that is being read, with a signal to listen to until `close`. */
+class OpenBody {
+  readonly #declared: number | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #recycling: ReadableStreamBYOBReader | undefined;
+  /** Goes to and fro: a 40 MB body costs no 40 MB of garbage, and its bytes stay in the cache. */
+  #buffer = new ArrayBuffer(0);
+  #bytes = 0;
+
+  constructor({ body }: Request, options: ChunkOptions & { readonly isRecycled: boolean }) {
+    this.#declared = options.declared;
+    this.#signal = options.signal;
+    if (body && options.isRecycled) this.#recycling = recyclingReader(body);
+    if (this.#recycling) this.#buffer = new ArrayBuffer(READ_BYTES);
+    else this.#reader = body?.getReader();
+    this.#signal?.addEventListener("abort", this.#abort);
+  }
+
+  /** The next piece, undefined at the end. */
+  async read(): Promise<Uint8Array | undefined> {
+    let result;
     try {
-      return recyclingReader(body.getReader({ mode: "byob" }));
-    } catch {
-      // A body that is buffered already is no byte stream; the default reader takes any.
+      result = await (this.#recycling?.read(new Uint8Array(this.#buffer)) ?? this.#reader?.read());
+    } catch (error) {
+      fail(error);
     }
+    this.#signal?.throwIfAborted();
+    const value = result?.done ? undefined : result?.value;
+    if (!value) {
+      checkLength(this.#bytes, this.#declared);
+      return undefined;
+    }
+    this.#bytes += value.length;
+    this.#buffer = value.buffer as ArrayBuffer;
+    return value;
   }
-  const reader = body.getReader();
-  return { read: async () => (await reader.read()).value, cancel: (reason) => reader.cancel(reason) };
+
+  readonly #abort = () => void this.#cancel(this.#signal!.reason);
+
+  async close(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    await this.#cancel();
+  }
+
+  async #cancel(reason?: unknown): Promise<void> {
+    await (this.#recycling ?? this.#reader)?.cancel(reason).catch(() => {});
+  }
 }
 
-/** One buffer goes to and fro: a 40 MB body costs no 40 MB of garbage, and its bytes stay in the cache. */
-function recyclingReader(reader: ReadableStreamBYOBReader): ChunkReader {
-  let buffer = new ArrayBuffer(READ_BYTES);
-  return {
-    async read() {
-      const { value, done } = await reader.read(new Uint8Array(buffer));
-      if (done) return undefined;
-      buffer = value.buffer;
-      return value;
-    },
-    cancel: (reason) => reader.cancel(reason),
-  };
+function recyclingReader(body: ReadableStream): ReadableStreamBYOBReader | undefined {
+  try {
+    return body.getReader({ mode: "byob" });
+  } catch {
+    // A body that is buffered already is no byte stream; the default reader takes any.
+    return undefined;
+  }
 }
 
 function checkLength(bytes: number, declared: number | undefined): void {

@@ -16,13 +16,12 @@ export interface JsonFault {
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const LITERAL = /true|false|null/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
-const SPACE = /[ \t\n\r]*/y;
 
 /** The first fault of `text` as JSON, repeated keys included; undefined when it is sound. */
 export function findJsonFault(text: string): JsonFault | undefined {
   /** Keys met so far of each open object; null stands for an open array. */
   const open: (Set<string> | null)[] = [];
-  let at = skip(SPACE, text, 0);
+  let at = skipSpace(text, 0);
   let expect: "value" | "value or ]" | "key" | "key or }" | "comma or end" = "value";
   while (expect !== "comma or end" || open.length > 0) {
     const char = text[at];
@@ -39,7 +38,7 @@ export function findJsonFault(text: string): JsonFault | undefined {
         const key = letters.includes("\\") ? JSON.parse(`"${letters}"`) as string : letters;
         if (keys.has(key)) return { offset: at, problem: `repeated key ${JSON.stringify(key)}` };
         keys.add(key);
-        at = skip(SPACE, text, end);
+        at = skipSpace(text, end);
         if (text[at] !== ":") return unexpected(text, at);
         at++;
         expect = "value";
@@ -59,15 +58,32 @@ export function findJsonFault(text: string): JsonFault | undefined {
       at++;
       expect = char === "{" ? "key or }" : "value or ]";
     } else {
-      const end = char === '"' ? stringEnd(text, at) : skip(NUMBER, text, at) || skip(LITERAL, text, at);
+      const end = char === '"' ? stringEnd(text, at) : numberEnd(text, at) || skip(LITERAL, text, at);
       if (typeof end !== "number") return end;
       if (end === 0) return unexpected(text, at);
       at = end;
       expect = "comma or end";
     }
-    at = skip(SPACE, text, at);
+    at = skipSpace(text, at);
   }
   return at < text.length ? unexpected(text, at) : undefined;
+}
+
+function skipSpace(text: string, at: number): number {
+  for (;; at++) {
+    const code = text.charCodeAt(at);
+    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at;
+  }
+}
+
+/** The end of a number, 0 where there is none. Most are plain integers, which need no pattern. */
+function numberEnd(text: string, at: number): number {
+  const isDigit = (code: number) => code >= 0x30 && code <= 0x39;
+  let end = at;
+  while (isDigit(text.charCodeAt(end))) end++;
+  const next = text.charCodeAt(end);
+  const isPlain = end > at && text.charCodeAt(at) !== 0x30 && next !== 0x2e && (next | 0x20) !== 0x65;
+  return isPlain ? end : skip(NUMBER, text, at);
 }
 
 /** The end of a sticky pattern's match at `at`, 0 when it does not match there. */

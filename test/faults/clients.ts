@@ -44,14 +44,9 @@ export async function deliver(stage: Stage, call: Call): Promise<Answer & { read
 }
 
 /** Refusals by which nothing has changed, and which a later attempt will not meet. Storage does not fail here. */
-const PASSING_CODES = ["shutting_down", "busy", "key_in_progress"];
+const PASSING_CODES = ["shutting_down", "busy", "key_in_progress", "run_replaced"];
 
-function comesAgain(answer: Answer): boolean {
-  if (answer.status < 400) return false;
-  if (PASSING_CODES.includes(codeOf(answer))) return true;
-  // A body that is on its way when its run is replaced by a checkpoint is told that the run is another one now.
-  return /deleted, and created anew, meanwhile|deleted or replaced/.test(textOf(answer));
-}
+const comesAgain = (answer: Answer) => answer.status >= 400 && PASSING_CODES.includes(codeOf(answer));
 
 let keys = 0;
 

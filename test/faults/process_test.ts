@@ -110,15 +110,20 @@ Deno.test("run with durability snapshot goes back to its last snapshot, whole, a
       const { body } = await deliver(stage, getCall("/v1/runs/demo"));
       return (JSON.parse(new TextDecoder().decode(body)) as { snapshot_version: number }).snapshot_version;
     };
-    // The next sweep is a second away when a snapshot has just been taken: the steps after it are in none.
-    while (await snapshotVersion() === 0) await step();
-    await step();
-    await step();
-    await server.end("SIGKILL");
-    await server.start();
-    server.open();
-    assert.equal((await deliver(stage, getCall("/v1/runs/none"))).status, 404);
-    const found = await deliver(stage, getCall("/v1/runs/demo/checkpoint"));
+    const stepAndDie = async () => {
+      // The next sweep is a second away when a snapshot has just been taken: the steps after it are in none.
+      while (await snapshotVersion() === 0) await step();
+      await step();
+      await step();
+      await server.end("SIGKILL");
+      await server.start();
+      server.open();
+      assert.equal((await deliver(stage, getCall("/v1/runs/none"))).status, 404);
+      return await deliver(stage, getCall("/v1/runs/demo/checkpoint"));
+    };
+    let found = await stepAndDie();
+    // Unless that second was over before two steps were taken: then all are saved, and it goes on from there.
+    for (let more = 20; found.version === calls.length && more > 0; more -= 1) found = await stepAndDie();
     assert.ok(
       found.version > 0 && found.version < calls.length,
       `version ${found.version} of ${calls.length}`,

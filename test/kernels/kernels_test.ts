@@ -117,6 +117,33 @@ Deno.test("kernels equal the interpreter on listed rows, repeated rows and one n
   }
 });
 
+Deno.test("listed rows are loaded ahead, whatever their number and length, and nothing behind them is", () => {
+  for (const rowLength of [15, 16, 17, 64, 127, 128, 129]) {
+    for (const rowCount of [15, 16, 17, 33]) {
+      assertEqual({ lines: ADAM, rowCount, rowLength, access: { w: "indexed", m: "indexed", v: "indexed" } });
+    }
+  }
+  assertEqual({
+    lines: ["w = w - g"],
+    rowCount: 20,
+    rowLength: 31,
+    access: { g: "indexed" },
+    types: { g: "f16" },
+  });
+  const program = new Program(["w = w * 2"], { tensors: ["w"], stored: ["w"], uniforms: [] });
+  const kernel = program.kernel({ w: { access: "indexed" } });
+  for (const rowLength of [16, 48, 128]) {
+    const arena = new Arena({ bytesMax: 1 << 20 });
+    const indices = arena.allocate(64), rowCount = 16, bytes = 4 * rowLength * rowCount;
+    const w = arena.allocate(arena.bytesReserved - indices - 64) + arena.bytesReserved - indices - 64 - bytes;
+    assert.equal(w + bytes, arena.buffer.byteLength, "the last row ends where the memory does");
+    arena.i32(indices, rowCount).forEach((_, row, list) => list[row] = row);
+    arena.f32(w, rowLength * rowCount).fill(3);
+    runCompiled(arena, { kernel, tensors: { w }, rowCount, rowLength, indices, uniforms: {} });
+    assert.ok(arena.f32(w, rowLength * rowCount).every((value) => value === 6));
+  }
+});
+
 Deno.test("kernels decode f16, bf16 and f64 gradients as the interpreter does", () => {
   for (const g of ["f16", "bf16", "f64"] as const) {
     for (const rowLength of [1, 4, 7, 16, 33, 5000]) {

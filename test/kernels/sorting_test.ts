@@ -1,7 +1,7 @@
 /** Sorting networks, by the 0-1 principle: what sorts all zeros and ones sorts everything (Knuth, TAOCP 5.3.4). */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Comparator, mergingNetwork, sortingNetwork } from "../../kernels/sorting.ts";
+import { type Comparator, mergingNetwork, pruned, sortingNetwork } from "../../kernels/sorting.ts";
 
 function passed(network: readonly Comparator[], values: readonly number[]): number[] {
   const wires = [...values];
@@ -52,4 +52,21 @@ Deno.test("mergingNetwork() sorts all pairs of sorted halves of zeros and ones",
       }
     }
   }
+});
+
+Deno.test("pruned() leaves what the wanted wires depend on, and says which outcomes matter", () => {
+  const lists = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 2, maxLength: 60 });
+  fc.assert(fc.property(lists, fc.nat(), fc.nat(), (values, a, b) => {
+    const n = values.length, from = Math.min(a % n, b % n), to = Math.max(a % n, b % n) + 1;
+    const network = pruned(sortingNetwork(n), from, to);
+    const wires = [...values];
+    for (const { low, high, keepsLow, keepsHigh } of network) {
+      const [x, y] = [wires[low] as number, wires[high] as number];
+      // An outcome that nobody wants is spoilt: nothing that is read may come of it.
+      wires[low] = keepsLow ? Math.min(x, y) : NaN;
+      wires[high] = keepsHigh ? Math.max(x, y) : NaN;
+    }
+    assert.deepEqual(wires.slice(from, to), inOrder(values).slice(from, to));
+  }));
+  assert(pruned(sortingNetwork(100), 49, 51).length < 0.85 * sortingNetwork(100).length);
 });

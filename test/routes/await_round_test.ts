@@ -119,7 +119,8 @@ Deno.test("who waits learns that the run is gone", async () => {
       ? await send("PUT", `${RUN}/checkpoint`, { body: checkpoint })
       : await send("DELETE", RUN);
     assert.equal(status, replaced ? 200 : 204);
-    await assertProblem(await first as Response, "unknown_run", 404);
+    const gone = await first as Response;
+    await (replaced ? assertProblem(gone, "run_replaced", 409) : assertProblem(gone, "unknown_run", 404));
   }
 });
 

@@ -1,7 +1,7 @@
 /** RFC 9110's preconditions on the version of a run. */
 import assert from "node:assert/strict";
 import { until } from "../waiting.ts";
-import { FILE_TYPE, type Service, startRun, startService } from "./harness.ts";
+import { assertProblem, FILE_TYPE, type Service, startRun, startService } from "./harness.ts";
 
 const RUN = "/v1/runs/demo";
 const STEP = { gradients: { bias: [1, 2, 3] } };
@@ -96,24 +96,32 @@ Deno.test("a version refused before the body is not read, and one that passed wh
   assert.equal((await (await send("GET", RUN)).json()).version, 2);
 });
 
-Deno.test("a run that is deleted, or made anew, while its gradients come gets none of them", async () => {
+Deno.test("a run that is deleted, made anew or replaced while its gradients come gets none of them", async () => {
   const service = await withRun();
-  for (const anew of [false, true]) {
+  const saved = await (await service.send("GET", `${RUN}/checkpoint`)).bytes();
+  for (const how of ["deleted", "made anew", "replaced"]) {
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const slow = service.send("POST", `${RUN}/gradients`, {
       body: readable,
       headers: { "Content-Type": "application/json" },
     });
     await until(() => service.uploads.open === 1);
-    await service.send("DELETE", RUN);
-    if (anew) await startRun(service);
+    if (how === "replaced") {
+      const replaced = await service.send("PUT", `${RUN}/checkpoint`, { body: saved });
+      assert.equal(replaced.status, 200, await replaced.text());
+    } else {
+      await service.send("DELETE", RUN);
+      if (how === "made anew") await startRun(service);
+    }
     const writer = writable.getWriter();
     await writer.write(new TextEncoder().encode(JSON.stringify(STEP)));
     await writer.close();
-    assert.equal((await slow).status, 404);
-    if (!anew) await startRun(service);
+    if (how === "replaced") await assertProblem(await slow, "run_replaced", 409);
+    else await assertProblem(await slow, "unknown_run", 404);
+    if (how === "deleted") await startRun(service);
   }
-  assert.equal((await (await service.send("GET", RUN)).json()).version, 1);
+  const { version, iterations } = await (await service.send("GET", RUN)).json();
+  assert.deepEqual([version, iterations], [2, 1]);
   assert.deepEqual(service.registry.figures().stagingBytes, 0);
 });
 

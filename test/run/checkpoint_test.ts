@@ -99,7 +99,7 @@ Deno.test("restore() replaces a run, under a version that never was", async () =
   const again = await restore(registry, session.id, early);
   assert.notEqual(again, session);
   assert.deepEqual([again.version, again.iterations], [4, 0]);
-  assert.equal(codeOf(() => step(session, gradientsOf(1))), "unknown_run");
+  assert.equal(codeOf(() => step(session, gradientsOf(1))), "run_replaced");
   const late = { ...early, saved: { ...early.saved, version: 70 } };
   assert.equal((await restore(registry, session.id, late)).version, 71);
   assert.equal(registry.figures().runs, 1);

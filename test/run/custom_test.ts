@@ -1,7 +1,10 @@
 /** Optimizers of one's own: registered, used by runs, kept over restarts, carried along by checkpoints. */
 import assert from "node:assert/strict";
+import { compiledCount } from "../../kernels/compile.ts";
 import type { CheckpointFile } from "../../src/run/api.ts";
+import { Memory } from "../../src/run/memory.ts";
 import type { Registry } from "../../src/run/registry.ts";
+import { tryOut } from "../../src/run/trial.ts";
 import { tensorFileReader } from "../../src/wire/gradients.ts";
 import { codeOf, codeOfAsync, newRegistry, slotsOf, step, variablesOf } from "./harness.ts";
 import { lasting, newWorld, refused, request } from "./stored.ts";
@@ -35,6 +38,32 @@ Deno.test("a registered optimizer steps runs", async () => {
   step(run, { x: { indices: [1], values: [8] } });
   assert.deepEqual(variablesOf(run), { x: [0.5, 2, 3] });
   assert.deepEqual(slotsOf(run), { velocity: { x: [1, 3.5, 0] } });
+});
+
+Deno.test("a copy of a built-in optimizer compiles nothing that the built-in one has compiled", async () => {
+  const registry = newRegistry();
+  const variables = [{ name: "x", shape: [3, 2] }];
+  const steps = async (optimizer: string) => {
+    const run = await registry.create({ optimizer, variables });
+    step(run, { x: [[1, 2], [3, 4], [5, 6]] });
+    step(run, { x: { indices: [1], values: [[1, 2]] } });
+  };
+  const definition = { ...registry.optimizers.definition("Adam"), class_name: "Copy" };
+  await steps("Adam");
+  // What the trial needs beyond, for repeated rows.
+  tryOut(definition, new Memory({ bytesMax: 2 ** 24 }));
+  const before = compiledCount();
+  await registry.optimizers.register(definition);
+  await steps("Copy");
+  assert.equal(compiledCount(), before);
+});
+
+Deno.test("a registered optimizer's first step compiles nothing: its trial has", async () => {
+  const registry = newRegistry();
+  await registry.optimizers.register({ ...SIGNUM, dense: [...SIGNUM.dense, "w = w * 0.75"] });
+  const before = compiledCount();
+  step(await registry.create(SPEC), { x: [4, -2, 0] });
+  assert.equal(compiledCount(), before);
 });
 
 Deno.test("register() is idempotent, and refuses another definition under the name", async () => {

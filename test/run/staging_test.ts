@@ -248,9 +248,9 @@ Deno.test("an upload into a run that is replaced meanwhile is refused, and the n
   const replaced = await restore(registry, session.id, checkpointOf(session));
   const before = stateOf(replaced);
   toEnd(work);
-  assert.equal(codeOf(() => session.applyGradients(staging, APPLY)), "unknown_run");
-  assert.equal(codeOf(() => session.patchOptimizer({ learning_rate: 1 })), "unknown_run");
-  assert.equal(codeOf(() => session.setWeights([])), "unknown_run");
+  assert.equal(codeOf(() => session.applyGradients(staging, APPLY)), "run_replaced");
+  assert.equal(codeOf(() => session.patchOptimizer({ learning_rate: 1 })), "run_replaced");
+  assert.equal(codeOf(() => session.setWeights([])), "run_replaced");
   staging.release();
   assert.deepEqual(stateOf(replaced), before);
 });

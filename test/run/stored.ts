@@ -17,6 +17,8 @@ export interface World extends AsyncDisposable {
   readonly configs: ConfigStore;
   /** Called before everything that is asked of KV, with the method's name: throws to make it fail. */
   fault: (method: string) => void;
+  /** What KV was asked and has not answered yet. */
+  readonly unanswered: ReadonlySet<Promise<unknown>>;
   /** Milliseconds since 1970. */
   now: number;
   /** The process dies and another one finds `disk`: by default as it was. */
@@ -25,12 +27,15 @@ export interface World extends AsyncDisposable {
 
 export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<World> {
   const configs = await ConfigStore.open(":memory:");
+  const unanswered = new Set<Promise<unknown>>();
   let ids = 0;
+  const asked = watched(configs, { asking: (method) => world.fault(method), unanswered });
   const world: World = {
     disk: new Disk(),
     registry: undefined as unknown as Registry,
     configs,
     fault: () => {},
+    unanswered,
     now: 0,
     restart: async (disk = world.disk.copy()) => {
       world.disk = disk;
@@ -41,7 +46,7 @@ export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<
         now: () => new Date(world.now),
         newId: () => `id-${ids++}`,
         drawSeed: () => 7,
-        store: { files: disk, configs: failing(configs, (method) => world.fault(method)), folder: FOLDER },
+        store: { files: disk, configs: asked, folder: FOLDER },
         ...options,
       });
     },
@@ -52,14 +57,22 @@ export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<
   return world;
 }
 
-function failing(configs: ConfigStore, fault: (method: string) => void): ConfigStore {
+function watched(
+  configs: ConfigStore,
+  { asking, unanswered }: { asking: (method: string) => void; unanswered: Set<Promise<unknown>> },
+): ConfigStore {
   return new Proxy(configs, {
     get(target, name) {
       const member = Reflect.get(target, name, target);
       if (typeof member !== "function") return member;
       return (...given: unknown[]) => {
-        fault(String(name));
-        return member.apply(target, given);
+        asking(String(name));
+        const answer = member.apply(target, given);
+        if (answer instanceof Promise) {
+          const known: Promise<unknown> = answer.catch(() => {}).finally(() => unanswered.delete(known));
+          unanswered.add(known);
+        }
+        return answer;
       };
     },
   });

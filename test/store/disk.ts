@@ -153,15 +153,23 @@ export class Disk implements Files {
     // Whoever has it open reads it to its end, removed or not.
     const { bytes } = this.#node(path);
     let at = 0;
-    const next = (count: number) => bytes.slice(at, at = Math.min(bytes.length, at + count));
+    const take = (count: number) => bytes.slice(at, at = Math.min(bytes.length, at + count));
+    let last: Uint8Array | undefined;
     this.openReaders += 1;
     return {
       bytes: bytes.length,
-      next,
+      next: (count) => {
+        // It is good until now, and whoever still uses it shall notice.
+        last?.fill(0xee);
+        const piece = take(count);
+        last = piece;
+        return piece;
+      },
       nextLater: async (count) => {
         await setImmediate();
-        return next(count);
+        return take(count);
       },
+      seek: (to) => at = to,
       close: () => void (this.openReaders -= 1),
     };
   }

@@ -56,6 +56,11 @@ Deno.test("localFiles.read() gives a file in pieces, the last one short", async 
     const reader = files.read(`${folder}/file`);
     assert.equal(reader.bytes, 5);
     assert.deepEqual([2, 2, 2, 2].map((count) => [...reader.next(count)]), [[1, 2], [3, 4], [5], []]);
+    reader.seek(1);
+    assert.deepEqual([...reader.next(3)], [2, 3, 4]);
+    reader.seek(0);
+    const [first, second] = [await reader.nextLater(2), await reader.nextLater(9)];
+    assert.deepEqual([[...first], [...second]], [[1, 2], [3, 4, 5]]);
     reader.close();
   });
 });

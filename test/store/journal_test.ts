@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
-import { JournalDamage, type JournalRecord, JournalWriter, readJournal } from "../../src/store/journal.ts";
+import { JournalWriter } from "../../src/store/journal.ts";
+import { JournalDamage, readJournal } from "../../src/store/journal_reader.ts";
 import { Disk, IO_ERROR, NO_SPACE } from "./disk.ts";
 
 const PATH = "/run/journal-3.log";
@@ -30,13 +31,31 @@ function write(disk: Disk, records: readonly Written[], { sequence = 7 } = {}) {
   return { writer, ends };
 }
 
+/** A record with its payload, read in pieces of no good length. */
+interface Found {
+  readonly kind: number;
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+}
+
 function read(disk: Disk, options: { bytesMax?: number } = {}) {
-  const records: JournalRecord[] = [];
-  return { ...readJournal(disk, PATH, (record) => records.push(record), options), records };
+  const records: Found[] = [];
+  const content = readJournal(disk, PATH, ({ kind, sequence, payload: { bytes, next } }) => {
+    const payload = new Uint8Array(bytes);
+    for (let at = 0, count = 3; at < bytes; count = 100_001) {
+      const piece = next(count);
+      assert.ok(piece.length === Math.min(count, bytes - at));
+      payload.set(piece, at);
+      at += piece.length;
+    }
+    assert.equal(next(1).length, 0);
+    records.push({ kind, sequence, payload });
+  }, options);
+  return { ...content, records };
 }
 
 /** What is read are the first `count` records, whole. */
-function assertFirst(records: readonly JournalRecord[], written: readonly Written[], count: number): void {
+function assertFirst(records: readonly Found[], written: readonly Written[], count: number): void {
   assert.equal(records.length, count);
   records.forEach(({ kind, sequence, payload }, index) => {
     const wanted = written[index] as Written;
@@ -81,6 +100,37 @@ Deno.test("readJournal() gives what JournalWriter wrote, whatever the pieces", (
     }),
     { numRuns: 60 },
   );
+});
+
+Deno.test("readJournal() reads long records in pieces, and hands out nothing of one with a wrong bit", () => {
+  const MEBIBYTE = 2 ** 20;
+  // Around the length up to which a record is read in one piece.
+  for (const length of [MEBIBYTE - 5, MEBIBYTE - 4, MEBIBYTE - 3, 3 * MEBIBYTE + 11]) {
+    const long = { kind: 1, pieces: [new Uint8Array(length).map((_, at) => at * 31)] };
+    const disk = new Disk();
+    const { ends } = write(disk, [long, ...SMALL, long]);
+    assertFirst(read(disk).records, [long, ...SMALL, long], 6);
+    // Who passes records over misses none.
+    const sequences: number[] = [];
+    readJournal(disk, PATH, ({ sequence, payload }) => {
+      sequences.push(sequence);
+      if (sequence % 2 === 0) payload.next(1);
+    });
+    assert.deepEqual(sequences, [7, 8, 9, 10, 11, 12]);
+    for (const at of [HEADER + 32, (ends[0] ?? 0) - 5]) {
+      const bad = disk.copy();
+      const changed = disk.bytesOf(PATH).slice();
+      changed[at] = (changed[at] ?? 0) ^ 4;
+      bad.put(PATH, changed);
+      let count = 0;
+      assert.throws(() => readJournal(bad, PATH, () => count += 1), JournalDamage);
+      assert.equal(count, 0);
+    }
+    const torn = disk.copy();
+    torn.put(PATH, disk.bytesOf(PATH).slice().fill(0, (ends[4] ?? 0) + 32 + length - 7));
+    assertFirst(read(torn).records, [long, ...SMALL], 5);
+    assert.equal(disk.openReaders, 0);
+  }
 });
 
 Deno.test("JournalWriter.durable() flushes once for all who ask while a flush is under way", async () => {

@@ -1,5 +1,6 @@
 /** The data folder of this machine: made, locked, matched with its database, swept. */
 import assert from "node:assert/strict";
+import { localFiles } from "../../src/store/files.ts";
 import { ConfigStore } from "../../src/store/kv.ts";
 import { openStore } from "../../src/store/open_store.ts";
 
@@ -46,6 +47,14 @@ test("openStore() makes the folder, and refuses it to whoever comes second", asy
   const { configs, files, folder: runs } = await open(`${folder}/deep/down`);
   assert.deepEqual(files.list(runs), []);
   await assert.rejects(open(`${folder}/deep/down`), { message: "another process is using it" });
+  configs.close();
+});
+
+test("openStore() makes the names of what it has made durable", async (folder) => {
+  const synced: string[] = [];
+  const files = { ...localFiles, sync: (path: string) => (synced.push(path), localFiles.sync(path)) };
+  const { configs } = await openStore({ folder: `${folder}/deep`, kv: "", newId: () => "name", files });
+  assert.deepEqual(synced, [`${folder}/deep`, folder]);
   configs.close();
 });
 

@@ -29,7 +29,7 @@ Deno.test("SnapshotWriter writes the memory as it was when it was told that it c
         memory.fill(0);
         const record = await finished;
         const read: Uint8Array[] = [];
-        readSnapshot(disk, PLACE.folder, record, (piece) => read.push(piece));
+        readSnapshot(disk, PLACE.folder, record, (piece) => read.push(piece.slice()));
         assert.deepEqual(Buffer.concat(read), Buffer.from(wanted));
       },
     ),

@@ -1,9 +1,10 @@
 """Means and medians of many clients' arrays in numpy and Flower, driven over standard input: a line an order, a line its
 answer.
 
-Arguments: work, clients, turn, folder. The folder holds base (float32, little endian); client n sends it turned by n * turn
-elements. `run N` does the work N times and answers the microseconds; `result` writes the outcome to folder/result; `peak`
-answers the most bytes that the process has held in memory beyond those that it held after its imports (Linux).
+Arguments: work, clients, turn, folder. The folder holds base (float32, little endian); client n sends it turned by
+n * turn elements, times 1 + n / 64. `run N` does the work N times and answers the microseconds; `result` writes the
+outcome to folder/result; `peak` answers the most bytes that the process has held in memory beyond those that it held
+after its imports (Linux).
 """
 
 import os
@@ -33,7 +34,7 @@ base = numpy.fromfile(f"{FOLDER}/base", dtype="<f4")
 
 
 def sent(client):
-    return numpy.roll(base, -client * TURN)
+    return numpy.roll(base, -client * TURN) * numpy.float32(1 + client / 64)
 
 
 def held():
@@ -60,7 +61,7 @@ def mean_as_they_arrive():
     def work():
         spent = timed(lambda: accumulator.fill(0))[1]
         for client in range(CLIENTS):
-            received[:] = sent(client)
+            numpy.copyto(received, sent(client))
             spent += timed(lambda: numpy.add(accumulator, received, out=accumulator))[1]
         return accumulator, spent + timed(lambda: numpy.divide(accumulator, CLIENTS, out=accumulator))[1]
 

@@ -1,0 +1,47 @@
+/** What can be seen of a run, of the service's and of the model's. */
+import assert from "node:assert/strict";
+import type { Session } from "../../../src/run/session.ts";
+import { variablesOf } from "../harness.ts";
+import type { State } from "./model.ts";
+import { attempt, isTrouble } from "./outcomes.ts";
+
+function viewOf(session: Session) {
+  const { round, iterations, version, accepted, contributions } = session.round();
+  return { sequence: session.sequence, round, iterations, version, accepted, contributions };
+}
+
+/** To the last bit, but where there is no memory for a copy to compare. */
+function variablesSeen(session: Session): Record<string, number[]> | undefined {
+  const { value, error } = attempt(() => variablesOf(session));
+  if (error && !isTrouble(error)) throw error;
+  return value;
+}
+
+/** The session is where the model is. */
+export function assertThere(session: Session, state: State, run: string): void {
+  const { sequence, round, iterations, version, contributions } = state;
+  assert.deepEqual(viewOf(session), {
+    sequence,
+    round,
+    iterations,
+    version,
+    accepted: contributions.length,
+    contributions: contributions.map((each) => ({
+      client_id: each.clientId,
+      weight: each.weight,
+      staleness: each.staleness,
+      gradient_norm: each.norm,
+      accepted_at: new Date(each.acceptedAt).toISOString(),
+    })),
+  }, run);
+  const seen = variablesSeen(session);
+  if (!seen) return;
+  const wanted = Object.fromEntries(Object.entries(state.variables).map(([name, { w }]) => [name, w]));
+  assert.deepEqual(seen, wanted, `the bits of ${run} at version ${version}`);
+}
+
+export function isThere(session: Session, state: State): boolean {
+  const { error } = attempt(() => assertThere(session, state, ""));
+  if (error && !(error instanceof assert.AssertionError)) throw error;
+  return !error;
+}
