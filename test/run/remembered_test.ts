@@ -16,7 +16,9 @@ Deno.test("steps() are the same after a restart, from the snapshot, from the jou
     await world.restart();
     assert.deepEqual(world.registry.get("small").steps(100), before);
   }
-  assert.deepEqual(world.registry.get("small").steps(1).map(({ gradient_norm }) => gradient_norm), [Infinity]);
+  assert.deepEqual(world.registry.get("small").steps(1).map(({ gradient_norm }) => gradient_norm), [
+    Infinity,
+  ]);
 });
 
 Deno.test("steps() of more variables than a snapshot has room for are the latest", async () => {
