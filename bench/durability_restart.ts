@@ -70,7 +70,7 @@ export async function startWithRuns(runs: number): Promise<Row> {
   });
 }
 
-/** How long others wait while a large run is copied and written: reads of a small run, one after the other. */
+/** How long others wait while a large run is written: reads of a small run, one after the other. */
 export function snapshotPause(snapshots: number): Promise<Row> {
   return withService(async (service, connection) => {
     const step = await openRun(connection, { id: "large", count: 10_000_000 });

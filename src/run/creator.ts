@@ -53,7 +53,9 @@ export class Creator {
       try {
         for (const [index, variable] of spec.variables.entries()) {
           const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
-          state.values(state.variable(variable.name)).set(values);
+          const region = state.values(state.variable(variable.name));
+          if (typeof values === "number") region.fill(values);
+          else region.set(values);
         }
         const createdAt = now().toISOString();
         const session = new Session({

@@ -6,7 +6,8 @@
 import type { Runner } from "../../kernels/plan.ts";
 import { type ErrorCode, StepwellError } from "../errors.ts";
 import { JournalDamage } from "../store/journal_reader.ts";
-import type { RunStore, SnapshotPlace } from "../store/run_store.ts";
+import type { RunStore } from "../store/run_store.ts";
+import type { SnapshotPlace } from "../store/snapshots.ts";
 import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";

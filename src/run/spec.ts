@@ -14,7 +14,7 @@ import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import { type Optimizer, parseOptimizer } from "../families/optimizers/optimizer.ts";
 import { transformers } from "../families/transformers/mod.ts";
 import type { TransformerMember } from "../families/transformers/transformer.ts";
-import { elementCount, type Shape, showShape } from "../tensor.ts";
+import { type Shape, showShape } from "../tensor.ts";
 import { readTensor } from "../wire/tensors.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member, RunSpec, VariableRole, VariableSpec } from "./api.ts";
@@ -115,21 +115,19 @@ export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
 const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
 
 /**
- * The first values of a variable: nested numbers, a base64 tensor, one number for all elements, or an initializer.
+ * The first values of a variable, one number where all are the same: from nested numbers, a base64 tensor, a number or
+ * an initializer.
  * Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
  */
 export async function initialValues(
   variable: VariableSpec,
   path: string,
   drawSeed: () => number,
-): Promise<Float32Array<ArrayBuffer>> {
+): Promise<Float32Array<ArrayBuffer> | number> {
   const { shape, initial = 0 } = variable;
-  const count = elementCount(shape);
   if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, { path, drawSeed });
   const tensor = readTensor(initial, path);
-  if (tensor.shape.length === 0 && shape.length > 0) {
-    return new Float32Array(count).fill(tensor.values[0] as number);
-  }
+  if (tensor.shape.length === 0 && shape.length > 0) return tensor.values[0] as number;
   if (showShape(tensor.shape) !== showShape(shape)) {
     const message = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
     throw new StepwellError(

@@ -14,6 +14,7 @@ import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
+import { type SnapshotPlace, Snapshots, type Taken } from "./snapshots.ts";
 import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
@@ -27,24 +28,6 @@ export interface StoreParts {
   readonly folder: string;
 }
 
-/** Where a snapshot stands among a run's changes. */
-export interface SnapshotPlace {
-  readonly version: number;
-  /** Of the next change. */
-  readonly sequence: number;
-}
-
-/** A run's state as it is at a moment, to be written from where it lies. */
-export interface Taken {
-  readonly place: SnapshotPlace;
-  /** Each is used up before the next one is asked for, and before anything else happens. */
-  readonly pieces: Iterable<Uint8Array>;
-  /** Called before the state changes: whether pieces that were not asked for yet are good all the same. */
-  detach(): boolean;
-  /** What the run is, as JSON. */
-  readonly config: string;
-}
-
 /** What is made of the files of a run that is opened. */
 export interface Rebuild {
   /** Called for the newest snapshot, and for the one before if that turns out to be damaged. */
@@ -56,19 +39,18 @@ export class RunStore {
   readonly #parts: StoreParts;
   readonly #folder: string;
   readonly #journals: Journals;
+  readonly #snapshots: Snapshots;
   #record: RunRecord;
   #newest: SnapshotPlace | undefined;
   /** A snapshot that turned out to be damaged. */
   #damaged: SnapshotRecord | undefined;
-  #snapshotting: Promise<void> | undefined;
-  /** The snapshot that is being written. */
-  #writing: { readonly writer: SnapshotWriter; readonly detach: () => boolean } | undefined;
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
     this.#record = record;
     this.#folder = `${parts.folder}/${record.incarnation}`;
-    this.#journals = new Journals(parts.files, this.#folder);
+    const { files } = parts, folder = this.#folder, journals = this.#journals = new Journals(files, folder);
+    this.#snapshots = new Snapshots({ files, folder, journals, adopt: (...made) => this.#adopt(...made) });
   }
 
   get record(): RunRecord {
@@ -97,7 +79,7 @@ export class RunStore {
 
   /** Resolves when the snapshot that is being written is, or has failed; undefined when there is none. */
   get snapshotting(): Promise<void> | undefined {
-    return this.#snapshotting?.catch(() => {});
+    return this.#snapshots.running;
   }
 
   /** What the newest good snapshot holds; undefined until the run is opened. */
@@ -207,15 +189,12 @@ export class RunStore {
 
   /** To be called before the state in memory changes: a snapshot that is being written holds it as it was. */
   changing(): void {
-    if (this.#writing?.detach() === false) this.#writing.writer.finishPieces();
+    this.#snapshots.changing();
   }
 
   /** To be called before the state leaves memory: a snapshot that is being written is given up. */
   leaving(): void {
-    const { id } = this.#record;
-    this.#writing?.writer.abandon(
-      new StepwellError("unknown_run", `Cannot store the run "${id}": it was deleted, replaced or read anew`),
-    );
+    this.#snapshots.leaving(this.#record.id);
   }
 
   /** Resolves when everything appended is on disk. Throws storage_full or storage_failed and sets `failed`. */
@@ -229,52 +208,17 @@ export class RunStore {
    * not. One at a time, in order. `atOnce`: `take` is called before this call returns, unless another snapshot is under
    * way; `prepareSnapshot` is to be called before.
    */
-  async snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<void> {
-    while (this.#snapshotting) await this.snapshotting;
-    this.#snapshotting = this.#snapshot(take, atOnce);
-    try {
-      await this.#snapshotting;
-    } catch (error) {
-      throw storageError(error);
-    } finally {
-      this.#snapshotting = undefined;
-    }
+  snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<void> {
+    return this.#snapshots.take(take, atOnce);
   }
 
   /** Removes what an attempt has left that the process did not survive. */
-  async prepareSnapshot(): Promise<void> {
-    await this.#parts.files.remove(`${this.#folder}/${asideName(this.#journals.nextGeneration)}`).catch(
-      () => {},
-    );
-  }
-
-  async #snapshot(take: () => Taken | undefined, atOnce: boolean): Promise<void> {
-    const { files } = this.#parts;
-    if (!atOnce) {
-      await this.prepareSnapshot();
-      await this.#journals.finish();
-    }
-    // The snapshot holds nothing that could be given up later.
-    this.#journals.finishNow();
-    const taken = take();
-    if (!taken) return;
-    const { place, pieces, detach, config } = taken;
-    const generation = this.#journals.nextGeneration;
-    this.#journals.begin(generation, place.sequence);
-    const writer = new SnapshotWriter(files, { folder: this.#folder, generation }, pieces);
-    this.#writing = { writer, detach };
-    try {
-      const snapshot = await writer.finish();
-      await this.#journals.durable();
-      await this.#adopt(snapshot, config);
-      this.#newest = place;
-    } finally {
-      this.#writing = undefined;
-    }
+  prepareSnapshot(): Promise<void> {
+    return this.#snapshots.prepare();
   }
 
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
-  async #adopt(snapshot: SnapshotRecord, config: string): Promise<void> {
+  async #adopt(snapshot: SnapshotRecord, { config, place }: Taken): Promise<void> {
     const { files, configs } = this.#parts;
     const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
     const snapshots = [snapshot, ...earlier].slice(0, SNAPSHOTS_KEPT);
@@ -294,6 +238,7 @@ export class RunStore {
         if (generation < oldest) await files.remove(`${this.#folder}/${name(generation)}`).catch(() => {});
       }
     }
+    this.#newest = place;
   }
 
   /** Removes the run for good. Throws and leaves it as it is when its record cannot be removed. */

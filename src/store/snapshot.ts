@@ -18,12 +18,12 @@ export const snapshotName = (generation: number) => `snapshot-${generation}.safe
 /** What a snapshot is called until it is whole. */
 export const asideName = (generation: number) => `${snapshotName(generation)}.part`;
 
-export interface SnapshotPlace {
+export interface FilePlace {
   readonly folder: string;
   readonly generation: number;
 }
 
-const asidePath = ({ folder, generation }: SnapshotPlace) => `${folder}/${asideName(generation)}`;
+const asidePath = ({ folder, generation }: FilePlace) => `${folder}/${asideName(generation)}`;
 
 /**
  * A snapshot that is being written piece by piece. What a piece is a view of may change as soon as it is written, and
@@ -31,14 +31,14 @@ const asidePath = ({ folder, generation }: SnapshotPlace) => `${folder}/${asideN
  */
 export class SnapshotWriter {
   readonly #files: Files;
-  readonly #place: SnapshotPlace;
+  readonly #place: FilePlace;
   readonly #file: AppendFile;
   readonly #pieces: Iterator<Uint8Array>;
   #crc = 0;
   #failure: { readonly error: unknown } | undefined;
 
   /** Begins the file; nothing of the pieces is used yet. Throws what the disk throws. */
-  constructor(files: Files, place: SnapshotPlace, pieces: Iterable<Uint8Array>) {
+  constructor(files: Files, place: FilePlace, pieces: Iterable<Uint8Array>) {
     this.#files = files;
     this.#place = place;
     this.#file = files.create(asidePath(place));
