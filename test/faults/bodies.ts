@@ -53,6 +53,10 @@ function sparse(next: Random, { name, shape }: PlannedVariable, dtype: FloatType
   return { indices, values: floats(next, name, { dtype, shape: [indices.length, ...shape.slice(1)] }) };
 }
 
+/** Whether rows are not enough. */
+const needsAll = ({ holds }: Plan, { constraint, role }: PlannedVariable) =>
+  holds || constraint !== undefined || role === "average";
+
 /** Gradients for some of a plan's variables, as a body for `path`. */
 export function gradientsCall(next: Random, { plan, path, headers, fields }: {
   readonly plan: Plan;
@@ -60,12 +64,12 @@ export function gradientsCall(next: Random, { plan, path, headers, fields }: {
   readonly headers: Record<string, string>;
   readonly fields: Readonly<Record<string, unknown>>;
 }): Call {
-  const kept = plan.variables.filter(() => next() < 0.8);
+  const kept = plan.variables.filter(() => plan.holds || next() < 0.8);
   const given = kept.length > 0 ? kept : [pick(next, plan.variables)];
   const form = pick(next, ["file", "file", "nested", "base64"] as const);
   const dtype = form === "file" ? pick(next, ["F32", "F32", "F16", "BF16", "F64"] as const) : "F32";
   const tensors = given.map((variable): Entry | Sparse =>
-    variable.shape.length > 0 && variable.constraint === undefined && next() < 0.4
+    variable.shape.length > 0 && !needsAll(plan, variable) && next() < 0.4
       ? sparse(next, variable, dtype)
       : floats(next, variable.name, { dtype, shape: [...variable.shape] })
   );

@@ -18,7 +18,7 @@ export interface Stage {
   readonly figures: { answers: number; retries: number; replays: number };
 }
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The answer, or undefined when the connection broke. */
 export async function attempt({ server, figures }: Stage, call: Call): Promise<Answer | undefined> {
@@ -50,11 +50,14 @@ const comesAgain = (answer: Answer) => answer.status >= 400 && PASSING_CODES.inc
 
 let keys = 0;
 
+/** A key that nobody has used. */
+export const newKey = () => `key-${keys += 1}`;
+
 /** One keyed step, perhaps sent twice at a time, perhaps for one version only, perhaps wrong. */
 export async function step(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
   const kind = pick(next, [...Array(14).fill("plain"), "twice", "twice", "at version", "wrong"]);
   const headers = {
-    "Idempotency-Key": `key-${keys += 1}`,
+    "Idempotency-Key": newKey(),
     ...kind === "at version" && { "If-Match": `"v${life.seen}"` },
   };
   const fields = kind === "wrong" ? { base_iteration: 1e9 } : {
@@ -88,7 +91,7 @@ export async function step(stage: Stage, life: Life, { plan, next }: Stepper): P
   life.changed(call, answer, { floor, keyed: true });
 }
 
-interface Stepper {
+export interface Stepper {
   readonly plan: Plan;
   readonly next: Random;
 }
@@ -103,7 +106,9 @@ export async function stepOnAndOn(stage: Stage, life: Life, stepper: Stepper): P
 /** Reads, and changes that cannot be sent again because they have no key. */
 export async function own(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
   let checkpoint: Uint8Array<ArrayBuffer> | undefined, weights: Uint8Array<ArrayBuffer> | undefined;
-  const reads = ["/variables", "/variables", "/weights", "/checkpoint", "/optimizer"];
+  // A checkpoint counts contributions, which make no version.
+  const whole = life.gathers ? [] : ["/checkpoint"];
+  const reads = ["/variables", "/variables", "/weights", "/optimizer", ...whole];
   while (!stage.stopped()) {
     const dice = next();
     if (dice < 0.6) {

@@ -3,10 +3,12 @@
  * readers saw; and whether all of that can be true of a run that the twin makes in that very order.
  *
  * Versions count changes, so the accepted order is theirs. A version without a change is a change that was made twice,
- * or one whose answer was lost; a request that could not be sent again (it has no key) may be the latter.
+ * or one whose answer was lost; a request that could not be sent again (it has no key) may be the latter. Contributions
+ * to a round make no version until it closes: their order is that of their places in it.
  */
 import assert from "node:assert/strict";
 import { type Answer, type Call, digestOf, getCall, textOf } from "./calls.ts";
+import { Contributed } from "./contributed.ts";
 import type { Twin } from "./twin.ts";
 
 /** An acknowledged request with a key: sent again, it must get the same answer. */
@@ -14,6 +16,7 @@ export interface Acknowledged {
   readonly call: Call;
   readonly version: number;
   readonly text: string;
+  readonly status: number;
 }
 
 interface Change {
@@ -43,12 +46,17 @@ export class Life {
   /** Changes that were lost on the way and found to have been made. */
   found = 0;
   checkedReads = 0;
+  /** Contributions that were acknowledged, beside those that made their steps. */
+  contributions = 0;
   /** Whether iterations are the number of steps: not once weights were set, which hold them. */
   countsSteps = true;
+  /** Whether steps are made of several contributions. */
+  readonly gathers: boolean;
   readonly acknowledged: Acknowledged[] = [];
   /** Keyed requests without an answer so far. */
   readonly pending = new Set<Call>();
   readonly #changes = new Map<number, Change>();
+  readonly #contributed = new Contributed();
   readonly #lost: Lost[] = [];
   /** All changes, for the one who has to read a failure. */
   readonly #made = new Map<number, string>();
@@ -57,8 +65,9 @@ export class Life {
   #twinVersion: number;
   readonly #twin: Twin;
 
-  private constructor(id: string, version: number, twin: Twin) {
+  private constructor(id: string, twin: Twin, { version, gathers }: { version: number; gathers: boolean }) {
     this.id = id;
+    this.gathers = gathers;
     this.seen = this.#twinVersion = version;
     this.#twin = twin;
   }
@@ -67,12 +76,12 @@ export class Life {
   static async begin(
     twin: Twin,
     id: string,
-    { call, version }: { call: Call; version: number },
+    { call, version, gathers = false }: { call: Call; version: number; gathers?: boolean },
   ): Promise<Life> {
     const made = await twin.send(call);
     assert.equal(made.status, 201, textOf(made));
     assert.equal(version, made.version, `the version that ${id} begins with`);
-    return new Life(id, version, twin);
+    return new Life(id, twin, { version, gathers });
   }
 
   get path(): string {
@@ -101,8 +110,22 @@ export class Life {
     this.#made.set(version, shown(call));
     if (text === undefined) return;
     this.steps += 1;
-    this.acknowledged.push({ call, version, text });
+    this.#remember({ call, version, text, status: answer.status });
+  }
+
+  #remember(acknowledged: Acknowledged): void {
+    this.acknowledged.push(acknowledged);
     if (this.acknowledged.length > REPLAYABLE_MAX) this.acknowledged.shift();
+  }
+
+  /** A contribution to an open round was acknowledged. */
+  contributed(call: Call, answer: Answer, { floor }: { floor: number }): void {
+    const { version, status } = answer, text = textOf(answer);
+    if (!answer.replayed) this.told(version, floor);
+    this.seen = Math.max(this.seen, version);
+    this.contributions += 1;
+    this.#contributed.add(call, answer);
+    this.#remember({ call, version, text, status });
   }
 
   /** The answer to a change without a key did not come. */
@@ -125,6 +148,13 @@ export class Life {
     );
   }
 
+  /** The open round is the twin's, but for the moments at which its contributions came. */
+  async compareRound(answer: Answer): Promise<void> {
+    const timeless = (text: string) => text.replaceAll(/"accepted_at":"[^"]*"/g, "");
+    const wanted = await this.#twin.send(getCall(`${this.path}/rounds/current`));
+    assert.equal(timeless(textOf(answer)), timeless(textOf(wanted)), `the round of ${this.id}`);
+  }
+
   /** Somebody read `path` and got this. */
   read(path: string, answer: Answer, floor: number): void {
     this.told(answer.version, floor);
@@ -136,8 +166,11 @@ export class Life {
 
   /** Lets the twin make every change whose place is known, and compares answers and reads. */
   async advance(): Promise<void> {
-    await this.#compareReads();
+    // One whose answer is on its way may have come before others that are known.
+    if (this.gathers && this.pending.size > 0) return;
     for (;;) {
+      await this.#contributed.repeat(this.#twin, this.#twinVersion);
+      await this.#compareReads();
       const version = this.#twinVersion + 1;
       const change = this.#changes.get(version) ?? this.#findLost(version);
       if (!change) return;
@@ -146,7 +179,6 @@ export class Life {
       if (change.text !== undefined) assert.equal(change.text, textOf(answer), `the answer of ${this.id}`);
       this.#changes.delete(version);
       this.#twinVersion = version;
-      await this.#compareReads();
     }
   }
 
@@ -181,6 +213,7 @@ export class Life {
       } of ${this.id} has no change that was asked for once: ${this.#story()}`,
     );
     assert.equal(this.#changes.size, 0);
+    assert.equal(this.#contributed.versions, 0);
   }
 
   /** What is known around the version at which the twin stands. */

@@ -32,8 +32,8 @@ export async function create(
   assert.equal(answer.status, 201, textOf(answer));
   const text = textOf(answer);
   const version = JSON.parse(text).version as number;
-  world.created.push({ call, version, text });
-  const life = await Life.begin(world.twin, id, { call, version });
+  world.created.push({ call, version, text, status: answer.status });
+  const life = await Life.begin(world.twin, id, { call, version, gathers: plan.aggregation !== undefined });
   world.lives.set(id, life);
   return life;
 }

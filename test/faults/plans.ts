@@ -7,12 +7,17 @@ export interface PlannedVariable {
   readonly shape: readonly number[];
   readonly initial?: unknown;
   readonly constraint?: unknown;
+  readonly role?: "average";
 }
 
 export interface Plan {
   readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
   readonly variables: readonly PlannedVariable[];
   readonly gradient_transformers?: readonly unknown[];
+  /** Several contributions make a step. */
+  readonly aggregation?: Readonly<Record<string, unknown>>;
+  /** Whether contributions must have all variables, dense. */
+  readonly holds?: true;
   readonly durability?: "journal" | "snapshot" | "none";
   /** What the optimizer is patched with now and then. */
   readonly patches: readonly Readonly<Record<string, unknown>>[];
@@ -59,6 +64,26 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     variables: [{ name: "wide", shape: [40, 600] }, BIAS],
     patches: RATES,
   },
+  fedavg: {
+    optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
+    variables: [KERNEL, ROWS, SCALE, { name: "statistics", shape: [4], role: "average" }],
+    aggregation: { mode: "round", quorum: 4, aggregator: "WeightedMean", payload: "weights" },
+    patches: RATES,
+  },
+  fedbuff: {
+    optimizer: { class_name: "Adam", config: { learning_rate: 0.05 } },
+    variables: [ROWS, BIAS],
+    aggregation: {
+      mode: "buffer",
+      buffer_size: 3,
+      aggregator: { class_name: "TrimmedMean", config: { trim_ratio: 0.34 } },
+      payload: "delta",
+      max_staleness: 3,
+      staleness_weighting: "Polynomial",
+    },
+    holds: true,
+    patches: RATES,
+  },
 };
 
 /** Runs that are created, forked and deleted again. */
@@ -68,6 +93,6 @@ export const PASSING: Plan = {
   patches: [],
 };
 
-export function createBody(id: string, { patches: _, ...spec }: Plan): unknown {
+export function createBody(id: string, { patches: _, holds: __, ...spec }: Plan): unknown {
   return { id, ...spec };
 }

@@ -22,6 +22,7 @@ Deno.test("service loses nothing and applies nothing twice when it is killed und
   console.log({
     ...figures,
     steps: sum(({ steps }) => steps),
+    contributions: sum(({ contributions }) => contributions),
     lostAndFound: sum(({ found }) => found),
     checkedReads: sum(({ checkedReads }) => checkedReads),
     runsDeleted: world.deleted.length,

@@ -3,7 +3,7 @@ import type { ErrorCode } from "../../../src/errors.ts";
 import { below, pick, type Random } from "../../faults/bodies.ts";
 import { fileOf, type GivenTensor } from "../contributions.ts";
 import type { Tensor } from "./arithmetic.ts";
-import type { Body } from "./model.ts";
+import type { Body } from "./state.ts";
 import { isHolding, type RunPlan } from "./plans.ts";
 
 /** A body as it goes out, and what is wrong with its form. */

@@ -4,9 +4,10 @@
  */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session.ts";
-import { begin, type Change, deadline, passTime, type State } from "./model.ts";
+import { passTime } from "./model.ts";
 import { attempt, codeOf, isTrouble } from "./outcomes.ts";
 import type { RunPlan } from "./plans.ts";
+import { begin, type Change, deadline, type State } from "./state.ts";
 import { assertThere, isThere } from "./view.ts";
 
 /** The moment at which a service is met. */

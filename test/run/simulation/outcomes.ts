@@ -1,6 +1,6 @@
 /** What can come of a request, told apart. */
 import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
-import { Refused } from "./model.ts";
+import { Refused } from "./state.ts";
 
 /** The connection broke, or nobody was there. */
 export class Lost extends Error {}

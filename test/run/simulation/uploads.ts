@@ -4,9 +4,10 @@ import type { Session } from "../../../src/run/session.ts";
 import { type GradientFields, gradientFields, tensorFileReader } from "../../../src/wire/gradients.ts";
 import type { Parcel } from "./bodies.ts";
 import type { Ledger } from "./ledger.ts";
-import { contribute, type Request } from "./model.ts";
+import { contribute } from "./model.ts";
 import { attempt, codeOf, isTrouble, Lost } from "./outcomes.ts";
 import type { Service } from "./service.ts";
+import type { Request } from "./state.ts";
 
 export interface Upload {
   readonly request: Request;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session.ts";
 import { variablesOf } from "../harness.ts";
-import type { State } from "./model.ts";
+import type { State } from "./state.ts";
 import { attempt, isTrouble } from "./outcomes.ts";
 
 function viewOf(session: Session) {
