@@ -12,7 +12,7 @@ import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../definition.ts";
 import { DECAY, overrides } from "../keras.ts";
 import { checkDefinition } from "./check.ts";
-import { type Definition, DefinitionSchema } from "./schema.ts";
+import { type Definition, DefinitionSchema, keysAt } from "./schema.ts";
 
 /** Of one refusal: a body of nothing but unknown keys has thousands. */
 const ISSUES_MAX = 50;
@@ -31,7 +31,9 @@ export function readDefinition(json: unknown, path = ""): Definition {
   if (!parsed.success) {
     const allowed = Object.keys(DefinitionSchema.shape);
     refuse(
-      parsed.error.issues.flatMap((issue) => tell(issue, json, { holder: "a definition", allowed }))
+      parsed.error.issues.flatMap((issue) =>
+        tell(issue, json, { holder: "a definition", allowed, inside: keysAt })
+      )
         .map(({ keys, message }) => ({ path: keys.map(String).join("."), message })),
       path,
     );
