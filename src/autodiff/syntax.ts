@@ -11,7 +11,7 @@ import { StepwellError } from "../errors.ts";
 export const CHARACTERS_MAX = 16_384;
 export const NESTING_MAX = 64;
 /** Of the tree: a chain of operators is a tree as deep as it is long. */
-const DEPTH_MAX = 1000;
+export const DEPTH_MAX = 1000;
 
 /** Line and column count from 1. */
 export interface Place {
@@ -52,8 +52,8 @@ interface Infix {
   readonly rightAssociative?: boolean;
 }
 
-/** Infix operators and the functions that they call. Unary minus binds as tight as `*`, so -x^2 is -(x^2). */
-const INFIX: ReadonlyMap<string, Infix> = new Map([
+/** Infix operators and the functions that they call. A sign binds tighter than `*`, and -x^2 is -(x^2). */
+export const INFIX: ReadonlyMap<string, Infix> = new Map([
   ["<", { name: "less", precedence: 1 }],
   ["<=", { name: "less_equal", precedence: 1 }],
   [">", { name: "greater", precedence: 1 }],
@@ -67,7 +67,7 @@ const INFIX: ReadonlyMap<string, Infix> = new Map([
   ["@", { name: "matmul", precedence: 3 }],
   ["^", { name: "pow", precedence: 5, rightAssociative: true }],
 ]);
-const SIGN_PRECEDENCE = 4;
+export const SIGN_PRECEDENCE = 4;
 
 /** What is wrong with a loss, and where. */
 export function lossError(problem: string, place?: Place): StepwellError {
