@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 /** Rows of cells; the first row is the head. */
 export type Table = readonly (readonly string[])[];
 
-const TABLE = /(?<=^<!-- table: ([\w ]+) -->\n\n)(?:\|.*\n)*/gm;
+const TABLE = /(?<=^<!-- table: ([\w -]+) -->\n\n)(?:\|.*\n)*/gm;
 
 /** The cells of a Markdown table; its second line only aligns. */
 function cellsOf(markdown: string): string[][] {

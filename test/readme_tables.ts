@@ -72,7 +72,7 @@ function settings(): Table {
   ];
 }
 
-function quantity(value: number | string, unit: string): string {
+export function quantity(value: number | string, unit: string): string {
   if (typeof value === "string") return code(value);
   if (unit === "seconds") return `${value} s`;
   if (unit !== "bytes") return String(value);

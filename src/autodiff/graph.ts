@@ -12,7 +12,7 @@ import { FUNCTIONS } from "./functions/mod.ts";
 
 export const NODES_MAX = 4000;
 /** tfjs has no operation on more dimensions. */
-const RANK_MAX = 6;
+export const RANK_MAX = 6;
 
 export type Node =
   & { readonly shape: Shape }

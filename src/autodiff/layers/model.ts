@@ -36,7 +36,7 @@ export interface ModelGraph {
 }
 
 /** Calls of layers in one model: hostile topologies may call each other over and over. */
-const CALLS_MAX = 2000;
+export const CALLS_MAX = 2000;
 
 /** The graph up to the model's output. Throws invalid_loss, loss_too_large. */
 export function compileModel(topology: unknown, scope: ModelScope): ModelGraph {
