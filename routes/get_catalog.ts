@@ -1,9 +1,11 @@
 /** GET /v1/catalog: every member of every family, and what losses are made of. */
 import { lossCatalog } from "../src/autodiff/catalog.ts";
-import { catalog } from "../src/families/catalog.ts";
-import { answerJson } from "./answer.ts";
+import { catalogInTurns } from "../src/families/catalog.ts";
+import type { OptimizerFamily } from "../src/families/optimizers/mod.ts";
+import { answerJsonText } from "./answer.ts";
 import type { Register } from "./context.ts";
-import { answers, createRoute, json, mount, NoQuery, z } from "./operation.ts";
+import { answers, createRoute, json, mount, NoQuery, requestHeader, STATE_HEADERS, z } from "./operation.ts";
+import { knownTags } from "./preconditions.ts";
 import { Config } from "./schemas.ts";
 import { OptimizerDefinition } from "./schemas_optimizer.ts";
 
@@ -93,10 +95,42 @@ export const route = createRoute({
   summary: "Get the catalogue",
   description:
     "Every member of every family with the JSON Schema of its config; optimizers with slots and formulas; and what " +
-    "losses are made of.",
+    "losses are made of. Its entity tag changes when an optimizer is registered or deleted.",
+  parameters: [
+    requestHeader("If-None-Match", "Answer 304 when the catalogue is still this one.", '"0f3a9c"'),
+  ],
   request: { query: NoQuery },
-  responses: answers({ 200: json("The catalogue.", Catalog) }, []),
+  responses: answers({
+    200: json("The catalogue.", Catalog, STATE_HEADERS),
+    304: { description: "The catalogue is still that of `If-None-Match`.", headers: STATE_HEADERS },
+  }, []),
 });
 
+interface Text {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly etag: string;
+}
+
+/** The catalogue as it is sent: a thousand optimizers are some megabytes, and change seldom. */
+const texts = new WeakMap<OptimizerFamily, Promise<Text>>();
+
+function textOf(family: OptimizerFamily): Promise<Text> {
+  let text = texts.get(family);
+  if (!text) texts.set(family, text = makeText(family));
+  return text;
+}
+
+async function makeText(family: OptimizerFamily): Promise<Text> {
+  const optimizers = await catalogInTurns(family, () => new Promise((resolve) => setTimeout(resolve)));
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...optimizers, ...lossCatalog() }));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return { bytes, etag: `"${digest.slice(0, 16).toHex()}"` };
+}
+
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => answerJson(c, { ...catalog(registry.optimizers.family), ...lossCatalog() }));
+  mount(app, route, async (c) => {
+    const isKnown = knownTags(c);
+    const { bytes, etag } = await textOf(registry.optimizers.family);
+    c.header("ETag", etag);
+    return isKnown(etag) ? c.body(null, 304) : answerJsonText(c, bytes);
+  });

@@ -18,7 +18,7 @@ const HEADERS = {
     example: "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11",
     isAlways: true,
   },
-  ETag: { description: "The version of the run that this answer tells of.", example: '"v3"', isAlways: true },
+  ETag: { description: "The version of what this answer tells of.", example: '"v3"', isAlways: true },
   Location: { description: "Where it is.", example: "/v1/runs/demo", isAlways: true },
   "Retry-After": {
     description: "Seconds to wait before the next attempt.",

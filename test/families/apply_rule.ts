@@ -21,7 +21,8 @@ export class Applied {
 
   constructor(optimizer: Optimizer, initial: number[], rowLength = initial.length) {
     const { slots, state = {} } = ruleOf(optimizer);
-    const filled = Object.entries(slots).map(([name, value]) => [name, initial.map(() => value)] as const);
+    const filled = Object.entries(slots)
+      .map(([name, value]) => [name, initial.map((w) => value === "w" ? w : value)] as const);
     this.tensors = Object.fromEntries(
       [["w", initial] as const, ...filled].map(([name, values]) => [name, Float32Array.from(values)]),
     );

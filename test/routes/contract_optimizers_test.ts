@@ -125,6 +125,25 @@ Deno.test("register_optimizer says in what the definition differs that has the n
   }
 });
 
+Deno.test("get_catalog answers 304 to who has it, until an optimizer comes or goes", async () => {
+  const { send } = startService();
+  const get = (etag?: string | null) =>
+    send("GET", "/v1/catalog", { headers: etag ? { "If-None-Match": etag } : {} });
+  const first = await get();
+  const etag = first.headers.get("ETag");
+  assert.match(etag ?? "", /^"[0-9a-f]{32}"$/);
+  const fresh = await get(`"other", W/${etag}`);
+  assert.deepEqual([fresh.status, fresh.headers.get("ETag"), await fresh.text()], [304, etag, ""]);
+  await send("POST", "/v1/optimizers", { body: SIGNUM });
+  const changed = await get(etag);
+  assert.equal(changed.status, 200);
+  assert.notEqual(changed.headers.get("ETag"), etag);
+  await send("DELETE", "/v1/optimizers/Signum");
+  assert.equal((await get(etag)).status, 304);
+  assert.equal(await (await get()).text(), await first.text());
+  await assertProblem(await get("etag"), "malformed_header", 400);
+});
+
 Deno.test("catalog() describes each optimizer once, whatever is registered afterwards", async () => {
   const { send, registry } = startService();
   const before = catalog(registry.optimizers.family).optimizers;

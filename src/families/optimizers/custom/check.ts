@@ -147,7 +147,9 @@ class Lists {
     }
     for (const [group, names] of [["slots", Object.keys(slots)], ["state", Object.keys(state)]] as const) {
       for (const name of names) {
-        const lacks = !this.#assigned.has(name) ? "assigned" : !this.#read.has(name) ? "read" : undefined;
+        // What the variable was at first is worth reading as it is.
+        const isKnown = this.#assigned.has(name) || slots[name]?.initial === "w";
+        const lacks = !isKnown ? "assigned" : !this.#read.has(name) ? "read" : undefined;
         if (lacks === undefined) continue;
         this.#issues.push({
           path: `${group}.${name}`,

@@ -136,7 +136,7 @@ function withLr({ config, warnings }: Constructed): Constructed {
 }
 
 function ruleOf({ slots, slot_order, state, scalars, dense, sparse }: Definition): Rule {
-  const first = (values: Definition["slots"]) =>
+  const first = <V>(values: Readonly<Record<string, { readonly initial: V }>>) =>
     Object.fromEntries(Object.entries(values).map(([name, { initial }]) => [name, initial]));
   const { scalar_rows = [], ...rows } = sparse ?? {};
   return {

@@ -60,6 +60,11 @@ const Hyperparameter = z.strictObject({
 });
 
 const FIRST = { initial: 0 };
+const Slot = z.strictObject({
+  initial: z.union([float32(), z.literal("w")], {
+    error: 'must be a number, or "w": the variable as its first gradient finds it',
+  }).describe('What it starts from: a number, or "w": the variable as its first gradient finds it.'),
+}, like("an object", FIRST));
 const First = z.strictObject(
   { initial: float32().describe("What it starts from.") },
   like("an object", FIRST),
@@ -86,7 +91,7 @@ export const DefinitionSchema = z.strictObject({
     example: { beta: HYPERPARAMETER },
   }).default({})
     .describe("Numbers that a config gives, in the order of get_config."),
-  slots: named(First, { max: SLOTS_MAX, what: "slots", example: { m: FIRST } }).default({})
+  slots: named(Slot, { max: SLOTS_MAX, what: "slots", example: { m: FIRST } }).default({})
     .describe("Tensors in the shape of each variable, in the order of get_weights."),
   slot_order: z.enum(["slot", "variable"]).default("slot")
     .describe("Whether weights are listed slot after slot or variable after variable."),
