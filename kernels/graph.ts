@@ -69,7 +69,7 @@ class Builder implements Expander {
     const [a = 0, b = 0, c = 0] = args;
     if (row?.expand) return row.expand(this, a, b, c);
     const reduction = REDUCTIONS.get(op);
-    if (reduction?.squared) args = [this.apply("mul", a, a)];
+    if (reduction?.of) args = [reduction.of(this, a)];
     const nodes = args.map((id) => this.node(id));
     const level = Math.max(0, ...nodes.map((node) => node.level)) + (reduction ? 1 : 0);
     const element = !reduction && nodes.some((node) => node.element);

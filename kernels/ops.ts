@@ -42,6 +42,13 @@ export function flush(value: number): number {
   return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
 }
 
+/** To the nearest integer, halves to the even one, as IEEE 754 has it; Math.round takes them upwards. */
+function roundToEven(value: number): number {
+  const below = Math.floor(value), rest = value - below;
+  const whole = rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+  return whole === 0 ? value * 0 : whole;
+}
+
 export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   add: {
     arity: 2,
@@ -176,6 +183,12 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     meaning: "next integer below, exact",
   },
   ceil: { arity: 1, evaluate: (a) => Math.ceil(a), emit: f32x4.ceil, meaning: "next integer above, exact" },
+  round: {
+    arity: 1,
+    evaluate: roundToEven,
+    emit: f32x4.nearest,
+    meaning: "nearest integer, exact; halves go to the even one",
+  },
   exp: {
     arity: 1,
     evaluate: exp,
@@ -208,28 +221,57 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     expand: (to, a, low, high) => to.apply("max", to.apply("min", a, high), low),
     meaning: "max(min(x, high), low)",
   },
+  mod: {
+    arity: 2,
+    expand: (to, a, b) => to.apply("sub", a, to.apply("mul", b, to.apply("floor", to.apply("div", a, b)))),
+    meaning: "a - b * floor(a / b): what is left of a, with the sign of b",
+  },
 }));
 
 /**
- * What a reduction adds up (float32 numbers, or their float32 squares, in float64: see interpret.ts) and how its
- * float32 result follows from the total.
+ * What a reduction takes together (float32 numbers, in float64: see interpret.ts), how, and how its float32 result
+ * follows from the total.
  */
 interface ReductionRow {
-  readonly squared: boolean;
+  /** What is taken of each element, instead of the element: float32 too. */
+  readonly of?: (to: Expander, a: number) => number;
+  /** Both begin at 0: what is compared must not be negative. */
+  readonly combine: "add" | "max";
   readonly finish: (total: number, count: number) => number;
   readonly meaning: string;
 }
 
+const squared: ReductionRow["of"] = (to, a) => to.apply("mul", a, a);
+
 export const REDUCTIONS: ReadonlyMap<string, ReductionRow> = new Map(Object.entries<ReductionRow>({
-  sum: { squared: false, finish: (total) => fround(total), meaning: "sum of all elements, rounded once" },
-  mean: { squared: false, finish: (total, count) => fround(total / count), meaning: "mean, rounded once" },
-  squares: { squared: true, finish: (total) => fround(total), meaning: "sum of squares, rounded once" },
+  sum: { combine: "add", finish: (total) => fround(total), meaning: "sum of all elements, rounded once" },
+  mean: { combine: "add", finish: (total, count) => fround(total / count), meaning: "mean, rounded once" },
+  squares: {
+    of: squared,
+    combine: "add",
+    finish: (total) => fround(total),
+    meaning: "sum of squares, rounded once",
+  },
   norm: {
-    squared: true,
+    of: squared,
+    combine: "add",
     finish: (total) => fround(Math.sqrt(fround(total))),
     meaning: "L2 norm: the sum of squares rounded once, then its root rounded once",
   },
+  peak: {
+    of: (to, a) => to.apply("abs", a),
+    combine: "max",
+    finish: (total) => total,
+    meaning: "largest absolute value, exact; NaN if there is one, 0 of nothing",
+  },
+  count: { combine: "add", finish: (_, count) => fround(count), meaning: "number of elements, rounded once" },
 }));
+
+/** How totals of a reduction come together. `max` keeps a NaN, whichever side it is on. */
+export const COMBINE: Readonly<Record<ReductionRow["combine"], (a: number, b: number) => number>> = {
+  add: (a, b) => a + b,
+  max: Math.max,
+};
 
 /** The host functions a kernel may import, by op name. */
 export function hostFunctions(): Record<string, (a: number, b: number) => number> {

@@ -34,7 +34,7 @@ export interface Language<Tree> {
 export const NESTING_MAX = 64;
 
 /** How tight operators bind, in every language: -a * b is (-a) * b, and -a ^ b is -(a ^ b). */
-const BINDING = {
+export const BINDING = {
   "<": 1,
   "<=": 1,
   ">": 1,
@@ -48,7 +48,7 @@ const BINDING = {
   "@": 3,
   "^": 5,
 } as const;
-const SIGN_BINDING = 4;
+export const SIGN_BINDING = 4;
 /** a ^ b ^ c is a ^ (b ^ c). */
 const RIGHT_ASSOCIATIVE = "^";
 

@@ -1,4 +1,5 @@
-/** GET /v1/catalog: every member of every family. */
+/** GET /v1/catalog: every member of every family, and what losses are made of. */
+import { lossCatalog } from "../src/autodiff/catalog.ts";
 import { catalog } from "../src/families/catalog.ts";
 import { answerJson } from "./answer.ts";
 import type { Register } from "./context.ts";
@@ -43,6 +44,29 @@ const CatalogOptimizer = z.object({
   variants: z.array(CatalogVariant).openapi({ description: "Its rules.", example: [] }),
 }).openapi("CatalogOptimizer", { description: "An optimizer with its slots and formulas." });
 
+const CatalogLayer = z.object({
+  ...CatalogMember.shape,
+  weights: lines("The run's variables that it needs, without the layer's name before.", ["kernel", "bias"]),
+}).openapi("CatalogLayer", { description: "A layer that models of losses may have." });
+
+const CatalogFunction = z.object({
+  name: z.string().openapi({ description: "Its name in the text of a loss.", example: "sum" }),
+  topic: z.string().openapi({ description: "What kind of function it is.", example: "Reductions" }),
+  summary: z.string().openapi({ description: "What it gives, in a sentence.", example: "The sum." }),
+  signature: z.string().openapi({
+    description: "How it is called: tensors, then options with their defaults.",
+    example: "sum(x, axis=none, keepdims=false)",
+  }),
+  options: z.record(z.string(), z.string()).openapi({
+    description: "What each option takes, in words.",
+    example: { axis: "an axis, a list of axes or none", keepdims: "true or false" },
+  }),
+  differentiable: z.boolean().openapi({
+    description: "Whether gradients go back through it.",
+    example: true,
+  }),
+}).openapi("CatalogFunction", { description: "A function that losses may call." });
+
 const members = (description: string) => z.array(CatalogMember).openapi({ description, example: [] });
 
 const Catalog = z.object({
@@ -53,6 +77,12 @@ const Catalog = z.object({
   aggregators: members("What makes one gradient of several contributions."),
   staleness_weightings: members("What a contribution counts that was computed some iterations ago."),
   transformers: members("What gradients may go through."),
+  functions: z.array(CatalogFunction).openapi({
+    description: "What the text of a loss may call.",
+    example: [],
+  }),
+  layers: z.array(CatalogLayer).openapi({ description: "What models of losses are made of.", example: [] }),
+  losses: members("What a model's output and its targets may be compared by."),
 }).openapi("Catalog", { description: "Every family with its members." });
 
 export const route = createRoute({
@@ -62,10 +92,11 @@ export const route = createRoute({
   tags: ["catalog"],
   summary: "Get the catalogue",
   description:
-    "Every member of every family with the JSON Schema of its config; optimizers with slots and formulas.",
+    "Every member of every family with the JSON Schema of its config; optimizers with slots and formulas; and what " +
+    "losses are made of.",
   request: { query: NoQuery },
   responses: answers({ 200: json("The catalogue.", Catalog) }, []),
 });
 
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => answerJson(c, catalog(registry.optimizers.family)));
+  mount(app, route, (c) => answerJson(c, { ...catalog(registry.optimizers.family), ...lossCatalog() }));

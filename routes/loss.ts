@@ -64,7 +64,6 @@ export const LOSS_ERRORS: readonly ErrorCode[] = [
   "loss_too_large",
   "loss_too_slow",
   "shape_mismatch",
-  "dtype_mismatch",
   "invalid_number",
   "index_out_of_range",
   "out_of_memory",

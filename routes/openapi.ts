@@ -3,6 +3,7 @@
  * here comes from the operations.
  */
 import type { App } from "./context.ts";
+import { HEADER_COMPONENTS } from "./headers.ts";
 
 /** The version of the HTTP contract; the paths carry its first number. */
 export const API_VERSION = "1.0.0";
@@ -28,7 +29,9 @@ const CONFIG = {
     summary: "Optimizer steps as a service",
     description:
       "Clients compute gradients and send them; the service holds variables and slots and applies the " +
-      "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow.",
+      "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
+      "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
+      "X-Frame-Options, for browsers.",
     license: { name: "MIT", identifier: "MIT" },
   },
   servers: [{ url: "/", description: "The service that serves this document." }],
@@ -36,8 +39,11 @@ const CONFIG = {
   security: [{ bearer: [] }],
 };
 
-/** Adds to the app's documents what no operation says. */
-export function describeSecurity(app: App): void {
+/** Adds to the app's documents what operations refer to and none says. */
+export function describeShared(app: App): void {
+  for (const [name, header] of HEADER_COMPONENTS) {
+    app.openAPIRegistry.registerComponent("headers", name, header as never);
+  }
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",

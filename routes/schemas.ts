@@ -6,6 +6,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../src/errors.ts";
+import { JSON_DTYPES } from "../src/wire/dtypes.ts";
 import { BLOCK_DEFAULT } from "../src/wire/packing.ts";
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -31,7 +32,8 @@ export const NULL = { enum: [null] };
 export const Tensor = z.unknown().openapi("Tensor", {
   description:
     "Nested numbers as the shape says (a bare number for a scalar), with NaN, Infinity and -Infinity " +
-    "as strings; or, for a large tensor, its little-endian bytes in base64.",
+    "as strings; or, for a large tensor, its little-endian bytes in base64. Integers are for indices and for the " +
+    "`inputs` and `targets` of losses.",
   example: [[0.5, -0.25], ["NaN", 1]],
   oneOf: [
     { type: "number" },
@@ -42,7 +44,7 @@ export const Tensor = z.unknown().openapi("Tensor", {
       additionalProperties: false,
       required: ["dtype", "shape", "base64"],
       properties: {
-        dtype: { type: "string", enum: ["float32", "float16", "bfloat16", "float64"], example: "float32" },
+        dtype: { type: "string", enum: [...JSON_DTYPES.keys()] as string[], example: "float32" },
         shape: { type: "array", items: { type: "integer", minimum: 0 }, example: [2, 2] },
         base64: { type: "string", format: "byte", example: "AAAAPwAAgL4AAMB/AACAPw==" },
       },

@@ -43,11 +43,11 @@ export class LossWorker {
     this.#onReply = resolve;
     this.#onFailure = reject;
     this.#onReady = () => {
-      this.#endAfter(seconds, tooSlow(seconds));
+      this.#endAfter(seconds, () => tooSlow(seconds));
       this.#worker.postMessage(job);
     };
     if (this.#isReady) this.#onReady();
-    else this.#endAfter(LOAD_SECONDS_MAX, new Error(`tfjs did not load within ${LOAD_SECONDS_MAX} s`));
+    else this.#endAfter(LOAD_SECONDS_MAX, () => new Error(`tfjs did not load within ${LOAD_SECONDS_MAX} s`));
     try {
       return evaluationOf(await promise);
     } catch (error) {
@@ -62,7 +62,7 @@ export class LossWorker {
 
   /** Ends it unless it gets another job within that time. */
   rest(seconds: number): void {
-    this.#endAfter(seconds, undefined);
+    this.#endAfter(seconds, () => undefined);
   }
 
   /** Stops it wherever it is; its job fails with the reason. */
@@ -75,9 +75,10 @@ export class LossWorker {
     this.#onEnd();
   }
 
-  #endAfter(seconds: number, reason: unknown): void {
+  /** An error costs more than a small loss's syntax tree: it is made when it is needed. */
+  #endAfter(seconds: number, reason: () => unknown): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.end(reason), seconds * 1000);
+    this.#timer = setTimeout(() => this.end(reason()), seconds * 1000);
   }
 }
 

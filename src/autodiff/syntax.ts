@@ -13,7 +13,7 @@ import { StepwellError } from "../errors.ts";
 
 export const CHARACTERS_MAX = 16_384;
 /** Of the tree: a chain of operators is a tree as deep as it is long. */
-const DEPTH_MAX = 1000;
+export const DEPTH_MAX = 1000;
 
 export type Expression =
   & { readonly place: Place; readonly depth: number }
@@ -39,28 +39,33 @@ export function lossError(problem: string, place?: Place): StepwellError {
   return new StepwellError("invalid_loss", `Cannot take the loss: ${message}`, [{ path: "loss", message }]);
 }
 
+/** Operators and the functions that they call. */
+export const OPERATORS: Language<Expression>["operators"] = new Map([
+  ["<", "less"],
+  ["<=", "less_equal"],
+  [">", "greater"],
+  [">=", "greater_equal"],
+  ["==", "equal"],
+  ["!=", "not_equal"],
+  ["+", "add"],
+  ["-", "subtract"],
+  ["*", "multiply"],
+  ["/", "divide"],
+  ["@", "matmul"],
+  ["^", "pow"],
+]);
+/** What a minus before its operand calls. */
+export const SIGN = "negative";
+
 const LOSSES: Language<Expression> = {
-  operators: new Map([
-    ["<", "less"],
-    ["<=", "less_equal"],
-    [">", "greater"],
-    [">=", "greater_equal"],
-    ["==", "equal"],
-    ["!=", "not_equal"],
-    ["+", "add"],
-    ["-", "subtract"],
-    ["*", "multiply"],
-    ["/", "divide"],
-    ["@", "matmul"],
-    ["^", "pow"],
-  ]),
-  sign: "negative",
+  operators: OPERATORS,
+  sign: SIGN,
   number: (value, place) => ({ kind: "number", value, place, depth: 1 }),
   name: (name, place) => ({ kind: "name", name, place, depth: 1 }),
   operation: (name, args, place) => {
     const [first] = args;
     // -1 is a literal, which options take.
-    const isLiteral = name === LOSSES.sign && first?.kind === "number";
+    const isLiteral = name === SIGN && first?.kind === "number";
     return isLiteral
       ? { ...first, value: -first.value, place }
       : LOSSES.call({ name, args, keywords: [], place });

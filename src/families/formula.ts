@@ -7,6 +7,7 @@
 import { type Expression, FormulaError, type Line, parseFormula } from "../../kernels/formula.ts";
 import { buildGraph, type Graph, isFunction } from "../../kernels/graph.ts";
 import { OPS } from "../../kernels/ops.ts";
+import { checkNames } from "./formula_names.ts";
 
 /** Lines of one list. */
 export const LINES_MAX = 64;
@@ -48,7 +49,7 @@ export interface LineScope {
   readonly writable: readonly string[];
   /** Numbers that may be read and not set, with what they are. */
   readonly constants: ReadonlyMap<string, string>;
-  /** Why another name may not be set. */
+  /** What another name is, which lines may not set, nor read. */
   readonly taken?: (name: string) => string | undefined;
 }
 
@@ -61,13 +62,16 @@ export interface NamesOfLines {
 export function readLines(lines: readonly string[], scope: LineScope): NamesOfLines {
   const { tensors, writable, constants } = scope;
   const isScalar = tensors.length === 0;
+  const parsed = parseFormula(lines);
+  const known = [...constants.keys(), ...tensors, ...writable.filter((name) => !tensors.includes(name))];
+  checkNames(parsed, known, (name) => meaningOf(name) ?? scope.taken?.(name));
   const graph = buildGraph(lines, {
     tensors,
     stored: isScalar ? [] : writable,
     uniforms: [...constants.keys(), ...isScalar ? writable : []],
   });
   const assigned = new Set<string>(), read = new Set<string>();
-  for (const line of parseFormula(lines)) {
+  for (const line of parsed) {
     checkTarget(line, scope);
     assigned.add(line.target);
     for (const name of namesIn(line.expression)) read.add(name);

@@ -109,14 +109,14 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     "lines.8",
     /Cannot take 9 reductions one upon another in all lines together, at most 8/,
   ],
-  [constraints, { lines: ["w = g"] }, "lines.0", /Unknown name "g"/],
-  [constraints, { lines: ["w = w / T"] }, "lines.0", /Unknown name "T"/],
+  [constraints, { lines: ["w = g"] }, "lines.0", /Cannot read "g" here, it is the gradient/],
+  [constraints, { lines: ["w = w / T"] }, "lines.0", /Cannot read "T" here, it is the iterations after/],
   [constraints, { lines: ["v = w"] }, "lines", /never set w/],
   [
     aggregators,
     { weight: "norm + t" },
     "weight",
-    /Unknown name "t", known are norm, staleness, weight \(column 8\)/,
+    /Cannot read "t" here, it is the iterations .*: known are norm, staleness, weight \(column 8\)/,
   ],
 ];
 

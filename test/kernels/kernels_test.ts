@@ -100,6 +100,14 @@ Deno.test("kernels equal the interpreter at lengths 0 to 67 and past a block", (
   for (const rowLength of [4095, 4096, 4097, 9000]) {
     assertEqual({ lines: TRUST, rowCount: 1, rowLength });
     assertEqual({ lines: ["n = norm(g)", "s = sum(g)", "e = mean(m)"], rowCount: 1, rowLength });
+    // Without NaN, which would be all that is left.
+    const lines = [
+      "finite = where(abs(g) < 100, g, 0)",
+      "p = peak(finite)",
+      "e = mean(finite)",
+      "c = count(g)",
+    ];
+    assertEqual({ lines, rowCount: 2, rowLength });
   }
 });
 

@@ -15,6 +15,7 @@ import { readSettings, type Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { Registry } from "../../src/run/registry.ts";
 import { KeysInProgress } from "../../src/run/replies.ts";
+import { assertDocumented } from "./documented.ts";
 
 export interface Service extends Services {
   readonly app: App;
@@ -64,15 +65,19 @@ export function startService(
     ...replaced,
   };
   const app = createApp(services);
+  const request = async (method: string, path: string, init: RequestInit) => {
+    const response = await app.request(path, { ...init, method });
+    assertDocumented(app, method, path, response);
+    return response;
+  };
   const send: Service["send"] = async (method, path, { body, headers = {} } = {}) => {
-    if (body === undefined) return await app.request(path, { method, headers });
+    if (body === undefined) return await request(method, path, { headers });
     const type = body instanceof Uint8Array ? FILE_TYPE : JSON_TYPE;
     const raw = body instanceof Uint8Array || body instanceof ReadableStream || typeof body === "string"
       ? body
       : JSON.stringify(body);
     const bytes = typeof raw === "string" ? new TextEncoder().encode(raw) : raw;
-    return await app.request(path, {
-      method,
+    return await request(method, path, {
       body: bytes as BodyInit,
       headers: {
         "Content-Type": type,

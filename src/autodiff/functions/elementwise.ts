@@ -60,7 +60,7 @@ export const ELEMENTWISE = [
   elementwise(
     "stop_gradient",
     ["x"],
-    "`x`, through which no gradient goes.",
+    "`x` itself.",
     (tf, x) => tf.clone(x),
     "stops",
   ),

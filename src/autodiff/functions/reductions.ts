@@ -92,7 +92,7 @@ export const REDUCTIONS = [
   define("argmax", {
     tensors: ["x"],
     options: { axis: integer(-1) },
-    does: "The place of the largest along an axis; no gradient goes through it.",
+    does: "The place of the largest along an axis.",
     gradient: "stops",
     shape: ([x]: [Shape], { axis }) => {
       const at = axisOf(axis, x.length);

@@ -124,7 +124,7 @@ class Lists {
   /** What a name is that lines may not give another meaning to. */
   #meaning(name: string): string | undefined {
     if (Object.hasOwn(this.#definition.slots, name)) {
-      return "a slot, which only lines for each element may set";
+      return "a slot, which only lines for each element have";
     }
     return name === "learning_rate" ? "a hyperparameter of other optimizers" : reservedFor(name);
   }
