@@ -78,7 +78,7 @@ class Builder implements Expander {
 }
 
 /** Whether formulas call something by this name; operators are symbols and leave their names free. */
-export const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.infix);
+export const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.symbol);
 
 /** Builds the graph of `lines`. Throws {@link FormulaError} for what cannot be read, named, typed or assigned. */
 export function buildGraph(lines: readonly string[], scope: Scope): Graph {
@@ -103,7 +103,9 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
         const known = [...OPS.keys(), ...REDUCTIONS.keys()].filter(isFunction);
         return fail(`Unknown function "${from.op}", known are ${known.join(", ")}`);
       }
-      if (from.args.length !== arity) fail(`${from.op} takes ${arity} arguments, found ${from.args.length}`);
+      if (from.args.length !== arity) {
+        fail(`${from.op} takes ${arity} argument${arity === 1 ? "" : "s"}, found ${from.args.length}`);
+      }
       const args = from.args.map(build);
       args.forEach((id, index) => {
         const wantsMask = from.op === "where" && index === 0;

@@ -6,6 +6,7 @@
  * same on four lanes; its arguments are cheap to repeat. A row with `expand` is written in terms of others.
  */
 import { cos, exp, log, pow } from "./libm.ts";
+import type { Operator } from "./syntax.ts";
 import { call, type Code, f32x4, i32, i32x4, v128 } from "./wasm.ts";
 
 /** Builds a node while another op is expanded. */
@@ -16,8 +17,8 @@ export interface Expander {
 
 interface OpRow {
   readonly arity: number;
-  /** Where it may stand between or before its operands instead of as `name(…)`. */
-  readonly infix?: { readonly symbol: string; readonly precedence: number; readonly rightAssociative?: true };
+  /** Stands between or before the operands, instead of `name(…)`; syntax.ts says how tight it binds. */
+  readonly symbol?: Operator;
   /** Comparisons give a mask, which only `where` takes, as its first argument. */
   readonly mask?: true;
   readonly evaluate?: (a: number, b: number, c: number) => number;
@@ -32,10 +33,7 @@ interface OpRow {
   readonly meaning: string;
 }
 
-export const PRECEDENCE = { comparison: 1, sum: 2, product: 3, sign: 4, power: 5 } as const;
-
 const { fround } = Math;
-const comparison = (symbol: string) => ({ symbol, precedence: PRECEDENCE.comparison });
 
 const SMALLEST_NORMAL = 2 ** -126;
 
@@ -54,28 +52,28 @@ function roundToEven(value: number): number {
 export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   add: {
     arity: 2,
-    infix: { symbol: "+", precedence: PRECEDENCE.sum },
+    symbol: "+",
     evaluate: (a, b) => fround(a + b),
     emit: f32x4.add,
     meaning: "sum, rounded once",
   },
   sub: {
     arity: 2,
-    infix: { symbol: "-", precedence: PRECEDENCE.sum },
+    symbol: "-",
     evaluate: (a, b) => fround(a - b),
     emit: f32x4.sub,
     meaning: "difference, rounded once",
   },
   mul: {
     arity: 2,
-    infix: { symbol: "*", precedence: PRECEDENCE.product },
+    symbol: "*",
     evaluate: (a, b) => fround(a * b),
     emit: f32x4.mul,
     meaning: "product, rounded once",
   },
   div: {
     arity: 2,
-    infix: { symbol: "/", precedence: PRECEDENCE.product },
+    symbol: "/",
     evaluate: (a, b) => fround(a / b),
     emit: f32x4.div,
     slow: true,
@@ -83,21 +81,21 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   pow: {
     arity: 2,
-    infix: { symbol: "^", precedence: PRECEDENCE.power, rightAssociative: true },
+    symbol: "^",
     evaluate: pow,
     host: true,
     meaning: "power, with the bits of C's powf",
   },
   neg: {
     arity: 1,
-    infix: { symbol: "-", precedence: PRECEDENCE.sign },
+    symbol: "-",
     evaluate: (a) => -a,
     emit: f32x4.neg,
     meaning: "the other sign, exact",
   },
   lt: {
     arity: 2,
-    infix: comparison("<"),
+    symbol: "<",
     mask: true,
     evaluate: (a, b) => Number(a < b),
     emit: f32x4.lt,
@@ -105,7 +103,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   le: {
     arity: 2,
-    infix: comparison("<="),
+    symbol: "<=",
     mask: true,
     evaluate: (a, b) => Number(a <= b),
     emit: f32x4.le,
@@ -113,7 +111,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   gt: {
     arity: 2,
-    infix: comparison(">"),
+    symbol: ">",
     mask: true,
     evaluate: (a, b) => Number(a > b),
     emit: f32x4.gt,
@@ -121,7 +119,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   ge: {
     arity: 2,
-    infix: comparison(">="),
+    symbol: ">=",
     mask: true,
     evaluate: (a, b) => Number(a >= b),
     emit: f32x4.ge,
@@ -129,7 +127,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   eq: {
     arity: 2,
-    infix: comparison("=="),
+    symbol: "==",
     mask: true,
     evaluate: (a, b) => Number(a === b),
     emit: f32x4.eq,
@@ -137,7 +135,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   ne: {
     arity: 2,
-    infix: comparison("!="),
+    symbol: "!=",
     mask: true,
     evaluate: (a, b) => Number(a !== b),
     emit: f32x4.ne,

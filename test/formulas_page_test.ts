@@ -12,13 +12,13 @@ const page = Deno.readTextFileSync(PAGE);
 function functionTable(): Table {
   const shown = (
     name: string,
-    { infix, arity, meaning }: { infix?: { symbol: string }; arity: number; meaning: string },
+    { symbol, arity, meaning }: { symbol?: string; arity: number; meaning: string },
   ) => {
     const args = ["a", "b", "c"].slice(0, arity);
     if (name === "where") return ["`where(x < y, a, b)`", meaning];
     if (name === "clamp") return ["`clamp(x, low, high)`", meaning];
-    const form = infix
-      ? arity === 1 ? `${infix.symbol}a` : args.join(` ${infix.symbol} `)
+    const form = symbol
+      ? arity === 1 ? `${symbol}a` : args.join(` ${symbol} `)
       : `${name}(${args.join(", ")})`;
     return [`\`${form}\``, meaning];
   };

@@ -71,11 +71,11 @@ const CASES: Readonly<Record<string, readonly (readonly number[])[]>> = {
 
 /** `op` as a formula over g, m, v. */
 function formula(op: string, arity: number): string {
-  const { infix, mask } = OPS.get(op) ?? {};
+  const { symbol, mask } = OPS.get(op) ?? {};
   const names = ["g", "m", "v"].slice(0, arity);
-  if (mask) return `where(g ${infix?.symbol} m, 1, 0)`;
+  if (mask) return `where(g ${symbol} m, 1, 0)`;
   if (op === "where") return "where(g != 0, m, v)";
-  if (infix) return arity === 1 ? `${infix.symbol}g` : names.join(` ${infix.symbol} `);
+  if (symbol) return arity === 1 ? `${symbol}g` : names.join(` ${symbol} `);
   return `${op}(${names.join(", ")})`;
 }
 
