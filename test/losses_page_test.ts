@@ -1,11 +1,12 @@
 /** docs/losses.md: its tables are those of the compiler, and its losses are taken. */
 import assert from "node:assert/strict";
+import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/syntax.ts";
 import { lossCatalog } from "../src/autodiff/catalog.ts";
 import { compileLoss } from "../src/autodiff/expression.ts";
 import { NODES_MAX, RANK_MAX } from "../src/autodiff/graph.ts";
 import { CALLS_MAX } from "../src/autodiff/layers/model.ts";
 import { LAYERS_MAX } from "../src/autodiff/layers/topology.ts";
-import { CHARACTERS_MAX, DEPTH_MAX, INFIX, NESTING_MAX, SIGN_PRECEDENCE } from "../src/autodiff/syntax.ts";
+import { CHARACTERS_MAX, DEPTH_MAX, OPERATORS, SIGN } from "../src/autodiff/syntax.ts";
 import { SETTINGS } from "../src/config.ts";
 import { holdTables, type Table } from "./markdown_tables.ts";
 import { quantity } from "./readme_tables.ts";
@@ -18,13 +19,13 @@ const code = (text: string) => `\`${text}\``;
 
 /** From the tightest to the loosest. */
 function operators(): Table {
-  const rows = [...INFIX].map(([symbol, { name, precedence }]) => ({
+  const rows = [...OPERATORS].map(([symbol, name]) => ({
     form: `a ${symbol} b`,
     name,
-    precedence,
+    binding: BINDING[symbol] as number,
   }));
-  rows.push({ form: "-a", name: "negative", precedence: SIGN_PRECEDENCE });
-  const levels = Map.groupBy(rows, ({ precedence }) => precedence);
+  rows.push({ form: "-a", name: SIGN, binding: SIGN_BINDING });
+  const levels = Map.groupBy(rows, ({ binding }) => binding);
   return [
     ["operators", "functions"],
     ...[...levels].sort(([a], [b]) => b - a).map(([, level]) => [
