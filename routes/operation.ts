@@ -8,7 +8,8 @@ import type { App, AppEnv } from "./context.ts";
 import { headers, withHeaders } from "./headers.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
 import { isRetriable, PROBLEM_TYPE, problemType } from "./problem.ts";
-import { ProblemSchema, RunId } from "./schemas.ts";
+import { RunId } from "./schemas.ts";
+import { ProblemSchema } from "./schemas_problem.ts";
 
 export { createRoute, z };
 
