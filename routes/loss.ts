@@ -18,7 +18,7 @@ export const LOSS_FIELDS = {
   loss: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).openapi({
     description:
       "An expression over the run's variables and `inputs`; with a `model`, one of Keras' losses, as Keras " +
-      "serializes it or by its name.",
+      "serializes it or by its name. `GET /v1/catalog` has the functions, layers and losses that there are.",
     example: "mean(square(matmul(x, w) + b - y))",
   }),
   model: z.record(z.string(), z.unknown()).optional().openapi({
