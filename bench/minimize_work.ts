@@ -5,7 +5,12 @@
 import { gradientValues } from "./data.ts";
 import { batch, type LossWork, networkLoss, seedLoss } from "./rivals/tfjs_loss.ts";
 
+/** A body as JSON. */
+export const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
 export interface Work {
+  /** What its runs' ids begin with. */
+  readonly id: string;
   readonly name: string;
   readonly rival: LossWork;
   /** For `POST …/minimize`. */
@@ -23,6 +28,7 @@ const tensor = (shape: readonly number[], seed: number) => ({
 export function seedWork(): Work {
   const scalar = (value: number) => ({ shape: [], values: Float32Array.of(value) });
   return {
+    id: "seed",
     name: "3 var1² + 2 var2²",
     rival: { variables: { var1: scalar(2), var2: scalar(5) }, learningRate: LEARNING_RATE, loss: seedLoss },
     body: { loss: "3 * var1 * var1 + 2 * var2 * var2", var_list: ["var1", "var2"] },
@@ -38,6 +44,7 @@ export function networkWork(): Work {
   const base64 = ({ buffer }: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>) =>
     new Uint8Array(buffer).toBase64();
   return {
+    id: "network",
     name: `network ${FEATURES}-${HIDDEN}-${CLASSES}, batch of ${ROWS}`,
     rival: {
       variables: {
