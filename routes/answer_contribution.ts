@@ -9,6 +9,7 @@ import type { AppContext, Services } from "./context.ts";
 import { keyedRequest } from "./idempotency.ts";
 import { preferredRepresentation } from "./prefer.ts";
 import { openTurn, type Turn } from "./turn.ts";
+import { openWait } from "./wait.ts";
 
 type Answer = StepAnswer | ContributionAnswer;
 
@@ -38,6 +39,8 @@ export async function answerContribution(
   const turn = openTurn(c, services, id);
   const { run } = turn;
   const representation = preferredRepresentation(c);
+  // Before anything is changed: who may not wait is refused, and comes again.
+  using wait = run.mode === "immediate" ? undefined : openWait(c, services);
   const keyed = keyedRequest(c, services);
   const done = keyed && run.replies.begin(keyed.key);
   const contributed = contribute(turn, async (clientId, apply) => {
@@ -46,8 +49,8 @@ export async function answerContribution(
     return { answer: known ?? await apply(key), clientId, isReplayed: known !== undefined };
   });
   const { answer, clientId, isReplayed } = await contributed.finally(done);
-  const made = isPending(answer)
-    ? await awaitRound(c, services, { run, answer, clientId, isReplayed })
+  const made = wait && isPending(answer)
+    ? await awaitRound(wait, services, { run, answer, clientId, isReplayed })
     : undefined;
   const step = made ?? answer;
   return isReplayed ? answerReplayed(c, step) : answerStep(c, services, { run, step, representation });

@@ -8,7 +8,7 @@ import { createApp } from "../../routes/app.ts";
 import type { App, Services } from "../../routes/context.ts";
 import { Metrics } from "../../routes/metrics.ts";
 import type { Problem } from "../../routes/problem.ts";
-import { Streams } from "../../routes/streams.ts";
+import { placesOf } from "../../routes/places.ts";
 import { Uploads } from "../../routes/uploads.ts";
 import { Losses } from "../../src/autodiff/losses.ts";
 import { readSettings, type Settings } from "../../src/config.ts";
@@ -56,7 +56,7 @@ export function startService(
     }),
     creations: new KeysInProgress(),
     losses: new Losses(all),
-    streams: new Streams(all.STEPWELL_EVENT_STREAMS_MAX),
+    ...placesOf(all),
     metrics: new Metrics(),
     now: () => 1500,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),
