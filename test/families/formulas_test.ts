@@ -101,7 +101,7 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     transformers,
     { lines: ["a = exp(g)", ...Array.from({ length: 32 }, () => "a = exp(a)"), "g = a"] },
     "lines.33",
-    /Cannot take 33 powers, exponentials, logarithms and cosines for each element in all lines together, at most 32/,
+    /Cannot take 33 powers, exponentials, logarithms and cosines for each element in all lines together, at most 16 /,
   ],
   [
     transformers,

@@ -321,6 +321,19 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
     /33 powers/,
   ],
   [
+    "exponentials that every pass repeats",
+    {
+      dense: [
+        "u = exp(exp(g))",
+        ...Array.from({ length: 8 }, (_, n) => `u = u / norm(u + ${n})`),
+        "v = v + u",
+        "w = w - alpha * beta * v",
+      ],
+    },
+    "dense.10",
+    /Cannot take 18 powers, .* at most 16; what is needed after a reduction counts again/,
+  ],
+  [
     "many operations",
     {
       dense: [
