@@ -37,9 +37,12 @@ export class EventLog implements RunEvents {
   #waiting = Promise.withResolvers<void>();
   #closed = false;
 
-  /** `sequence` is that of the first change that this log will tell of. */
-  constructor(sequence: number) {
-    this.#floor = this.#last = { sequence, index: 0 };
+  /**
+   * `sequence` is that of the first change that this log will tell of, `last` what the log before this one ended with:
+   * who has seen that has missed nothing.
+   */
+  constructor(sequence: number, last = "") {
+    this.#floor = this.#last = placeOf(last) ?? { sequence, index: 0 };
   }
 
   get closed(): boolean {

@@ -1,6 +1,6 @@
 /**
  * What a run remembers of its answers, as it stands in the metadata of a snapshot beside the checkpoint: the answers to
- * keyed requests, and the latest steps. A checkpoint that is sent, and one that comes in, has none of it.
+ * keyed requests, the latest steps, and the last event that readers were told of. A checkpoint that is sent, and one that comes in, has none of it.
  */
 import { z } from "zod";
 import type { StepAnswer } from "./api.ts";
@@ -9,8 +9,9 @@ import { Replies } from "./replies.ts";
 
 const REPLIES = "stepwell_replies";
 const STEPS = "stepwell_steps";
+const LAST_EVENT = "stepwell_last_event";
 /** Keys of metadata that a checkpoint has not. */
-export const REMEMBERED: readonly string[] = [REPLIES, STEPS];
+export const REMEMBERED: readonly string[] = [REPLIES, STEPS, LAST_EVENT];
 /** Characters of the steps that a snapshot keeps: all that a run remembers, unless it has many variables. */
 const STEPS_LENGTH_MAX = 64 * 1024;
 
@@ -20,10 +21,12 @@ export interface Remembered {
   readonly replies: Replies;
   /** Oldest first. */
   readonly steps: readonly StepAnswer[];
+  /** Its id; undefined where readers have to be told of a gap. */
+  readonly lastEvent: string | undefined;
 }
 
 export function rememberedMetadata(
-  { replies: { all }, steps }: Remembered,
+  { replies: { all }, steps, lastEvent }: Remembered,
 ): Readonly<Record<string, string>> {
   const texts: string[] = [];
   let length = 0;
@@ -36,6 +39,7 @@ export function rememberedMetadata(
   return {
     ...all.length > 0 && { [REPLIES]: JSON.stringify(all) },
     ...texts.length > 0 && { [STEPS]: `[${texts.join()}]` },
+    ...lastEvent !== undefined && { [LAST_EVENT]: lastEvent },
   };
 }
 
@@ -43,5 +47,5 @@ export function rememberedMetadata(
 export function readRemembered(metadata: ReadonlyMap<string, string>): Remembered {
   const replies = z.array(SavedReply).parse(JSON.parse(metadata.get(REPLIES) ?? "[]"));
   const steps = readAnswer<StepAnswer[]>(metadata.get(STEPS) ?? "[]");
-  return { replies: new Replies(replies), steps };
+  return { replies: new Replies(replies), steps, lastEvent: metadata.get(LAST_EVENT) };
 }

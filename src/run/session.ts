@@ -62,6 +62,8 @@ export interface SessionParts {
   readonly replies?: Replies;
   /** The latest of an earlier session, oldest first. */
   readonly steps?: readonly StepAnswer[];
+  /** The id of the last event of an earlier session. */
+  readonly lastEvent?: string | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -99,7 +101,7 @@ export class Session implements RunSession {
     this.#publisher = new Publisher(parts.memory, parts.state);
     this.recorder = new Recorder(parts.sequence ?? parts.version);
     const { spec: { aggregation }, memory, state, run } = parts;
-    this.events = new EventLog(this.recorder.sequence);
+    this.events = new EventLog(this.recorder.sequence, parts.lastEvent);
     this.#stepper = new Stepper({
       session: this,
       spec: parts.spec,
@@ -263,7 +265,12 @@ export class Session implements RunSession {
       round: this.#rounds.round.number,
       createdAt: this.createdAt,
       remembered: isSnapshot
-        ? rememberedMetadata({ replies: this.replies, steps: this.#stepper.latest })
+        ? rememberedMetadata({
+          replies: this.replies,
+          steps: this.#stepper.latest,
+          // Who has seen contributions that the snapshot has not must look at the run again.
+          lastEvent: this.isQuiet ? this.events.last : undefined,
+        })
         : {},
     };
   }

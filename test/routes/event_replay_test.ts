@@ -55,6 +55,61 @@ Deno.test("a reader that comes back to another process goes on where it was", as
   await reader.cancel();
 });
 
+Deno.test("a reader that has seen all that a snapshot holds has missed nothing when a process begins with it", async () => {
+  await using rounds = await startRounds();
+  for (let life = 0; life < 3; life++) {
+    const session = rounds.world.registry.get("demo");
+    const begin = session.events.last;
+    for (const w of [1, 2]) {
+      const body = { gradients: { w }, client_id: `${w}` };
+      await startService({}, { registry: rounds.world.registry }).send("POST", `${RUN}/gradients`, { body });
+    }
+    const { events: seen, missed } = session.events.since(begin);
+    assert.deepEqual([missed, seen.length], [false, 4]);
+    await rounds.world.registry.shutdown();
+    await rounds.world.restart();
+    const { send } = startService({}, { registry: rounds.world.registry });
+    const openAt = async (index: number) =>
+      new EventReader(await send("GET", EVENTS, after(seen.at(index)?.id ?? "")));
+    // The last change made two events: who has seen the first of them only has missed the other.
+    const [all, half] = [await openAt(-1), await openAt(-2)];
+    assert.equal((await half.event())?.type, "gap");
+    const next = all.event();
+    assert.equal(await isSettled(next), false);
+    await send("PATCH", `${RUN}/optimizer`, { body: { config: { learning_rate: 1 } } });
+    assert.deepEqual((await next)?.type, "run_changed");
+    for (const reader of [all, half]) await reader.cancel();
+  }
+});
+
+Deno.test("a reader learns that a snapshot has not what its round had", async () => {
+  await using rounds = await startRounds();
+  const { send } = rounds.service;
+  await send("DELETE", RUN);
+  const created = await send("POST", "/v1/runs", {
+    body: {
+      id: "demo",
+      optimizer: "SGD",
+      variables: [{ name: "w", shape: [] }],
+      aggregation: { mode: "round", quorum: 2 },
+      durability: "snapshot",
+    },
+  });
+  assert.equal(created.status, 201, await created.text());
+  const reader = await open(rounds);
+  await reader.event();
+  await rounds.contribute("a");
+  const { id = "" } = await reader.event() ?? {};
+  await reader.cancel();
+  await rounds.world.registry.shutdown();
+  await rounds.world.restart();
+  const service = startService({}, { registry: rounds.world.registry });
+  const back = new EventReader(await service.send("GET", EVENTS, after(id)));
+  const gap = await back.event();
+  assert.deepEqual([gap?.type, gap?.data["accepted"]], ["gap", 0]);
+  await back.cancel();
+});
+
 Deno.test("an id that is not known, or of events that are no longer kept, gets a gap and goes on from now", async () => {
   await using rounds = await startRounds();
   const session = rounds.world.registry.get("demo");
