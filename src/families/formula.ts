@@ -15,7 +15,7 @@ export const LINES_MAX = 64;
 /** Operations of one list; for each element, those that a later pass repeats count again. */
 const OPERATIONS_MAX = 1000;
 /** Reductions one upon another: each is a pass over the variable. */
-const PASSES_MAX = 8;
+const REDUCTIONS_MAX = 8;
 /** Powers, exponentials and the like for each element of one list: each takes as long as hundreds of additions. */
 const HOST_CALLS_MAX = 16;
 
@@ -117,23 +117,37 @@ export function loadOf(graph: Graph): Load {
   return load;
 }
 
-function checkSize(graph: Graph, lineCount: number): void {
-  const { operations, calls, reductions } = loadOf(graph);
+/** The first thing of which this is too much, in words; undefined: there is none. */
+export function tooMuch({ operations, calls, reductions }: Load): string | undefined {
   const again = reductions > 0 ? "; what is needed after a reduction counts again" : "";
   for (
     const [what, count, max] of [
-      ["operations", Math.max(graph.nodes.length, operations), OPERATIONS_MAX],
+      ["operations", operations, OPERATIONS_MAX],
       ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
-      ["reductions one upon another", reductions, PASSES_MAX],
+      ["reductions one upon another", reductions, REDUCTIONS_MAX],
     ] as const
   ) {
-    if (count <= max) continue;
-    throw new FormulaError(
-      `Cannot take ${count} ${what} in all lines together, at most ${max}${again}`,
-      lineCount,
-      1,
-    );
+    if (count > max) return `${count} ${what} in all lines together, at most ${max}${again}`;
   }
+  return undefined;
+}
+
+function checkSize(graph: Graph, lineCount: number): void {
+  const load = loadOf(graph);
+  const found = tooMuch({ ...load, operations: Math.max(graph.nodes.length, load.operations) });
+  if (found !== undefined) throw new FormulaError(`Cannot take ${found}`, lineCount, 1);
+}
+
+/** What lines take that were checked. */
+export function loadOfLines(
+  lines: readonly string[],
+  scope: {
+    readonly tensors: readonly string[];
+    readonly stored: readonly string[];
+    readonly uniforms: readonly string[];
+  },
+): Load {
+  return loadOf(buildGraph(lines, scope));
 }
 
 function namesIn(expression: Expression): string[] {

@@ -9,6 +9,7 @@ import { StepwellError } from "../errors.ts";
 import type { Constraint } from "../families/constraints/constraint.ts";
 import { constraints } from "../families/constraints/mod.ts";
 import { type Part, serialize } from "../families/family.ts";
+import { loadOfLines, tooMuch } from "../families/formula.ts";
 import { initialize } from "../families/initializers/mod.ts";
 import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import { type Optimizer, parseOptimizer } from "../families/optimizers/optimizer.ts";
@@ -17,7 +18,7 @@ import type { TransformerMember } from "../families/transformers/transformer.ts"
 import { type Shape, showShape } from "../tensor.ts";
 import { readTensor } from "../wire/tensors.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
-import type { Member, RunSpec, VariableRole, VariableSpec } from "./api.ts";
+import type { Member, MemberSpec, RunSpec, VariableRole, VariableSpec } from "./api.ts";
 
 export interface ResolvedVariable {
   readonly name: string;
@@ -39,6 +40,29 @@ export interface ResolvedSpec {
   readonly nonFinite: NonFinite;
   readonly durability: Durability;
   readonly warnings: readonly string[];
+}
+
+/** All formulas among them together may take what those of one may: each element goes through all. */
+function resolveTransformers(given: readonly MemberSpec[]): Part<TransformerMember>[] {
+  let operations = 0, calls = 0;
+  return given.map((json, index) => {
+    const path = `gradient_transformers.${index}`;
+    const part = transformers.resolve(json, path);
+    const { member, config } = part;
+    if (member.rule.kind !== "formula") return part;
+    const uniforms = ["t", "T", ...Object.keys(member.uniforms(config))];
+    const scope = { tensors: ["w", "g"], stored: ["g"], uniforms };
+    const load = loadOfLines(config["lines"] as string[], scope);
+    operations += load.operations;
+    calls += load.calls;
+    const found = tooMuch({ ...load, operations, calls });
+    if (found === undefined) return part;
+    const message = `makes it ${found}`;
+    throw new StepwellError("invalid_config", `Cannot create the run: ${path} ${message}`, [{
+      path,
+      message,
+    }]);
+  });
 }
 
 /** Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
@@ -65,9 +89,7 @@ export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpe
     aggregation: resolveAggregation(spec.aggregation, {
       hasAverages: variables.some(({ role }) => role === "average"),
     }),
-    transformers: (spec.gradient_transformers ?? []).map((part, index) =>
-      transformers.resolve(part, `gradient_transformers.${index}`)
-    ),
+    transformers: resolveTransformers(spec.gradient_transformers ?? []),
     nonFinite: spec.non_finite ?? "reject",
     durability: spec.durability ?? "journal",
     warnings,

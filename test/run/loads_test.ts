@@ -1,7 +1,7 @@
 /** What users write at will is done in kernels of its own when it takes long: parts add up and do not multiply. */
 import assert from "node:assert/strict";
 import { runCompiled, runInterpreted, type Runner } from "../../kernels/plan.ts";
-import { newRegistry, step, variablesOf } from "./harness.ts";
+import { newRegistry, refusalAsync, step, variablesOf } from "./harness.ts";
 
 const formula = (lines: readonly string[]) => ({ class_name: "Formula", config: { lines } });
 /** Eight reductions one upon another; halves the greatest of g, which they first make 1. */
@@ -111,4 +111,20 @@ Deno.test("a constraint that takes long, or follows a rule that does, has a kern
     w: [8, 4, 10],
     passes: [1],
   });
+});
+
+Deno.test("transformers together take no more than one may", async () => {
+  const powers = (count: number) =>
+    formula(["a = abs(g)", ...Array.from({ length: count }, () => "a = a ^ 1.5"), "g = a"]);
+  const create = (...transformers: unknown[]) =>
+    newRegistry().create({
+      optimizer: "SGD",
+      gradient_transformers: transformers as never,
+      variables: [{ name: "w", shape: [3] }],
+    });
+  await create(powers(8), LIGHT, powers(8));
+  const { code, issues } = await refusalAsync(() => create(powers(8), LIGHT, powers(8), powers(1)));
+  assert.equal(code, "invalid_config");
+  assert.equal(issues[0]?.path, "gradient_transformers.3");
+  assert.match(issues[0]?.message ?? "", /^makes it 17 powers, .* in all lines together, at most 16$/);
 });
