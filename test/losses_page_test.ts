@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/syntax.ts";
 import { lossCatalog } from "../src/autodiff/catalog.ts";
 import { compileLoss } from "../src/autodiff/expression.ts";
-import { NODES_MAX, RANK_MAX } from "../src/autodiff/graph.ts";
+import { NODES_MAX, RANK_MAX, WORK_MAX } from "../src/autodiff/graph.ts";
 import { CALLS_MAX } from "../src/autodiff/layers/model.ts";
 import { LAYERS_MAX } from "../src/autodiff/layers/topology.ts";
 import { CHARACTERS_MAX, DEPTH_MAX, OPERATORS, SIGN } from "../src/autodiff/syntax.ts";
@@ -114,6 +114,7 @@ function bounds(): Table {
     ["parentheses, calls and lists in one another", NESTING_MAX],
     ["operations that follow from one another in one text", DEPTH_MAX],
     ["operations of a loss, those of its model among them", NODES_MAX],
+    ["multiplications of one operation", WORK_MAX],
     ["dimensions of a tensor", RANK_MAX],
     ["layers of a model", LAYERS_MAX],
     ["calls of layers", CALLS_MAX],
