@@ -15,6 +15,7 @@ import { figuresBenchmark } from "./figures.ts";
 import { FULL, QUICK } from "./harness.ts";
 import { ingestBenchmark } from "./ingest.ts";
 import { memoryBenchmark } from "./memory.ts";
+import { minimizeBenchmark } from "./minimize.ts";
 import { normBenchmark } from "./norm.ts";
 import { openNative } from "./rivals/native.ts";
 import type { Row } from "./row.ts";
@@ -40,6 +41,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   memoryBenchmark,
   smallRunsBenchmark,
   durabilityBenchmark,
+  minimizeBenchmark,
 ];
 
 const RESULT_FILE = new URL("../.bench/result.json", import.meta.url);

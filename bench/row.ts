@@ -19,7 +19,7 @@ export interface Row {
   readonly against: string;
   /** The ratio or count, null when the row was skipped. */
   readonly figure: number | null;
-  readonly unit: "x" | "ms" | "MB" | "copies" | "flushes";
+  readonly unit: "x" | "ms" | "1/s" | "MB" | "copies" | "flushes";
   readonly goal: Goal | null;
   readonly verdict: Verdict;
   /** 20th and 80th percentile of the figure, for rows that compare. */

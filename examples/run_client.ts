@@ -1,5 +1,5 @@
 /**
- * One training run on a Stepwell service, seen from a client: create it, read it, send gradients. A few `fetch` calls; not a
+ * One training run on a Stepwell service, seen from a client: create it, read it, send gradients or losses. A few `fetch` calls; not a
  * library.
  */
 import { decodeTensors, encodeTensors, type Tensor, type TensorFile } from "./safetensors.ts";
@@ -83,6 +83,15 @@ export class RunClient {
   ): Promise<TensorFile> {
     const headers = { prefer: "return=representation", accept: SAFETENSORS };
     return await tensorsOf(await this.#post(gradients, metadata, headers));
+  }
+
+  /**
+   * Lets the service evaluate a loss, differentiate it and step: `request` is the body of `POST …/minimize`. Returns the loss
+   * as it was before the step.
+   */
+  async minimize(request: Readonly<Record<string, unknown>>): Promise<number> {
+    const response = await send(`${this.#url}/minimize`, { method: "POST", ...json(request) });
+    return ((await response.json()) as { loss: number }).loss;
   }
 
   /**

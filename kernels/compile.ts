@@ -98,7 +98,7 @@ function describePass(nodes: readonly GraphNode[], pass: Pass): string {
   return [
     pass.tensors.map(({ layout }) => `${layout.access}:${layout.type}`),
     lines.join(";"),
-    pass.reductions.map(({ arg }) => `total(${show(arg)})`),
+    pass.reductions.map(({ arg, combine }) => `${combine}(${show(arg)})`),
     pass.stores.map(({ tensor, node }) => `t${tensor}=${show(node)}`),
   ].join("|");
 }

@@ -137,16 +137,16 @@ class PassEmitter {
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {
-    const { arg } = this.#pass.reductions[index] as Pass["reductions"][number];
+    const { arg, combine } = this.#pass.reductions[index] as Pass["reductions"][number];
     const value = this.#value(arg, lane);
     if (width === 1) {
       const rest = this.#rests[index] as number;
-      return local.set(rest, f64.add(local.get(rest), f64.promote(f32x4.extract(0, value))));
+      return local.set(rest, f64[combine](local.get(rest), f64.promote(f32x4.extract(0, value))));
     }
     return [0, 1].flatMap((half) => {
       const term = f64x2.promoteLowF32x4(half === 0 ? value : v128.shuffle32(value, value, [2, 3, 2, 3]));
       const accumulator = this.#accumulators[index]?.[2 * lane + half] as number;
-      return local.set(accumulator, f64x2.add(local.get(accumulator), term));
+      return local.set(accumulator, f64x2[combine](local.get(accumulator), term));
     });
   }
 
@@ -246,9 +246,9 @@ class PassEmitter {
       ...local.set(this.#rests[index] as number, f64.const(0)),
       ...(this.#accumulators[index] ?? []).flatMap((accumulator) => local.set(accumulator, v128.zero)),
     ]);
-    const close = reductions.flatMap((_, index) => {
+    const close = reductions.flatMap(({ combine }, index) => {
       const total = this.#totals[index] as number;
-      return local.set(total, f64.add(local.get(total), this.#blockSum(index)));
+      return local.set(total, f64[combine](local.get(total), this.#blockTotal(index)));
     });
     const elements = reductions.length > 0
       ? wasm.whileLoop(local.get(left), [...takeBlock, ...clear, ...this.#walk(count), ...close])
@@ -275,17 +275,18 @@ class PassEmitter {
   }
 
   /** ((a0+a1)+(a2+a3)) + ((a4+a5)+(a6+a7)) over pairs, then low + high, then the rest. */
-  #blockSum(index: number): Code {
+  #blockTotal(index: number): Code {
+    const { combine } = this.#pass.reductions[index] as Pass["reductions"][number];
     let level: Code[] = (this.#accumulators[index] ?? []).map((accumulator) => local.get(accumulator));
     while (level.length > 1) {
       level = Array.from(
         { length: level.length / 2 },
-        (_, n) => f64x2.add(level[2 * n] as Code, level[2 * n + 1] as Code),
+        (_, n) => f64x2[combine](level[2 * n] as Code, level[2 * n + 1] as Code),
       );
     }
     const pair: Code = [...local.set(this.#scratch, level[0] as Code)];
     const low = f64x2.extract(0, local.get(this.#scratch)), high = f64x2.extract(1, local.get(this.#scratch));
-    return [...pair, ...f64.add(f64.add(low, high), local.get(this.#rests[index] as number))];
+    return [...pair, ...f64[combine](f64[combine](low, high), local.get(this.#rests[index] as number))];
   }
 }
 

@@ -69,7 +69,7 @@ class Builder implements Expander {
     const [a = 0, b = 0, c = 0] = args;
     if (row?.expand) return row.expand(this, a, b, c);
     const reduction = REDUCTIONS.get(op);
-    if (reduction?.squared) args = [this.apply("mul", a, a)];
+    if (reduction?.of) args = [reduction.of(this, a)];
     const nodes = args.map((id) => this.node(id));
     const level = Math.max(0, ...nodes.map((node) => node.level)) + (reduction ? 1 : 0);
     const element = !reduction && nodes.some((node) => node.element);
@@ -78,7 +78,7 @@ class Builder implements Expander {
 }
 
 /** Whether formulas call something by this name; operators are symbols and leave their names free. */
-export const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.infix);
+export const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.symbol);
 
 /** Builds the graph of `lines`. Throws {@link FormulaError} for what cannot be read, named, typed or assigned. */
 export function buildGraph(lines: readonly string[], scope: Scope): Graph {
@@ -103,7 +103,9 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
         const known = [...OPS.keys(), ...REDUCTIONS.keys()].filter(isFunction);
         return fail(`Unknown function "${from.op}", known are ${known.join(", ")}`);
       }
-      if (from.args.length !== arity) fail(`${from.op} takes ${arity} arguments, found ${from.args.length}`);
+      if (from.args.length !== arity) {
+        fail(`${from.op} takes ${arity} argument${arity === 1 ? "" : "s"}, found ${from.args.length}`);
+      }
       const args = from.args.map(build);
       args.forEach((id, index) => {
         const wantsMask = from.op === "where" && index === 0;

@@ -9,7 +9,7 @@
  */
 import type { Arena } from "./arena.ts";
 import type { GraphNode } from "./graph.ts";
-import { flush, OPS } from "./ops.ts";
+import { COMBINE, flush, OPS } from "./ops.ts";
 import { ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
 
 /** Elements a block of a reduction. */
@@ -35,21 +35,22 @@ export function readElement(buffer: ArrayBuffer, offset: number, type: ElementTy
   }
 }
 
-/** Float64 sum of one block in the fixed order. */
-function sumBlock(terms: readonly number[]): number {
+/** Float64 total of one block in the fixed order. */
+function totalOfBlock(terms: readonly number[], combine: (a: number, b: number) => number): number {
   const lanes = new Array<number>(GROUP).fill(0);
   const full = terms.length - terms.length % GROUP;
   let rest = 0;
   terms.forEach((term, j) => {
-    if (j < full) lanes[j % GROUP] = (lanes[j % GROUP] as number) + term;
-    else rest += term;
+    if (j < full) lanes[j % GROUP] = combine(lanes[j % GROUP] as number, term);
+    else rest = combine(rest, term);
   });
   const tree = (parts: number[]): number =>
     parts.length === 1
       ? parts[0] as number
       : tree(Array.from({ length: parts.length / 2 }, (_, n) =>
-        (parts[2 * n] as number) + (parts[2 * n + 1] as number)));
-  return tree(lanes.filter((_, j) => j % 2 === 0)) + tree(lanes.filter((_, j) => j % 2 === 1)) + rest;
+        combine(parts[2 * n] as number, parts[2 * n + 1] as number)));
+  const even = tree(lanes.filter((_, j) => j % 2 === 0)), odd = tree(lanes.filter((_, j) => j % 2 === 1));
+  return combine(combine(even, odd), rest);
 }
 
 export interface PassArguments {
@@ -105,8 +106,10 @@ export function interpretPass(
       pass.reductions.forEach(({ arg }, index) => terms[index]?.push(valueOf(arg)));
     }
     terms.forEach((row, index) => {
+      const combine = COMBINE[pass.reductions[index]?.combine ?? "add"];
       for (let from = 0; from < row.length; from += BLOCK) {
-        totals[index] = (totals[index] as number) + sumBlock(row.slice(from, from + BLOCK));
+        const block = totalOfBlock(row.slice(from, from + BLOCK), combine);
+        totals[index] = combine(totals[index] as number, block);
       }
     });
   }

@@ -6,6 +6,7 @@
  * same on four lanes; its arguments are cheap to repeat. A row with `expand` is written in terms of others.
  */
 import { cos, exp, log, pow } from "./libm.ts";
+import type { Operator } from "./syntax.ts";
 import { call, type Code, f32x4, i32, i32x4, v128 } from "./wasm.ts";
 
 /** Builds a node while another op is expanded. */
@@ -16,8 +17,8 @@ export interface Expander {
 
 interface OpRow {
   readonly arity: number;
-  /** Where it may stand between or before its operands instead of as `name(…)`. */
-  readonly infix?: { readonly symbol: string; readonly precedence: number; readonly rightAssociative?: true };
+  /** Stands between or before the operands, instead of `name(…)`; syntax.ts says how tight it binds. */
+  readonly symbol?: Operator;
   /** Comparisons give a mask, which only `where` takes, as its first argument. */
   readonly mask?: true;
   readonly evaluate?: (a: number, b: number, c: number) => number;
@@ -32,10 +33,7 @@ interface OpRow {
   readonly meaning: string;
 }
 
-export const PRECEDENCE = { comparison: 1, sum: 2, product: 3, sign: 4, power: 5 } as const;
-
 const { fround } = Math;
-const comparison = (symbol: string) => ({ symbol, precedence: PRECEDENCE.comparison });
 
 const SMALLEST_NORMAL = 2 ** -126;
 
@@ -44,31 +42,38 @@ export function flush(value: number): number {
   return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
 }
 
+/** To the nearest integer, halves to the even one, as IEEE 754 has it; Math.round takes them upwards. */
+function roundToEven(value: number): number {
+  const below = Math.floor(value), rest = value - below;
+  const whole = rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+  return whole === 0 ? value * 0 : whole;
+}
+
 export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   add: {
     arity: 2,
-    infix: { symbol: "+", precedence: PRECEDENCE.sum },
+    symbol: "+",
     evaluate: (a, b) => fround(a + b),
     emit: f32x4.add,
     meaning: "sum, rounded once",
   },
   sub: {
     arity: 2,
-    infix: { symbol: "-", precedence: PRECEDENCE.sum },
+    symbol: "-",
     evaluate: (a, b) => fround(a - b),
     emit: f32x4.sub,
     meaning: "difference, rounded once",
   },
   mul: {
     arity: 2,
-    infix: { symbol: "*", precedence: PRECEDENCE.product },
+    symbol: "*",
     evaluate: (a, b) => fround(a * b),
     emit: f32x4.mul,
     meaning: "product, rounded once",
   },
   div: {
     arity: 2,
-    infix: { symbol: "/", precedence: PRECEDENCE.product },
+    symbol: "/",
     evaluate: (a, b) => fround(a / b),
     emit: f32x4.div,
     slow: true,
@@ -76,21 +81,21 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   pow: {
     arity: 2,
-    infix: { symbol: "^", precedence: PRECEDENCE.power, rightAssociative: true },
+    symbol: "^",
     evaluate: pow,
     host: true,
     meaning: "power, with the bits of C's powf",
   },
   neg: {
     arity: 1,
-    infix: { symbol: "-", precedence: PRECEDENCE.sign },
+    symbol: "-",
     evaluate: (a) => -a,
     emit: f32x4.neg,
     meaning: "the other sign, exact",
   },
   lt: {
     arity: 2,
-    infix: comparison("<"),
+    symbol: "<",
     mask: true,
     evaluate: (a, b) => Number(a < b),
     emit: f32x4.lt,
@@ -98,7 +103,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   le: {
     arity: 2,
-    infix: comparison("<="),
+    symbol: "<=",
     mask: true,
     evaluate: (a, b) => Number(a <= b),
     emit: f32x4.le,
@@ -106,7 +111,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   gt: {
     arity: 2,
-    infix: comparison(">"),
+    symbol: ">",
     mask: true,
     evaluate: (a, b) => Number(a > b),
     emit: f32x4.gt,
@@ -114,7 +119,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   ge: {
     arity: 2,
-    infix: comparison(">="),
+    symbol: ">=",
     mask: true,
     evaluate: (a, b) => Number(a >= b),
     emit: f32x4.ge,
@@ -122,7 +127,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   eq: {
     arity: 2,
-    infix: comparison("=="),
+    symbol: "==",
     mask: true,
     evaluate: (a, b) => Number(a === b),
     emit: f32x4.eq,
@@ -130,7 +135,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   ne: {
     arity: 2,
-    infix: comparison("!="),
+    symbol: "!=",
     mask: true,
     evaluate: (a, b) => Number(a !== b),
     emit: f32x4.ne,
@@ -178,6 +183,12 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     meaning: "next integer below, exact",
   },
   ceil: { arity: 1, evaluate: (a) => Math.ceil(a), emit: f32x4.ceil, meaning: "next integer above, exact" },
+  round: {
+    arity: 1,
+    evaluate: roundToEven,
+    emit: f32x4.nearest,
+    meaning: "nearest integer, exact; halves go to the even one",
+  },
   exp: {
     arity: 1,
     evaluate: exp,
@@ -210,28 +221,57 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     expand: (to, a, low, high) => to.apply("max", to.apply("min", a, high), low),
     meaning: "max(min(x, high), low)",
   },
+  mod: {
+    arity: 2,
+    expand: (to, a, b) => to.apply("sub", a, to.apply("mul", b, to.apply("floor", to.apply("div", a, b)))),
+    meaning: "a - b * floor(a / b): what is left of a, with the sign of b",
+  },
 }));
 
 /**
- * What a reduction adds up (float32 numbers, or their float32 squares, in float64: see interpret.ts) and how its
- * float32 result follows from the total.
+ * What a reduction takes together (float32 numbers, in float64: see interpret.ts), how, and how its float32 result
+ * follows from the total.
  */
 interface ReductionRow {
-  readonly squared: boolean;
+  /** What is taken of each element, instead of the element: float32 too. */
+  readonly of?: (to: Expander, a: number) => number;
+  /** Both begin at 0: what is compared must not be negative. */
+  readonly combine: "add" | "max";
   readonly finish: (total: number, count: number) => number;
   readonly meaning: string;
 }
 
+const squared: ReductionRow["of"] = (to, a) => to.apply("mul", a, a);
+
 export const REDUCTIONS: ReadonlyMap<string, ReductionRow> = new Map(Object.entries<ReductionRow>({
-  sum: { squared: false, finish: (total) => fround(total), meaning: "sum of all elements, rounded once" },
-  mean: { squared: false, finish: (total, count) => fround(total / count), meaning: "mean, rounded once" },
-  squares: { squared: true, finish: (total) => fround(total), meaning: "sum of squares, rounded once" },
+  sum: { combine: "add", finish: (total) => fround(total), meaning: "sum of all elements, rounded once" },
+  mean: { combine: "add", finish: (total, count) => fround(total / count), meaning: "mean, rounded once" },
+  squares: {
+    of: squared,
+    combine: "add",
+    finish: (total) => fround(total),
+    meaning: "sum of squares, rounded once",
+  },
   norm: {
-    squared: true,
+    of: squared,
+    combine: "add",
     finish: (total) => fround(Math.sqrt(fround(total))),
     meaning: "L2 norm: the sum of squares rounded once, then its root rounded once",
   },
+  peak: {
+    of: (to, a) => to.apply("abs", a),
+    combine: "max",
+    finish: (total) => total,
+    meaning: "largest absolute value, exact; NaN if there is one, 0 of nothing",
+  },
+  count: { combine: "add", finish: (_, count) => fround(count), meaning: "number of elements, rounded once" },
 }));
+
+/** How totals of a reduction come together. `max` keeps a NaN, whichever side it is on. */
+export const COMBINE: Readonly<Record<ReductionRow["combine"], (a: number, b: number) => number>> = {
+  add: (a, b) => a + b,
+  max: Math.max,
+};
 
 /** The host functions a kernel may import, by op name. */
 export function hostFunctions(): Record<string, (a: number, b: number) => number> {

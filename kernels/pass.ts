@@ -29,7 +29,11 @@ export interface Pass {
   readonly tensors: readonly { readonly name: string; readonly layout: TensorLayout }[];
   /** Scalar nodes that the pass reads, each a parameter of the kernel. */
   readonly uniforms: readonly number[];
-  readonly reductions: readonly { readonly node: number; readonly arg: number }[];
+  readonly reductions: readonly {
+    readonly node: number;
+    readonly arg: number;
+    readonly combine: "add" | "max";
+  }[];
   /** `flushes`: subnormal numbers are stored as zero of their sign. What is only copied stays as it is. */
   readonly stores: readonly { readonly tensor: number; readonly node: number; readonly flushes: boolean }[];
 }
@@ -55,9 +59,8 @@ export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayo
   const passes: Pass[] = [];
   for (let level = 0; level <= levels; level++) {
     const reductions = nodes.flatMap((node, id) => {
-      return REDUCTIONS.has(node.op) && node.level === level + 1
-        ? [{ node: id, arg: node.args[0] as number }]
-        : [];
+      const combine = REDUCTIONS.get(node.op)?.combine;
+      return combine && node.level === level + 1 ? [{ node: id, arg: node.args[0] as number, combine }] : [];
     });
     const stored = level === storeLevel ? [...stores] : [];
     if (reductions.length + stored.length === 0) break;

@@ -93,6 +93,7 @@ export const f64 = {
   load: memory([0x2b]),
   store: memory([0x39]),
   add: operation(0xa0),
+  max: operation(0xa5),
   promote: operation(0xbb),
 };
 
@@ -162,6 +163,7 @@ export const f32x4 = {
   ge: simd(0x46),
   floor: simd(0x68),
   ceil: simd(0x67),
+  nearest: simd(0x6a),
   abs: simd(0xe0),
   neg: simd(0xe1),
   sqrt: simd(0xe3),
@@ -193,6 +195,7 @@ export const f64x2 = {
   sub: simd(0xf1),
   mul: simd(0xf2),
   div: simd(0xf3),
+  max: simd(0xf5),
   convertLowI32u: simd(0xff),
   promoteLowF32x4: simd(0x5f),
 };

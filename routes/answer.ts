@@ -29,8 +29,16 @@ export function answerJson(
   value: unknown,
   { status = 200, run }: AnswerOptions = {},
 ): Response {
-  const bytes = encoder.encode(JSON.stringify(value));
   if (run) c.header("ETag", etagOf(run));
+  return answerJsonText(c, encoder.encode(JSON.stringify(value)), status);
+}
+
+/** JSON that is text already. */
+export function answerJsonText(
+  c: AppContext,
+  bytes: Uint8Array<ArrayBuffer>,
+  status: AnswerOptions["status"] = 200,
+): Response {
   c.header("Content-Type", JSON_TYPE);
   c.header("Content-Length", String(bytes.length));
   return c.req.method === "HEAD" ? c.body(null, status) : c.body(bytes, status);

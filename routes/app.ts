@@ -40,7 +40,7 @@ import * as listSlots from "./list_slots.ts";
 import * as listSteps from "./list_steps.ts";
 import * as minimize from "./minimize.ts";
 import * as patchOptimizer from "./patch_optimizer.ts";
-import { describeSecurity } from "./openapi.ts";
+import { describeShared } from "./openapi.ts";
 import { answerProblem } from "./problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
@@ -132,7 +132,7 @@ export function createApp(services: Services): App {
     throw new StepwellError("shutting_down", "Cannot change anything: the service was told to stop");
   });
   app.use("/v1/runs/:run/*", leased(services));
-  describeSecurity(app);
+  describeShared(app);
   for (const operation of OPERATIONS) operation.register(app, services);
   return app;
 }

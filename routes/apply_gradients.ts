@@ -1,12 +1,9 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
-import type { ContributionAnswer, StepAnswer as Step } from "../src/run/api.ts";
 import { gradientFields } from "../src/wire/gradients.ts";
-import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
-import { awaitRound } from "./await_round.ts";
+import { answerContribution } from "./answer_contribution.ts";
 import { receiveTensors } from "./body.ts";
-import type { AppContext, Register, Services } from "./context.ts";
+import type { Register } from "./context.ts";
 import { STEP_ERRORS, STEP_FIELDS, STEP_PREFER, stepOptions, StepQuery } from "./contribution.ts";
-import { keyedRequest } from "./idempotency.ts";
 import {
   answers,
   createRoute,
@@ -21,10 +18,8 @@ import {
   tensors,
   z,
 } from "./operation.ts";
-import { preferredRepresentation } from "./prefer.ts";
 import { Gradient, Norm } from "./schemas.ts";
 import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
-import { openTurn, type Turn } from "./turn.ts";
 
 export const Gradients = z.strictObject({
   gradients: z.record(z.string(), Gradient).openapi({
@@ -81,57 +76,31 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, async (c) => {
-    const turn = openTurn(c, services, c.req.valid("param").run);
-    const representation = preferredRepresentation(c);
-    const { answer, clientId, isReplayed } = await contribute(c, services, turn, c.req.valid("query"));
-    const { run } = turn;
-    const made = isPending(answer)
-      ? await awaitRound(c, services, { run, answer, clientId, isReplayed })
-      : undefined;
-    const step = made ?? answer;
-    return isReplayed ? answerReplayed(c, step) : answerStep(c, services, { run, step, representation });
-  });
-
-interface Contributed {
-  readonly answer: Step | ContributionAnswer;
-  readonly clientId: string | undefined;
-  /** Whether the same request was answered before. */
-  readonly isReplayed: boolean;
-}
-
-/** When it resolves, who goes on to wait holds no memory, no place and no key: a retry may take over. */
-async function contribute(
-  c: AppContext,
-  services: Services,
-  { run, confirm }: Turn,
-  query: z.output<typeof StepQuery>,
-): Promise<Contributed> {
-  const keyed = keyedRequest(c, services);
-  const done = keyed && run.replies.begin(keyed.key);
-  const staging = run.stage("gradients");
-  try {
-    const fields = await receiveTensors(c, services, {
-      bytesMax: (format) => run.bodyBytesMax(format),
-      target: staging,
-      member: "gradients",
-      schema: Gradients,
-      fields: gradientFields,
-    });
-    const clientId = fields.client_id;
-    const key = keyed?.use();
-    const known = key && run.replies.find(key);
-    if (known) return { answer: known, clientId, isReplayed: true };
-    confirm();
-    const answer = run.applyGradients(staging, {
-      ...stepOptions(fields, query),
-      baseIteration: fields.base_iteration,
-      loss: fields.loss,
-      key,
-    });
-    return { answer, clientId, isReplayed: false };
-  } finally {
-    staging.release();
-    done?.();
-  }
-}
+  mount(
+    app,
+    route,
+    (c) =>
+      answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, settle) => {
+        const staging = run.stage("gradients");
+        try {
+          const fields = await receiveTensors(c, services, {
+            bytesMax: (format) => run.bodyBytesMax(format),
+            target: staging,
+            member: "gradients",
+            schema: Gradients,
+            fields: gradientFields,
+          });
+          return await settle(fields.client_id, (key) => {
+            confirm();
+            return run.applyGradients(staging, {
+              ...stepOptions(fields, c.req.valid("query")),
+              baseIteration: fields.base_iteration,
+              loss: fields.loss,
+              key,
+            });
+          });
+        } finally {
+          staging.release();
+        }
+      }),
+  );

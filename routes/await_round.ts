@@ -4,9 +4,8 @@
  */
 import { StepwellError } from "../src/errors.ts";
 import type { ContributionAnswer, RoundOutcome, RunSession, StepAnswer } from "../src/run/api.ts";
-import type { AppContext, Services } from "./context.ts";
-import { preferredWait } from "./prefer.ts";
-import { waitFor } from "./watch.ts";
+import type { Services } from "./context.ts";
+import type { Wait } from "./wait.ts";
 
 interface Pending {
   readonly run: RunSession;
@@ -17,28 +16,22 @@ interface Pending {
 }
 
 /**
- * The step that the round became; undefined when it is open still, or forgotten, or nobody asks. Throws round_dropped,
+ * The step that the round became; undefined when it is open still, or forgotten. Throws round_dropped,
  * contribution_withdrawn, and what `registry.confirm` throws for a run that is gone.
  */
 export async function awaitRound(
-  c: AppContext,
-  services: Services,
+  wait: Wait,
+  { registry }: Pick<Services, "registry">,
   pending: Pending,
 ): Promise<StepAnswer | undefined> {
-  const seconds = preferredWait(c, services);
-  if (seconds === undefined) return undefined;
   const { run, answer, isReplayed } = pending;
   if (isReplayed && run.outcome(answer.round) === undefined && !isOpen(pending)) return undefined;
   const checkWithdrawn = withdrawalCheck(pending);
-  const outcome = await waitFor<RoundOutcome>(run.events, {
-    seconds,
-    signals: [c.req.raw.signal, services.stopping],
-    find: () => {
-      checkWithdrawn();
-      return run.outcome(answer.round);
-    },
+  const outcome = await wait.until<RoundOutcome>(run.events, () => {
+    checkWithdrawn();
+    return run.outcome(answer.round);
   });
-  if (outcome === undefined) services.registry.confirm(run);
+  if (outcome === undefined) registry.confirm(run);
   if (outcome?.kind !== "dropped") return outcome?.answer;
   throw new StepwellError(
     "round_dropped",

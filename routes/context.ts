@@ -9,7 +9,7 @@ import type { ErrorCode } from "../src/errors.ts";
 import type { RunRegistry } from "../src/run/api.ts";
 import type { KeysInProgress } from "../src/run/replies.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Streams } from "./streams.ts";
+import type { Places } from "./places.ts";
 import type { Uploads } from "./uploads.ts";
 
 export interface Services {
@@ -19,7 +19,9 @@ export interface Services {
   readonly settings: Settings;
   readonly uploads: Uploads;
   readonly losses: Losses;
-  readonly streams: Streams;
+  readonly streams: Places;
+  /** Requests that wait for what is not there yet. */
+  readonly waits: Places;
   readonly metrics: Metrics;
   /** Milliseconds since the start, of a clock that never goes back. */
   readonly now: () => number;

@@ -106,5 +106,6 @@ export const register: Register = (app, services) =>
 function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
   c.header("Location", `/v1/runs/${id}`);
   c.header("Idempotency-Replayed", "true");
-  return answerJson(c, answer === null ? registry.get(id).describe() : JSON.parse(answer), { status: 201 });
+  const run = answer === null ? registry.get(id).describe() : JSON.parse(answer);
+  return answerJson(c, run, { status: 201, run });
 }

@@ -7,7 +7,7 @@
 import type { Lease, RunEvent, RunSession } from "../src/run/api.ts";
 import { sayable } from "./answer.ts";
 import { roundState } from "./round_state.ts";
-import { waitFor } from "./watch.ts";
+import { onAbort, waitFor } from "./watch.ts";
 
 /** Events that go together: a reader that was away gets the rest with its next looks. */
 const BATCH_COUNT_MAX = 100;
@@ -43,17 +43,18 @@ export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuff
     return text;
   };
   let stop = () => {};
+  const leaves: (() => void)[] = [];
   const end = () => {
     if (gone.signal.aborted) return false;
     gone.abort();
-    for (const signal of signals) signal.removeEventListener("abort", stop);
+    for (const leave of leaves) leave();
     stream.onEnd();
     return true;
   };
   return new ReadableStream({
     start(controller) {
       stop = () => void (end() && controller.close());
-      for (const signal of signals) signal.addEventListener("abort", stop);
+      leaves.push(...signals.map((signal) => onAbort(signal, stop)));
       if (signals.some(({ aborted }) => aborted)) stop();
     },
     async pull(controller) {
@@ -81,7 +82,7 @@ function taker({ run, from }: Stream): () => string | undefined {
     if (missed) return now("gap");
     const batch = all.slice(0, BATCH_COUNT_MAX);
     place = batch.at(-1)?.id ?? place;
-    return batch.length > 0 ? batch.map(eventText).join("") : undefined;
+    return batch.length > 0 ? batch.map(textOf).join("") : undefined;
   };
   return () => {
     if (!isFirst) return take();
@@ -89,6 +90,15 @@ function taker({ run, from }: Stream): () => string | undefined {
     const begin = from === undefined ? now("state") : take() ?? "";
     return `retry: ${RETRY_MS}\n\n${begin}`;
   };
+}
+
+/** Made once for all who are told of the event. */
+const texts = new WeakMap<RunEvent, string>();
+
+function textOf(event: RunEvent): string {
+  const text = texts.get(event) ?? eventText(event);
+  texts.set(event, text);
+  return text;
 }
 
 /** One line of data: JSON escapes every line break. */

@@ -1,8 +1,11 @@
-/** GET /v1/catalog: every member of every family. */
-import { catalog } from "../src/families/catalog.ts";
-import { answerJson } from "./answer.ts";
+/** GET /v1/catalog: every member of every family, and what losses are made of. */
+import { lossCatalog } from "../src/autodiff/catalog.ts";
+import { catalogInTurns } from "../src/families/catalog.ts";
+import type { OptimizerFamily } from "../src/families/optimizers/mod.ts";
+import { answerJsonText } from "./answer.ts";
 import type { Register } from "./context.ts";
-import { answers, createRoute, json, mount, NoQuery, z } from "./operation.ts";
+import { answers, createRoute, json, mount, NoQuery, requestHeader, STATE_HEADERS, z } from "./operation.ts";
+import { knownTags } from "./preconditions.ts";
 import { Config } from "./schemas.ts";
 import { OptimizerDefinition } from "./schemas_optimizer.ts";
 
@@ -43,6 +46,29 @@ const CatalogOptimizer = z.object({
   variants: z.array(CatalogVariant).openapi({ description: "Its rules.", example: [] }),
 }).openapi("CatalogOptimizer", { description: "An optimizer with its slots and formulas." });
 
+const CatalogLayer = z.object({
+  ...CatalogMember.shape,
+  weights: lines("The run's variables that it needs, without the layer's name before.", ["kernel", "bias"]),
+}).openapi("CatalogLayer", { description: "A layer that models of losses may have." });
+
+const CatalogFunction = z.object({
+  name: z.string().openapi({ description: "Its name in the text of a loss.", example: "sum" }),
+  topic: z.string().openapi({ description: "What kind of function it is.", example: "Reductions" }),
+  summary: z.string().openapi({ description: "What it gives, in a sentence.", example: "The sum." }),
+  signature: z.string().openapi({
+    description: "How it is called: tensors, then options with their defaults.",
+    example: "sum(x, axis=none, keepdims=false)",
+  }),
+  options: z.record(z.string(), z.string()).openapi({
+    description: "What each option takes, in words.",
+    example: { axis: "an axis, a list of axes or none", keepdims: "true or false" },
+  }),
+  differentiable: z.boolean().openapi({
+    description: "Whether gradients go back through it.",
+    example: true,
+  }),
+}).openapi("CatalogFunction", { description: "A function that losses may call." });
+
 const members = (description: string) => z.array(CatalogMember).openapi({ description, example: [] });
 
 const Catalog = z.object({
@@ -53,6 +79,12 @@ const Catalog = z.object({
   aggregators: members("What makes one gradient of several contributions."),
   staleness_weightings: members("What a contribution counts that was computed some iterations ago."),
   transformers: members("What gradients may go through."),
+  functions: z.array(CatalogFunction).openapi({
+    description: "What the text of a loss may call.",
+    example: [],
+  }),
+  layers: z.array(CatalogLayer).openapi({ description: "What models of losses are made of.", example: [] }),
+  losses: members("What a model's output and its targets may be compared by."),
 }).openapi("Catalog", { description: "Every family with its members." });
 
 export const route = createRoute({
@@ -62,10 +94,43 @@ export const route = createRoute({
   tags: ["catalog"],
   summary: "Get the catalogue",
   description:
-    "Every member of every family with the JSON Schema of its config; optimizers with slots and formulas.",
+    "Every member of every family with the JSON Schema of its config; optimizers with slots and formulas; and what " +
+    "losses are made of. Its entity tag changes when an optimizer is registered or deleted.",
+  parameters: [
+    requestHeader("If-None-Match", "Answer 304 when the catalogue is still this one.", '"0f3a9c"'),
+  ],
   request: { query: NoQuery },
-  responses: answers({ 200: json("The catalogue.", Catalog) }, []),
+  responses: answers({
+    200: json("The catalogue.", Catalog, STATE_HEADERS),
+    304: { description: "The catalogue is still that of `If-None-Match`.", headers: STATE_HEADERS },
+  }, []),
 });
 
+interface Text {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly etag: string;
+}
+
+/** The catalogue as it is sent: a thousand optimizers are some megabytes, and change seldom. */
+const texts = new WeakMap<OptimizerFamily, Promise<Text>>();
+
+function textOf(family: OptimizerFamily): Promise<Text> {
+  let text = texts.get(family);
+  if (!text) texts.set(family, text = makeText(family));
+  return text;
+}
+
+async function makeText(family: OptimizerFamily): Promise<Text> {
+  const optimizers = await catalogInTurns(family, () => new Promise((resolve) => setTimeout(resolve)));
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...optimizers, ...lossCatalog() }));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return { bytes, etag: `"${digest.slice(0, 16).toHex()}"` };
+}
+
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => answerJson(c, catalog(registry.optimizers.family)));
+  mount(app, route, async (c) => {
+    const isKnown = knownTags(c);
+    const { bytes, etag } = await textOf(registry.optimizers.family);
+    c.header("ETag", etag);
+    return isKnown(etag) ? c.body(null, 304) : answerJsonText(c, bytes);
+  });

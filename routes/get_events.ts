@@ -2,7 +2,8 @@
 import { StepwellError } from "../src/errors.ts";
 import type { Register } from "./context.ts";
 import { eventStream } from "./event_stream.ts";
-import { ANSWER_HEADERS, answers, createRoute, mount, requestHeader, RunParams, z } from "./operation.ts";
+import { headers } from "./headers.ts";
+import { answers, createRoute, mount, requestHeader, RunParams, z } from "./operation.ts";
 
 const EXAMPLE = [
   "retry: 2000",
@@ -51,7 +52,7 @@ export const route = createRoute({
   responses: answers({
     200: {
       description: "The events, for as long as they are read.",
-      headers: ANSWER_HEADERS,
+      headers: headers("X-Request-Id", "Cache-Control", "X-Accel-Buffering"),
       content: { "text/event-stream": { schema: z.string().openapi({ example: EXAMPLE }) } },
     },
   }, ["unknown_run", "busy", "shutting_down", "out_of_memory", "run_damaged", "storage_failed"]),

@@ -14,9 +14,8 @@ import {
   tensors,
   z,
 } from "./operation.ts";
-import { preferredWait } from "./prefer.ts";
 import { VariableName, Variables } from "./schemas.ts";
-import { waitFor } from "./watch.ts";
+import { openWait } from "./wait.ts";
 
 const Query = z.strictObject({
   name: z.preprocess(
@@ -60,6 +59,7 @@ export const route = createRoute({
     "unknown_variable",
     "not_acceptable",
     "out_of_memory",
+    "busy",
   ]),
 });
 
@@ -88,11 +88,6 @@ async function untilPast(
   services: Services,
   { run, after }: { readonly run: RunSession; readonly after: number },
 ): Promise<void> {
-  const seconds = preferredWait(c, services);
-  if (seconds === undefined) return;
-  await waitFor(run.events, {
-    seconds,
-    signals: [c.req.raw.signal, services.stopping],
-    find: () => run.iterations > after || undefined,
-  });
+  using wait = openWait(c, services);
+  await wait?.until(run.events, () => run.iterations > after || undefined);
 }

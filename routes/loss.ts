@@ -18,7 +18,7 @@ export const LOSS_FIELDS = {
   loss: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).openapi({
     description:
       "An expression over the run's variables and `inputs`; with a `model`, one of Keras' losses, as Keras " +
-      "serializes it or by its name.",
+      "serializes it or by its name. `GET /v1/catalog` has the functions, layers and losses that there are.",
     example: "mean(square(matmul(x, w) + b - y))",
   }),
   model: z.record(z.string(), z.unknown()).optional().openapi({
@@ -64,7 +64,6 @@ export const LOSS_ERRORS: readonly ErrorCode[] = [
   "loss_too_large",
   "loss_too_slow",
   "shape_mismatch",
-  "dtype_mismatch",
   "invalid_number",
   "index_out_of_range",
   "out_of_memory",

@@ -14,6 +14,7 @@ interface Gauges {
   readonly registry: Pick<RunRegistry, "figures">;
   readonly uploads: { readonly open: number; readonly waiting: number };
   readonly streams: { readonly open: number };
+  readonly waits: { readonly open: number };
   /** Milliseconds since the start. */
   readonly now: () => number;
 }
@@ -39,7 +40,7 @@ export class Metrics {
   }
 
   /** The Prometheus text format, version 0.0.4. */
-  render({ registry, uploads, streams, now }: Gauges): string {
+  render({ registry, uploads, streams, waits, now }: Gauges): string {
     const runs = registry.figures();
     const requests = [...this.#requests];
     return [
@@ -67,6 +68,7 @@ export class Metrics {
       gauge("stepwell_uploads", "Bodies being read.", uploads.open),
       gauge("stepwell_uploads_waiting", "Bodies waiting for their place.", uploads.waiting),
       gauge("stepwell_event_streams", "Streams of events being read.", streams.open),
+      gauge("stepwell_waits", "Requests that wait for what is not there yet.", waits.open),
       gauge("process_resident_memory_bytes", "Resident memory of the process.", Deno.memoryUsage().rss),
       gauge("stepwell_uptime_seconds", "Time since the start.", now() / 1000),
     ].join("");

@@ -9,12 +9,10 @@ import type {
   StepOptions,
 } from "../src/run/api.ts";
 import { sayable } from "./answer.ts";
-import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
-import { awaitRound } from "./await_round.ts";
+import { answerContribution } from "./answer_contribution.ts";
 import { receiveJson } from "./body.ts";
-import type { AppContext, Register, Services } from "./context.ts";
+import type { Register } from "./context.ts";
 import { STEP_ERRORS, STEP_FIELDS, STEP_PREFER, stepOptions, StepQuery } from "./contribution.ts";
-import { keyedRequest } from "./idempotency.ts";
 import { differentiate, type Differentiated, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./loss.ts";
 import {
   answers,
@@ -30,9 +28,8 @@ import {
   tensors,
   z,
 } from "./operation.ts";
-import { preferredRepresentation } from "./prefer.ts";
 import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
-import { openTurn, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 const Minimize = z.strictObject({ ...LOSS_FIELDS, ...STEP_FIELDS }).openapi("Minimize", {
   description: "A loss, and what the step with its gradients is to be.",
@@ -59,52 +56,21 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, async (c) => {
-    const turn = openTurn(c, services, c.req.valid("param").run);
-    const representation = preferredRepresentation(c);
-    const { answer, clientId, isReplayed } = await contribute(c, services, turn, c.req.valid("query"));
-    const { run } = turn;
-    const made = isPending(answer)
-      ? await awaitRound(c, services, { run, answer, clientId, isReplayed })
-      : undefined;
-    const step = made ?? answer;
-    return isReplayed ? answerReplayed(c, step) : answerStep(c, services, { run, step, representation });
-  });
-
-interface Contributed {
-  readonly answer: Step | ContributionAnswer;
-  readonly clientId: string | undefined;
-  readonly isReplayed: boolean;
-}
-
-async function contribute(
-  c: AppContext,
-  services: Services,
-  turn: Turn,
-  query: z.output<typeof StepQuery>,
-): Promise<Contributed> {
-  const { run, confirm } = turn;
-  const keyed = keyedRequest(c, services);
-  const done = keyed && run.replies.begin(keyed.key);
-  try {
-    const body = await receiveJson(c, services, Minimize);
-    const clientId = body.client_id;
-    const key = keyed?.use();
-    const known = key && run.replies.find(key);
-    if (known) return { answer: known, clientId, isReplayed: true };
-    checkPayload(run);
-    const prepared = prepare(services, run, body);
-    const answer = await services.losses.alone(run.id, prepared, async () => {
-      // Before the work: while this one waited, the run may have been deleted or moved on.
-      confirm();
-      const found = await differentiate(services, run, prepared);
-      return apply(turn, found, { ...stepOptions(body, query), key });
-    });
-    return { answer, clientId, isReplayed: false };
-  } finally {
-    done?.();
-  }
-}
+  mount(app, route, (c) =>
+    answerContribution(c, services, c.req.valid("param").run, async (turn, settle) => {
+      const { run, confirm } = turn;
+      const body = await receiveJson(c, services, Minimize);
+      return settle(body.client_id, (key) => {
+        checkPayload(run);
+        const prepared = prepare(services, run, body);
+        return services.losses.alone(run.id, prepared, async () => {
+          // Before the work: while this one waited, the run may have been deleted or moved on.
+          confirm();
+          const found = await differentiate(services, run, prepared);
+          return apply(turn, found, { ...stepOptions(body, c.req.valid("query")), key });
+        });
+      });
+    }));
 
 function apply(
   { run, confirm }: Turn,

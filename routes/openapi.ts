@@ -3,6 +3,8 @@
  * here comes from the operations.
  */
 import type { App } from "./context.ts";
+import { HEADER_COMPONENTS } from "./headers.ts";
+import { TENSOR_FORMS } from "./schemas.ts";
 
 /** The version of the HTTP contract; the paths carry its first number. */
 export const API_VERSION = "1.0.0";
@@ -28,7 +30,9 @@ const CONFIG = {
     summary: "Optimizer steps as a service",
     description:
       "Clients compute gradients and send them; the service holds variables and slots and applies the " +
-      "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow.",
+      "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
+      "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
+      "X-Frame-Options, for browsers.",
     license: { name: "MIT", identifier: "MIT" },
   },
   servers: [{ url: "/", description: "The service that serves this document." }],
@@ -36,8 +40,14 @@ const CONFIG = {
   security: [{ bearer: [] }],
 };
 
-/** Adds to the app's documents what no operation says. */
-export function describeSecurity(app: App): void {
+/** Adds to the app's documents what operations refer to and none says. */
+export function describeShared(app: App): void {
+  for (const [name, schema] of Object.entries(TENSOR_FORMS)) {
+    app.openAPIRegistry.registerComponent("schemas", name, schema as never);
+  }
+  for (const [name, header] of HEADER_COMPONENTS) {
+    app.openAPIRegistry.registerComponent("headers", name, header as never);
+  }
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
@@ -47,22 +57,37 @@ export function describeSecurity(app: App): void {
 
 export function openapi31(app: App): Json {
   const { webhooks: _none, ...document } = app.getOpenAPI31Document({ ...CONFIG, openapi: "3.1.0" });
-  return document;
+  return rewritten(document, wordsBeside) as Json;
 }
 
 export function openapi30(app: App): Json {
   const { summary: _newer, ...info } = CONFIG.info;
   const license = { name: "MIT", url: "https://opensource.org/license/mit" };
   const document = app.getOpenAPIDocument({ ...CONFIG, info: { ...info, license }, openapi: "3.0.3" });
-  return withoutBareNullable({ ...document }) as Json;
+  return rewritten(document, (value) => wordsBeside(withOldNull(value))) as Json;
 }
 
-type Json = Record<string, unknown>;
+type Json = Readonly<Record<string, unknown>>;
 
-/** The generator writes "anything" as `nullable` without a type, which OpenAPI 3.0 does not allow. */
-function withoutBareNullable(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutBareNullable);
+/** Every object of a document, the inner ones first, as `rule` makes it. */
+function rewritten(value: unknown, rule: (value: Json) => Json): unknown {
+  if (Array.isArray(value)) return value.map((each) => rewritten(each, rule));
   if (typeof value !== "object" || value === null) return value;
-  const members = Object.entries(value).filter(([key]) => key !== "nullable" || "type" in value);
-  return Object.fromEntries(members.map(([key, member]) => [key, withoutBareNullable(member)]));
+  return rule(Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, rule)])));
+}
+
+/** OpenAPI 3.0 has no type null; and "anything", which the generator writes as `nullable`, must not say so there. */
+function withOldNull(value: Json): Json {
+  if (value["type"] === "null") return { type: "string", nullable: true, enum: [null] };
+  const { nullable: _bare, ...rest } = value;
+  return "type" in value ? value : rest;
+}
+
+/** The generator writes words about a reference as a second schema, which others take for a type of its own. */
+function wordsBeside(value: Json): Json {
+  const { allOf, ...rest } = value;
+  const [reference, words, ...others] = Array.isArray(allOf) ? allOf as readonly Json[] : [];
+  const isWords = words !== undefined && others.length === 0 &&
+    Object.keys(words).every((key) => key === "description" || key === "example");
+  return isWords ? { ...rest, allOf: [reference], ...words } : value;
 }

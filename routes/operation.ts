@@ -5,9 +5,11 @@
 import { createRoute, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../src/errors.ts";
 import type { App, AppEnv } from "./context.ts";
+import { headers, withHeaders } from "./headers.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
-import { PROBLEM_TYPE, problemType } from "./problem.ts";
-import { ProblemSchema, RunId } from "./schemas.ts";
+import { isRetriable, PROBLEM_TYPE, problemType } from "./problem.ts";
+import { RunId } from "./schemas.ts";
+import { ProblemSchema } from "./schemas_problem.ts";
 
 export { createRoute, z };
 
@@ -74,9 +76,10 @@ function problem(codes: readonly ErrorCode[]): ResponseConfig {
     description: codes.map((code) => `\`${code}\`: ${ERRORS[code].meaning}`).join(" "),
     headers: {
       ...ANSWER_HEADERS,
-      ...(status === 503 ? { "Retry-After": header("Seconds to wait before the next attempt.", "1") } : {}),
-      ...(status === 401
-        ? { "WWW-Authenticate": header("What the token must look like.", 'Bearer realm=""') }
+      ...headers("Cache-Control"),
+      ...(isRetriable(status) ? headers("Retry-After") : {}),
+      ...(codes.some((code) => code === "unauthorized" || code === "malformed_header")
+        ? headers("WWW-Authenticate")
         : {}),
     },
     content: {
@@ -94,21 +97,9 @@ function exampleProblem(code: ErrorCode) {
   return { type: problemType(code), title, status, detail: meaning, code, request_id, issues: [] };
 }
 
-function header(description: string, example: string) {
-  return { description, schema: { type: "string", example } } as const;
-}
-
-export const ANSWER_HEADERS = {
-  "X-Request-Id": header("Names this request in the log.", "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11"),
-};
-export const STATE_HEADERS = {
-  ...ANSWER_HEADERS,
-  ETag: header("The version of the run that this answer tells of.", '"v3"'),
-};
-export const CREATED_HEADERS = {
-  ...STATE_HEADERS,
-  Location: header("Where the run is.", "/v1/runs/demo"),
-};
+export const ANSWER_HEADERS = headers("X-Request-Id");
+export const STATE_HEADERS = headers("X-Request-Id", "ETag");
+export const CREATED_HEADERS = headers("X-Request-Id", "ETag", "Location");
 
 /** A success in JSON. */
 export function json(description: string, schema: z.ZodType, headers = ANSWER_HEADERS): ResponseConfig {
@@ -154,7 +145,7 @@ export function tensorBody(schema: z.ZodType, description: string): BodyConfig {
  */
 export function mount<R extends RouteConfig>(app: App, route: R, handler: RouteHandler<R, AppEnv>): void {
   const { body: _body, ...request } = route.request ?? {};
-  app.openAPIRegistry.registerPath(route);
+  app.openAPIRegistry.registerPath(withHeaders(route));
   app.openapi({ ...route, request, hide: true } as unknown as R, handler as never);
 }
 

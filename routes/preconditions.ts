@@ -55,8 +55,14 @@ export function isFresh(c: AppContext, { version }: { readonly version: number }
 
 /** As {@link isFresh}, for a version that is found out later. Throws malformed_header at once. */
 export function knownVersions(c: AppContext): (version: number) => boolean {
+  const isKnown = knownTags(c);
+  return (version) => isKnown(etagOf({ version }));
+}
+
+/** Whether a GET has what an entity tag stands for (compared weakly). Throws malformed_header at once. */
+export function knownTags(c: AppContext): (etag: string) => boolean {
   const tags = entityTags(c, "If-None-Match");
-  return (version) => tags !== undefined && (tags.any || tags.opaque.includes(etagOf({ version })));
+  return (etag) => tags !== undefined && (tags.any || tags.opaque.includes(etag));
 }
 
 const TAG = /\s*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)/y;

@@ -2,7 +2,7 @@
  * The `Prefer` header (RFC 7240): what a caller would like, if it can be had. Never a reason to refuse: what is
  * malformed or unknown is passed over, and of a preference that is given twice the first counts.
  */
-import type { AppContext, Services } from "./context.ts";
+import type { AppContext } from "./context.ts";
 import { negotiate, type TensorType } from "./negotiate.ts";
 
 /** A preference: its name, and its value as a token or between quotes. Its parameters mean nothing here. */
@@ -37,7 +37,9 @@ function* elements(header: string): Generator<string> {
   yield header.slice(start);
 }
 
-const preference = (c: AppContext, name: string) => preferences(c.req.header("Prefer") ?? "").get(name);
+/** The value of a preference of this request; undefined when it has none of this name. */
+export const preference = (c: AppContext, name: string): string | undefined =>
+  preferences(c.req.header("Prefer") ?? "").get(name);
 
 /**
  * The type in which `Prefer: return=representation` asks for the new values; undefined when it does not ask. To be
@@ -45,16 +47,4 @@ const preference = (c: AppContext, name: string) => preferences(c.req.header("Pr
  */
 export function preferredRepresentation(c: AppContext): TensorType | undefined {
   return preference(c, "return")?.toLowerCase() === "representation" ? negotiate(c) : undefined;
-}
-
-/**
- * How many seconds `Prefer: wait` gives this answer, at most what the settings allow; undefined without it. To be asked
- * where there is something to wait for: the answer then says for how long.
- */
-export function preferredWait(c: AppContext, { settings }: Pick<Services, "settings">): number | undefined {
-  const seconds = preference(c, "wait");
-  if (seconds === undefined || !/^\d+$/.test(seconds)) return undefined;
-  const granted = Math.min(Number(seconds), settings.STEPWELL_WAIT_SECONDS_MAX);
-  c.header("Preference-Applied", `wait=${granted}`);
-  return granted;
 }

@@ -15,6 +15,19 @@ export function problemType(code: ErrorCode): string {
   return `urn:stepwell:problem:${code}`;
 }
 
+/** Whether to say when to try again. */
+export const isRetriable = (status: number): boolean => status === 503 || status === 429;
+
+/** Of an answer that was ready when it turned out that it must not be sent: none of them is true of the problem. */
+const ANSWER_HEADERS = [
+  "Content-Length",
+  "ETag",
+  "Location",
+  "Preference-Applied",
+  "Idempotency-Replayed",
+  "X-Accel-Buffering",
+];
+
 export interface Problem {
   type: string;
   title: string;
@@ -48,7 +61,8 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
     });
   }
   c.set("code", code);
-  if (status === 503 || status === 429) c.header("Retry-After", "1");
+  for (const name of ANSWER_HEADERS) c.header(name, undefined);
+  if (isRetriable(status)) c.header("Retry-After", "1");
   const challenge = challengeOf(thrown);
   if (challenge !== undefined) c.header("WWW-Authenticate", challenge);
   const problem: Problem = {

@@ -2,29 +2,14 @@
 import { answerJson } from "./answer.ts";
 import { receiveJson } from "./body.ts";
 import type { Register } from "./context.ts";
-import {
-  ANSWER_HEADERS,
-  answers,
-  BODY_ERRORS,
-  createRoute,
-  json,
-  jsonBody,
-  mount,
-  NoQuery,
-  z,
-} from "./operation.ts";
+import { headers } from "./headers.ts";
+import { answers, BODY_ERRORS, createRoute, json, jsonBody, mount, NoQuery, z } from "./operation.ts";
 import { OptimizerDefinition, OptimizerDefinitionRequest } from "./schemas_optimizer.ts";
 
 /** A definition is a small record; this leaves room for white space. */
 const BYTES_MAX = 2 ** 16;
 
-const HEADERS = {
-  ...ANSWER_HEADERS,
-  Location: {
-    description: "Where the optimizer is.",
-    schema: { type: "string", example: "/v1/optimizers/Signum" },
-  },
-} as const;
+const HEADERS = headers("X-Request-Id", "Location");
 
 export const route = createRoute({
   method: "post",

@@ -5,7 +5,7 @@
  * Invariant: every field has a description and an example; a test walks the document.
  */
 import { z } from "@hono/zod-openapi";
-import { type ErrorCode, ERRORS } from "../src/errors.ts";
+import { JSON_DTYPES } from "../src/wire/dtypes.ts";
 import { BLOCK_DEFAULT } from "../src/wire/packing.ts";
 
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -22,91 +22,110 @@ export const VariableName = z.string().min(1).max(256)
   .refine((name) => name !== "__metadata__", "Must not be __metadata__, which safetensors reserves")
   .openapi({ description: "The variable's name.", example: "dense/kernel" });
 
-const TENSOR = { $ref: "#/components/schemas/Tensor" };
+const refer = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const TENSOR = refer("Tensor");
 
-/** In words that OpenAPI 3.0 and 3.1 share. */
-export const NULL = { enum: [null] };
+/** In the words of OpenAPI 3.1; openapi.ts has those of 3.0. */
+export const NULL = { type: "null" as const };
 
 /** Checked by src/wire while it is read into place, not by zod. */
 export const Tensor = z.unknown().openapi("Tensor", {
   description:
     "Nested numbers as the shape says (a bare number for a scalar), with NaN, Infinity and -Infinity " +
-    "as strings; or, for a large tensor, its little-endian bytes in base64.",
+    "as strings; or, for a large tensor, its bytes. Integers are for indices and for the `inputs` and `targets` of " +
+    "losses.",
   example: [[0.5, -0.25], ["NaN", 1]],
   oneOf: [
     { type: "number" },
-    { type: "string", enum: ["NaN", "Infinity", "-Infinity"] },
-    { type: "array", items: TENSOR },
-    {
-      type: "object",
-      additionalProperties: false,
-      required: ["dtype", "shape", "base64"],
-      properties: {
-        dtype: { type: "string", enum: ["float32", "float16", "bfloat16", "float64"], example: "float32" },
-        shape: { type: "array", items: { type: "integer", minimum: 0 }, example: [2, 2] },
-        base64: { type: "string", format: "byte", example: "AAAAPwAAgL4AAMB/AACAPw==" },
-      },
-    },
+    refer("NotFinite"),
+    // Not this schema again: some generators give up a schema that holds itself, and all that refer to it.
+    { type: "array", items: {} },
+    refer("PackedTensor"),
   ],
+});
+
+const packed = (dtypes: readonly string[], base64: string) => ({
+  type: "object" as const,
+  additionalProperties: false,
+  required: ["dtype", "shape", "base64"],
+  properties: {
+    dtype: {
+      type: "string" as const,
+      enum: [...dtypes],
+      description: "What the bytes are.",
+      example: dtypes[0],
+    },
+    shape: {
+      type: "array" as const,
+      items: { type: "integer" as const, minimum: 0 },
+      description: "Dimensions from the outermost.",
+      example: [2, 2],
+    },
+    base64: {
+      type: "string" as const,
+      format: "byte",
+      description: "The values in row-major order, little-endian.",
+      example: base64,
+    },
+  },
 });
 
 const FLAT = {
   type: "boolean" as const,
-  default: false,
-  description: "true: `indices` count the variable's elements in row-major order, and it is zero elsewhere.",
+  description:
+    "true: `indices` count the variable's elements in row-major order, and it is zero elsewhere; default: false.",
+  example: true,
 };
-/** Int8 values: element i means values[i] × scale[floor(i / block)]. */
-const INT8 = {
-  values: {
-    type: "object" as const,
+
+/** Forms of tensors that only schemas as raw as {@link Tensor} refer to, by their names in the document. */
+export const TENSOR_FORMS = {
+  PackedTensor: {
+    description: "A tensor as the base64 of its bytes.",
+    ...packed([...JSON_DTYPES.keys()] as string[], "AAAAPwAAgL4AAMB/AACAPw=="),
+  },
+  SparseGradient: {
+    description:
+      "Rows: `indices` into the first dimension (repeated ones add up) and as many `values`. With `flat`, a dense " +
+      "gradient that is zero elsewhere (top-k).",
+    type: "object",
     additionalProperties: false,
-    required: ["dtype", "shape", "base64"],
+    required: ["indices", "values"],
+    properties: { indices: TENSOR, values: TENSOR, flat: FLAT },
+  },
+  Int8Gradient: {
+    description: "A dense gradient, or with `indices` a sparse one, whose values are int8: element i means " +
+      "values[i] × scale[floor(i / block)].",
+    type: "object",
+    additionalProperties: false,
+    required: ["values", "scale"],
     properties: {
-      dtype: { type: "string" as const, enum: ["int8"] },
-      shape: { type: "array" as const, items: { type: "integer" as const, minimum: 0 }, example: [2, 2] },
-      base64: { type: "string" as const, format: "byte", example: "f8AAgQ==" },
+      indices: TENSOR,
+      values: refer("Int8Tensor"),
+      scale: TENSOR,
+      block: {
+        type: "integer",
+        minimum: 1,
+        description: `How many values, in row-major order, share a scale; default: ${BLOCK_DEFAULT}.`,
+        example: BLOCK_DEFAULT,
+      },
+      flat: FLAT,
     },
   },
-  scale: TENSOR,
-  block: {
-    type: "integer" as const,
-    minimum: 1,
-    default: BLOCK_DEFAULT,
-    description: "How many values, in row-major order, share a scale.",
-  },
-};
+  Int8Tensor: { description: "Int8 values as the base64 of their bytes.", ...packed(["int8"], "f8AAgQ==") },
+} as const;
 
 /** As {@link Tensor}; the rows of a sparse gradient and compact forms too. */
 export const Gradient = z.unknown().openapi("Gradient", {
-  description:
-    "Values of the variable's shape, null for no gradient, or rows: `indices` into the first dimension " +
-    "(repeated ones add up) and as many `values`. With `flat`, `indices` count elements: a dense gradient that is zero " +
-    "elsewhere (top-k). `values` may be int8 with a float32 `scale` for each `block` of them: element i means " +
-    "values[i] × scale[floor(i / block)].",
+  description: "Values of the variable's shape, null for no gradient, or a compact form.",
   example: { indices: [5, 0], values: [[1, 2], [3, 4]] },
-  anyOf: [
-    TENSOR,
-    NULL,
-    {
-      type: "object",
-      additionalProperties: false,
-      required: ["indices", "values"],
-      properties: { indices: TENSOR, values: TENSOR, flat: FLAT },
-    },
-    {
-      type: "object",
-      additionalProperties: false,
-      required: ["values", "scale"],
-      properties: { indices: TENSOR, ...INT8, flat: FLAT },
-    },
-  ],
+  anyOf: [TENSOR, NULL, refer("SparseGradient"), refer("Int8Gradient")],
 });
 
 /** As {@link Tensor}; what makes first values too. */
 export const Initial = z.unknown().openapi("Initial", {
   description: "First values: of the variable's shape, one number for all, or an initializer.",
   example: { class_name: "GlorotUniform", config: { seed: 7 } },
-  anyOf: [TENSOR, { $ref: "#/components/schemas/MemberRequest" }],
+  anyOf: [TENSOR, refer("MemberRequest")],
 });
 
 export const TensorMap = z.record(VariableName, Tensor).openapi({
@@ -147,7 +166,11 @@ export const Version = Count.openapi({
   description: 'Changes of state; the ETag is `"v<version>"`.',
   example: 3,
 });
-export const Norm = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]);
+const NotFinite = z.enum(["NaN", "Infinity", "-Infinity"]).openapi("NotFinite", {
+  description: "A number that JSON cannot say.",
+  example: "NaN",
+});
+export const Norm = z.union([z.number(), NotFinite]);
 
 export const Variables = z.object({ iterations: Iterations, version: Version, variables: TensorMap })
   .openapi("Variables", { description: "Values of variables at one version." });
@@ -164,26 +187,3 @@ export const Changed = z.object({ iterations: Iterations, version: Version, vari
   .openapi("Changed", {
     description: "Where the run stands, with its values where `Prefer` asked for them.",
   });
-
-const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
-export const ProblemSchema = z.object({
-  type: z.string().openapi({
-    description: "Identifies the kind of problem.",
-    example: "urn:stepwell:problem:unknown_run",
-  }),
-  title: z.string().openapi({ description: "The kind of problem in a few words.", example: "No such run" }),
-  status: z.int().openapi({ description: "The HTTP status.", example: 404 }),
-  detail: z.string().openapi({
-    description: "What cannot be done, the state now and the wanted one.",
-    example: 'Cannot find run "demo": there are 0 runs',
-  }),
-  code: z.enum(codes).openapi({ description: "The kind of problem, for programs.", example: "unknown_run" }),
-  request_id: z.string().openapi({
-    description: "Names this request in the log.",
-    example: "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11",
-  }),
-  issues: z.array(z.object({
-    path: z.string().openapi({ description: "Where in the request.", example: "variables.0.shape" }),
-    message: z.string().openapi({ description: "What is wrong there.", example: "Must be an array" }),
-  })).openapi({ description: "Each thing that is wrong with the request.", example: [] }),
-}).openapi("Problem", { description: "RFC 9457 problem details." });

@@ -26,7 +26,7 @@ export const Role = z.enum(["optimize", "average"]).openapi({
   example: "optimize",
 });
 
-const orNull = <S extends z.ZodType>(schema: S) => z.union([schema, z.null()]);
+const orNull = <S extends z.ZodType>(schema: S) => schema.nullable();
 
 const counts = (description: string, example: number) =>
   z.int().min(1).max(COUNT_MAX).optional().openapi({ description, example });

@@ -51,7 +51,18 @@ const FIELDS = {
     description: "Numbers that a config gives, by name.",
     example: { beta: { default: 0.9, minimum: 0, maximum: 1, schedule: false } },
   }),
-  slots: first("Tensors in the shape of each variable.", { velocity: { initial: 0 } }),
+  slots: z.record(
+    z.string(),
+    z.object({
+      initial: z.union([z.number(), z.literal("w")]).openapi({
+        description: 'What it starts from; "w": the variable as its first gradient finds it.',
+        example: 0,
+      }),
+    }),
+  ).openapi({
+    description: "Tensors in the shape of each variable.",
+    example: { velocity: { initial: 0 } },
+  }),
   slot_order: z.enum(["slot", "variable"]).openapi({
     description: "Whether weights are listed slot after slot or variable after variable.",
     example: "slot",

@@ -64,7 +64,7 @@ export const Run = z.object({
     description: "Bytes that would be replayed after a crash; 0 without a journal.",
     example: 4096,
   }),
-  snapshot_version: z.union([z.int(), z.null()]).openapi({
+  snapshot_version: z.int().nullable().openapi({
     description: "The version that the newest snapshot holds; null without one, or when not known.",
     example: 3,
   }),

@@ -134,6 +134,14 @@ export const SETTINGS = {
     maximum: 3600,
     description: "How long a request may wait at most that asks for it with `Prefer: wait`.",
   },
+  STEPWELL_WAITS_MAX: {
+    kind: "number",
+    unit: "count",
+    default: 10_000,
+    minimum: 0,
+    maximum: 100_000,
+    description: "Requests with `Prefer: wait` that may wait at a time; one more gets 503.",
+  },
   STEPWELL_EVENT_STREAMS_MAX: {
     kind: "number",
     unit: "count",

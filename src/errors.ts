@@ -163,7 +163,11 @@ export const ERRORS = {
   too_many_runs: entry(503, "Too many runs", "The service holds as many runs as its settings allow."),
   too_many_optimizers: entry(503, "Too many optimizers", "The service keeps as many optimizers as it can."),
   out_of_memory: entry(503, "Memory bound reached", "The service holds as many bytes as its settings allow."),
-  busy: entry(503, "Too busy", "There is no place for this upload, or for another stream, at the moment."),
+  busy: entry(
+    503,
+    "Too busy",
+    "There is no place for this upload, another stream or another wait at the moment.",
+  ),
   shutting_down: entry(503, "Shutting down", "The service is about to stop."),
   run_damaged: entry(
     500,

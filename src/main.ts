@@ -7,7 +7,7 @@
 import { runCompiled } from "../kernels/plan.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/metrics.ts";
-import { Streams } from "../routes/streams.ts";
+import { placesOf } from "../routes/places.ts";
 import { Uploads } from "../routes/uploads.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
@@ -54,7 +54,7 @@ const app = createApp({
     bytes: settings.STEPWELL_UPLOAD_BYTES_MAX,
     waitSeconds: settings.STEPWELL_UPLOAD_WAIT_SECONDS,
   }),
-  streams: new Streams(settings.STEPWELL_EVENT_STREAMS_MAX),
+  ...placesOf(settings),
   metrics: new Metrics(),
   now: () => performance.now() - start,
   log: logLine,

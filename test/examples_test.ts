@@ -82,3 +82,20 @@ Deno.test("text_embeddings does lower its loss when its four clients send 100 sp
   const [, first, last] = /loss (\d\.\d+) -> (\d\.\d+)/.exec(printed) ?? [];
   assert.ok(Number(first) > 2.5 && Number(last) < 0.9 * Number(first), printed);
 });
+
+Deno.test("digits_minimize does learn the same with losses for the service as with its own gradients", async () => {
+  const args = ["--steps", "120", "--accuracy", "85"];
+  const { printed, steps } = await runExample("digits_minimize/main.ts", args);
+  assert.equal(steps, 120);
+  const found = [...printed.matchAll(/^(\w+) +120 steps +loss (\d\.\d{4}) +(\d+\.\d) % read right/gm)];
+  assert.deepEqual(found.map(([, way]) => way), ["gradients", "expression", "model"], printed);
+  const [own = NaN, ...others] = found.map(([, , loss]) => Number(loss));
+  assert.ok(others.every((loss) => Math.abs(loss - own) < 0.001), printed);
+});
+
+Deno.test("digits_minimize does end with 1 when it has hardly learned", async () => {
+  const args = ["--steps", "2", "--accuracy", "85"];
+  const { printed, steps } = await runExample("digits_minimize/main.ts", args, 1);
+  assert.equal(steps, 2);
+  assert.match(printed, /359 test images, at most \d+\.\d % apart/);
+});

@@ -7,9 +7,7 @@ import { openapi31 } from "../routes/openapi.ts";
 import { readSettings, SETTINGS } from "../src/config.ts";
 import { ERRORS } from "../src/errors.ts";
 import { catalog, type CatalogOptimizer } from "../src/families/catalog.ts";
-
-/** Rows of cells; the first row is the head. */
-export type Table = readonly (readonly string[])[];
+import type { Table } from "./markdown_tables.ts";
 
 /** By the name in the `<!-- table: name -->` above each. */
 export function readmeTables(): ReadonlyMap<string, Table> {
@@ -74,7 +72,7 @@ function settings(): Table {
   ];
 }
 
-function quantity(value: number | string, unit: string): string {
+export function quantity(value: number | string, unit: string): string {
   if (typeof value === "string") return code(value);
   if (unit === "seconds") return `${value} s`;
   if (unit !== "bytes") return String(value);

@@ -4,42 +4,15 @@
  * `UPDATE_README=1 deno task test test/readme_test.ts && deno fmt README.md` writes the tables anew.
  */
 import assert from "node:assert/strict";
-import { readmeTables, type Table } from "./readme_tables.ts";
+import { holdTables } from "./markdown_tables.ts";
+import { readmeTables } from "./readme_tables.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const README = new URL("README.md", ROOT);
 const text = Deno.readTextFileSync(README);
 
-const TABLE = /(?<=^<!-- table: (\w+) -->\n\n)(?:\|.*\n)*/gm;
-
-/** The cells of a Markdown table; its second line only aligns. */
-function cellsOf(markdown: string): string[][] {
-  return markdown.trimEnd().split("\n").filter((_, line) => line !== 1).map((line) =>
-    line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim())
-  );
-}
-
-const escaped = (table: Table) => table.map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
-
-function markdownOf(table: Table): string {
-  const [head = [], ...rows] = escaped(table).map((row) => `| ${row.join(" | ")} |\n`);
-  return [head, `|${" - |".repeat(table[0]?.length ?? 0)}\n`, ...rows].join("");
-}
-
 Deno.test("README's tables do equal the definitions when cells are compared", () => {
-  const tables = readmeTables();
-  if (Deno.env.get("UPDATE_README")) {
-    const updated = text.replaceAll(
-      TABLE,
-      (_, name) => markdownOf(tables.get(name) ?? []) + "\n",
-    );
-    return Deno.writeTextFileSync(README, updated);
-  }
-  const found = [...text.matchAll(TABLE)].map(([table, name]) => [name, cellsOf(table)]);
-  assert.deepEqual(
-    Object.fromEntries(found),
-    Object.fromEntries([...tables].map(([n, t]) => [n, escaped(t)])),
-  );
+  holdTables(README, readmeTables());
 });
 
 Deno.test("README's bounds do equal those of the goldens when both are listed", () => {

@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "../safetensors.ts";
 import { CLASSES, type Digits, PIXELS } from "./digits.ts";
 
-const HIDDEN = 48;
+export const HIDDEN = 48;
 
 /** For `POST /v1/runs`. */
 export const VARIABLES = [

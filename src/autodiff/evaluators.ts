@@ -1,8 +1,9 @@
 /**
- * Workers that evaluate losses: started when they are first needed, ended when a loss takes too long, so that a hostile
- * one harms nobody. Jobs wait in order of arrival; how many may wait is said elsewhere (admission.ts).
+ * Workers that evaluate losses: started when they are first needed, ended when they have none or failed. Jobs wait in
+ * order of arrival, but not for ever; how many may wait is said elsewhere (admission.ts).
  *
- * Invariant: a worker has at most one job; a job ends in exactly one answer or refusal.
+ * Invariant: there are at most so many threads, those included that a loss keeps busy after it was refused; a worker has
+ * at most one job; a job ends in exactly one answer or refusal.
  */
 import { StepwellError } from "../errors.ts";
 import { LossWorker } from "./loss_worker.ts";
@@ -15,15 +16,20 @@ interface Limits {
   readonly idleSeconds: number;
 }
 
+/** So many losses that take all their time may go before; who would wait longer is refused. */
+const AHEAD_MAX = 6;
+
 interface Task {
   readonly job: Job;
   readonly resolve: (evaluation: Promise<Evaluation>) => void;
   readonly reject: (error: unknown) => void;
+  /** Of waiting. */
+  readonly timer: ReturnType<typeof setTimeout>;
 }
 
 export class Evaluators {
   readonly #limits: Limits;
-  readonly #queue: Task[] = [];
+  readonly #queue = new Set<Task>();
   readonly #workers = new Set<LossWorker>();
   readonly #idle = new Set<LossWorker>();
   #closed = false;
@@ -32,11 +38,21 @@ export class Evaluators {
     this.#limits = limits;
   }
 
-  /** The loss and its gradients. Throws loss_too_slow, shutting_down, and what evaluating throws. */
+  /** The loss and its gradients. Throws busy, loss_too_slow, shutting_down, and what evaluating throws. */
   evaluate(job: Job): Promise<Evaluation> {
     if (this.#closed) return Promise.reject(closing());
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, resolve, reject });
+      const seconds = AHEAD_MAX * this.#limits.seconds;
+      const task: Task = {
+        job,
+        resolve,
+        reject,
+        timer: setTimeout(() => {
+          this.#queue.delete(task);
+          reject(crowded(seconds));
+        }, seconds * 1000),
+      };
+      this.#queue.add(task);
       this.#next();
     });
   }
@@ -44,32 +60,38 @@ export class Evaluators {
   /** Ends all workers; who waits for one is refused. */
   close(): void {
     this.#closed = true;
-    for (const { reject } of this.#queue.splice(0)) reject(closing());
+    for (const { reject, timer } of this.#queue) {
+      clearTimeout(timer);
+      reject(closing());
+    }
+    this.#queue.clear();
     for (const worker of this.#workers) worker.end(closing());
   }
 
   #next(): void {
-    if (this.#queue.length === 0) return;
+    const [task] = this.#queue;
+    if (!task) return;
     const worker = this.#idle.values().next().value ?? this.#start();
     if (!worker) return;
     this.#idle.delete(worker);
-    const { job, resolve } = this.#queue.shift() as Task;
-    resolve(worker.evaluate(job, this.#limits.seconds).finally(() => this.#rest(worker)));
-  }
-
-  #rest(worker: LossWorker): void {
-    if (!this.#workers.has(worker)) return;
-    this.#idle.add(worker);
-    worker.rest(this.#limits.idleSeconds);
-    this.#next();
+    this.#queue.delete(task);
+    clearTimeout(task.timer);
+    task.resolve(worker.evaluate(task.job, this.#limits.seconds));
   }
 
   #start(): LossWorker | undefined {
     if (this.#workers.size >= this.#limits.workers) return undefined;
-    const worker: LossWorker = new LossWorker(() => {
-      this.#workers.delete(worker);
-      this.#idle.delete(worker);
-      this.#next();
+    const worker: LossWorker = new LossWorker({
+      onFree: () => {
+        this.#idle.add(worker);
+        worker.rest(this.#limits.idleSeconds);
+        this.#next();
+      },
+      onEnd: () => {
+        this.#workers.delete(worker);
+        this.#idle.delete(worker);
+        this.#next();
+      },
     });
     this.#workers.add(worker);
     return worker;
@@ -78,3 +100,9 @@ export class Evaluators {
 
 const closing = () =>
   new StepwellError("shutting_down", "Cannot evaluate this loss: the service is about to stop");
+
+const crowded = (seconds: number) =>
+  new StepwellError(
+    "busy",
+    `Cannot evaluate this loss: others kept it waiting for ${seconds} s, must find a place sooner`,
+  );

@@ -2,11 +2,12 @@
  * Loss text → graph: names become variables, inputs or parts named before, calls become nodes whose shapes fit.
  * Evaluates nothing. Whatever is wrong is invalid_loss with its place in the text, or loss_too_large.
  */
+import type { Place } from "../../kernels/tokens.ts";
 import type { Shape } from "../tensor.ts";
 import { type Literal, MisfitError, type OptionValue, type TensorFunction } from "./functions/define.ts";
 import { FUNCTIONS } from "./functions/mod.ts";
 import { type Graph, GraphBuilder } from "./graph.ts";
-import { type CallExpression, type Expression, lossError, parseLoss, type Place } from "./syntax.ts";
+import { type CallExpression, type Expression, lossError, parseLoss } from "./syntax.ts";
 
 /** What names may mean. */
 export interface Scope {

@@ -11,8 +11,10 @@ import { MisfitError, type OptionValue } from "./functions/define.ts";
 import { FUNCTIONS } from "./functions/mod.ts";
 
 export const NODES_MAX = 4000;
+/** Of one operation: at this size the slowest kernels run for as many seconds as a loss may take by default. */
+export const WORK_MAX = 2e9;
 /** tfjs has no operation on more dimensions. */
-const RANK_MAX = 6;
+export const RANK_MAX = 6;
 
 export type Node =
   & { readonly shape: Shape }
@@ -60,13 +62,16 @@ export class GraphBuilder {
     if (node.shape.length > RANK_MAX) {
       throw new MisfitError(`${showShape(node.shape)} has more than ${RANK_MAX} dimensions`);
     }
-    this.#elements += elementCount(node.shape);
-    if (!(this.#elements <= this.#elementsMax)) {
-      throw tooLarge(
-        `its tensors have ${this.#elements} numbers or more, must have at most ${this.#elementsMax}`,
-      );
-    }
+    this.#hold(elementCount(node.shape));
     return this.nodes.push(node) - 1;
+  }
+
+  #hold(elements: number): void {
+    this.#elements += elements;
+    if (this.#elements <= this.#elementsMax) return;
+    throw tooLarge(
+      `its tensors have ${this.#elements} numbers or more, must have at most ${this.#elementsMax}`,
+    );
   }
 
   constant(value: number): number {
@@ -81,7 +86,17 @@ export class GraphBuilder {
       initial === undefined ? [] : [[key, initial]]
     );
     const all = { ...Object.fromEntries(defaults), ...options };
-    const shape = row.shape(args.map((arg) => this.shape(arg)), all);
+    const shapes = args.map((arg) => this.shape(arg)), shape = row.shape(shapes, all);
+    const odd = [...shapes, shape].find((each) => elementCount(each) === 0);
+    // Kernels of tfjs leave what was in memory before where there is nothing to compute.
+    if (odd) throw new MisfitError(`a tensor of shape ${showShape(odd)} has no elements`);
+    const cost = row.cost?.(shapes, all);
+    if (cost && !(cost.work <= WORK_MAX)) {
+      throw tooLarge(
+        `${name} takes ${cost.work} multiplications for one result, must take at most ${WORK_MAX}`,
+      );
+    }
+    if (cost) this.#hold(cost.scratch);
     const [table, indices] = args;
     const of = table === undefined ? undefined : this.nodes[table];
     if (name === "gather" && all["axis"] === 0 && of?.kind === "variable" && indices !== undefined) {

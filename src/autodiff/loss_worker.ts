@@ -1,33 +1,47 @@
 /**
  * One worker that evaluates losses, from this side: a job at a time, each within its time, and an end that comes exactly
  * once, whoever brings it about.
+ *
+ * Invariant: it is free, or ended, only when its thread has nothing more to do. A job that keeps it busy beyond its time
+ * is refused, but nobody else is given its place meanwhile: busy threads cannot be stopped, so their number is bounded.
  */
 import { StepwellError } from "../errors.ts";
-import type { Evaluation, Job, Reply } from "./messages.ts";
+import { tooSlow } from "./deadline.ts";
+import type { Evaluation, Job, Reply, Request } from "./messages.ts";
 
 /** tfjs may take long to load on a busy machine; that is nobody's loss's fault. */
 const LOAD_SECONDS_MAX = 120;
+/** It stops by itself when the time is over (deadline.ts), and may take so long to notice. */
+const LATE_SECONDS_MAX = 1;
+
+interface Listener {
+  /** It can be given another job. */
+  readonly onFree: () => void;
+  readonly onEnd: () => void;
+}
 
 export class LossWorker {
   readonly #worker: Worker;
-  readonly #onEnd: () => void;
+  readonly #listener: Listener;
   #isReady = false;
   #isOver = false;
+  /** Its job was refused, and keeps it busy all the same. */
+  #isLate = false;
   /** Of loading, of a job, or of having none. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #onReady: (() => void) | undefined;
-  #onReply: ((reply: Reply) => void) | undefined;
-  #onFailure: ((error: unknown) => void) | undefined;
+  #resolve: ((evaluation: Evaluation) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
 
-  constructor(onEnd: () => void) {
-    this.#onEnd = onEnd;
+  constructor(listener: Listener) {
+    this.#listener = listener;
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
       type: "module",
       name: "losses",
       deno: { permissions: "none" },
     });
     this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if (data.kind !== "ready") return this.#onReply?.(data);
+      if (data.kind !== "ready") return this.#take(data);
       this.#isReady = true;
       this.#onReady?.();
     };
@@ -37,59 +51,62 @@ export class LossWorker {
     };
   }
 
-  /** To be called when the last job is over. Throws loss_too_slow, what evaluating throws, and the reason of an end. */
-  async evaluate(job: Job, seconds: number): Promise<Evaluation> {
-    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    this.#onReply = resolve;
-    this.#onFailure = reject;
+  /** To be called when it is free. Throws loss_too_slow, what evaluating throws, and the reason of an end. */
+  evaluate(job: Job, seconds: number): Promise<Evaluation> {
+    const { promise, resolve, reject } = Promise.withResolvers<Evaluation>();
+    this.#resolve = resolve;
+    this.#reject = reject;
     this.#onReady = () => {
-      this.#endAfter(seconds, tooSlow(seconds));
-      this.#worker.postMessage(job);
+      this.#onReady = undefined;
+      this.#after(seconds + LATE_SECONDS_MAX, () => {
+        this.#isLate = true;
+        this.#settle()?.reject(tooSlow(seconds));
+      });
+      this.#worker.postMessage({ job, seconds } satisfies Request);
     };
     if (this.#isReady) this.#onReady();
-    else this.#endAfter(LOAD_SECONDS_MAX, new Error(`tfjs did not load within ${LOAD_SECONDS_MAX} s`));
-    try {
-      return evaluationOf(await promise);
-    } catch (error) {
-      // Who knows what state it is in.
-      if (!(error instanceof StepwellError)) this.end(error);
-      throw error;
-    } finally {
-      clearTimeout(this.#timer);
-      this.#onReady = this.#onReply = this.#onFailure = undefined;
-    }
+    else {this.#after(
+        LOAD_SECONDS_MAX,
+        () => this.end(new Error(`tfjs did not load within ${LOAD_SECONDS_MAX} s`)),
+      );}
+    return promise;
   }
 
   /** Ends it unless it gets another job within that time. */
   rest(seconds: number): void {
-    this.#endAfter(seconds, undefined);
+    this.#after(seconds, () => this.end(undefined));
   }
 
-  /** Stops it wherever it is; its job fails with the reason. */
+  /** Its job fails with the reason. The thread ends as soon as it waits for messages. */
   end(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearTimeout(this.#timer);
+    const job = this.#settle();
     this.#worker.terminate();
-    this.#onFailure?.(reason);
-    this.#onEnd();
+    job?.reject(reason);
+    this.#listener.onEnd();
   }
 
-  #endAfter(seconds: number, reason: unknown): void {
+  #take(reply: Exclude<Reply, { kind: "ready" }>): void {
+    if (this.#isLate) return this.end(undefined);
+    // Who knows what state it is in.
+    if (reply.kind === "failed") return this.end(new Error(`A loss could not be evaluated: ${reply.error}`));
+    const job = this.#settle();
+    this.#listener.onFree();
+    if (reply.kind === "done") job?.resolve(reply.evaluation);
+    else job?.reject(new StepwellError(reply.code, reply.message, reply.issues));
+  }
+
+  /** The job that is over now, if there was one. */
+  #settle() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.end(reason), seconds * 1000);
+    const resolve = this.#resolve, reject = this.#reject;
+    this.#resolve = this.#reject = undefined;
+    return resolve && reject && { resolve, reject };
   }
-}
 
-function evaluationOf(reply: Reply): Evaluation {
-  if (reply.kind === "done") return reply.evaluation;
-  if (reply.kind === "refused") throw new StepwellError(reply.code, reply.message, reply.issues);
-  throw new Error(`A loss could not be evaluated: ${reply.kind === "failed" ? reply.error : reply.kind}`);
-}
-
-function tooSlow(seconds: number): StepwellError {
-  const message = `takes longer than ${seconds} s, must take at most so long`;
-  return new StepwellError("loss_too_slow", `Cannot evaluate the loss: it ${message}`, [
-    { path: "loss", message },
-  ]);
+  #after(seconds: number, act: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(act, seconds * 1000);
+  }
 }

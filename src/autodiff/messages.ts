@@ -16,6 +16,13 @@ export interface Job {
   readonly iteration: number;
 }
 
+/** What a worker is asked. */
+export interface Request {
+  readonly job: Job;
+  /** How long it may take. */
+  readonly seconds: number;
+}
+
 /** Rows of the variable, in the order in which the loss took them; repeated ones add up. */
 export interface Rows extends NamedTensor {
   readonly indices: Int32Array<ArrayBuffer>;

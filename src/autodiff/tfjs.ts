@@ -1,5 +1,5 @@
 /**
- * tfjs on its wasm backend, loaded when it is first asked for. What that backend has no kernel for, the cpu backend
+ * tfjs on its wasm backend, loaded when it is first asked for. What that backend has no (good) kernel for, the cpu backend
  * computes on copies of the tensors, so that a loss never notices.
  *
  * Needs no right to read files or to open connections: the module graph brings the wasm bytes.
@@ -52,12 +52,19 @@ type Kernel = (
   call: { inputs: Record<string, Info | Info[]>; attrs: unknown; backend: Backend },
 ) => Info | Info[];
 
-/** Registers every kernel of the cpu backend that the wasm backend lacks, between copies in and out. */
+/**
+ * Kernels of the wasm backend that are wrong: at small numbers (the sign of 1e-7 is 0 there, and so is log1p), at large
+ * ones, or where NaN is to stay NaN.
+ */
+const WRONG = new Set(["ClipByValue", "Cos", "Log1p", "Relu6", "Sign", "Sin"]);
+
+/** Registers every kernel of the cpu backend that the wasm backend lacks or has wrong, between copies in and out. */
 function lendKernels(tf: Tf): void {
   const own = new Set(tf.getKernelsForBackend("wasm").map(({ kernelName }) => kernelName));
   const cpu = tf.engine().findBackend("cpu") as unknown as Backend;
   for (const { kernelName, kernelFunc } of tf.getKernelsForBackend("cpu")) {
-    if (own.has(kernelName)) continue;
+    if (own.has(kernelName) && !WRONG.has(kernelName)) continue;
+    if (own.has(kernelName)) tf.unregisterKernel(kernelName, "wasm");
     tf.registerKernel({
       kernelName,
       backendName: "wasm",

@@ -1,19 +1,21 @@
 /**
  * The worker that evaluates losses: one job at a time, one reply each, no state between them. It has no rights at all,
- * and whoever started it may end it at any time (evaluators.ts).
+ * and it ends a loss whose time is over by itself: whoever started it could not (deadline.ts).
  */
 import { StepwellError } from "../errors.ts";
+import { within } from "./deadline.ts";
 import { evaluate } from "./evaluate.ts";
-import type { Evaluation, Job, Reply } from "./messages.ts";
+import type { Evaluation, Reply, Request } from "./messages.ts";
 import { loadTfjs } from "./tfjs.ts";
 
 interface WorkerScope {
   postMessage(message: Reply, transfer: Transferable[]): void;
-  onmessage: (event: MessageEvent<Job>) => void;
+  onmessage: (event: MessageEvent<Request>) => void;
 }
 const scope = self as unknown as WorkerScope;
 
 const tf = await loadTfjs();
+const now = () => performance.now();
 scope.onmessage = ({ data }) => {
   const reply = replyTo(data);
   scope.postMessage(reply, reply.kind === "done" ? buffersOf(reply.evaluation) : []);
@@ -25,9 +27,9 @@ function buffersOf({ loss, gradients, updates }: Evaluation): ArrayBuffer[] {
   return [loss, ...gradients, ...updates].map(({ values }) => values.buffer).concat(indices);
 }
 
-function replyTo(job: Job): Reply {
+function replyTo({ job, seconds }: Request): Reply {
   try {
-    return { kind: "done", evaluation: evaluate(tf, job) };
+    return { kind: "done", evaluation: within(tf, { seconds, now }, () => evaluate(tf, job)) };
   } catch (error) {
     if (error instanceof StepwellError) {
       const { code, message, issues } = error;

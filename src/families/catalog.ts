@@ -51,16 +51,8 @@ export interface Catalog {
   readonly transformers: readonly CatalogMember[];
 }
 
-const made = new WeakMap<OptimizerFamily, Catalog>();
-
 /** All members of all families, in the order of their lists; `family` holds a service's optimizers. */
 export function catalog(family: OptimizerFamily = optimizers): Catalog {
-  let found = made.get(family);
-  if (!found) made.set(family, found = makeCatalog(family));
-  return found;
-}
-
-function makeCatalog(family: OptimizerFamily): Catalog {
   return {
     optimizers: family.members.map((member) => describeOptimizer(member, family)),
     schedules: describe(schedules),
@@ -72,8 +64,35 @@ function makeCatalog(family: OptimizerFamily): Catalog {
   };
 }
 
+/** What was described once: each takes a few milliseconds, and a service may have a thousand optimizers. */
+const described = new WeakMap<Member, CatalogMember>();
+
+function once<M extends Member, D extends CatalogMember>(member: M, make: () => D): D {
+  const found = described.get(member) as D | undefined;
+  if (found) return found;
+  const made = make();
+  described.set(member, made);
+  return made;
+}
+
+/** Optimizers that are described without a pause: some 20 ms. */
+const AT_ONCE = 8;
+
+/**
+ * As {@link catalog}, of a service that others use meanwhile: `pause` is awaited after some that were not described
+ * before.
+ */
+export async function catalogInTurns(family: OptimizerFamily, pause: () => Promise<void>): Promise<Catalog> {
+  const fresh = family.members.filter((member) => !described.has(member));
+  for (const [n, member] of fresh.entries()) {
+    if (n % AT_ONCE === AT_ONCE - 1) await pause();
+    describeOptimizer(member, family);
+  }
+  return catalog(family);
+}
+
 function describe(family: Family<Member>): CatalogMember[] {
-  return family.members.map(describeMember);
+  return family.members.map((member) => once(member, () => describeMember(member)));
 }
 
 function describeMember({ class_name, aliases = [], summary, config }: Member): CatalogMember {
@@ -81,13 +100,15 @@ function describeMember({ class_name, aliases = [], summary, config }: Member): 
 }
 
 function describeOptimizer(member: OptimizerMember, family: OptimizerFamily): CatalogOptimizer {
-  const { optimizer: { constructed } } = parseOptimizer(member.class_name, "", family);
-  return {
-    ...describeMember(member),
-    description: member.description,
-    custom: member.definition !== undefined,
-    attributes: Object.keys(constructed).filter((key) => !member.fixed.includes(key)),
-    symbols: member.symbols ?? {},
-    variants: member.variants.map((config) => ({ config, definition: definitionOf(member, config) })),
-  };
+  return once(member, () => {
+    const { optimizer: { constructed } } = parseOptimizer(member.class_name, "", family);
+    return {
+      ...describeMember(member),
+      description: member.description,
+      custom: member.definition !== undefined,
+      attributes: Object.keys(constructed).filter((key) => !member.fixed.includes(key)),
+      symbols: member.symbols ?? {},
+      variants: member.variants.map((config) => ({ config, definition: definitionOf(member, config) })),
+    };
+  });
 }

@@ -7,15 +7,17 @@
 import { type Expression, FormulaError, type Line, parseFormula } from "../../kernels/formula.ts";
 import { buildGraph, type Graph, isFunction } from "../../kernels/graph.ts";
 import { OPS } from "../../kernels/ops.ts";
+import { splitPasses } from "../../kernels/pass.ts";
+import { checkNames } from "./formula_names.ts";
 
 /** Lines of one list. */
 export const LINES_MAX = 64;
-/** Nodes of one list's graph. */
-const NODES_MAX = 1000;
+/** Operations of one list; for each element, those that a later pass repeats count again. */
+const OPERATIONS_MAX = 1000;
 /** Reductions one upon another: each is a pass over the variable. */
 const PASSES_MAX = 8;
-/** Powers, exponentials and the like for each element of one list: each takes as long as dozens of additions. */
-const HOST_CALLS_MAX = 32;
+/** Powers, exponentials and the like for each element of one list: each takes as long as hundreds of additions. */
+const HOST_CALLS_MAX = 16;
 
 /** Two underscores are left to the names that the service makes up itself. */
 const NAME = /^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$/;
@@ -48,7 +50,7 @@ export interface LineScope {
   readonly writable: readonly string[];
   /** Numbers that may be read and not set, with what they are. */
   readonly constants: ReadonlyMap<string, string>;
-  /** Why another name may not be set. */
+  /** What another name is, which lines may not set, nor read. */
   readonly taken?: (name: string) => string | undefined;
 }
 
@@ -61,13 +63,16 @@ export interface NamesOfLines {
 export function readLines(lines: readonly string[], scope: LineScope): NamesOfLines {
   const { tensors, writable, constants } = scope;
   const isScalar = tensors.length === 0;
+  const parsed = parseFormula(lines);
+  const known = [...constants.keys(), ...tensors, ...writable.filter((name) => !tensors.includes(name))];
+  checkNames(parsed, known, (name) => meaningOf(name) ?? scope.taken?.(name));
   const graph = buildGraph(lines, {
     tensors,
     stored: isScalar ? [] : writable,
     uniforms: [...constants.keys(), ...isScalar ? writable : []],
   });
   const assigned = new Set<string>(), read = new Set<string>();
-  for (const line of parseFormula(lines)) {
+  for (const line of parsed) {
     checkTarget(line, scope);
     assigned.add(line.target);
     for (const name of namesIn(line.expression)) read.add(name);
@@ -86,19 +91,45 @@ function checkTarget({ target, number }: Line, { writable, constants, taken }: L
   if (!isName(target)) throw new FormulaError(`Cannot set "${target}": a name ${NAME_WANTED}`, number, 1);
 }
 
-function checkSize({ nodes }: Graph, lineCount: number): void {
-  const calls = nodes.filter(({ op, element }) => element && OPS.get(op)?.host).length;
-  const passes = nodes.reduce((most, { level }) => Math.max(most, level), 0);
+/** What lines take for each element. */
+export interface Load {
+  readonly operations: number;
+  /** Those among them that are done one element at a time. */
+  readonly calls: number;
+  /** Reductions one upon another: each is a pass over all elements. */
+  readonly reductions: number;
+}
+
+const loads = new WeakMap<Graph, Load>();
+
+/** A pass does again whatever it needs of those before it: nothing for each element is kept in between. */
+export function loadOf(graph: Graph): Load {
+  const known = loads.get(graph);
+  if (known) return known;
+  const passes = splitPasses(graph, () => ({ access: "sequential", type: "f32" }));
+  const done = passes.flatMap((pass) => pass.nodes).map((id) => graph.nodes[id]?.op ?? "");
+  const load = {
+    operations: done.filter((op) => op !== "tensor").length,
+    calls: done.filter((op) => OPS.get(op)?.host).length,
+    reductions: graph.nodes.reduce((most, { level }) => Math.max(most, level), 0),
+  };
+  loads.set(graph, load);
+  return load;
+}
+
+function checkSize(graph: Graph, lineCount: number): void {
+  const { operations, calls, reductions } = loadOf(graph);
+  const again = reductions > 0 ? "; what is needed after a reduction counts again" : "";
   for (
     const [what, count, max] of [
-      ["operations", nodes.length, NODES_MAX],
+      ["operations", Math.max(graph.nodes.length, operations), OPERATIONS_MAX],
       ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
-      ["reductions one upon another", passes, PASSES_MAX],
+      ["reductions one upon another", reductions, PASSES_MAX],
     ] as const
   ) {
     if (count <= max) continue;
     throw new FormulaError(
-      `Cannot take ${count} ${what} in all lines together, at most ${max}`,
+      `Cannot take ${count} ${what} in all lines together, at most ${max}${again}`,
       lineCount,
       1,
     );

@@ -10,18 +10,23 @@ export function join(...keys: PropertyKey[]): string {
 
 /**
  * What `issue` says about `input`: the keys that lead to the place, and a message. One issue about n unknown keys
- * becomes n; `allowed` are those that `holder` takes.
+ * becomes n; `allowed` are those that `holder` takes, `inside` gives those that something in it takes.
  */
 export function tell(
   issue: z.core.$ZodIssue,
   input: unknown,
-  { holder, allowed }: { holder: string; allowed: readonly string[] },
+  { holder, allowed, inside }: {
+    holder: string;
+    allowed: readonly string[];
+    inside?: (path: readonly PropertyKey[]) => readonly string[];
+  },
 ): { keys: PropertyKey[]; message: string }[] {
   if (issue.code === "unrecognized_keys") {
-    const inside = issue.path.length > 0
-      ? ` in ${issue.path.map(String).join(".")}`
+    const takes = inside?.(issue.path).join(", ");
+    const where = issue.path.length > 0
+      ? ` in ${issue.path.map(String).join(".")}${takes ? `, which takes ${takes}` : ""}`
       : `; ${holder} takes ${allowed.join(", ")}`;
-    return issue.keys.map((key) => ({ keys: [...issue.path, key], message: `is an unknown key${inside}` }));
+    return issue.keys.map((key) => ({ keys: [...issue.path, key], message: `is an unknown key${where}` }));
   }
   const value = issue.path.reduce<unknown>(
     (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
@@ -40,7 +45,8 @@ function wanted(issue: z.core.$ZodIssue): string {
     case "too_big":
       return `must be ${issue.inclusive ? "<=" : "<"} ${issue.maximum}${LENGTHS[issue.origin] ?? ""}`;
     case "invalid_type":
-      return `must be of type ${issue.expected}`;
+      // A schema's own words are in our cadence; those of zod are not.
+      return issue.message.startsWith("must ") ? issue.message : `must be of type ${issue.expected}`;
     case "invalid_value":
       return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
     default:

@@ -268,6 +268,8 @@ export interface RunSession {
   readonly id: string;
   readonly iterations: number;
   readonly version: number;
+  /** When it makes a step. */
+  readonly mode: AggregationDescription["mode"];
   describe(): RunDescription;
   /** The largest decoded body that this run can accept, in bytes. */
   bodyBytesMax(format: "json" | "safetensors"): number;

@@ -8,6 +8,9 @@ import type { Instruction } from "./instruction.ts";
 import { program } from "./programs.ts";
 import {
   type Between,
+  constraintStage,
+  isLight,
+  isLightRule,
   joined,
   NOTHING,
   type RuleStep,
@@ -27,7 +30,9 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Ins
   let stage = clip;
   for (const transformer of transformerStages(context)) {
     if ("lines" in transformer) {
-      stage = joined(stage, transformer);
+      const both = joined(stage, transformer);
+      if (!isLight(both)) instructions.push(...settle(step, staged, stage));
+      stage = isLight(both) ? both : transformer;
       continue;
     }
     const between = planBetween(context, staged, transformer);
@@ -35,12 +40,18 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Ins
     instructions.push(...settle(step, staged, stage), ...between);
     stage = NOTHING;
   }
-  const { constraint } = variable;
-  stage = joined(stage, { lines: rule.dense, uniforms: NOTHING.uniforms });
-  if (constraint?.rule.kind === "elementwise") {
-    stage = joined(stage, { lines: constraint.rule.lines, uniforms: constraint.uniforms });
+  if (!isLight(stage)) {
+    instructions.push(...settle(step, staged, stage));
+    stage = NOTHING;
   }
+  stage = joined(stage, { lines: rule.dense, uniforms: NOTHING.uniforms });
+  const constraint = constraintStage(variable);
+  // After a rule that takes long, a reduction would make all of it run again.
+  const isApart = constraint &&
+    (!isLight(constraint) || (constraint.load.reductions > 0 && !isLightRule(step, variable)));
+  if (constraint && !isApart) stage = joined(stage, constraint);
   instructions.push(wholeCall(step, variable, { ...stage, g: staged.values }));
+  if (isApart) instructions.push(wholeCall(step, variable, constraint));
   return [...instructions, ...planConstraint(variable, (bytes) => context.staging.allocate(bytes))];
 }
 

@@ -69,9 +69,9 @@ export class Entries {
     return [...this.#entries.values()];
   }
 
-  /** Whether a run has the registered optimizer of this name, in memory or on disk. */
-  hasOptimizer(className: string): boolean {
-    return this.all().some((entry) => optimizerOf(entry) === className);
+  /** Ids of the runs that have the registered optimizer of this name, in memory or on disk. */
+  usersOf(className: string): string[] {
+    return this.all().filter((entry) => optimizerOf(entry) === className).map(({ id }) => id);
   }
 
   /** The place of the next run in the order of creation. */

@@ -6,10 +6,11 @@ import { addGaussianNoise, type Noise } from "../../kernels/noise.ts";
 import type { Call, Runner } from "../../kernels/plan.ts";
 import type { RunState } from "./state.ts";
 
-/** One thing to do: a kernel call, numbers to fill in, norms or means over axes, or noise to add. */
+/** One thing to do: a kernel call, numbers to fill in or to copy, norms or means over axes, or noise to add. */
 export type Instruction =
   | { readonly kind: "call"; readonly call: Call }
   | { readonly kind: "fill"; readonly offset: number; readonly count: number }
+  | { readonly kind: "copy"; readonly from: number; readonly offset: number; readonly count: number }
   | {
     readonly kind: "axes";
     readonly reduce: "norm" | "mean";
@@ -22,7 +23,10 @@ export function perform(state: RunState, instructions: readonly Instruction[], r
   for (const instruction of instructions) {
     if (instruction.kind === "call") run(state.arena, instruction.call);
     else if (instruction.kind === "fill") state.arena.f32(instruction.offset, instruction.count).fill(0);
-    else if (instruction.kind === "axes") reduceAxes(state.arena, instruction.reduce, instruction.at);
+    else if (instruction.kind === "copy") {
+      const { from, offset, count } = instruction;
+      state.arena.f32(offset, count).set(state.arena.f32(from, count));
+    } else if (instruction.kind === "axes") reduceAxes(state.arena, instruction.reduce, instruction.at);
     else addGaussianNoise(state.arena, instruction, instruction.noise);
   }
 }

@@ -8,7 +8,8 @@ import { StepwellError } from "../errors.ts";
 import { readDefinition } from "../families/optimizers/custom/member.ts";
 import { definitionOf } from "../families/optimizers/custom/of_member.ts";
 import type { Definition } from "../families/optimizers/custom/schema.ts";
-import { OptimizerSet, sameDefinition } from "../families/optimizers/custom/set.ts";
+import { differences, OptimizerSet } from "../families/optimizers/custom/set.ts";
+import { join } from "../families/issues.ts";
 import type { OptimizerMember } from "../families/optimizers/definition.ts";
 import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import type { OptimizerRecord } from "../store/kv.ts";
@@ -28,8 +29,8 @@ interface OptimizersParts {
   /** Where the run lives that tries a definition out. */
   readonly memory: Memory;
   readonly store?: OptimizerStore | undefined;
-  /** Whether any run has the optimizer of this name. */
-  readonly isUsed: (className: string) => boolean;
+  /** Ids of the runs that have the optimizer of this name. */
+  readonly usersOf: (className: string) => readonly string[];
 }
 
 export class Optimizers {
@@ -86,7 +87,7 @@ export class Optimizers {
   remove(className: string): Promise<void> {
     return this.#inTurn(async () => {
       const { class_name, definition } = this.#find(className);
-      const user = !definition ? "it is built in" : this.#isUsed(class_name) ? "a run uses it" : undefined;
+      const user = !definition ? "it is built in" : this.#userOf(class_name);
       if (!definition || user !== undefined) {
         throw new StepwellError(
           "optimizer_in_use",
@@ -124,28 +125,37 @@ export class Optimizers {
    */
   familyWith(json: unknown): OptimizerFamily {
     if (json === undefined) return this.family;
-    const definition = readDefinition(json, "stepwell.definition");
-    if (this.#isKnown(definition)) return this.family;
+    const path = "stepwell.definition";
+    const definition = readDefinition(json, path);
+    if (this.#isKnown(definition, path)) return this.family;
     const set = new OptimizerSet();
     set.add(definition);
     return set.family;
   }
 
   /** Whether the definition is here already. Throws optimizer_exists when its name means something else. */
-  #isKnown(definition: Definition): boolean {
+  #isKnown(definition: Definition, path = ""): boolean {
     const found = this.#set.named(definition.class_name);
     if (!found) return false;
-    if (found.definition && sameDefinition(found.definition, definition)) return true;
-    const which = found.definition ? "another definition" : "a built-in optimizer";
+    const differing = found.definition && differences(found.definition, definition);
+    if (differing?.length === 0) return true;
+    const which = differing
+      ? `another definition (it differs in ${differing.join(", ")})`
+      : "a built-in optimizer";
+    const wanted = differing ? "the very same, or have a name of its own" : "a name of its own";
     throw new StepwellError(
       "optimizer_exists",
-      `Cannot register ${definition.class_name}: ${which} has the name ${found.class_name}, must be a name of its own`,
-      [{ path: "class_name", message: `is that of ${which}, must be a name of its own` }],
+      `Cannot register ${definition.class_name}: ${which} has the name ${found.class_name}, must be ${wanted}`,
+      [{ path: join(path, "class_name"), message: `is that of ${which}, must be ${wanted}` }],
     );
   }
 
-  #isUsed(className: string): boolean {
-    return this.#held.has(className) || this.#parts.isUsed(className);
+  /** Who needs it, in words. */
+  #userOf(className: string): string | undefined {
+    const [first, ...others] = this.#parts.usersOf(className);
+    const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+    if (first !== undefined) return `the run ${JSON.stringify(first)} uses it${more}`;
+    return this.#held.has(className) ? "a run is being made with it, or deleted" : undefined;
   }
 
   #find(className: string): OptimizerMember {

@@ -72,7 +72,7 @@ export class Registry implements RunRegistry {
     const optimizers: Optimizers = new Optimizers({
       memory,
       store: store?.configs,
-      isUsed: (className) => this.#entries.hasOptimizer(className),
+      usersOf: (className) => this.#entries.usersOf(className),
     }, registered);
     const entries = new Entries({ memory, optimizers, run, now, runsMax: options.runsMax, deadlines });
     for (const record of runs) {

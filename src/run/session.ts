@@ -156,6 +156,10 @@ export class Session implements RunSession {
     return this.#version;
   }
 
+  get mode(): RunSession["mode"] {
+    return this.#spec.aggregation.mode;
+  }
+
   /** Steps that this session has applied, for the service's own figures. */
   get stepCount(): number {
     return this.#stepper.count;

@@ -7,6 +7,7 @@ import { checkNoise } from "./contribution.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "./programs.ts";
 import {
+  isLight,
   joined,
   NOTHING,
   type RuleStep,
@@ -25,30 +26,33 @@ export function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): I
   const { variable } = staged;
   checkNoise(context.spec, [staged]);
   const before: Instruction[] = settle(step, staged, clip);
-  let after = NOTHING;
+  const after: Stage[] = [];
   for (const stage of transformerStages(context)) {
     // A mean over rows that were not sent would be a guess: centralization leaves sparse gradients alone.
     if (!("lines" in stage)) continue;
     // From the first that looks at the variable on, all work on merged rows, so that their order stays.
-    if (after !== NOTHING || readsVariable(stage)) after = joined(after, stage);
-    else before.push(...settle(step, staged, stage));
+    if (after.length > 0 || readsVariable(stage)) {
+      const both = joined(after.at(-1) ?? NOTHING, stage);
+      if (isLight(both)) after.pop();
+      after.push(isLight(both) ? both : stage);
+    } else before.push(...settle(step, staged, stage));
   }
   const rows = rule.sparseScalarRows && variable.rowLength === 1
     ? rule.sparseScalarRows
     : rule.sparse
     ? rule.sparse.rows ?? []
     : rule.dense;
-  const merged = rule.sparse?.scatter && after === NOTHING
+  const merged = rule.sparse?.scatter && after.length === 0
     ? { indices: staged.indices, values: staged.values, rows: staged.rows, lines: [], instructions: [] }
     : planMerge(context, staged);
   const whole = (lines: readonly string[] = []) =>
     lines.length === 0 ? [] : [wholeCall(step, variable, { lines, uniforms: {} })];
   const clean: Stage = { lines: merged.lines, uniforms: NOTHING.uniforms };
   // Transformers see the variable as it was before the step; lines over all rows may change it (AdamW).
-  const transformed = after === NOTHING
-    ? []
-    : [rowsCall(step, merged, { ...joined(clean, after), variable, stored: ["g"] })];
-  const rest = after === NOTHING ? [...merged.lines, ...rows] : rows;
+  const transformed = after.map((stage, n) =>
+    rowsCall(step, merged, { ...n === 0 ? joined(clean, stage) : stage, variable, stored: ["g"] })
+  );
+  const rest = after.length === 0 ? [...merged.lines, ...rows] : rows;
   return [
     ...before,
     ...merged.instructions,

@@ -4,6 +4,7 @@
  */
 import type { Noise } from "../../kernels/noise.ts";
 import type { Runner } from "../../kernels/plan.ts";
+import { type Load, loadOf } from "../families/formula.ts";
 import { withOwnNames } from "../families/formula_config.ts";
 import type { Rule } from "../families/optimizers/definition.ts";
 import type { Optimizer } from "../families/optimizers/optimizer.ts";
@@ -33,6 +34,8 @@ export interface RuleStep {
 export interface Stage {
   readonly lines: readonly string[];
   readonly uniforms: Uniforms;
+  /** Of lines that users write or combine at will. */
+  readonly load?: Load | undefined;
 }
 
 export const NOTHING: Stage = { lines: [], uniforms: {} };
@@ -40,7 +43,38 @@ export const NOTHING: Stage = { lines: [], uniforms: {} };
 /** `a`, then `b`. */
 export function joined(a: Stage, b: Stage): Stage {
   if (a === NOTHING) return b;
-  return { lines: [...a.lines, ...b.lines], uniforms: { ...a.uniforms, ...b.uniforms } };
+  const load = added(a.load, b.load);
+  return { lines: [...a.lines, ...b.lines], uniforms: { ...a.uniforms, ...b.uniforms }, load };
+}
+
+function added(a: Load | undefined, b: Load | undefined): Load | undefined {
+  if (!a || !b) return a ?? b;
+  return {
+    operations: a.operations + b.operations,
+    calls: a.calls + b.calls,
+    reductions: a.reductions + b.reductions,
+  };
+}
+
+/**
+ * Whether lines may share a kernel with others. Every pass of a kernel repeats what it needs of the passes before: what
+ * takes long, or has many reductions, gets a kernel of its own, or else parts would multiply.
+ */
+export function isLight({ load }: { readonly load?: Load | undefined }): boolean {
+  return !load || (load.operations <= 128 && load.calls === 0 && load.reductions <= 4);
+}
+
+/** The lines of a constraint that works element by element; undefined: it does not. */
+export function constraintStage({ constraint }: VariableState): Stage & { load: Load } | undefined {
+  if (constraint?.rule.kind !== "elementwise") return undefined;
+  const { rule: { lines }, uniforms } = constraint;
+  return { lines, uniforms, load: loadOf(program(lines, ["w"], ["w"], Object.keys(uniforms)).graph) };
+}
+
+/** Whether the rule's lines are light. */
+export function isLightRule({ rule, base }: RuleStep, variable: VariableState): boolean {
+  const stored = Object.keys(tensorsOf(variable));
+  return isLight({ load: loadOf(program(rule.dense, [...stored, "g"], stored, Object.keys(base)).graph) });
 }
 
 /** What a transformer does that cannot be a line: it stands between two kernels. */
@@ -62,10 +96,12 @@ function lineStages(transformers: ResolvedSpec["transformers"]): readonly (Stage
         ? rule.lines
         : [];
       if (lines.length === 0) return undefined;
-      return withOwnNames(lines, member.uniforms(config), {
+      const stage = withOwnNames(lines, member.uniforms(config), {
         keep: ["g", "w", "t", "T"],
         suffix: String(place),
       });
+      const uniforms = ["t", "T", ...Object.keys(stage.uniforms)];
+      return { ...stage, load: loadOf(program(stage.lines, ["g", "w"], ["g"], uniforms).graph) };
     });
     stagesOfSpec.set(transformers, stages);
   }

@@ -3,7 +3,7 @@
  * and the iteration count. Holds, but does not compute: step.ts says what changes and a runner changes it.
  *
  * Invariants: every slot that the optimizer's rule names has a region for every variable from the start, filled
- * with its initial value. `created` lists those that Keras would have made by now, in its order: Keras makes a
+ * with its initial value, 0 where that is the variable. `created` lists those that Keras would have made by now, in its order: Keras makes a
  * variable's slots at its first gradient, and `get_weights` follows that order.
  */
 import type { Arena } from "../../kernels/arena.ts";
@@ -69,7 +69,7 @@ export class RunState {
   readonly #memory: Memory;
   readonly #created: CreatedSlot[] = [];
   readonly #createdOffsets = new Set<number>();
-  readonly #slotNames = new Map<string, number>();
+  readonly #slotNames = new Set<string>();
 
   /** Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. */
   constructor(memory: Memory, spec: ResolvedSpec, rule: Rule) {
@@ -101,7 +101,7 @@ export class RunState {
 
   /** Slot names in the optimizer's order. */
   get slotNames(): readonly string[] {
-    return [...this.#slotNames.keys()];
+    return [...this.#slotNames];
   }
 
   /** Bytes of variables and slots. */
@@ -129,10 +129,11 @@ export class RunState {
       for (const { offset } of made) this.#memory.free(this.arena, offset);
       throw error;
     }
-    for (const [slot, initial] of missing) this.#slotNames.set(slot, initial);
+    for (const [slot] of missing) this.#slotNames.add(slot);
     for (const { variable, slot, offset } of made) {
       variable.slots.set(slot, offset);
-      this.arena.f32(offset, variable.count).fill(rule.slots[slot] ?? 0);
+      const initial = rule.slots[slot];
+      this.arena.f32(offset, variable.count).fill(typeof initial === "number" ? initial : 0);
     }
     return () => {
       for (const { variable, slot, offset } of made) {
@@ -150,6 +151,12 @@ export class RunState {
       names.some((slot) => !this.#createdOffsets.has(slots.get(slot) as number))
     );
     for (const created of creationOrder(rule, lacking)) this.markCreated(created);
+  }
+
+  /** The slots of the variable that start as it is now, and that no gradient has made yet. */
+  startingAs(rule: Rule, { slots }: VariableState): string[] {
+    return Object.keys(rule.slots)
+      .filter((slot) => rule.slots[slot] === "w" && !this.#createdOffsets.has(slots.get(slot) as number));
   }
 
   markCreated(slot: CreatedSlot): void {

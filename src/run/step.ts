@@ -21,7 +21,7 @@ import { program } from "./programs.ts";
 import { planSparse } from "./sparse_step.ts";
 import type { Uniforms } from "./spec.ts";
 import type { Stage, StepContext } from "./stage.ts";
-import type { VariableState } from "./state.ts";
+import type { RunState, VariableState } from "./state.ts";
 
 export interface StepPlan {
   readonly instructions: readonly Instruction[];
@@ -71,7 +71,8 @@ export function planStep(context: StepContext): StepPlan {
   const step = { context, rule, base: { ...base, ...scalars } };
   const instructions = gradients.flatMap((staged) => {
     const stage = clip.stages.get(staged) as Stage;
-    return staged.kind === "dense" ? planDense(step, staged, stage) : planSparse(step, staged, stage);
+    const moved = staged.kind === "dense" ? planDense(step, staged, stage) : planSparse(step, staged, stage);
+    return [...firstSlots(state, rule, staged.variable), ...moved];
   });
   const squares = gradients.reduce((sum, staged) => sum + staged.squares, 0);
   return {
@@ -87,4 +88,11 @@ export function planStep(context: StepContext): StepPlan {
     variables: [...staging.tensors.values()].map(({ variable }) => variable)
       .filter(({ role }) => role === "optimize"),
   };
+}
+
+/** Slots that start as the variable, before its first gradient moves it. */
+function firstSlots(state: RunState, rule: Rule, variable: VariableState): Instruction[] {
+  const { offset: from, count, slots } = variable;
+  return state.startingAs(rule, variable)
+    .map((slot) => ({ kind: "copy", from, offset: slots.get(slot) as number, count }));
 }

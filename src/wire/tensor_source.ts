@@ -108,8 +108,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 export function invalid(
   path: string,
   problem: string,
-  code: "invalid_request" | "invalid_number" | "shape_mismatch" | "dtype_mismatch" | "index_out_of_range" =
-    "invalid_request",
+  code: "invalid_request" | "invalid_number" | "shape_mismatch" | "index_out_of_range" = "invalid_request",
 ): StepwellError {
   return new StepwellError(code, `Cannot read ${path}: it ${problem}`, [{ path, message: problem }]);
 }

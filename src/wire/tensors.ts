@@ -7,7 +7,7 @@
  * Looks at form only: names, shapes and dtypes are for the target to take or refuse.
  */
 
-import { elementCount, type TensorTarget } from "../tensor.ts";
+import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 import { flatten, type FlatTensor } from "./json.ts";
 import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
 import {
@@ -80,22 +80,33 @@ function writeParts(
 }
 
 /**
- * A float32 tensor in any dense form: nested numbers, or `{dtype: "float32", shape, base64}`.
+ * A tensor in any dense form as float32: nested numbers, or `{dtype, shape, base64}`, whose elements are rounded to the
+ * nearest where float32 cannot hold them.
  *
- * Errors: as {@link writeTensors}.
+ * Errors: invalid_request, shape_mismatch, invalid_number, as {@link writeTensors}.
  */
 export function readTensor(value: unknown, path: string): FlatTensor {
   if (!isObject(value)) return flatten(value, path);
   const source = base64Source(value, path);
-  if (source.dtype !== "F32") throw invalid(`${path}.dtype`, `must be "float32" here`, "dtype_mismatch");
-  const bytes = new Uint8Array(elementCount(source.shape) * 4);
+  const bytes = new Uint8Array(elementCount(source.shape) * WIRE_DTYPES[source.dtype]);
   let at = 0;
   for (const piece of source.pieces()) {
     bytes.set(piece, at);
     at += piece.length;
   }
-  return { shape: [...source.shape], values: new Float32Array(bytes.buffer) };
+  return { shape: [...source.shape], values: AS_FLOAT32[source.dtype](bytes.buffer) };
 }
+
+/** Elements, little endian, as float32. */
+const AS_FLOAT32: Readonly<Record<WireDtype, (bytes: ArrayBuffer) => Float32Array<ArrayBuffer>>> = {
+  F32: (bytes) => new Float32Array(bytes),
+  F16: (bytes) => Float32Array.from(new Float16Array(bytes)),
+  BF16: (bytes) => new Float32Array(Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer),
+  F64: (bytes) => Float32Array.from(new Float64Array(bytes)),
+  I8: (bytes) => Float32Array.from(new Int8Array(bytes)),
+  I32: (bytes) => Float32Array.from(new Int32Array(bytes)),
+  I64: (bytes) => Float32Array.from(new BigInt64Array(bytes), Number),
+};
 
 function pour(source: TensorSource, sink: { write(bytes: Uint8Array): void; close(): void }): void {
   for (const piece of source.pieces()) sink.write(piece);

@@ -1,10 +1,11 @@
 /** The loss language: what is read, what is refused and where, and that nothing hostile is followed. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { NESTING_MAX } from "../../kernels/syntax.ts";
 import { evaluate } from "../../src/autodiff/evaluate.ts";
 import { compileLoss } from "../../src/autodiff/expression.ts";
 import { FUNCTIONS } from "../../src/autodiff/functions/mod.ts";
-import { CHARACTERS_MAX, NESTING_MAX } from "../../src/autodiff/syntax.ts";
+import { CHARACTERS_MAX } from "../../src/autodiff/syntax.ts";
 import { loadTfjs } from "../../src/autodiff/tfjs.ts";
 import { StepwellError } from "../../src/errors.ts";
 import { elementCount, type Shape } from "../../src/tensor.ts";
@@ -73,11 +74,14 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["sum(a", /expected "," or "\)", found the end/],
   ["[a, v", /expected "," or "\]"/],
   ["[a]", /expected a tensor, found a list/],
-  ["a $ v", /cannot read "\$" \(line 1, column 3\)/],
-  ["a && v", /cannot read "&"/],
-  ["'a", /this quote has no end \(line 1, column 1\)/],
-  ["'a\nb'", /this quote has no end/],
-  ["a.constructor", /cannot read "\."/],
+  ["a $ v", /expected an operator, found "\$" \(line 1, column 3\)/],
+  ["a + $", /expected a value, found "\$" \(line 1, column 5\)/],
+  ["a && v", /expected an operator, found "&"/],
+  ["'a", /expected a value, found a quote that has no end \(line 1, column 1\)/],
+  ["'a\nb'", /expected a value, found a quote that has no end/],
+  ["a\n 'dense/kernel'", /expected an operator, found 'dense\/kernel' \(line 2, column 2\)/],
+  ["a +\n\n", /expected a value, found the end \(line 1, column 4\)/],
+  ["a.constructor", /expected an operator, found "\."/],
   ["constructor", /"constructor" is unknown, must be one of x, i, a, v, m/],
   ["__proto__", /"__proto__" is unknown/],
   ["'nope'", /"nope" is unknown/],
@@ -131,7 +135,8 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["conv2d(images, images, padding=full)", /padding must be valid or same/],
   ["mean_squared_error(v, m)", /the targets have shape \[3\], must have \[2, 3\]/],
   ["sparse_categorical_crossentropy(v, m)", /the targets have shape \[3\], must have \[2\]/],
-  ["mean(slice(v, [0], [0]))", /of no elements is no number/],
+  ["mean(slice(v, [0], [0]))", /slice: a tensor of shape \[0\] has no elements/],
+  ["sum(tile(v, [0]))", /tile: a tensor of shape \[0\] has no elements/],
   ["reshape(cube, [1, 1, 1, 2, 4, 3, 1])", /has more than 6 dimensions/],
   [`${"(".repeat(NESTING_MAX + 1)}a`, /cannot nest deeper than 64/],
   [`${"-".repeat(2 * NESTING_MAX)}a`, /cannot nest deeper than 64/],

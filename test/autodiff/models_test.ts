@@ -182,7 +182,7 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
   ["a loss with what it has not", {
     model: chain(layer("ReLU")),
     loss: { class_name: "MeanSquaredError", config: { from_logits: true } },
-  }, /mean_squared_error has no from_logits/],
+  }, /MeanSquaredError: from_logits is an unknown key; it takes reduction/],
   [
     "targets of another shape",
     { model: chain(layer("ReLU")), targets: [1, 2] },

@@ -1,6 +1,6 @@
 /** What the benchmark's ratios, verdicts and yardsticks rest on. */
 import assert from "node:assert/strict";
-import { checkEqual, compare, type Contender, quantile } from "../../bench/harness.ts";
+import { checkEqual, compare, comparePairs, type Contender, quantile } from "../../bench/harness.ts";
 import { sameBytes, TRAFFIC } from "../../bench/rivals/same_bytes.ts";
 import { judge, ratioRow } from "../../bench/row.ts";
 
@@ -44,6 +44,23 @@ Deno.test("compare() swaps the order of the two each round", async () => {
     tries: 1,
   });
   assert.deepEqual(log.slice(-8).join(""), "12212112");
+});
+
+Deno.test("comparePairs() gives the median over pairs that are made one after the other", async () => {
+  const made: number[] = [];
+  // What one pair has by chance, another has not: 1, 1.02, 0.98, 1.
+  const luck = [1, 1.02, 0.98, 1];
+  const comparison = await comparePairs(4, (n) => {
+    made.push(n);
+    return Promise.resolve({
+      ours: contender(100, () => 1),
+      rival: contender(100, () => luck[n] as number),
+    });
+  }, OPTIONS);
+  assert.deepEqual(made, [0, 1, 2, 3]);
+  assert.ok(Math.abs(comparison.ratio - 1) < 1e-9, `ratio ${comparison.ratio}`);
+  assert.ok(comparison.p20 < 0.995 && comparison.p80 > 1.005);
+  assert.equal(comparison.noisy, false);
 });
 
 Deno.test("quantile() interpolates between its neighbours", () => {

@@ -3,7 +3,7 @@
  * known vectors before anything is compiled or planned. Rows of a sparse gradient are merged as a run merges them.
  */
 import { type Expression, parseFormula } from "../../kernels/formula.ts";
-import { OPS, REDUCTIONS } from "../../kernels/ops.ts";
+import { COMBINE, type Expander, OPS, REDUCTIONS } from "../../kernels/ops.ts";
 import { learningRate, type Optimizer, ruleOf, uniforms } from "../../src/families/optimizers/optimizer.ts";
 
 export type Gradient = { dense: number[] } | { indices: number[]; rows: number[][] };
@@ -21,7 +21,8 @@ export class Applied {
 
   constructor(optimizer: Optimizer, initial: number[], rowLength = initial.length) {
     const { slots, state = {} } = ruleOf(optimizer);
-    const filled = Object.entries(slots).map(([name, value]) => [name, initial.map(() => value)] as const);
+    const filled = Object.entries(slots)
+      .map(([name, value]) => [name, initial.map((w) => value === "w" ? w : value)] as const);
     this.tensors = Object.fromEntries(
       [["w", initial] as const, ...filled].map(([name, values]) => [name, Float32Array.from(values)]),
     );
@@ -106,7 +107,8 @@ export function runLines(
     if (reduction) {
       const terms = [...(args[0] as Map<number, number>).values()];
       return reduction.finish(
-        terms.reduce((sum, x) => sum + (reduction.squared ? x * x : x), 0),
+        terms.map((x) => reduction.of ? reduction.of(NUMBERS, x) : x)
+          .reduce((total, x) => COMBINE[reduction.combine](total, x), 0),
         terms.length,
       );
     }
@@ -129,10 +131,14 @@ export function runLines(
   }
 }
 
-/** The op table's law; the two ops that it writes in terms of others are written out here. */
+/** Numbers in place of nodes. */
+const NUMBERS: Expander = { number: Math.fround, apply: (op, a = 0, b = 0, c = 0) => compute(op, a, b, c) };
+
+/** The op table's law; the ops that it writes in terms of others are written out here. */
 function compute(op: string, a: number, b: number, c: number): number {
   if (op === "sign") return a > 0 ? 1 : a < 0 ? -1 : a;
   if (op === "clamp") return Math.max(Math.min(a, c), b);
+  if (op === "mod") return Math.fround(a - Math.fround(b * Math.floor(Math.fround(a / b))));
   const evaluate = OPS.get(op)?.evaluate;
   if (!evaluate) throw new Error(`Unknown op ${op}`);
   return evaluate(a, b, c);

@@ -72,8 +72,8 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     "expression",
     /Unknown name "x", known are t, T \(column 12\)/,
   ],
-  [schedules, { expression: "1 +" }, "expression", /Expected a value, found "end of line" \(column 4\)/],
-  [schedules, { expression: "" }, "expression", /Expected a value, found "end of line" \(column 1\)/],
+  [schedules, { expression: "1 +" }, "expression", /Expected a value, found the end \(column 4\)/],
+  [schedules, { expression: "" }, "expression", /Expected a value, found the end \(column 1\)/],
   [schedules, { expression: "t < T" }, "expression", /Cannot assign a comparison/],
   [schedules, { expression: "norm(t)" }, "expression", /needs one number per element/],
   [schedules, { expression: "t".repeat(501) }, "expression", /has 501 characters, must have at most 500/],
@@ -101,7 +101,7 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     transformers,
     { lines: ["a = exp(g)", ...Array.from({ length: 32 }, () => "a = exp(a)"), "g = a"] },
     "lines.33",
-    /Cannot take 33 powers, exponentials, logarithms and cosines for each element in all lines together, at most 32/,
+    /Cannot take 33 powers, exponentials, logarithms and cosines for each element in all lines together, at most 16 /,
   ],
   [
     transformers,
@@ -109,14 +109,14 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     "lines.8",
     /Cannot take 9 reductions one upon another in all lines together, at most 8/,
   ],
-  [constraints, { lines: ["w = g"] }, "lines.0", /Unknown name "g"/],
-  [constraints, { lines: ["w = w / T"] }, "lines.0", /Unknown name "T"/],
+  [constraints, { lines: ["w = g"] }, "lines.0", /Cannot read "g" here, it is the gradient/],
+  [constraints, { lines: ["w = w / T"] }, "lines.0", /Cannot read "T" here, it is the iterations after/],
   [constraints, { lines: ["v = w"] }, "lines", /never set w/],
   [
     aggregators,
     { weight: "norm + t" },
     "weight",
-    /Unknown name "t", known are norm, staleness, weight \(column 8\)/,
+    /Cannot read "t" here, it is the iterations .*: known are norm, staleness, weight \(column 8\)/,
   ],
 ];
 

@@ -27,6 +27,7 @@ export async function create(
   world: World,
   { id, plan }: { id: string; plan: Plan },
 ): Promise<Life> {
+  if (plan.definition) await register(stage, world, plan.definition);
   const call = jsonCall("POST", "/v1/runs", createBody(id, plan), { "Idempotency-Key": `create-${id}` });
   const answer = await deliver(stage, call);
   assert.equal(answer.status, 201, textOf(answer));
@@ -36,6 +37,15 @@ export async function create(
   const life = await Life.begin(world.twin, id, { call, version, gathers: plan.aggregation !== undefined });
   world.lives.set(id, life);
   return life;
+}
+
+/** Registers an optimizer; a retry finds it there. */
+async function register(stage: Stage, { twin }: World, definition: unknown): Promise<void> {
+  const call = jsonCall("POST", "/v1/optimizers", definition);
+  const answer = await deliver(stage, call);
+  const isThere = answer.status === 201 || (answer.status === 200 && answer.attempts > 1);
+  assert.ok(isThere, `${answer.status} ${textOf(answer)}`);
+  assert.equal(textOf(await twin.send(call)), textOf(answer));
 }
 
 export async function passBy(stage: Stage, world: World, next: Random): Promise<void> {

@@ -11,6 +11,8 @@ export interface PlannedVariable {
 }
 
 export interface Plan {
+  /** Of an optimizer of one's own, registered before. */
+  readonly definition?: { readonly class_name: string; readonly [key: string]: unknown };
   readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
   readonly variables: readonly PlannedVariable[];
   readonly gradient_transformers?: readonly unknown[];
@@ -31,6 +33,7 @@ const KERNEL = {
 const BIAS = { name: "bias", shape: [5] };
 const ROWS = { name: "emb", shape: [12, 4], initial: 0.5 };
 const SCALE = { name: "scale", shape: [], initial: 1 };
+const formula = (config: Record<string, unknown>) => ({ class_name: "Formula", config });
 const RATES = [0.1, 0.05, 0.02].map((learning_rate) => ({ learning_rate }));
 
 /** Long-lived runs, by id. */
@@ -64,6 +67,39 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     variables: [{ name: "wide", shape: [40, 600] }, BIAS],
     patches: RATES,
   },
+  custom: {
+    definition: {
+      class_name: "Stormy",
+      hyperparameters: {
+        learning_rate: { default: 0.1, schedule: true },
+        beta: { default: 0.9, minimum: 0, maximum: 1, schedule: true },
+      },
+      slots: { velocity: { initial: 0.25 }, first: { initial: "w" } },
+      state: { power: { initial: 1 } },
+      scalars: ["power = power * beta", "eta = learning_rate * (1 + power)"],
+      dense: [
+        "velocity = beta * velocity + (1 - beta) * g",
+        "w = w - eta * velocity / (1 + norm(velocity)) - 0.01 * (w - first)",
+      ],
+      sparse: {
+        all: ["velocity = beta * velocity"],
+        rows: ["velocity = velocity + (1 - beta) * g", "w = w - eta * sign(g)"],
+        after: ["w = w - eta * velocity - 0.01 * (w - first)"],
+        scatter: true,
+      },
+    },
+    optimizer: {
+      class_name: "Stormy",
+      config: { learning_rate: formula({ expression: "0.1 / sqrt(T)" }), global_clipnorm: 3 },
+    },
+    variables: [KERNEL, ROWS, SCALE],
+    gradient_transformers: [formula({ lines: ["g = clamp(g, -c, c)"], parameters: { c: 1.5 } })],
+    patches: [
+      ...RATES,
+      { learning_rate: formula({ expression: "0.2 / T" }) },
+      { beta: formula({ expression: "where(mod(T, 3) == 0, 0.5, 0.9)" }) },
+    ],
+  },
   fedavg: {
     optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
     variables: [KERNEL, ROWS, SCALE, { name: "statistics", shape: [4], role: "average" }],
@@ -93,6 +129,6 @@ export const PASSING: Plan = {
   patches: [],
 };
 
-export function createBody(id: string, { patches: _, holds: __, ...spec }: Plan): unknown {
+export function createBody(id: string, { patches: _, holds: __, definition: ___, ...spec }: Plan): unknown {
   return { id, ...spec };
 }

@@ -25,7 +25,7 @@ export interface StormOptions {
 const STEPPERS_PER_RUN = 2;
 const CONTRIBUTORS_PER_RUN = 3;
 /** Runs whose owners set weights and restore checkpoints. */
-const RESTORED = ["adam", "ftrl"];
+const RESTORED = ["adam", "ftrl", "custom"];
 const SETTINGS = {
   // A sweep, with its snapshots, a second after each start.
   STEPWELL_SWEEP_SECONDS: "1",
@@ -155,6 +155,13 @@ async function lookAtAll({ server }: Stage, world: World): Promise<void> {
     }
     await life.finish();
     if (life.gathers) await life.compareRound(await server.send(getCall(`${life.path}/rounds/current`)));
+  }
+  for (const { definition } of Object.values(PLANS)) {
+    if (!definition) continue;
+    const path = `/v1/optimizers/${definition.class_name}`;
+    assert.equal(textOf(await server.send(getCall(path))), textOf(await world.twin.send(getCall(path))));
+    const refused = await server.send({ method: "DELETE", path, headers: {} });
+    assert.equal(codeOf(refused), "optimizer_in_use");
   }
   for (const id of world.deleted) await isGone(server, id);
   const ids: string[] = [];

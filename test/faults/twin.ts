@@ -6,7 +6,7 @@
 import { runCompiled } from "../../kernels/plan.ts";
 import { createApp } from "../../routes/app.ts";
 import { Metrics } from "../../routes/metrics.ts";
-import { Streams } from "../../routes/streams.ts";
+import { placesOf } from "../../routes/places.ts";
 import { Uploads } from "../../routes/uploads.ts";
 import { Losses } from "../../src/autodiff/losses.ts";
 import { readSettings } from "../../src/config.ts";
@@ -33,7 +33,7 @@ export class Twin {
       wallClock: () => new Date(),
       uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
       losses: new Losses(settings),
-      streams: new Streams(settings.STEPWELL_EVENT_STREAMS_MAX),
+      ...placesOf(settings),
       metrics: new Metrics(),
       now: () => 0,
       log: () => {},

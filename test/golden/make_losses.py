@@ -177,6 +177,43 @@ def expressions():
         "a * stop_gradient(a * b)", lambda a, b: a * tf.stop_gradient(a * b), {"a": normal(3), "b": normal(3)}
     )
 
+    # tfjs' own kernels have 0 for the sign, the sine and the log1p of small numbers.
+    small = exactly(1e-7, -3e-9, 1e-20)
+    for name, compute in [("abs", tf.abs), ("sign", tf.sign), ("log1p", tf.math.log1p), ("sin", tf.sin), ("cos", tf.cos)]:
+        yield expression(f"{name}(a)", compute, {"a": small}, name=f"{name} of small numbers")
+    yield expression("sin(a)", tf.sin, {"a": exactly(1e9, -3e5)}, name="sin of large numbers")
+    yield expression(
+        "mean_absolute_error(y, a)",
+        keras.losses.mean_absolute_error,
+        {"a": exactly(1, 2)},
+        {"y": exactly(1.0000002, 1.9999998)},
+        name="mean_absolute_error of near numbers",
+    )
+    yield expression("a / b", lambda a, b: a / b, {"a": exactly(1e-10), "b": exactly(1e-22)}, name="a / b of small numbers")
+    yield expression("a / b", lambda a, b: a / b, {"a": exactly(1e30), "b": exactly(1e22)}, name="a / b of large numbers")
+    yield expression("where(a > 0, sqrt(a), 0)", lambda a: tf.where(a > 0, tf.sqrt(a), 0.0), {"a": exactly(1, 0, 2)})
+    nan, inf = float("nan"), float("inf")
+    for name, compute in [("maximum", tf.maximum), ("minimum", tf.minimum)]:
+        for order in ["a, x", "x, a"]:
+            yield expression(
+                f"{name}({order})",
+                lambda a, x: compute(a, x) if order == "a, x" else compute(x, a),
+                {"a": exactly(1, 2, -3)},
+                {"x": exactly(nan, 1, 2)},
+                name=f"{name}({order}) of NaN",
+            )
+        yield expression(f"{name}(a, b)", compute, {"a": normal(2, 1, 3), "b": normal(4, 1)}, name=f"{name}(a, b) of shapes that broadcast")
+    for name, compute in [
+        ("abs", tf.abs),
+        ("sign", tf.sign),
+        ("relu6", tf.nn.relu6),
+        ("hard_sigmoid", keras.activations.hard_sigmoid),
+    ]:
+        yield expression(f"{name}(x) * a", lambda a, x: compute(x) * a, {"a": normal(3)}, {"x": exactly(nan, inf, -inf)}, name=f"{name} of NaN")
+    yield expression("clip(x, -1, 1) * a", lambda a, x: tf.clip_by_value(x, -1, 1) * a, {"a": normal(3)}, {"x": exactly(nan, inf, -inf)})
+    for values in [(-inf, -inf), (inf, 1), (1e4, -1e4, 1e4)]:
+        yield expression("log_sum_exp(a)", tf.reduce_logsumexp, {"a": exactly(*values)}, name=f"log_sum_exp of {values}")
+
     yield unary("relu", tf.nn.relu, exactly(-2, 0, 3))
     yield unary("relu6", tf.nn.relu6, exactly(-2, 3, 7))
     yield unary("leaky_relu", tf.nn.leaky_relu, exactly(-2, 0, 3))
@@ -184,12 +221,14 @@ def expressions():
     yield unary("elu", tf.nn.elu)
     yield expression("elu(a, alpha=0.5)", lambda a: keras.activations.elu(a, 0.5), {"a": normal(7)})
     yield unary("selu", tf.nn.selu)
+    yield unary("selu", tf.nn.selu, exactly(-2, 0, 3)) | {"name": "selu at 0"}
     yield unary("gelu", lambda a: tf.nn.gelu(a, approximate=False))
     yield expression("gelu(a, approximate=true)", lambda a: tf.nn.gelu(a, approximate=True), {"a": normal(7)})
     yield unary("swish", tf.nn.swish)
     yield unary("silu", tf.nn.silu)
     yield unary("mish", keras.activations.mish)
     yield unary("softsign", tf.nn.softsign, exactly(-2, 0, 3, 0.5))
+    yield unary("softsign", tf.nn.softsign, exactly(1e9, -1e12)) | {"name": "softsign of large numbers"}
     yield unary("hard_sigmoid", keras.activations.hard_sigmoid, exactly(-4, -1, 0, 0.7, 5))
     for name, compute in [("softmax", tf.nn.softmax), ("log_softmax", tf.nn.log_softmax)]:
         yield expression(
@@ -308,6 +347,45 @@ def expressions():
             lambda a, b, x: tf.nn.conv1d(x, a, 2, padding.upper()) * b,
             {"a": normal(3, 2, 4), "b": normal(4)},
             {"x": normal(2, 9, 2)},
+        )
+
+        for strides in [(1, 1), (2, 2), (3, 2)]:
+            words = f"strides=[{strides[0]}, {strides[1]}], padding={padding}"
+
+            def transposed(x, kernel):
+                """The shape of the result is Keras'."""
+                valid = padding == "valid"
+                sizes = [
+                    n * stride + (max(size - stride, 0) if valid else 0)
+                    for n, stride, size in zip(x.shape[1:3], strides, kernel.shape[:2])
+                ]
+                return tf.nn.conv2d_transpose(x, kernel, [x.shape[0], *sizes, kernel.shape[2]], strides, padding.upper())
+
+            yield expression(
+                f"sum(square(conv2d_transpose(a, b, {words})))",
+                lambda a, b: tf.reduce_sum(tf.square(transposed(a, b))),
+                {"a": normal(2, 3, 4, 2), "b": normal(3, 2, 5, 2)},
+            )
+        yield expression(
+            f"sum(square(conv2d(a, b, padding={padding}, dilations=[2, 3])))",
+            lambda a, b: tf.reduce_sum(tf.square(tf.nn.convolution(a, b, padding=padding.upper(), dilations=[2, 3]))),
+            {"a": normal(2, 7, 8, 3), "b": normal(3, 2, 3, 4)},
+        )
+        yield expression(
+            f"sum(square(conv1d(a, b, padding={padding}, dilation=2)))",
+            lambda a, b: tf.reduce_sum(tf.square(tf.nn.convolution(a, b, padding=padding.upper(), dilations=[2]))),
+            {"a": normal(2, 9, 3), "b": normal(3, 3, 4)},
+        )
+        for words, options in [("strides=[2, 2]", {"strides": [1, 2, 2, 1]}), ("dilations=[2, 2]", {"strides": [1, 1, 1, 1], "dilations": [2, 2]})]:
+            yield expression(
+                f"sum(square(depthwise_conv2d(a, b, padding={padding}, {words})))",
+                lambda a, b: tf.reduce_sum(tf.square(tf.nn.depthwise_conv2d(a, b, padding=padding.upper(), **options))),
+                {"a": normal(2, 7, 6, 3), "b": normal(3, 2, 3, 2)},
+            )
+        yield expression(
+            f"sum(square(max_pool2d(a, [2, 2], strides=[100000000, 100000000], padding={padding})))",
+            lambda a: tf.reduce_sum(tf.square(tf.nn.max_pool2d(a, 2, 100000000, padding.upper()))),
+            {"a": normal(2, 6, 5, 3)},
         )
 
     yield from loss("mean_squared_error", losses.mean_squared_error, normal(4, 3), normal(4, 3))

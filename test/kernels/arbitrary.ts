@@ -8,9 +8,14 @@ const expression = fc.letrec((tie) => ({
     fc.tuple(tie("node"), fc.constantFrom("+", "-", "*", "/"), tie("node")).map(([x, op, y]) =>
       `(${x} ${op} ${y})`
     ),
-    fc.tuple(fc.constantFrom("sqrt", "abs", "sign", "exp", "log", "cos", "floor", "ceil", "-"), tie("node"))
+    fc.tuple(
+      fc.constantFrom("sqrt", "abs", "sign", "exp", "log", "cos", "floor", "ceil", "round", "-"),
+      tie("node"),
+    )
       .map(([f, x]) => `${f}(${x})`),
-    fc.tuple(fc.constantFrom("min", "max"), tie("node"), tie("node")).map(([f, x, y]) => `${f}(${x}, ${y})`),
+    fc.tuple(fc.constantFrom("min", "max", "mod"), tie("node"), tie("node")).map(([f, x, y]) =>
+      `${f}(${x}, ${y})`
+    ),
     fc.tuple(tie("node"), tie("node"), tie("node")).map(([x, low, high]) => `clamp(${x}, ${low}, ${high})`),
     fc.tuple(
       tie("node"),
@@ -20,7 +25,7 @@ const expression = fc.letrec((tie) => ({
       tie("node"),
     )
       .map(([x, op, y, a, b]) => `where(${x} ${op} ${y}, ${a}, ${b})`),
-    fc.tuple(fc.constantFrom("norm", "sum", "mean", "squares"), tie("node")).map(([f, x]) =>
+    fc.tuple(fc.constantFrom("norm", "sum", "mean", "squares", "peak", "count"), tie("node")).map(([f, x]) =>
       `${f}(${x} + w * 0)`
     ),
     fc.tuple(tie("node"), fc.constantFrom("2", "0.5", "-1")).map(([x, p]) => `(${x} ^ ${p})`),

@@ -5,19 +5,21 @@ import {
   type Expression,
   FormulaError,
   LINE_LENGTH_MAX,
-  NESTING_MAX,
   parseFormula,
+  rename,
 } from "../../kernels/formula.ts";
 import { OPS } from "../../kernels/ops.ts";
+import { NESTING_MAX } from "../../kernels/syntax.ts";
+import { trees, writeFewest, writeFull } from "./written.ts";
 
 /** A tree with every pair of parentheses written out. */
 function show(expression: Expression): string {
   if (expression.kind === "number") return String(expression.value);
   if (expression.kind === "name") return expression.name;
   const args = expression.args.map(show);
-  const infix = OPS.get(expression.op)?.infix;
-  if (!infix) return `${expression.op}(${args.join(", ")})`;
-  return args.length === 1 ? `(${infix.symbol}${args[0]})` : `(${args.join(` ${infix.symbol} `)})`;
+  const symbol = OPS.get(expression.op)?.symbol;
+  if (!symbol) return `${expression.op}(${args.join(", ")})`;
+  return args.length === 1 ? `(${symbol}${args[0]})` : `(${args.join(` ${symbol} `)})`;
 }
 
 function parsed(text: string): string {
@@ -105,37 +107,45 @@ Deno.test("parseFormula() numbers lines and columns from 1", () => {
 });
 
 const ERRORS: readonly (readonly [string, number, RegExp])[] = [
-  ["", 1, /Expected a name to assign to, found "end of line"/],
-  ["   ", 1, /Expected a name to assign to, found "end of line"/],
+  ["", 1, /Expected a name to assign to, found the end/],
+  ["   ", 1, /Expected a name to assign to, found the end/],
   ["3 = w", 1, /Expected a name to assign to, found "3"/],
-  ["w", 2, /Expected "=", found "end of line"/],
+  ["w", 2, /Expected "=", found the end/],
   ["w + g", 3, /Expected "=", found "\+"/],
   ["w == g", 3, /Expected "=", found "=="/],
-  ["w =", 4, /Expected a value, found "end of line"/],
-  ["w = g +", 8, /Expected a value, found "end of line"/],
+  ["w =", 4, /Expected a value, found the end/],
+  ["w = g +", 8, /Expected a value, found the end/],
   ["w = * g", 5, /Expected a value, found "\*"/],
   ["w = g g", 7, /Expected an operator, found "g"/],
   ["w = g = m", 7, /Expected an operator, found "="/],
   ["w = 1.2.3", 8, /Expected an operator, found ".3"/],
   ["w = 2w", 6, /Expected an operator, found "w"/],
-  ["w = (g + m", 11, /Expected "\)", found "end of line"/],
+  ["w = (g + m", 11, /Expected "\)", found the end/],
   ["w = g)", 6, /Expected an operator, found "\)"/],
   ["w = ()", 6, /Expected a value, found "\)"/],
-  ["w = sqrt(", 10, /Expected a value, found "end of line"/],
-  ["w = sqrt()", 10, /Expected a value, found "\)"/],
-  ["w = max(g,", 11, /Expected a value, found "end of line"/],
-  ["w = max(g m)", 11, /Expected "\)", found "m"/],
-  ["w = max(g, m", 13, /Expected "\)", found "end of line"/],
+  ["w = sqrt(", 10, /Expected a value, found the end/],
+  ["w = max(g,", 11, /Expected a value, found the end/],
+  ["w = max(g m)", 11, /Expected "," or "\)", found "m"/],
+  ["w = max(g, m", 13, /Expected "," or "\)", found the end/],
   ["w = 3(g)", 6, /Expected an operator, found "\("/],
   ["w = g, m", 6, /Expected an operator, found ","/],
-  ["w = g @ m", 7, /found "@"/],
-  ["w = g ! m", 7, /found "!"/],
-  ["w = ..5", 5, /found "\."/],
+  ["w = max(g, m=1)", 13, /Expected "," or "\)", found "="/],
+  ["w = g @ m", 7, /Expected an operator, found "@"/],
+  ["w = g ! m", 7, /Expected an operator, found "!"/],
+  ["w = ! g", 5, /Expected a value, found "!"/],
+  ["w = ..5", 5, /Expected a value, found "\."/],
   ["w = g ** 2", 8, /Expected a value, found "\*"/],
   ["w = +g", 5, /Expected a value, found "\+"/],
-  ["w = 'g'", 5, /found "'"/],
-  ["w = größe", 7, /found "ö"/],
-  ["w = g; m = g", 6, /found ";"/],
+  ["w = [g]", 5, /Expected a value, found "\["/],
+  ["w = 'g'", 5, /Expected a value, found 'g'/],
+  ["w = g 'g'", 7, /Expected an operator, found 'g'/],
+  ["w = 'g", 5, /Expected a value, found a quote that has no end/],
+  ["w = größe", 7, /Expected an operator, found "ö"/],
+  ["w = 💥", 5, /Expected a value, found "💥"/],
+  ["w =\n g = m", 8, /Expected an operator, found "="/],
+  ["w = g; m = g", 6, /Expected an operator, found ";"/],
+  // The first thing that is wrong, whatever follows.
+  ["w = g m §", 7, /Expected an operator, found "m"/],
   ["w = add(g, m)", 5, /Cannot call "add", it is written \+/],
   ["w = neg(g)", 5, /Cannot call "neg", it is written -/],
 ];
@@ -196,4 +206,27 @@ Deno.test("parseFormula() answers any text with lines or a FormulaError that poi
     }),
     { numRuns: 500 },
   );
+});
+
+Deno.test("parseFormula() reads random trees back when they are written with the fewest parentheses", () => {
+  const operators = [...OPS.values()].flatMap(({ symbol, arity }) => arity === 2 ? symbol ?? [] : []);
+  const tree = trees({ operators, leaves: ["w", "g", "beta_1", "2", "0.5", "1e-7"], extras: false });
+  fc.assert(
+    fc.property(tree, (tree) => assert.equal(parsed(writeFewest(tree, parsed)), writeFull(tree))),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("rename() changes names, and nothing else, when it is given any text", () => {
+  const own = (name: string) => name === "w" ? name : `${name}__x`;
+  for (
+    const [line, wanted] of [
+      ["m = m+(g - m) * (1 - beta_1)", "m__x = m__x+(g__x - m__x) * (1 - beta_1__x)"],
+      ["  w =\tw - sqrt (v)*sqrt ", "  w =\tw - sqrt (v__x)*sqrt__x "],
+      ["w = 1e5 * e5", "w = 1e5 * e5__x"],
+      ["w = § m 'm' \n m", "w = § m__x 'm' \n m__x"],
+      ["", ""],
+    ] as const
+  ) assert.equal(rename(line, own), wanted);
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (line) => rename(line, (name) => name) === line));
 });

@@ -39,14 +39,18 @@ function evaluate(from: Expression, values: ReadonlyMap<string, Value>): Value {
   if (from.op === "mean") return fround(sumInOrder([...x]) / x.length);
   if (from.op === "squares") return fround(sumInOrder(Array.from(x, (x) => fround(x * x))));
   if (from.op === "norm") return fround(Math.sqrt(fround(sumInOrder(Array.from(x, (x) => fround(x * x))))));
+  if (from.op === "peak") return x.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+  if (from.op === "count") return fround(x.length);
+  const long = args.find((arg) => typeof arg !== "number");
+  // Numbers that a whole step shares are flushed as they arise, those of elements when they are stored.
+  const kept = long === undefined ? tiny : (value: number) => value;
   const op = (...numbers: number[]): number => {
     const [a = 0, b = 0, c = 0] = numbers;
     if (from.op === "sign") return a > 0 ? 1 : a < 0 ? -1 : a;
     if (from.op === "clamp") return Number.isNaN(a) ? a : a > c ? (c < b ? b : c) : a < b ? b : a;
+    if (from.op === "mod") return fround(a - kept(fround(b * Math.floor(kept(fround(a / b))))));
     return OPS.get(from.op)?.evaluate?.(a, b, c) as number;
   };
-  const long = args.find((arg) => typeof arg !== "number");
-  // Numbers that a whole step shares are flushed as they arise, those of elements when they are stored.
   if (long === undefined) return tiny(op(...args as number[]));
   return long.map((_, n) => op(...args.map((arg) => typeof arg === "number" ? arg : arg[n] as number)));
 }

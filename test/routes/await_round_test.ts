@@ -50,7 +50,7 @@ Deno.test("who waits learns that the round was dropped at its deadline", async (
   const [first] = await waiting(rounds, "a");
   rounds.pass(60);
   const response = await first as Response;
-  assert.equal(response.headers.get("Preference-Applied"), "wait=50");
+  assert.equal(response.headers.get("Preference-Applied"), null);
   const { detail } = await assertProblem(response, "round_dropped", 409);
   assert.match(
     detail,

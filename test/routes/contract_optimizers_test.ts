@@ -48,7 +48,7 @@ Deno.test("register_optimizer answers 201 with the whole definition, and 200 the
 Deno.test("get_catalog shows a registered optimizer like those that are built in", async () => {
   const { send } = startService();
   const before = await answer(getCatalog, await send("GET", "/v1/catalog"));
-  assert.deepEqual(before, JSON.parse(JSON.stringify(catalog())));
+  assert.deepEqual(before.optimizers, JSON.parse(JSON.stringify(catalog().optimizers)));
   await send("POST", "/v1/optimizers", { body: SIGNUM });
   const { optimizers } = await answer(getCatalog, await send("GET", "/v1/catalog"));
   assert.equal(optimizers.length, before.optimizers.length + 1);
@@ -91,12 +91,65 @@ Deno.test("delete_optimizer forgets an optimizer unless a run has it", async () 
   await send("POST", "/v1/optimizers", { body: SIGNUM });
   const spec = { id: "demo", optimizer: "Signum", variables: [{ name: "w", shape: [2] }] };
   await answer(createRun, await send("POST", "/v1/runs", { body: spec }), 201);
-  await assertProblem(await send("DELETE", "/v1/optimizers/Signum"), "optimizer_in_use", 409);
+  const { detail } = await assertProblem(
+    await send("DELETE", "/v1/optimizers/Signum"),
+    "optimizer_in_use",
+    409,
+  );
+  assert.match(detail, /Cannot delete the optimizer Signum: the run "demo" uses it, must be/);
   await assertProblem(await send("DELETE", "/v1/optimizers/Adam"), "optimizer_in_use", 409);
   await send("DELETE", "/v1/runs/demo");
   assert.equal((await send("DELETE", "/v1/optimizers/Signum")).status, 204);
   await assertProblem(await send("DELETE", "/v1/optimizers/Signum"), "unknown_optimizer", 404);
   await assertProblem(await send("GET", "/v1/optimizers/Signum"), "unknown_optimizer", 404);
+});
+
+Deno.test("register_optimizer says in what the definition differs that has the name", async () => {
+  const { send } = startService();
+  await send("POST", "/v1/optimizers", { body: SIGNUM });
+  const dense = ["velocity = beta * velocity + g", "w = w - learning_rate * sign(velocity)"];
+  const rows: [Record<string, unknown>, RegExp][] = [
+    [
+      { summary: "Signs." },
+      /^Cannot register Signum: another definition \(it differs in summary\) has the name/,
+    ],
+    [
+      { class_name: "sIGNUM", dense },
+      /\(it differs in class_name, dense\) has the name Signum, must be the very/,
+    ],
+    [{ class_name: "adam" }, /a built-in optimizer has the name Adam, must be a name of its own/],
+  ];
+  for (const [change, wanted] of rows) {
+    const response = await send("POST", "/v1/optimizers", { body: { ...SIGNUM, ...change } });
+    assert.match((await assertProblem(response, "optimizer_exists", 409)).detail, wanted);
+  }
+});
+
+Deno.test("get_catalog answers 304 to who has it, until an optimizer comes or goes", async () => {
+  const { send } = startService();
+  const get = (etag?: string | null) =>
+    send("GET", "/v1/catalog", { headers: etag ? { "If-None-Match": etag } : {} });
+  const first = await get();
+  const etag = first.headers.get("ETag");
+  assert.match(etag ?? "", /^"[0-9a-f]{32}"$/);
+  const fresh = await get(`"other", W/${etag}`);
+  assert.deepEqual([fresh.status, fresh.headers.get("ETag"), await fresh.text()], [304, etag, ""]);
+  await send("POST", "/v1/optimizers", { body: SIGNUM });
+  const changed = await get(etag);
+  assert.equal(changed.status, 200);
+  assert.notEqual(changed.headers.get("ETag"), etag);
+  await send("DELETE", "/v1/optimizers/Signum");
+  assert.equal((await get(etag)).status, 304);
+  assert.equal(await (await get()).text(), await first.text());
+  await assertProblem(await get("etag"), "malformed_header", 400);
+});
+
+Deno.test("catalog() describes each optimizer once, whatever is registered afterwards", async () => {
+  const { send, registry } = startService();
+  const before = catalog(registry.optimizers.family).optimizers;
+  await send("POST", "/v1/optimizers", { body: SIGNUM });
+  const after = catalog(registry.optimizers.family).optimizers;
+  before.forEach((optimizer, n) => assert.equal(after[n], optimizer));
 });
 
 Deno.test("register_optimizer refuses bad requests and registers nothing", async () => {

@@ -132,10 +132,22 @@ Deno.test("get_catalog lists every family with schemas, get_healthz and get_read
   const { send } = startService();
   const catalog = await answer(getCatalog, await send("GET", "/v1/catalog"));
   const families = ["optimizers", "schedules", "constraints", "initializers", "transformers"];
-  for (const family of [...families, "aggregators", "staleness_weightings"]) {
+  for (const family of [...families, "aggregators", "staleness_weightings", "layers", "losses"]) {
     assert.ok(catalog[family].length > 0, family);
     for (const member of catalog[family]) assert.equal(member.config.type, "object", member.class_name);
   }
+  for (const { class_name, config } of catalog["layers"]) {
+    // A pair may be given as one number: its default has to be told all the same.
+    if (class_name === "Conv2D") assert.deepEqual(config.properties.strides.default, [1, 1]);
+  }
+  assert.deepEqual(catalog["functions"].find(({ name }: { name: string }) => name === "argmax"), {
+    name: "argmax",
+    topic: "Reductions",
+    summary: "The place of the largest along an axis.",
+    signature: "argmax(x, axis=-1)",
+    options: { axis: "an integer" },
+    differentiable: false,
+  });
   assert.deepEqual(await answer(getHealthz, await send("GET", "/healthz")), { status: "ok" });
   assert.deepEqual(await answer(getReadyz, await send("GET", "/readyz")), { status: "ready" });
 });

@@ -8,13 +8,14 @@ import { createApp } from "../../routes/app.ts";
 import type { App, Services } from "../../routes/context.ts";
 import { Metrics } from "../../routes/metrics.ts";
 import type { Problem } from "../../routes/problem.ts";
-import { Streams } from "../../routes/streams.ts";
+import { placesOf } from "../../routes/places.ts";
 import { Uploads } from "../../routes/uploads.ts";
 import { Losses } from "../../src/autodiff/losses.ts";
 import { readSettings, type Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { Registry } from "../../src/run/registry.ts";
 import { KeysInProgress } from "../../src/run/replies.ts";
+import { assertDocumented } from "./documented.ts";
 
 export interface Service extends Services {
   readonly app: App;
@@ -55,7 +56,7 @@ export function startService(
     }),
     creations: new KeysInProgress(),
     losses: new Losses(all),
-    streams: new Streams(all.STEPWELL_EVENT_STREAMS_MAX),
+    ...placesOf(all),
     metrics: new Metrics(),
     now: () => 1500,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),
@@ -64,15 +65,19 @@ export function startService(
     ...replaced,
   };
   const app = createApp(services);
+  const request = async (method: string, path: string, init: RequestInit) => {
+    const response = await app.request(path, { ...init, method });
+    assertDocumented(app, method, path, response);
+    return response;
+  };
   const send: Service["send"] = async (method, path, { body, headers = {} } = {}) => {
-    if (body === undefined) return await app.request(path, { method, headers });
+    if (body === undefined) return await request(method, path, { headers });
     const type = body instanceof Uint8Array ? FILE_TYPE : JSON_TYPE;
     const raw = body instanceof Uint8Array || body instanceof ReadableStream || typeof body === "string"
       ? body
       : JSON.stringify(body);
     const bytes = typeof raw === "string" ? new TextEncoder().encode(raw) : raw;
-    return await app.request(path, {
-      method,
+    return await request(method, path, {
       body: bytes as BodyInit,
       headers: {
         "Content-Type": type,

@@ -34,10 +34,10 @@ export const LOSS_REJECTIONS: readonly Rejection[] = [
   row("an input that is no tensor", "invalid_number", loss("x", { inputs: { x: "a" } }), { at: "inputs.x" }),
   row("a ragged input", "shape_mismatch", loss("x", { inputs: { x: [[1], [1, 2]] } }), { at: "inputs.x" }),
   row(
-    "an input of another dtype",
-    "dtype_mismatch",
+    "an input of an unknown dtype",
+    "invalid_request",
     loss("x", {
-      inputs: { x: { dtype: "int64", shape: [1], base64: "AAAAAAAAAAA=" } },
+      inputs: { x: { dtype: "complex64", shape: [1], base64: "AAAAAAAAAAA=" } },
     }),
     { at: "inputs.x" },
   ),

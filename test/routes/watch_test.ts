@@ -121,3 +121,36 @@ Deno.test("waitFor() does leave no listener and no promise behind when nothing h
   events.add(2, "run_changed", {});
   assert.equal(await waiting, true);
 });
+
+Deno.test("waitFor() does take one listener of a signal for all that wait for it, however often they are woken", async () => {
+  const events = new EventLog(0);
+  const { controller, signal, listeners } = countedSignal();
+  const looks = [0, 0, 0];
+  const waits = looks.map((_, i) =>
+    waitFor(events, { ...LONG, signals: [signal], find: () => void (looks[i] = (looks[i] ?? 0) + 1) })
+  );
+  assert.equal(listeners(), 1);
+  events.add(1, "run_changed", {});
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([looks, listeners()], [[2, 2, 2], 1]);
+  controller.abort();
+  assert.deepEqual(await Promise.all(waits), [undefined, undefined, undefined]);
+  assert.deepEqual([looks, listeners()], [[3, 3, 3], 0]);
+});
+
+Deno.test("waitFor() does not look again when it has found, whatever comes in the same moment", async () => {
+  const events = new EventLog(0);
+  const controller = new AbortController();
+  let looks = 0;
+  const waiting = waitFor(events, {
+    ...LONG,
+    signals: [controller.signal],
+    find: () => ++looks === 2 ? "it" : undefined,
+  });
+  events.add(1, "run_changed", {});
+  controller.abort();
+  assert.equal(await waiting, "it");
+  events.close();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(looks, 2);
+});

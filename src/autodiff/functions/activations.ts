@@ -1,7 +1,7 @@
 /** Activations, under the names that Keras has for them. */
 import type { Shape } from "../../tensor.ts";
 import { define, elementwise, flag, number, type Tensor, type Tf } from "./define.ts";
-import { detach } from "./elementwise.ts";
+import { detach, withSlope } from "./elementwise.ts";
 
 const activation = (name: string, does: string, apply: (tf: Tf, x: Tensor) => Tensor) =>
   elementwise(name, ["x"], does, apply);
@@ -15,6 +15,20 @@ const alongRows = (name: string, does: string, apply: (tf: Tf, x: Tensor) => Ten
     // A scalar is one number of a row.
     apply: (tf, [x]: [Tensor]) => x.rank === 0 ? tf.reshape(apply(tf, tf.reshape(x, [1])), []) : apply(tf, x),
   });
+
+const SELU_SCALE = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772;
+
+/** tfjs gives it the slope of the left side at 0. */
+const selu = (tf: Tf, x: Tensor) =>
+  withSlope(tf, x, (x) => tf.selu(x), (x) => {
+    const left = tf.mul(SELU_SCALE * SELU_ALPHA, tf.exp(tf.minimum(x, 0)));
+    return tf.where(tf.less(x, 0), left, tf.fill(x.shape, SELU_SCALE));
+  });
+
+const softsign = (tf: Tf, x: Tensor) => {
+  const scale = (x: Tensor) => tf.add(1, tf.abs(x)) as Tensor;
+  return withSlope(tf, x, (x) => tf.div(x, scale(x)), (x) => tf.square(tf.div(1, scale(x))));
+};
 
 const swish = (tf: Tf, x: Tensor) => tf.mul(x, tf.sigmoid(x));
 
@@ -36,7 +50,7 @@ export const ACTIVATIONS = [
     apply: (tf, [x]: [Tensor], { alpha }) =>
       tf.where(tf.greater(detach(tf, x), 0), x, tf.mul(alpha, tf.expm1(tf.minimum(x, 0)))),
   }),
-  activation("selu", "The self-normalizing unit (Klambauer et al., 2017).", (tf, x) => tf.selu(x)),
+  activation("selu", "The self-normalizing unit (Klambauer et al., 2017).", selu),
   define("gelu", {
     tensors: ["x"],
     options: { approximate: flag(false) },
@@ -52,7 +66,7 @@ export const ACTIVATIONS = [
   activation("swish", "`x * sigmoid(x)`.", swish),
   activation("silu", "Another name of swish.", swish),
   activation("mish", "`x * tanh(softplus(x))`.", (tf, x) => tf.mul(x, tf.tanh(tf.softplus(x)))),
-  activation("softsign", "`x / (1 + abs(x))`.", (tf, x) => tf.div(x, tf.add(1, tf.mul(x, tf.sign(x))))),
+  activation("softsign", "`x / (1 + abs(x))`.", softsign),
   activation(
     "hard_sigmoid",
     "`clip(0.2 * x + 0.5, 0, 1)`, as in Keras 2.",

@@ -34,6 +34,14 @@ export class MisfitError extends Error {
   override readonly name = "MisfitError";
 }
 
+/** What a call takes, beyond as many steps and numbers as there are elements in its result. */
+export interface Cost {
+  /** Multiplications, about, of its longest kernel: one kernel is not interrupted. */
+  readonly work: number;
+  /** Numbers that it holds meanwhile. */
+  readonly scratch: number;
+}
+
 export interface TensorFunction {
   readonly name: string;
   /** Names of the tensors that it takes; "...": the first parameter is a list of them. */
@@ -44,6 +52,8 @@ export interface TensorFunction {
   /** Of the second kind nothing goes back through it: a comparison, an index. */
   readonly gradient: "flows" | "stops";
   readonly shape: (shapes: readonly Shape[], options: Readonly<Record<string, OptionValue>>) => Shape;
+  /** Absent: nothing worth mentioning. */
+  readonly cost?: (shapes: readonly Shape[], options: Readonly<Record<string, OptionValue>>) => Cost;
   readonly apply: (
     tf: Tf,
     tensors: readonly Tensor[],
@@ -59,6 +69,8 @@ interface Definition<O extends Options> {
   // The tuples are as long as `tensors`: the caller sees to that.
   // deno-lint-ignore no-explicit-any
   readonly shape: (shapes: any, options: ValuesOf<O>) => Shape;
+  // deno-lint-ignore no-explicit-any
+  readonly cost?: (shapes: any, options: ValuesOf<O>) => Cost;
   // deno-lint-ignore no-explicit-any
   readonly apply: (tf: Tf, tensors: any, options: ValuesOf<O>) => Tensor;
 }

@@ -14,7 +14,7 @@ import {
   type Tf,
   word,
 } from "./define.ts";
-import { detach } from "./elementwise.ts";
+import { abs, detach } from "./elementwise.ts";
 import { checkedIndices } from "./indices.ts";
 
 const EPSILON = 1e-7;
@@ -52,7 +52,6 @@ function loss(name: string, { does, options = {}, tensors, perExample, sparse = 
   });
 }
 
-const abs = (tf: Tf, x: Tensor) => tf.mul(x, tf.sign(x));
 const meanOf =
   (each: (tf: Tf, target: Tensor, output: Tensor, options: Given) => Tensor): PerExample => (tf, ...rest) =>
     tf.mean(each(tf, ...rest), -1);

@@ -1,6 +1,7 @@
 /** Products of matrices. */
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { broadcast, define, MisfitError, type Tensor, type Tf } from "./define.ts";
+import { broadcastTo } from "./elementwise.ts";
 
 /** The shapes of both as stacks of matrices: a vector is one row on the left, one column on the right. */
 function stacks(a: Shape, b: Shape): { a: Shape; b: Shape; outer: Shape; shape: Shape } {
@@ -27,11 +28,17 @@ function matmul(tf: Tf, a: Tensor, b: Tensor): Tensor {
   // tfjs broadcasts the outer dimensions too, but its gradient does not add up over them.
   const depth = elementCount(fit.outer);
   const stack = (x: Tensor, own: Shape) =>
-    tf.reshape(tf.broadcastTo(tf.reshape(x, [...own]), [...fit.outer, ...own.slice(-2)]), [
+    tf.reshape(broadcastTo(tf, tf.reshape(x, [...own]), [...fit.outer, ...own.slice(-2)]), [
       depth,
       ...own.slice(-2),
     ]);
   return tf.reshape(tf.matMul(stack(a, fit.a), stack(b, fit.b)), [...fit.outer, n, m]).reshape(shape);
+}
+
+/** Of what it does ten times as many in the same time as others. */
+function work(a: Shape, b: Shape): number {
+  const fit = stacks(a, b);
+  return elementCount(fit.outer) * elementCount(fit.a.slice(-2)) * (fit.b.at(-1) as number) / 10;
 }
 
 export const MATRICES = [
@@ -41,6 +48,7 @@ export const MATRICES = [
       "`a @ b`: the product of matrices, as numpy has it: vectors are rows on the left and columns on the right, " +
       "dimensions before the last two broadcast.",
     shape: ([a, b]: [Shape, Shape]) => stacks(a, b).shape,
+    cost: ([a, b]: [Shape, Shape]) => ({ work: work(a, b), scratch: 0 }),
     apply: (tf, [a, b]: [Tensor, Tensor]) => matmul(tf, a, b),
   }),
 ];

@@ -2,10 +2,11 @@
 import { ACTIVATIONS } from "./activations.ts";
 import type { TensorFunction } from "./define.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
-import { IMAGES } from "./images.ts";
+import { CONVOLUTIONS } from "./convolutions.ts";
 import { INDICES } from "./indices.ts";
 import { LOSSES } from "./losses.ts";
 import { MATRICES } from "./matrices.ts";
+import { POOLS } from "./pools.ts";
 import { REDUCTIONS } from "./reductions.ts";
 import { SHAPES } from "./shapes.ts";
 
@@ -17,7 +18,7 @@ export const TOPICS: Readonly<Record<string, readonly TensorFunction[]>> = {
   "Matrices": MATRICES,
   "Shapes": SHAPES,
   "Look-ups": INDICES,
-  "Images": IMAGES,
+  "Images": [...CONVOLUTIONS, ...POOLS],
   "Losses": LOSSES,
 };
 

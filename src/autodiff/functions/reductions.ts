@@ -1,6 +1,7 @@
 /** Functions that reduce dimensions: those that `axis` names, or all. */
 import type { Shape } from "../../tensor.ts";
-import { axes, axisOf, define, flag, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
+import { axes, axisOf, define, flag, integer, type Tensor, type Tf } from "./define.ts";
+import { sqrt } from "./elementwise.ts";
 
 type Axes = number | readonly number[] | null;
 
@@ -21,18 +22,12 @@ function reduction(
   name: string,
   does: string,
   apply: (tf: Tf, x: Tensor, axes: number[], keepdims: boolean) => Tensor,
-  mayBeEmpty = false,
 ) {
   return define(name, {
     tensors: ["x"],
     options: { axis: axes(), keepdims: flag(false) },
     does,
-    shape: ([x]: [Shape], { axis, keepdims }) => {
-      if (!mayBeEmpty && axesOf(axis, x.length).some((at) => x[at] === 0)) {
-        throw new MisfitError("of no elements is no number");
-      }
-      return reducedShape(x, axis, keepdims);
-    },
+    shape: ([x]: [Shape], { axis, keepdims }) => reducedShape(x, axis, keepdims),
     apply: (tf, [x]: [Tensor], { axis, keepdims }) => {
       const list = axesOf(axis, x.rank);
       return list.length === 0 ? reduceNothing(tf, x, apply) : apply(tf, x, list, keepdims);
@@ -71,10 +66,29 @@ function extreme(find: "max" | "min") {
 }
 
 const norm = (tf: Tf, x: Tensor, axes: number[], keepdims: boolean) =>
-  tf.sqrt(tf.sum(tf.square(x), axes, keepdims));
+  sqrt(tf, tf.sum(tf.square(x), axes, keepdims));
+
+/** tfjs has NaN where the largest is infinite. */
+function logSumExp(tf: Tf, x: Tensor, axes: number[], keepdims: boolean): Tensor {
+  const differentiable = tf.customGrad((...args: unknown[]) => {
+    const [x, save] = args as [Tensor, (tensors: Tensor[]) => void];
+    const largest = tf.max(x, axes, true) as Tensor;
+    const shift = tf.where(tf.isFinite(largest), largest, tf.zerosLike(largest));
+    const parts = tf.exp(tf.sub(x, shift)) as Tensor, sum = tf.sum(parts, axes, true) as Tensor;
+    save([parts, sum]);
+    return {
+      value: tf.reshape(tf.add(tf.log(sum), shift), [...reducedShape(x.shape, axes, keepdims)]) as Tensor,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [parts, sum] = saved as [Tensor, Tensor];
+        return tf.mul(tf.reshape(dy, sum.shape), tf.div(parts, sum)) as Tensor;
+      },
+    };
+  });
+  return differentiable(x);
+}
 
 export const REDUCTIONS = [
-  reduction("sum", "The sum.", (tf, x, axes, keepdims) => tf.sum(x, axes, keepdims), true),
+  reduction("sum", "The sum.", (tf, x, axes, keepdims) => tf.sum(x, axes, keepdims)),
   reduction("mean", "The mean.", (tf, x, axes, keepdims) => tf.mean(x, axes, keepdims)),
   reduction("max", "The largest; equal ones share the gradient.", extreme("max")),
   reduction("min", "The smallest; equal ones share the gradient.", extreme("min")),
@@ -83,20 +97,15 @@ export const REDUCTIONS = [
     "The mean of the squared distances from the mean.",
     (tf, x, axes, keepdims) => tf.mean(tf.square(tf.sub(x, tf.mean(x, axes, true))), axes, keepdims),
   ),
-  reduction("norm", "The root of the sum of squares.", norm, true),
-  reduction(
-    "log_sum_exp",
-    "`log(sum(exp(x)))` without overflow.",
-    (tf, x, axes, keepdims) => tf.logSumExp(x, axes, keepdims),
-  ),
+  reduction("norm", "The root of the sum of squares.", norm),
+  reduction("log_sum_exp", "`log(sum(exp(x)))` without overflow.", logSumExp),
   define("argmax", {
     tensors: ["x"],
     options: { axis: integer(-1) },
-    does: "The place of the largest along an axis; no gradient goes through it.",
+    does: "The place of the largest along an axis.",
     gradient: "stops",
     shape: ([x]: [Shape], { axis }) => {
       const at = axisOf(axis, x.length);
-      if (x[at] === 0) throw new MisfitError("of no elements is no place");
       return x.filter((_, other) => other !== at);
     },
     apply: (tf, [x]: [Tensor], { axis }) => tf.cast(tf.argMax(x, axisOf(axis, x.rank)), "float32"),

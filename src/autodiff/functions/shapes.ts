@@ -1,6 +1,16 @@
 /** Functions that move elements: what is computed with them stays as it is. */
 import { elementCount, sameShape, type Shape, showShape } from "../../tensor.ts";
-import { axisOf, define, integer, integers, MisfitError, type Option, type Tensor } from "./define.ts";
+import {
+  axisOf,
+  define,
+  integer,
+  integers,
+  MisfitError,
+  type Option,
+  type Tensor,
+  type Tf,
+} from "./define.ts";
+import { broadcastTo } from "./elementwise.ts";
 
 const places = (): Option<readonly number[] | null> => ({
   wanted: "a list of axes or none",
@@ -110,11 +120,10 @@ export const SHAPES = [
     options: { reps: integers() },
     does: "The tensor as often along each axis as `reps` says.",
     shape: ([x]: [Shape], { reps }) => {
-      if (x.length > 4) throw new MisfitError("takes tensors of 4 dimensions at most");
       checkRank("reps", reps, x);
       return x.map((n, at) => n * (reps[at] as number));
     },
-    apply: (tf, [x]: [Tensor], { reps }) => x.rank === 0 ? tf.clone(x) : tf.tile(x, [...reps]),
+    apply: (tf, [x]: [Tensor], { reps }) => reps.reduce((y, count, at) => repeated(tf, y, { count, at }), x),
   }),
   define("pad", {
     tensors: ["x"],
@@ -131,6 +140,13 @@ export const SHAPES = [
         : tf.pad(x, before.map((n, at): [number, number] => [n, after[at] as number])),
   }),
 ];
+
+/** As often one after the other along an axis. */
+function repeated(tf: Tf, x: Tensor, { count, at }: { count: number; at: number }): Tensor {
+  const outer = elementCount(x.shape.slice(0, at)), inner = elementCount(x.shape.slice(at));
+  const wide = broadcastTo(tf, tf.reshape(x, [outer, 1, inner]), [outer, count, inner]);
+  return tf.reshape(wide, x.shape.with(at, (x.shape[at] as number) * count));
+}
 
 function sliced(x: Shape, begin: readonly number[], size: readonly number[]): number[] {
   checkRank("begin", begin, x);

@@ -1,8 +1,10 @@
 /**
  * Windows that move over images [batch, height, width, channels]: where they lie, and, for gradients, what each place
  * of a window sees, as one tensor with an element for each window.
+ *
+ * Invariant: of what is made for one place of a window only the result outlives it: large windows have many places.
  */
-import { type Shape, showShape } from "../../tensor.ts";
+import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { MisfitError, type Tensor, type Tf } from "./define.ts";
 
 /** Height and width. */
@@ -12,11 +14,15 @@ export interface Windows {
   readonly size: Pair;
   readonly strides: Pair;
   readonly padding: string;
+  /** Steps between the places of a window. */
+  readonly dilations: Pair;
 }
 
 interface Line {
   /** Windows along this dimension. */
   readonly count: number;
+  /** From one window to the next. */
+  readonly stride: number;
   /** Zeros that padding adds. */
   readonly before: number;
   readonly after: number;
@@ -26,23 +32,40 @@ function lineOf(
   length: number,
   { size, stride, padding }: { size: number; stride: number; padding: string },
 ): Line {
+  // A stride beyond the last window would only cost memory.
+  const line = (count: number) => ({ count, stride: count > 1 ? stride : 1 });
   if (padding === "valid") {
     if (length < size) throw new MisfitError(`a window of ${size} does not fit into ${length}`);
-    return { count: Math.floor((length - size) / stride) + 1, before: 0, after: 0 };
+    return { ...line(Math.floor((length - size) / stride) + 1), before: 0, after: 0 };
   }
   const count = Math.ceil(length / stride);
   const zeros = Math.max(0, (count - 1) * stride + size - length), before = Math.floor(zeros / 2);
-  return { count, before, after: zeros - before };
+  return { ...line(count), before, after: zeros - before };
 }
 
 /** Down and across. Throws MisfitError. */
-export function linesOf(x: Shape, { size, strides, padding }: Windows): readonly [Line, Line] {
+export function linesOf(x: Shape, { size, strides, padding, dilations }: Windows): readonly [Line, Line] {
   if (x.length !== 4) {
     throw new MisfitError(`x has shape ${showShape(x)}, must be [batch, height, width, channels]`);
   }
-  const line = (at: 0 | 1) =>
-    lineOf(x[at + 1] as number, { size: size[at] as number, stride: strides[at] as number, padding });
+  const [sy, sx] = strides as [number, number], [dy, dx] = dilations as [number, number];
+  if (sy * sx > 1 && dy * dx > 1) throw new MisfitError("takes strides or dilations above 1, not both");
+  const line = (at: 0 | 1) => {
+    const extent = ((size[at] as number) - 1) * (dilations[at] as number) + 1;
+    return lineOf(x[at + 1] as number, { size: extent, stride: strides[at] as number, padding });
+  };
   return [line(0), line(1)];
+}
+
+/** How many numbers windows look at in all, and how many padding adds. */
+export function costOf(x: Shape, windows: Windows): { readonly work: number; readonly scratch: number } {
+  const [down, across] = linesOf(x, windows),
+    [batch, height, width, channels] = x as [number, number, number, number];
+  const padded = (height + down.before + down.after) * (width + across.before + across.after);
+  return {
+    work: batch * down.count * across.count * channels * elementCount(windows.size),
+    scratch: batch * channels * (padded - height * width),
+  };
 }
 
 /** Windows over a tensor, which is padded with `filling`. */
@@ -65,10 +88,23 @@ export class Windowed {
     return (this.#shape[0] as number) * this.#down.count * this.#across.count;
   }
 
-  /** Every place of a window. */
+  /** Every place of a window, from its first corner. */
   *places(): Generator<readonly [number, number]> {
     const [height, width] = this.#windows.size as [number, number];
-    for (let i = 0; i < height; i++) for (let j = 0; j < width; j++) yield [i, j];
+    const [dy, dx] = this.#windows.dilations as [number, number];
+    for (let i = 0; i < height; i++) for (let j = 0; j < width; j++) yield [i * dy, j * dx];
+  }
+
+  /** The sum of what each place gives, in their order. */
+  sum(part: (place: readonly [number, number], at: number) => Tensor): Tensor {
+    const tf = this.#tf;
+    let sum: Tensor | undefined, at = 0;
+    for (const place of this.places()) {
+      const before = sum, index = at++;
+      sum = tf.tidy(() => before ? tf.add(before, part(place, index)) as Tensor : part(place, index));
+      before?.dispose();
+    }
+    return sum as Tensor;
   }
 
   padded(x: Tensor, filling: number): Tensor {
@@ -78,33 +114,20 @@ export class Windowed {
 
   /** What each window sees at one of its places: [batch, windows down, windows across, channels]. */
   seen(padded: Tensor, [i, j]: readonly [number, number]): Tensor {
-    const [batch, , , channels] = this.#shape as [number, number, number, number];
-    const [sy, sx] = this.#windows.strides as [number, number];
-    const end = [batch, i + (this.#down.count - 1) * sy + 1, j + (this.#across.count - 1) * sx + 1, channels];
+    const batch = this.#shape[0] as number, channels = padded.shape[3] as number;
+    const { count: down, stride: sy } = this.#down, { count: across, stride: sx } = this.#across;
+    const end = [batch, i + (down - 1) * sy + 1, j + (across - 1) * sx + 1, channels];
     return this.#tf.stridedSlice(padded, [0, i, j, 0], end, [1, sy, sx, 1]);
   }
 
   /** The other way: one number for each window back to where its place is, in a padded tensor. */
   spread(part: Tensor, [i, j]: readonly [number, number]): Tensor {
     const tf = this.#tf, [batch, height, width, channels] = this.#shape as [number, number, number, number];
-    const [sy, sx] = this.#windows.strides as [number, number];
-    const down = this.#down.count, across = this.#across.count;
-    const apart = tf.pad(tf.reshape(part, [batch * down, 1, across, channels]), [
-      [0, 0],
-      [0, sy - 1],
-      [0, 0],
-      [
-        0,
-        0,
-      ],
-    ]);
-    const wide = tf.pad(tf.reshape(apart, [batch * down * sy, across, 1, channels]), [[0, 0], [0, 0], [
-      0,
-      sx - 1,
-    ], [
-      0,
-      0,
-    ]]);
+    const { count: down, stride: sy } = this.#down, { count: across, stride: sx } = this.#across;
+    const gap = (axis: number, zeros: number) =>
+      Array.from({ length: 4 }, (_, at): [number, number] => [0, at === axis ? zeros : 0]);
+    const apart = tf.pad(tf.reshape(part, [batch * down, 1, across, channels]), gap(1, sy - 1));
+    const wide = tf.pad(tf.reshape(apart, [batch * down * sy, across, 1, channels]), gap(2, sx - 1));
     const rows = height + this.#down.before + this.#down.after;
     const columns = width + this.#across.before + this.#across.after;
     const room: [number, number][] = [[0, 0], [i, rows], [j, columns], [0, 0]];

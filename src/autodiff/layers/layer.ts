@@ -31,6 +31,8 @@ export interface Layer {
   /** How many inputs a call has. */
   readonly arity: "one" | "several";
   readonly config: z.ZodType;
+  /** Of what `config` leaves: the keys that mean something here. */
+  readonly schema: z.ZodObject;
   readonly build: (call: LayerCall, config: unknown) => number;
 }
 
@@ -46,12 +48,14 @@ export function layer<S extends z.ZodRawShape>(
   className: string,
   { several, weights, config, ...rest }: Definition<S>,
 ): Layer {
+  const schema = z.strictObject(config);
   return {
     ...rest,
     className,
     weights: weights ?? [],
     arity: several ? "several" : "one",
-    config: z.preprocess(relevant, z.strictObject(config)),
+    config: z.preprocess(relevant, schema),
+    schema,
   } as unknown as Layer;
 }
 

@@ -36,7 +36,7 @@ export interface ModelGraph {
 }
 
 /** Calls of layers in one model: hostile topologies may call each other over and over. */
-const CALLS_MAX = 2000;
+export const CALLS_MAX = 2000;
 
 /** The graph up to the model's output. Throws invalid_loss, loss_too_large. */
 export function compileModel(topology: unknown, scope: ModelScope): ModelGraph {
@@ -127,7 +127,9 @@ class ModelCompiler {
       throw modelError(`${at} has ${inputs.length} inputs, must have ${wanted}`);
     }
     const parsed = layer.config.safeParse(config);
-    if (!parsed.success) throw modelError(`${at}: ${explain(parsed.error, config)}`);
+    if (!parsed.success) {
+      throw modelError(`${at}: ${explain(parsed.error, config, Object.keys(layer.schema.shape))}`);
+    }
     try {
       return layer.build(this.#call(spec, inputs), parsed.data);
     } catch (error) {
@@ -177,10 +179,10 @@ class ModelCompiler {
   }
 }
 
-/** What is wrong with a config, in one line. */
-export function explain(error: z.ZodError, config: unknown): string {
+/** What is wrong with a config that may have the keys `allowed`, in one line. */
+export function explain(error: z.ZodError, config: unknown, allowed: readonly string[]): string {
   const problems = error.issues.flatMap((issue) =>
-    tell(issue, config, { holder: "it", allowed: ["the keys that Keras writes"] }).map(({ keys, message }) =>
+    tell(issue, config, { holder: "it", allowed }).map(({ keys, message }) =>
       `${keys.map(String).join(".") || "its config"} ${message}`
     )
   );

@@ -1,43 +1,65 @@
 /** The loss of a model's output, under the names that Keras has for it: `MeanSquaredError`, `mse`. */
 import { z } from "zod";
 import { sameShape } from "../../tensor.ts";
-import { MisfitError, type OptionValue } from "../functions/define.ts";
+import { MisfitError, type OptionValue, type TensorFunction } from "../functions/define.ts";
 import { LOSSES } from "../functions/losses.ts";
 import type { GraphBuilder } from "../graph.ts";
 import { explain } from "./model.ts";
 import { modelError } from "./topology.ts";
 
-const SHORT: Readonly<Record<string, string>> = {
-  mse: "mean_squared_error",
-  mae: "mean_absolute_error",
-  mape: "mean_absolute_percentage_error",
-  msle: "mean_squared_logarithmic_error",
-  kld: "kl_divergence",
-  kldivergence: "kl_divergence",
-  logcosh: "log_cosh",
+/** Beside a function's own name, which Keras takes too. */
+const SHORT: Readonly<Record<string, readonly string[]>> = {
+  mean_squared_error: ["mse"],
+  mean_absolute_error: ["mae"],
+  mean_absolute_percentage_error: ["mape"],
+  mean_squared_logarithmic_error: ["msle"],
+  kl_divergence: ["kld"],
 };
 
-const plain = (name: string) => name.replaceAll("_", "").toLowerCase();
-const NAMES = new Map(LOSSES.map(({ name }) => [plain(name), name]));
-
-const Config = z.strictObject({
+/** What Keras writes into the config of every loss. */
+const COMMON = {
   name: z.unknown().optional(),
   fn: z.unknown().optional(),
   dtype: z.unknown().optional(),
   reduction: z.enum(["auto", "sum_over_batch_size", "mean", "sum", "none"]).default("auto"),
-  from_logits: z.boolean().optional(),
-  label_smoothing: z.number().min(0).max(1).optional(),
-  delta: z.number().positive().optional(),
   axis: z.literal(-1).optional(),
   ignore_class: z.null().optional(),
+};
+/** What some losses have. */
+const OWN = {
+  from_logits: z.boolean().default(false),
+  label_smoothing: z.number().min(0).max(1).default(0),
+  delta: z.number().positive().default(1),
+};
+type Own = keyof typeof OWN;
+const isOwn = (key: string): key is Own => Object.hasOwn(OWN, key);
+
+export interface LossClass {
+  readonly className: string;
+  readonly aliases: readonly string[];
+  readonly row: TensorFunction;
+  /** The keys of its config that change something. */
+  readonly keys: readonly ("reduction" | Own)[];
+  readonly config: z.ZodObject;
+}
+
+/** Every loss that a model may have, as Keras' class and its aliases. */
+export const LOSS_CLASSES: readonly LossClass[] = LOSSES.map((row) => {
+  const words = row.name.split("_").map((part) => part.charAt(0).toUpperCase() + part.slice(1));
+  const own = Object.keys(row.options).filter(isOwn);
+  return {
+    className: words.join("").replace(/^Kl/, "KL"),
+    aliases: [row.name, ...SHORT[row.name] ?? []],
+    row,
+    keys: ["reduction", ...own],
+    config: z.strictObject({ ...COMMON, ...Object.fromEntries(own.map((key) => [key, OWN[key]])) }),
+  };
 });
 
-/** The functions' names as Keras' classes. */
-export const lossClasses = () =>
-  LOSSES.map(({ name }) =>
-    name.split("_").map((part) => part.charAt(0).toUpperCase() + part.slice(1)).join("")
-  )
-    .map((name) => name === "KlDivergence" ? "KLDivergence" : name);
+const plain = (name: string) => name.replaceAll("_", "").toLowerCase();
+const BY_NAME = new Map(
+  LOSS_CLASSES.flatMap((each) => [each.className, ...each.aliases].map((name) => [plain(name), each])),
+);
 
 /** Adds the loss of `output` against `targets`; gives its node. Throws invalid_loss. */
 export function addLoss(
@@ -49,28 +71,25 @@ export function addLoss(
   const { class_name: className, config = {} } = isName
     ? { class_name: member }
     : (member ?? {}) as { class_name?: unknown; config?: unknown };
-  const key = typeof className === "string" ? plain(className) : "";
-  const name = SHORT[key] ?? NAMES.get(key);
-  const row = LOSSES.find((each) => each.name === name);
-  if (!row) {
+  const found = BY_NAME.get(typeof className === "string" ? plain(className) : "");
+  if (!found) {
+    const names = LOSS_CLASSES.map(({ className }) => className).join(", ");
     throw modelError(
-      `the loss is ${JSON.stringify(className)?.slice(0, 100)}, must be one of ${lossClasses().join(", ")}`,
+      `the loss is ${JSON.stringify(className)?.slice(0, 100)}, must be one of ${names}`,
       "loss",
     );
   }
-  const parsed = Config.safeParse(config);
-  if (!parsed.success) throw modelError(`the loss: ${explain(parsed.error, config)}`, "loss.config");
-  const { reduction, from_logits, label_smoothing, delta } = parsed.data;
-  const rest = { from_logits, label_smoothing, delta };
-  const given = Object.entries(rest).flatMap(([key, value]): [string, OptionValue][] =>
-    value === undefined ? [] : [[key, value]]
-  );
-  const odd = given.find(([key]) => !Object.hasOwn(row.options, key));
-  if (odd) throw modelError(`the loss ${row.name} has no ${odd[0]}`, `loss.config.${odd[0]}`);
+  const { row, keys } = found;
+  const parsed = found.config.safeParse(config);
+  if (!parsed.success) {
+    throw modelError(`the loss ${found.className}: ${explain(parsed.error, config, keys)}`, "loss.config");
+  }
+  const { reduction, ...rest } = parsed.data;
+  const given = Object.fromEntries(keys.filter(isOwn).map((key) => [key, rest[key] as OptionValue]));
   const kind = reduction === "sum" || reduction === "none" ? reduction : "mean";
   try {
     const fitting = fit(builder, { output, targets }, row.name === "sparse_categorical_crossentropy");
-    return builder.call(row.name, [fitting, output], { ...Object.fromEntries(given), reduction: kind });
+    return builder.call(row.name, [fitting, output], { ...given, reduction: kind });
   } catch (error) {
     if (error instanceof MisfitError) throw modelError(error.message, "targets");
     throw error;

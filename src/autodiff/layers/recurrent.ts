@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
-import { activate, activation, count, inputOf, layer, type LayerCall, only, unit, yes } from "./layer.ts";
+import { activate, activation, count, inputOf, layer, type LayerCall, only, yes } from "./layer.ts";
 
 const COMMON = {
   units: count(),
@@ -16,8 +16,8 @@ const COMMON = {
   unroll: yes(false),
   time_major: only(false),
   zero_output_for_mask: only(false),
-  dropout: unit(0).refine((rate) => rate === 0, "must be 0"),
-  recurrent_dropout: unit(0).refine((rate) => rate === 0, "must be 0"),
+  dropout: only(0),
+  recurrent_dropout: only(0),
   seed: z.union([z.int(), z.null()]).default(null),
 };
 

@@ -35,7 +35,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const MODELS = new Set(["Sequential", "Functional", "Model"]);
 export const isModel = (className: string) => MODELS.has(className);
 
-const LAYERS_MAX = 1000;
+export const LAYERS_MAX = 1000;
 /** Inputs of all calls of all layers of a model. */
 const SOURCES_MAX = 10_000;
 

@@ -10,8 +10,8 @@ import type { Definition } from "./custom/schema.ts";
 
 /** An update rule, exactly in the order and with the parentheses of the specification. */
 export interface Rule {
-  /** In creation order: name → initial value of every element. */
-  readonly slots: Readonly<Record<string, number>>;
+  /** In creation order: name → initial value of every element, or "w": the variable as its first gradient finds it. */
+  readonly slots: Readonly<Record<string, number | "w">>;
   /** "slot" (default): all variables' m, then all v. "variable": A.accumulator, A.linear, B.accumulator, … */
   readonly slotOrder?: "slot" | "variable";
   /** Scalars that live as long as the run: name → initial value. */

@@ -124,7 +124,7 @@ class Lists {
   /** What a name is that lines may not give another meaning to. */
   #meaning(name: string): string | undefined {
     if (Object.hasOwn(this.#definition.slots, name)) {
-      return "a slot, which only lines for each element may set";
+      return "a slot, which only lines for each element have";
     }
     return name === "learning_rate" ? "a hyperparameter of other optimizers" : reservedFor(name);
   }
@@ -147,7 +147,9 @@ class Lists {
     }
     for (const [group, names] of [["slots", Object.keys(slots)], ["state", Object.keys(state)]] as const) {
       for (const name of names) {
-        const lacks = !this.#assigned.has(name) ? "assigned" : !this.#read.has(name) ? "read" : undefined;
+        // What the variable was at first is worth reading as it is.
+        const isKnown = this.#assigned.has(name) || slots[name]?.initial === "w";
+        const lacks = !isKnown ? "assigned" : !this.#read.has(name) ? "read" : undefined;
         if (lacks === undefined) continue;
         this.#issues.push({
           path: `${group}.${name}`,

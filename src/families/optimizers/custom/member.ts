@@ -12,7 +12,7 @@ import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../definition.ts";
 import { DECAY, overrides } from "../keras.ts";
 import { checkDefinition } from "./check.ts";
-import { type Definition, DefinitionSchema } from "./schema.ts";
+import { type Definition, DefinitionSchema, keysAt } from "./schema.ts";
 
 /** Of one refusal: a body of nothing but unknown keys has thousands. */
 const ISSUES_MAX = 50;
@@ -31,7 +31,9 @@ export function readDefinition(json: unknown, path = ""): Definition {
   if (!parsed.success) {
     const allowed = Object.keys(DefinitionSchema.shape);
     refuse(
-      parsed.error.issues.flatMap((issue) => tell(issue, json, { holder: "a definition", allowed }))
+      parsed.error.issues.flatMap((issue) =>
+        tell(issue, json, { holder: "a definition", allowed, inside: keysAt })
+      )
         .map(({ keys, message }) => ({ path: keys.map(String).join("."), message })),
       path,
     );
@@ -75,33 +77,43 @@ function wanted({ minimum, maximum }: Pick<Hyperparameter, "minimum" | "maximum"
   return `must be a number ${bounds.join(" and ")}`.trimEnd();
 }
 
+/** What configs of the optimizer must be. */
+function configOf({ class_name, hyperparameters }: Definition): z.ZodObject {
+  const rate = hyperparameters["learning_rate"];
+  return z.strictObject({
+    name: z.string().nullable().default(class_name)
+      .describe("A name for the optimizer; empty or null becomes the class name in snake_case."),
+    clipnorm: maybeNumber("Clips each variable's gradient to this L2 norm.", { minimum: 0 }),
+    clipvalue: maybeNumber("Clips each element of the gradients to ± this value.", { minimum: 0 }),
+    global_clipnorm: maybeNumber("Clips all gradients together to this L2 norm; not with clipnorm.", {
+      minimum: 0,
+    }),
+    ...rate && { learning_rate: field("learning_rate", rate), decay: DECAY },
+    ...Object.fromEntries(
+      Object.entries(hyperparameters).filter(([name]) => name !== "learning_rate")
+        .map(([name, hyperparameter]) => [name, field(name, hyperparameter)]),
+    ),
+    ...rate &&
+      { lr: rangeOf(rate).optional().describe("The old name of learning_rate, which it overrides.") },
+  });
+}
+
 /** The member of a definition that {@link readDefinition} has let through. */
 export function memberOf(definition: Definition): CustomMember {
   const { class_name, summary, description, hyperparameters } = definition;
   const rate = hyperparameters["learning_rate"];
   const schedulable = Object.keys(hyperparameters).filter((name) => hyperparameters[name]?.schedule);
   const rule = ruleOf(definition);
+  let config: z.ZodObject | undefined;
   return {
     class_name,
     summary,
     description,
     definition,
-    config: z.strictObject({
-      name: z.string().nullable().default(class_name)
-        .describe("A name for the optimizer; empty or null becomes the class name in snake_case."),
-      clipnorm: maybeNumber("Clips each variable's gradient to this L2 norm.", { minimum: 0 }),
-      clipvalue: maybeNumber("Clips each element of the gradients to ± this value.", { minimum: 0 }),
-      global_clipnorm: maybeNumber("Clips all gradients together to this L2 norm; not with clipnorm.", {
-        minimum: 0,
-      }),
-      ...rate && { learning_rate: field("learning_rate", rate), decay: DECAY },
-      ...Object.fromEntries(
-        Object.entries(hyperparameters).filter(([name]) => name !== "learning_rate")
-          .map(([name, hyperparameter]) => [name, field(name, hyperparameter)]),
-      ),
-      ...rate &&
-        { lr: rangeOf(rate).optional().describe("The old name of learning_rate, which it overrides.") },
-    }),
+    // When it is asked for: a service that starts may have a thousand optimizers, and use a few.
+    get config() {
+      return config ??= configOf(definition);
+    },
     hyper: Object.keys(hyperparameters),
     fixed: ["name", ...rate ? ["decay"] : []],
     schedulable,
@@ -124,7 +136,7 @@ function withLr({ config, warnings }: Constructed): Constructed {
 }
 
 function ruleOf({ slots, slot_order, state, scalars, dense, sparse }: Definition): Rule {
-  const first = (values: Definition["slots"]) =>
+  const first = <V>(values: Readonly<Record<string, { readonly initial: V }>>) =>
     Object.fromEntries(Object.entries(values).map(([name, { initial }]) => [name, initial]));
   const { scalar_rows = [], ...rows } = sparse ?? {};
   return {

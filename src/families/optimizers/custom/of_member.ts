@@ -16,7 +16,7 @@ export function definitionOf(member: OptimizerMember, given: Config): Definition
   const { config } = member.construct(parseConfig(member, given), given, "");
   const rule = member.rule(config, config);
   const { all = [], rows = [], after = [], scatter = false } = rule.sparse ?? {};
-  const first = (values: Readonly<Record<string, number>> = {}) =>
+  const first = <V>(values: Readonly<Record<string, V>>) =>
     Object.fromEntries(Object.entries(values).map(([name, initial]) => [name, { initial }]));
   const used = namesIn(rule);
   const hyperparameters = Object.entries(config).flatMap(([key, value]) => {
@@ -32,7 +32,7 @@ export function definitionOf(member: OptimizerMember, given: Config): Definition
     hyperparameters: Object.fromEntries(hyperparameters),
     slots: first(rule.slots),
     slot_order: rule.slotOrder ?? "slot",
-    state: first(rule.state),
+    state: first(rule.state ?? {}),
     scalars: [...rule.scalars ?? []],
     dense: [...rule.dense],
     sparse: rule.sparse

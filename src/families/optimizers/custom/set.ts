@@ -11,11 +11,15 @@ import type { Definition } from "./schema.ts";
 
 export class OptimizerSet {
   readonly #custom = new Map<string, CustomMember>();
-  #family: OptimizerFamily = optimizers;
+  /** Made when it is asked for: many may be added before. */
+  #family: OptimizerFamily | undefined = optimizers;
 
   /** All optimizers; another object after each change. */
   get family(): OptimizerFamily {
-    return this.#family;
+    return this.#family ??= new Family<OptimizerMember>("optimizer", [
+      ...optimizers.members,
+      ...this.#custom.values(),
+    ]);
   }
 
   get customCount(): number {
@@ -25,7 +29,7 @@ export class OptimizerSet {
   /** The optimizer of this name, whatever the case of its letters; undefined: the name is free. */
   named(className: string): OptimizerMember | undefined {
     const name = className.toLowerCase();
-    return this.#family.members.find(({ class_name, aliases = [] }) =>
+    return this.family.members.find(({ class_name, aliases = [] }) =>
       [class_name, ...aliases].some((each) => each.toLowerCase() === name)
     );
   }
@@ -34,23 +38,17 @@ export class OptimizerSet {
   add(definition: Definition): CustomMember {
     const member = memberOf(definition);
     this.#custom.set(definition.class_name, member);
-    this.#rebuild();
+    this.#family = undefined;
     return member;
   }
 
   remove(className: string): void {
-    if (this.#custom.delete(className)) this.#rebuild();
-  }
-
-  #rebuild(): void {
-    this.#family = new Family<OptimizerMember>("optimizer", [
-      ...optimizers.members,
-      ...this.#custom.values(),
-    ]);
+    if (this.#custom.delete(className)) this.#family = undefined;
   }
 }
 
-/** Whether two definitions say the same. */
-export function sameDefinition(a: Definition, b: Definition): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+/** The keys in which two definitions differ; none: they say the same. The order of slots and the like counts. */
+export function differences(a: Definition, b: Definition): string[] {
+  return (Object.keys(a) as (keyof Definition)[])
+    .filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
 }

@@ -1,0 +1,118 @@
+/** A loss ends when its time is over, and whoever does not end keeps its place. */
+import assert from "node:assert/strict";
+import { tooSlow, within } from "../../src/autodiff/deadline.ts";
+import { evaluate } from "../../src/autodiff/evaluate.ts";
+import { Evaluators } from "../../src/autodiff/evaluators.ts";
+import { compileLoss } from "../../src/autodiff/expression.ts";
+import type { Job } from "../../src/autodiff/messages.ts";
+import { loadTfjs } from "../../src/autodiff/tfjs.ts";
+import { StepwellError } from "../../src/errors.ts";
+
+const tf = await loadTfjs();
+
+function jobOf(text: string): Job {
+  const variables = new Map([["w", [] as number[]]]);
+  return {
+    graph: compileLoss(text, { variables, inputs: new Map(), elementsMax: 1e6 }),
+    variables: [{ name: "w", shape: [], values: Float32Array.of(2) }],
+    inputs: [],
+    watched: ["w"],
+    iteration: 0,
+  };
+}
+
+const isTooSlow = (error: unknown) => error instanceof StepwellError && error.code === "loss_too_slow";
+
+Deno.test("within() stops a loss before its next kernel, in either direction, and leaves no tensor behind", () => {
+  const job = jobOf("a = w * w; b = a * a; c = b * b; d = c * c; sum(d)");
+  const before = tf.memory().numTensors;
+  let kernels = 0, count = 0;
+  const { runKernel } = tf.engine();
+  tf.engine().runKernel = (...kernel) => (kernels += 1, runKernel.apply(tf.engine(), kernel) as never);
+  try {
+    within(tf, { seconds: 60, now: () => 0 }, () => evaluate(tf, job));
+    count = kernels;
+    assert.ok(count > 10, `${count}`);
+    for (let stop = 0; stop < count; stop++) {
+      kernels = 0;
+      let looks = 0;
+      const now = () => looks++ === 0 || kernels < stop ? 0 : 60_001;
+      assert.throws(() => within(tf, { seconds: 60, now }, () => evaluate(tf, job)), isTooSlow);
+      assert.equal(kernels, stop);
+      assert.equal(tf.memory().numTensors, before);
+    }
+    assert.equal(within(tf, { seconds: 60, now: () => 0 }, () => evaluate(tf, job)).loss.values[0], 2 ** 16);
+  } finally {
+    tf.engine().runKernel = runKernel;
+  }
+});
+
+/** A thread that does as it is told. */
+class Thread {
+  static readonly all: Thread[] = [];
+  onmessage: (event: { data: unknown }) => void = () => {};
+  onerror: (event: unknown) => void = () => {};
+  readonly jobs: unknown[] = [];
+  isTerminated = false;
+
+  constructor() {
+    Thread.all.push(this);
+    queueMicrotask(() => this.onmessage({ data: { kind: "ready" } }));
+  }
+
+  postMessage(message: unknown): void {
+    this.jobs.push(message);
+  }
+
+  terminate(): void {
+    this.isTerminated = true;
+  }
+}
+
+Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy to nobody until it is done", async () => {
+  const { Worker } = globalThis;
+  globalThis.Worker = Thread as unknown as typeof Worker;
+  const evaluators = new Evaluators({ workers: 1, seconds: 0.2, idleSeconds: 60 });
+  try {
+    const stuck = evaluators.evaluate(jobOf("w"));
+    await assert.rejects(stuck, (error) => {
+      assert.deepEqual(error, tooSlow(0.2));
+      return true;
+    });
+    const next = evaluators.evaluate(jobOf("w * w"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const [thread] = Thread.all as [Thread];
+    assert.deepEqual([Thread.all.length, thread.jobs.length, thread.isTerminated], [1, 1, false]);
+    thread.onmessage({ data: { kind: "done", evaluation: "too late" } });
+    assert.deepEqual([Thread.all.length, thread.isTerminated], [2, true]);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const [, other] = Thread.all as [Thread, Thread];
+    assert.equal(other.jobs.length, 1);
+    other.onmessage({ data: { kind: "done", evaluation: "in time" } });
+    assert.equal(await next as unknown, "in time");
+  } finally {
+    evaluators.close();
+    globalThis.Worker = Worker;
+  }
+});
+
+Deno.test("Evaluators refuses a loss that others keep waiting for long, and takes the next when there is a place", async () => {
+  const { Worker } = globalThis;
+  globalThis.Worker = Thread as unknown as typeof Worker;
+  Thread.all.length = 0;
+  const evaluators = new Evaluators({ workers: 1, seconds: 0.05, idleSeconds: 60 });
+  try {
+    await assert.rejects(evaluators.evaluate(jobOf("w")), isTooSlow);
+    const waited = evaluators.evaluate(jobOf("w"));
+    await assert.rejects(waited, (error) => error instanceof StepwellError && error.code === "busy");
+    const [thread] = Thread.all as [Thread];
+    thread.onmessage({ data: { kind: "refused", code: "loss_too_slow", message: "", issues: [] } });
+    const next = evaluators.evaluate(jobOf("w"));
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    (Thread.all[1] as Thread).onmessage({ data: { kind: "done", evaluation: "in time" } });
+    assert.equal(await next as unknown, "in time");
+  } finally {
+    evaluators.close();
+    globalThis.Worker = Worker;
+  }
+});
