@@ -1,15 +1,15 @@
 /**
  * One gradient of many clients' contributions, against numpy and Flower's own functions.
  *
- * A mean is added up as contributions arrive, in the memory of two models. The rivals' usual form keeps all of them and
- * adds them up in the end; numpy's is measured in our form too. Medians need all of them on both sides.
+ * A mean is added up as contributions arrive, in the memory of three models: the sum, a contribution that waits to be
+ * added together with the next, and the next. The rivals' usual form keeps all of them and adds them up in the end;
+ * numpy's is measured in our form too. Medians need all of them on both sides.
  */
 import {
   type AggregateWork,
   aggregateWork,
   type Aggregation,
   combineHeld,
-  EQUAL,
   meanAsTheyArrive,
   WEIGHTED,
 } from "./aggregate_work.ts";
@@ -45,7 +45,7 @@ const COMPARED: readonly Comparable[] = [
   {
     what: "mean",
     clients: 100,
-    ours: (work) => meanAsTheyArrive(work, EQUAL),
+    ours: (work) => meanAsTheyArrive(work, { class_name: "Mean", weightOf: () => 1 }),
     copiesGoal: { relation: "≤", value: 3 },
     rivals: [
       { work: "mean_as_they_arrive", named: "numpy as they arrive" },
@@ -56,7 +56,7 @@ const COMPARED: readonly Comparable[] = [
   {
     what: "weighted mean",
     clients: 100,
-    ours: (work) => meanAsTheyArrive(work, WEIGHTED),
+    ours: (work) => meanAsTheyArrive(work, { class_name: "WeightedMean", weightOf: WEIGHTED }),
     rivals: [
       { work: "weighted_mean_in_place", named: "numpy in place, all held" },
       { work: "flower_weighted_mean", named: "Flower aggregate" },

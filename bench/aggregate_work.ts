@@ -3,9 +3,16 @@
  * The rival (rivals/aggregate/rival.py) makes the same contributions of the same base.
  */
 import { Arena } from "../kernels/arena.ts";
-import { type Kernel, Program } from "../kernels/compile.ts";
 import { runCompiled } from "../kernels/plan.ts";
 import { aggregators } from "../src/families/aggregators/mod.ts";
+import { optimizers } from "../src/families/optimizers/mod.ts";
+import { ruleOf } from "../src/families/optimizers/optimizer.ts";
+import { dense } from "../src/run/gathered.ts";
+import { Memory } from "../src/run/memory.ts";
+import { Round } from "../src/run/round.ts";
+import { resolveSpec } from "../src/run/spec.ts";
+import { ArenaStaging } from "../src/run/staging.ts";
+import { RunState } from "../src/run/state.ts";
 import { gradientValues } from "./data.ts";
 import type { Contender } from "./harness.ts";
 
@@ -35,36 +42,59 @@ export interface Aggregation extends Contender {
   readonly copies: number;
 }
 
-const copiesOf = (arena: Arena, { base }: AggregateWork) => arena.bytesReserved / (4 * base.length);
-
-const scope = { tensors: ["acc", "g"], stored: ["acc"], uniforms: ["c"] };
-const begin = new Program(["acc = c * g"], scope).kernel();
-const add = new Program(["acc = acc + c * g"], scope).kernel();
-const divide = new Program(["acc = acc / c"], scope).kernel();
-
 /** What the rivals call weight_of. */
 export const WEIGHTED = (client: number) => client % 7 + 1;
-export const EQUAL = () => 1;
 
-/** The mean of contributions that come one after the other into one region. Their coming is not measured. */
-export function meanAsTheyArrive(work: AggregateWork, weightOf: (client: number) => number): Aggregation {
-  const { base, clients } = work;
-  const arena = new Arena({ bytesMax: 2 ** 31 });
-  const acc = arena.allocate(4 * base.length), g = arena.allocate(4 * base.length);
-  const timedCall = (kernel: Kernel, c: number) => {
+/**
+ * The mean of contributions that come one after the other, as a round of a run adds them up. Their coming is not
+ * measured; what becomes of the mean afterwards neither.
+ */
+export function meanAsTheyArrive(
+  { base, clients }: AggregateWork,
+  { class_name, weightOf }: {
+    readonly class_name: "Mean" | "WeightedMean";
+    readonly weightOf: (client: number) => number;
+  },
+): Aggregation {
+  const bytes = 4 * base.length;
+  const memory = new Memory({ bytesMax: 2 ** 31 });
+  const spec = resolveSpec({
+    optimizer: "SGD",
+    variables: [{ name: "w", shape: [base.length] }],
+    aggregation: { mode: "round", quorum: clients, aggregator: class_name },
+  }, optimizers);
+  const state = new RunState(memory, spec, ruleOf(spec.optimizer));
+  const { arena } = state, variable = state.variable("w");
+  const round = new Round({ state, memory, run: runCompiled, aggregation: spec.aggregation }, 0);
+  const result = new Float32Array(base.length), own = arena.bytesUsed;
+  let bytesMost = 0;
+  const stage = () =>
+    new ArenaStaging({ kind: "gradients", memory, state, keepsBytes: false, released() {} });
+  const timedMs = (work: () => void) => {
     const start = performance.now();
-    const tensors = { acc, g };
-    runCompiled(arena, { kernel, tensors, rowCount: 1, rowLength: base.length, uniforms: { c } });
+    work();
     return performance.now() - start;
   };
+  const contribute = (n: number) => {
+    const staging = stage(), values = staging.allocate(bytes);
+    write(arena.f32(values, base.length), base, n);
+    staging.tensors.set("w", dense(variable, values, 0));
+    bytesMost = Math.max(bytesMost, arena.bytesUsed - own);
+    const ms = timedMs(() => {
+      round.join(staging, { weight: weightOf(n) }, { acceptedAt: 0, sequence: n, version: 0 });
+    });
+    staging.release();
+    return ms;
+  };
   const mean = () => {
-    let ms = 0, total = 0;
-    for (let n = 0; n < clients; n++) {
-      write(arena.f32(g, base.length), base, n);
-      ms += timedCall(n === 0 ? begin : add, weightOf(n));
-      total += weightOf(n);
-    }
-    return ms + timedCall(divide, total);
+    let ms = 0;
+    for (let n = 0; n < clients; n++) ms += contribute(n);
+    const combined = stage();
+    ms += timedMs(() => round.combine(combined));
+    result.set(arena.f32(combined.tensors.get("w")?.values as number, base.length));
+    combined.release();
+    round.end({ kind: "dropped", reason: "it was only measured" });
+    return ms;
   };
   return {
     name: "stepwell",
@@ -73,14 +103,19 @@ export function meanAsTheyArrive(work: AggregateWork, weightOf: (client: number)
       for (let i = 0; i < count; i++) ms += mean();
       return 1000 * ms;
     },
-    result: () => arena.f32(acc, base.length).slice(),
-    copies: copiesOf(arena, work),
+    result: () => result,
+    get copies() {
+      return bytesMost / bytes;
+    },
   };
 }
 
 /** A holding aggregator on contributions that are all there. */
-export function combineHeld(work: AggregateWork, class_name: string, config: object): Aggregation {
-  const { base, clients } = work;
+export function combineHeld(
+  { base, clients }: AggregateWork,
+  class_name: string,
+  config: object,
+): Aggregation {
   const arena = new Arena({ bytesMax: 2 ** 31 });
   const offsets = Array.from({ length: clients }, (_, n) => {
     const offset = arena.allocate(4 * base.length);
@@ -112,7 +147,7 @@ export function combineHeld(work: AggregateWork, class_name: string, config: obj
     result: () => arena.f32(result, base.length).slice(),
     get copies() {
       // Scratch comes with the first time.
-      return copiesOf(arena, work);
+      return arena.bytesReserved / (4 * base.length);
     },
   };
 }

@@ -68,18 +68,31 @@ export function scale({ state, run }: GatheredParts, to: number, count: number, 
   });
 }
 
-/** to = to + factor * from. */
+/** What is added to a sum: the float32 values at a byte offset, times a factor. */
+export interface Addend {
+  readonly values: number;
+  readonly factor: number;
+}
+
+/** to = to + factor * values, for one addend after the other: the same bits in one pass as in many. */
 export function accumulate(
-  { state, run }: GatheredParts,
-  { to, from, count, factor }: { to: number; from: number; count: number; factor: number },
+  { state, run }: Pick<GatheredParts, "state" | "run">,
+  { to, count, addends }: {
+    readonly to: number;
+    readonly count: number;
+    readonly addends: readonly Addend[];
+  },
 ): void {
-  run(state.arena, {
-    kernel: program(["total = total + factor * g"], ["total", "g"], ["total"], ["factor"]).kernel(),
-    tensors: { total: to, g: from },
-    rowCount: 1,
-    rowLength: count,
-    uniforms: { factor: Math.fround(factor) },
+  const tensors: Record<string, number> = { total: to }, uniforms: Record<string, number> = {};
+  const lines = addends.map(({ values, factor }, n) => {
+    tensors[`g_${n}`] = values;
+    if (factor !== 1) uniforms[`factor_${n}`] = Math.fround(factor);
+    const sum = factor === 1 ? `total + g_${n}` : `total + factor_${n} * g_${n}`;
+    // A pass flushes what it stores; what it only passes on is flushed as if it had been stored.
+    return `total = ${n < addends.length - 1 ? `flush(${sum})` : sum}`;
   });
+  const kernel = program(lines, Object.keys(tensors), ["total"], Object.keys(uniforms)).kernel();
+  run(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
 }
 
 /** The variable becomes the sum of values at `from` over `weight`. */

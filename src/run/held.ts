@@ -84,9 +84,8 @@ export class HeldContributions implements Gathered {
     for (const { values, weight } of this.#held) {
       accumulate(this.#parts, {
         to,
-        from: values.get(variable) as number,
         count: variable.count,
-        factor: weight,
+        addends: [{ values: values.get(variable) as number, factor: weight }],
       });
       total += weight;
     }

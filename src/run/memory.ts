@@ -27,6 +27,8 @@ export class Memory {
   readonly #owned = new Set<Arena>();
   #idle: Arena[] = [];
   #publishedBytes = 0;
+  /** By arena: who has regions in it that he can do without. */
+  readonly #borrowers = new WeakMap<Arena, Set<() => void>>();
 
   readonly #onPressure: () => boolean;
 
@@ -87,12 +89,33 @@ export class Memory {
     return arena;
   }
 
+  /** Has `giveBack` called, once, before an allocation in the arena would cost an idle run or be refused. */
+  borrow(arena: Arena, giveBack: () => void): void {
+    const borrowers = this.#borrowers.get(arena) ?? new Set();
+    this.#borrowers.set(arena, borrowers.add(giveBack));
+  }
+
+  /** What was borrowed is back. */
+  returned(arena: Arena, giveBack: () => void): void {
+    this.#borrowers.get(arena)?.delete(giveBack);
+  }
+
+  /** Whether there was something to give back. */
+  #takeBack(arena: Arena): boolean {
+    const borrowers = this.#borrowers.get(arena);
+    if (!borrowers?.size) return false;
+    this.#borrowers.delete(arena);
+    for (const giveBack of borrowers) giveBack();
+    return true;
+  }
+
   /** Allocates in an arena of this memory. Throws out_of_memory before the bound would be broken. */
   allocate(arena: Arena, bytes: number): number {
     try {
-      this.#reserve(() => arena.growth(bytes), bytes);
+      this.#reserve(() => arena.growth(bytes), bytes, () => this.#takeBack(arena) || this.#onPressure());
       return arena.allocate(bytes);
     } catch (error) {
+      if (this.#takeBack(arena)) return this.allocate(arena, bytes);
       this.#rest(arena);
       // The arena's own end, or a machine that has no more memory to give.
       if (error instanceof RangeError) this.#refuse(bytes);
@@ -100,13 +123,13 @@ export class Memory {
     }
   }
 
-  /** Makes sure that all memories may grow by what `growth` says, at the cost of idle ones and of idle runs. */
-  #reserve(growth: () => number, bytes: number): void {
+  /** Makes sure that all memories may grow by what `growth` says, at the cost of idle ones and of what gives room. */
+  #reserve(growth: () => number, bytes: number, makeRoom = this.#onPressure): void {
     const fits = () => growth() === 0 || this.#bytes + growth() <= this.bytesMax;
     if (fits()) return;
     this.#idle = [];
     while (!fits()) {
-      if (!this.#onPressure()) this.#refuse(bytes);
+      if (!makeRoom()) this.#refuse(bytes);
       this.#idle = [];
     }
   }

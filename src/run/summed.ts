@@ -1,7 +1,10 @@
 /**
- * Contributions added up as they come: one region a variable however many contributions there are, in float32 and in
+ * Contributions added up as they come: two regions a variable however many contributions there are, in float32 and in
  * the order in which they were accepted. The first contribution's region becomes the sum. A sum cannot be taken apart
  * again, because float32 additions lose bits.
+ *
+ * Every second one waits for the next, so that both are added in one pass: the sum is read and written half as often.
+ * Where memory is short it is added alone, which leaves the same bits.
  *
  * Rows of sparse contributions are kept as lists and merged when they are many; a variable that some gave dense and
  * others sparse is a dense sum to which the rows are added last.
@@ -9,6 +12,7 @@
 import type { AggregatorRule } from "../families/aggregators/aggregator.ts";
 import {
   accumulate,
+  type Addend,
   type Combined,
   dense,
   type Gathered,
@@ -26,6 +30,8 @@ import type { VariableState } from "./state.ts";
 interface Sum {
   readonly variable: VariableState;
   dense: number | undefined;
+  /** A dense contribution that is not in the sum yet. */
+  waiting: Addend | undefined;
   rows: RowList[];
   /** Contributions that have this variable, and their weights together. */
   count: number;
@@ -60,12 +66,18 @@ export class SummedContributions implements Gathered {
     const { variable, values, count } = staged;
     let sum = this.#sums.get(variable.name);
     if (!sum) {
-      this.#sums.set(variable.name, sum = { variable, dense: undefined, rows: [], count: 0, weight: 0 });
+      sum = { variable, dense: undefined, waiting: undefined, rows: [], count: 0, weight: 0 };
+      this.#sums.set(variable.name, sum);
     }
     sum.count += 1;
     sum.weight += weight;
     if (staged.kind === "dense" && sum.dense !== undefined) {
-      accumulate(this.#parts, { to: sum.dense, from: values, count, factor });
+      if (sum.waiting) this.#addWaiting(sum, { values, factor });
+      else {
+        staging.handOver(values);
+        sum.waiting = { values, factor };
+        this.#parts.memory.borrow(this.#parts.state.arena, this.#addAllWaiting);
+      }
       return;
     }
     scale(this.#parts, values, count, factor);
@@ -77,6 +89,17 @@ export class SummedContributions implements Gathered {
       this.#compact(sum);
     }
   }
+
+  /** Adds what waits, and what has come after it. */
+  #addWaiting(sum: Sum, ...others: Addend[]): void {
+    const { variable: { count }, dense, waiting } = sum;
+    if (!waiting) return;
+    accumulate(this.#parts, { to: dense as number, count, addends: [waiting, ...others] });
+    this.#allocator.free(waiting.values);
+    sum.waiting = undefined;
+  }
+
+  readonly #addAllWaiting = () => this.#sums.values().forEach((sum) => this.#addWaiting(sum));
 
   /** Lists with more rows than the variable has are merged: memory stays that of the model. */
   #compact(sum: Sum): void {
@@ -97,6 +120,7 @@ export class SummedContributions implements Gathered {
   }
 
   combine(into: ArenaStaging, noise: Noisy | null): Combined {
+    this.#addAllWaiting();
     const averages = [];
     for (const sum of this.#sums.values()) {
       const { variable, dense: values, weight } = sum;
@@ -158,10 +182,12 @@ export class SummedContributions implements Gathered {
   }
 
   free(): void {
-    for (const { dense: values, rows } of this.#sums.values()) {
+    for (const { dense: values, waiting, rows } of this.#sums.values()) {
       if (values !== undefined) this.#allocator.free(values);
+      if (waiting) this.#allocator.free(waiting.values);
       for (const list of rows) this.#freeRows(list);
     }
     this.#sums.clear();
+    this.#parts.memory.returned(this.#parts.state.arena, this.#addAllWaiting);
   }
 }

@@ -108,6 +108,29 @@ Deno.test("publish() and checkpoint() are refused when a copy has no room, and t
   assert.equal(registry.figures().publishedBytes, 8 * MEBIBYTE);
 });
 
+Deno.test("allocate() takes back what was borrowed in the arena before it costs an idle run", () => {
+  const done: string[] = [];
+  const onPressure = () => done.push("pressure") > 99;
+  const memory = new Memory({ bytesMax: 8 * MEBIBYTE, onPressure });
+  const arena = memory.place(2 * MEBIBYTE), other = memory.place(2 * MEBIBYTE);
+  const regions = [memory.allocate(arena, 3 * MEBIBYTE), memory.allocate(arena, 3 * MEBIBYTE)];
+  memory.borrow(arena, () => {
+    done.push("given back");
+    memory.free(arena, regions[1] as number);
+  });
+  const returned = () => done.push("not borrowed any more");
+  memory.borrow(arena, returned);
+  memory.returned(arena, returned);
+  // Nothing is in the way yet.
+  memory.free(arena, memory.allocate(arena, MEBIBYTE));
+  assert.throws(() => memory.allocate(other, 3 * MEBIBYTE), { code: "out_of_memory" });
+  assert.deepEqual(done, ["pressure"]);
+  memory.allocate(arena, 3 * MEBIBYTE);
+  assert.deepEqual(done, ["pressure", "given back"]);
+  assert.throws(() => memory.allocate(arena, 3 * MEBIBYTE), { code: "out_of_memory" });
+  assert.deepEqual(done, ["pressure", "given back", "pressure"]);
+});
+
 /** What may be begun and given up again and again; each leaves the registry as it was. */
 const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>> = {
   "a run": async (registry, id) => {

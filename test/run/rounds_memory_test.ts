@@ -22,7 +22,7 @@ function sendRows(session: Session, rows: number | undefined, n: number): void {
   staging.release();
 }
 
-Deno.test("a round of sums takes the memory of one model, however many contribute", async () => {
+Deno.test("a round of sums takes the memory of two models, however many contribute", async () => {
   for (const rows of [undefined, 1, 10, 40]) {
     const { session, used } = await runOf({ mode: "round", quorum: CLIENTS, aggregator: "Mean" });
     let most = 0;
@@ -30,15 +30,30 @@ Deno.test("a round of sums takes the memory of one model, however many contribut
       sendRows(session, rows, n);
       most = Math.max(most, used());
     }
-    // The variable, and the sum: dense, or as lists of rows that are merged when they have more rows than the variable.
+    // The variable, and the sum: dense, with a contribution that waits, or as lists of rows that are merged when they
+    // have more rows than the variable.
+    const sums = rows === undefined ? 2 : 1;
     const indices = 4 * ROWS, lists = ROWS / (rows ?? ROWS);
     assert.ok(
-      most <= MODEL_BYTES + MODEL_BYTES + indices + 2 * 64 * lists,
+      most <= MODEL_BYTES + sums * MODEL_BYTES + indices + 2 * 64 * lists,
       `${most} bytes with ${rows} rows`,
     );
     sendRows(session, rows, 0);
     assert.equal(used(), MODEL_BYTES, "nothing is left of the round");
   }
+});
+
+Deno.test("a round of sums that is dropped gives all of its memory back, that of a contribution that waits too", async () => {
+  const { session, used } = await runOf({
+    mode: "round",
+    quorum: 9,
+    deadline_seconds: 60,
+    aggregator: "Mean",
+  });
+  for (let n = 0; n < 4; n++) sendRows(session, undefined, n);
+  assert.equal(used(), 3 * MODEL_BYTES);
+  session.endRound({ reason: "deadline", applied: false });
+  assert.equal(used(), MODEL_BYTES);
 });
 
 Deno.test("a round that holds its contributions takes a model for each, and gives all of them back", async () => {

@@ -1,6 +1,6 @@
 /**
  * What an aggregator is: a member that says how the contributions of a round become one gradient. A round either
- * adds them up as they arrive, in the memory of one model, or holds them all until the last one is there.
+ * adds them up as they arrive, in the memory of two models, or holds them all until the last one is there.
  *
  * Not here: which contributions a round takes, staleness, noise (src/run). Invariant: a result depends on the
  * contributions in their accepted order and on nothing else.
