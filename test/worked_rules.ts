@@ -15,6 +15,8 @@ export interface Variable {
 /** Moves the variable along `g`; `p` are the hyperparameters. */
 type Rule = (variable: Variable, g: readonly number[], p: Record<string, number>) => void;
 
+const dot = (x: readonly number[], y: readonly number[]) =>
+  x.reduce((sum, value, i) => sum + value * at(y, i), 0);
 const length = (x: readonly number[]) => Math.hypot(...x);
 /** x[i] = f(x[i], i) for each element of what is kept under the name. */
 function update({ kept, w }: Variable, name: string, f: (x: number, i: number) => number): number[] {
@@ -114,5 +116,46 @@ export const WORKED_RULES: Readonly<Record<string, Rule>> = {
         eta * friction * at(m, i) / (1 - b1 ** x.T) / (Math.sqrt(at(v, i) / (1 - b2 ** x.T)) + epsilon);
     });
     x.kept["g"] = [...g];
+  },
+  ADOPT(x, g, { learning_rate: eta = 0, beta_1: b1 = 0, beta_2: b2 = 0, epsilon = 0 }) {
+    if (x.T === 1) return void update(x, "v", (_, i) => at(g, i) ** 2);
+    const bound = (x.T - 1) ** 0.25, before = x.kept["v"] as number[];
+    const m = update(x, "m", (m, i) => {
+      const normal = at(g, i) / Math.max(Math.sqrt(at(before, i)), epsilon);
+      return b1 * m + (1 - b1) * Math.min(Math.max(normal, -bound), bound);
+    });
+    x.w = x.w.map((w, i) => w - eta * at(m, i));
+    update(x, "v", (v, i) => b2 * v + (1 - b2) * at(g, i) ** 2);
+  },
+  SGDP(x, g, { learning_rate: eta = 0, mu = 0, delta = 0, epsilon = 0 }) {
+    const p = update(x, "p", (p, i) => mu * p + at(g, i));
+    const size = length(x.w) + epsilon;
+    const cosine = Math.abs(dot(x.w, g)) / (length(g) * length(x.w) + epsilon);
+    const along = cosine < delta / Math.sqrt(g.length) ? dot(x.w, p) / size : 0;
+    x.w = x.w.map((w, i) => w - eta * (at(p, i) - along * w / size));
+  },
+  Lookahead(x, g, { learning_rate: eta = 0, mu = 0, k = 0, alpha = 0 }) {
+    const slow = x.kept["slow"] ??= x.w;
+    const v = update(x, "v", (v, i) => mu * v + at(g, i));
+    x.w = x.w.map((w, i) => w - eta * at(v, i));
+    if (x.T % k === 0) x.w = x.kept["slow"] = slow.map((w, i) => w + alpha * (at(x.w, i) - w));
+  },
+  ScheduleFree(x, g, { learning_rate: eta = 0, beta = 0 }) {
+    x.kept["z"] ??= x.w;
+    x.kept["x"] ??= x.w;
+    const z = update(x, "z", (z, i) => z - eta * at(g, i));
+    const mean = update(x, "x", (mean, i) => (1 - 1 / x.T) * mean + at(z, i) / x.T);
+    x.w = z.map((z, i) => (1 - beta) * z + beta * at(mean, i));
+  },
+  COCOB(x, g, { alpha = 0 }) {
+    const first = x.kept["first"] ??= x.w;
+    const L = update(x, "L", (most, i) => Math.max(most, 1e-8, Math.abs(at(g, i))));
+    const G = update(x, "G", (sum, i) => sum + Math.abs(at(g, i)));
+    const reward = update(x, "reward", (r, i) => Math.max(r - at(g, i) * (at(x.w, i) - at(first, i)), 0));
+    const theta = update(x, "theta", (theta, i) => theta - at(g, i));
+    x.w = first.map((w, i) => {
+      const bet = at(theta, i) / (at(L, i) * Math.max(at(G, i) + at(L, i), alpha * at(L, i)));
+      return w + bet * (at(L, i) + at(reward, i));
+    });
   },
 };
