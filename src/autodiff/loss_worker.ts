@@ -14,6 +14,9 @@ const LOAD_SECONDS_MAX = 120;
 /** It stops by itself when the time is over (deadline.ts), and may take so long to notice. */
 const LATE_SECONDS_MAX = 1;
 
+/** Of a worker that goes on: one that a large loss has made larger ends, because its memory never shrinks. */
+const HEAP_BYTES_MAX = 256 * 2 ** 20;
+
 interface Listener {
   /** It can be given another job. */
   readonly onFree: () => void;
@@ -92,7 +95,8 @@ export class LossWorker {
     // Who knows what state it is in.
     if (reply.kind === "failed") return this.end(new Error(`A loss could not be evaluated: ${reply.error}`));
     const job = this.#settle();
-    this.#listener.onFree();
+    if (reply.heapBytes > HEAP_BYTES_MAX) this.end(undefined);
+    else this.#listener.onFree();
     if (reply.kind === "done") job?.resolve(reply.evaluation);
     else job?.reject(new StepwellError(reply.code, reply.message, reply.issues));
   }

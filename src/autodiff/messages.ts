@@ -40,9 +40,10 @@ export interface Evaluation {
 
 export type Reply =
   | { readonly kind: "ready" }
-  | { readonly kind: "done"; readonly evaluation: Evaluation }
+  | { readonly kind: "done"; readonly heapBytes: number; readonly evaluation: Evaluation }
   | {
     readonly kind: "refused";
+    readonly heapBytes: number;
     readonly code: ErrorCode;
     readonly message: string;
     readonly issues: readonly Issue[];

@@ -27,13 +27,20 @@ function buffersOf({ loss, gradients, updates }: Evaluation): ArrayBuffer[] {
   return [loss, ...gradients, ...updates].map(({ values }) => values.buffer).concat(indices);
 }
 
+/** Of tfjs: it grows, and never shrinks. */
+function heapBytes(): number {
+  const { wasm } = tf.backend() as unknown as { readonly wasm: { readonly HEAPU8: Uint8Array } };
+  return wasm.HEAPU8.buffer.byteLength;
+}
+
 function replyTo({ job, seconds }: Request): Reply {
   try {
-    return { kind: "done", evaluation: within(tf, { seconds, now }, () => evaluate(tf, job)) };
+    const evaluation = within(tf, { seconds, now }, () => evaluate(tf, job));
+    return { kind: "done", heapBytes: heapBytes(), evaluation };
   } catch (error) {
     if (error instanceof StepwellError) {
       const { code, message, issues } = error;
-      return { kind: "refused", code, message, issues };
+      return { kind: "refused", heapBytes: heapBytes(), code, message, issues };
     }
     return { kind: "failed", error: error instanceof Error ? error.stack ?? error.message : String(error) };
   }

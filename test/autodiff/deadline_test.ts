@@ -83,12 +83,12 @@ Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy
     await new Promise((resolve) => setTimeout(resolve, 50));
     const [thread] = Thread.all as [Thread];
     assert.deepEqual([Thread.all.length, thread.jobs.length, thread.isTerminated], [1, 1, false]);
-    thread.onmessage({ data: { kind: "done", evaluation: "too late" } });
+    thread.onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "too late" } });
     assert.deepEqual([Thread.all.length, thread.isTerminated], [2, true]);
     await new Promise((resolve) => setTimeout(resolve, 0));
     const [, other] = Thread.all as [Thread, Thread];
     assert.equal(other.jobs.length, 1);
-    other.onmessage({ data: { kind: "done", evaluation: "in time" } });
+    other.onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "in time" } });
     assert.equal(await next as unknown, "in time");
   } finally {
     evaluators.close();
@@ -106,11 +106,34 @@ Deno.test("Evaluators refuses a loss that others keep waiting for long, and take
     const waited = evaluators.evaluate(jobOf("w"));
     await assert.rejects(waited, (error) => error instanceof StepwellError && error.code === "busy");
     const [thread] = Thread.all as [Thread];
-    thread.onmessage({ data: { kind: "refused", code: "loss_too_slow", message: "", issues: [] } });
+    thread.onmessage({
+      data: { kind: "refused", heapBytes: 0, code: "loss_too_slow", message: "", issues: [] },
+    });
     const next = evaluators.evaluate(jobOf("w"));
     await new Promise((resolve) => setTimeout(resolve, 0));
-    (Thread.all[1] as Thread).onmessage({ data: { kind: "done", evaluation: "in time" } });
+    (Thread.all[1] as Thread).onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "in time" } });
     assert.equal(await next as unknown, "in time");
+  } finally {
+    evaluators.close();
+    globalThis.Worker = Worker;
+  }
+});
+
+Deno.test("Evaluators ends a thread whose memory a loss has made large, after its answer", async () => {
+  const { Worker } = globalThis;
+  globalThis.Worker = Thread as unknown as typeof Worker;
+  Thread.all.length = 0;
+  const evaluators = new Evaluators({ workers: 1, seconds: 60, idleSeconds: 60 });
+  try {
+    for (const [at, heapBytes] of [2 ** 24, 2 ** 28 + 1, 2 ** 24].entries()) {
+      const evaluation = evaluators.evaluate(jobOf("w"));
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      const thread = Thread.all.at(-1) as Thread;
+      thread.onmessage({ data: { kind: "done", heapBytes, evaluation: at } });
+      assert.equal(await evaluation as unknown, at);
+      assert.equal(thread.isTerminated, at === 1);
+    }
+    assert.equal(Thread.all.length, 2);
   } finally {
     evaluators.close();
     globalThis.Worker = Worker;

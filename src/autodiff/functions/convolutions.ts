@@ -71,6 +71,10 @@ const plain = (tf: Tf, x: Tensor, kernel: Tensor, { strides, padding, dilations 
     dilations as Two,
   ) as Tensor;
 
+/** One place's of a list of matrices. */
+const placeOf = (tf: Tf, matrices: Tensor, at: number): Tensor =>
+  tf.squeeze(tf.slice(matrices, [at, 0, 0], [1, -1, -1]), [0]);
+
 /** From windows back to what they look at: the gradient of a convolution by its input. */
 function backward(
   tf: Tf,
@@ -91,12 +95,12 @@ function backward(
   // tfjs has none with dilations.
   const windowed = new Windowed(tf, shape, windowsOf(kernel.shape, convolution));
   const [height, width, channels, filters] = kernel.shape as Four;
-  const matrices = tf.unstack(tf.reshape(kernel, [height * width, channels, filters]));
+  const matrices = tf.reshape(kernel, [height * width, channels, filters]) as Tensor;
   const rows = tf.reshape(dy, [windowed.count, filters]);
   const given = [...dy.shape.slice(0, 3), channels];
   return windowed.cut(
     windowed.sum((place, at) =>
-      windowed.spread(tf.reshape(tf.matMul(rows, matrices[at] as Tensor, false, true), given), place)
+      windowed.spread(tf.reshape(tf.matMul(rows, placeOf(tf, matrices, at), false, true), given), place)
     ),
   );
 }
@@ -176,9 +180,9 @@ const depthwise = (tf: Tf, x: Tensor, kernel: Tensor, convolution: Convolution):
       const windowed = new Windowed(tf, x.shape, windowsOf(kernel.shape, convolution));
       const [height, width, channels, multiplier] = kernel.shape as Four;
       const padded = windowed.padded(x, 0), rows = tf.reshape(dy, [windowed.count, channels, multiplier]);
-      const kernels = tf.unstack(tf.reshape(kernel, [height * width, channels, multiplier]));
+      const kernels = tf.reshape(kernel, [height * width, channels, multiplier]) as Tensor;
       const dx = windowed.sum((place, at) => {
-        const back = tf.sum(tf.mul(rows, kernels[at] as Tensor), -1);
+        const back = tf.sum(tf.mul(rows, placeOf(tf, kernels, at)), -1);
         return windowed.spread(tf.reshape(back, [...dy.shape.slice(0, 3), channels]), place);
       });
       const parts = [...windowed.places()].map((place) =>

@@ -1,7 +1,7 @@
 /** Functions that look up, or make, places. Indices are checked: tfjs would read past the end of a table. */
 import { StepwellError } from "../../errors.ts";
-import type { Shape } from "../../tensor.ts";
-import { axisOf, define, integer, MisfitError, type Tensor } from "./define.ts";
+import { elementCount, type Shape } from "../../tensor.ts";
+import { axisOf, define, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
 
 /** float32 tells integers apart up to here. */
 const INDEX_MAX = 2 ** 24;
@@ -24,6 +24,29 @@ export function checkedIndices(indices: Tensor, limit: number): Int32Array<Array
   return result;
 }
 
+/** tfjs' own gradient compares each place with each index. */
+function gathered(
+  tf: Tf,
+  x: Tensor,
+  { places, at }: { places: Int32Array<ArrayBuffer>; at: number },
+): Tensor {
+  const { shape } = x, length = shape[at] as number, inner = elementCount(shape.slice(at + 1));
+  const differentiable = tf.customGrad((x: unknown) => ({
+    value: tf.gather(x as Tensor, tf.tensor1d(places, "int32"), at) as Tensor,
+    gradFunc: (dy: Tensor) => {
+      const taken = dy.dataSync(), sums = new Float32Array(elementCount(shape));
+      for (let from = 0, outer = 0; from < taken.length; outer += length * inner) {
+        for (const place of places) {
+          const to = outer + place * inner;
+          for (let i = 0; i < inner; i++) sums[to + i] = (sums[to + i] as number) + (taken[from++] as number);
+        }
+      }
+      return tf.tensor(sums, shape) as Tensor;
+    },
+  }));
+  return differentiable(x);
+}
+
 export const INDICES = [
   define("gather", {
     tensors: ["x", "indices"],
@@ -42,8 +65,7 @@ export const INDICES = [
       const at = axisOf(axis, x.rank);
       const places = checkedIndices(indices, x.shape[at] as number);
       const shape = [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)];
-      // tfjs differentiates by lists of indices only.
-      return tf.reshape(tf.gather(x, tf.tensor1d(places, "int32"), at), shape);
+      return tf.reshape(gathered(tf, x, { places, at }), shape);
     },
   }),
   define("one_hot", {

@@ -5,7 +5,7 @@
  * Invariant: of what is made for one place of a window only the result outlives it: large windows have many places.
  */
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
-import { MisfitError, type Tensor, type Tf } from "./define.ts";
+import { type Cost, MisfitError, type Tensor, type Tf } from "./define.ts";
 
 /** Height and width. */
 export type Pair = readonly number[];
@@ -57,13 +57,17 @@ export function linesOf(x: Shape, { size, strides, padding, dilations }: Windows
   return [line(0), line(1)];
 }
 
+/** For gradients each place of a window is some kernels of its own, however little they do. */
+const PLACE_WORK = 100_000;
+
 /** How many numbers windows look at in all, and how many padding adds. */
-export function costOf(x: Shape, windows: Windows): { readonly work: number; readonly scratch: number } {
+export function costOf(x: Shape, windows: Windows): Cost {
   const [down, across] = linesOf(x, windows),
     [batch, height, width, channels] = x as [number, number, number, number];
   const padded = (height + down.before + down.after) * (width + across.before + across.after);
+  const places = elementCount(windows.size);
   return {
-    work: batch * down.count * across.count * channels * elementCount(windows.size),
+    work: places * Math.max(PLACE_WORK, batch * down.count * across.count * channels),
     scratch: batch * channels * (padded - height * width),
   };
 }
