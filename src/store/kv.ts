@@ -9,13 +9,15 @@
  *     ["optimizer", class_name]    OptimizerRecord
  *     ["created", key]             what a keyed `POST /v1/runs` created
  *
- * Invariant: a run exists exactly when its record does; folders without one are leftovers. Methods throw storage_full
- * or storage_failed.
+ * Invariant: a run exists exactly when its record does; folders without one are leftovers. Once a database names another
+ * folder nothing is written for this one any more. Methods throw storage_full or storage_failed.
  */
+import { StepwellError } from "../errors.ts";
 import type { Definition } from "../families/optimizers/custom/schema.ts";
 import { storageError } from "./storage_error.ts";
 
 export const KV_FORMAT = 1;
+const FOLDER = ["stepwell", "folder"];
 /** UTF-16 units of a config in one value; KV takes 64 KiB a value. */
 const PART_LENGTH = 16_000;
 /** Values of one config; KV takes 800 KiB a commit. The config of a run with thousands of variables is not kept here. */
@@ -90,9 +92,12 @@ export const ANSWER_LENGTH_MAX = 16_000;
 
 export class ConfigStore {
   readonly #kv: Deno.Kv;
+  /** The data folder's name as this service found, or set, it. */
+  #folder: Deno.KvEntryMaybe<string>;
 
-  private constructor(kv: Deno.Kv) {
+  private constructor(kv: Deno.Kv, folder: Deno.KvEntryMaybe<string>) {
     this.#kv = kv;
+    this.#folder = folder;
   }
 
   /** Opens a database file or a KV Connect URL. Throws when its format is newer than this program. */
@@ -104,16 +109,18 @@ export class ConfigStore {
       throw new Error(`the database has format ${value}, this program reads format ${KV_FORMAT}`);
     }
     if (value === null) await kv.set(["stepwell", "format"], KV_FORMAT);
-    return new ConfigStore(kv);
+    return new ConfigStore(kv, await kv.get<string>(FOLDER));
   }
 
   /** Name of the data folder that this database goes with. */
-  async folder(): Promise<string | null> {
-    return (await this.#kv.get<string>(["stepwell", "folder"])).value;
+  get folder(): string | null {
+    return this.#folder.value;
   }
 
+  /** Makes the database this folder's: nothing is written for another one from now on. */
   async setFolder(name: string): Promise<void> {
-    await this.#kv.set(["stepwell", "folder"], name);
+    await this.#commit(this.#kv.atomic().set(FOLDER, name));
+    this.#folder = await this.#kv.get<string>(FOLDER);
   }
 
   /** All run records, in order of creation. */
@@ -130,7 +137,7 @@ export class ConfigStore {
     const commit = this.#kv.atomic().set(["run", record.id], record);
     setConfig(commit, record, config);
     if (creation) commit.set(["created", creation.key], creation, { expireIn: CREATION_KEPT_MS });
-    await orStorageError(commit.commit());
+    await this.#commit(commit);
   }
 
   /** Writes the next record of an incarnation, unless the run is gone or has another one: whether it was written. */
@@ -157,7 +164,19 @@ export class ConfigStore {
 
   /** Removes what there is of an incarnation that another one has taken the place of. */
   async removeReplaced({ incarnation }: RunRecord): Promise<void> {
-    await orStorageError(dropConfig(this.#kv.atomic(), incarnation).commit());
+    await this.#commit(dropConfig(this.#kv.atomic(), incarnation));
+  }
+
+  /** Whether what the commit checks was so. */
+  async #commit(commit: Deno.AtomicOperation): Promise<boolean> {
+    const { ok } = await orStorageError(commit.check(this.#folder).commit());
+    if (ok) return true;
+    const { versionstamp } = await orStorageError(this.#kv.get(FOLDER));
+    if (versionstamp === this.#folder.versionstamp) return false;
+    throw new StepwellError(
+      "storage_failed",
+      "Cannot store the change: another service has made the database its own, must be one database a service",
+    );
   }
 
   async #ifCurrent(
@@ -167,8 +186,7 @@ export class ConfigStore {
     for (;;) {
       const current = await orStorageError(this.#kv.get<RunRecord>(["run", id]));
       if (current.value?.incarnation !== incarnation) return false;
-      const { ok } = await orStorageError(act(this.#kv.atomic().check(current), current.key).commit());
-      if (ok) return true;
+      if (await this.#commit(act(this.#kv.atomic().check(current), current.key))) return true;
     }
   }
 
@@ -182,11 +200,11 @@ export class ConfigStore {
   }
 
   async putOptimizer(record: OptimizerRecord): Promise<void> {
-    await orStorageError(this.#kv.set(["optimizer", record.definition.class_name], record));
+    await this.#commit(this.#kv.atomic().set(["optimizer", record.definition.class_name], record));
   }
 
   async removeOptimizer(className: string): Promise<void> {
-    await orStorageError(this.#kv.delete(["optimizer", className]));
+    await this.#commit(this.#kv.atomic().delete(["optimizer", className]));
   }
 
   async creation(key: string): Promise<CreationRecord | null> {

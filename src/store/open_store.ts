@@ -77,12 +77,12 @@ async function join(
 ): Promise<void> {
   const buffer = new Uint8Array(64);
   const own = new TextDecoder().decode(buffer.subarray(0, await lock.read(buffer) ?? 0));
-  const known = await configs.folder();
-  if (own === known) return;
+  if (own === configs.folder) return;
   if (records.length > 0 || files.list(folder).length > 0) {
     throw new Error("its runs are not those of the database; STEPWELL_KV must name the one that they are in");
   }
-  const name = known ?? newId();
+  // Not the name that the database has: another service, whose folder is empty too, may go by it.
+  const name = newId();
   await configs.setFolder(name);
   await lock.truncate();
   await lock.seek(0, Deno.SeekMode.Start);

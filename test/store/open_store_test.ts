@@ -1,10 +1,13 @@
 /** The data folder of this machine: made, locked, matched with its database, swept. */
 import assert from "node:assert/strict";
+import { readDefinition } from "../../src/families/optimizers/custom/member.ts";
 import { localFiles } from "../../src/store/files.ts";
 import { ConfigStore } from "../../src/store/kv.ts";
 import { openStore } from "../../src/store/open_store.ts";
 
 const RECORD = { id: "demo", sequence: 0, createdAt: "2025-01-31T12:00:00Z", snapshots: [], configParts: 0 };
+
+const DEFINITION = readDefinition({ class_name: "Mine", dense: ["w = w - g"] });
 
 /** The process holds its lock until it ends: in a test the folder is copied instead of opened again. */
 async function withFolder(
@@ -102,12 +105,41 @@ test("openStore() takes a folder whose first start was cut short", async (folder
   const cut = await again();
   await Deno.truncate(`${cut}/lock`);
   const second = await open(cut);
-  const name = await second.configs.folder();
+  const name = second.configs.folder;
   second.configs.close();
   const third = await open(await again(cut));
-  assert.equal(await third.configs.folder(), name);
+  assert.equal(third.configs.folder, name);
   third.configs.close();
   const fresh = await ConfigStore.open(`${folder}/fresh.sqlite`);
-  assert.equal(await fresh.folder(), null);
+  assert.equal(fresh.folder, null);
   fresh.close();
+});
+
+test("openStore() leaves a database to the last of two services without runs", async (folder) => {
+  const record = { ...RECORD, incarnation: "one" };
+  const kv = `${folder}/shared.sqlite`;
+  const first = await open(`${folder}/first`, kv);
+  const second = await open(`${folder}/second`, kv);
+  await second.configs.put(record, "{}");
+  const refusal = {
+    code: "storage_failed",
+    message:
+      "Cannot store the change: another service has made the database its own, must be one database a service",
+  };
+  const { configs } = first;
+  for (
+    const write of [
+      () => configs.put(record, "{}"),
+      () => configs.replace(record, "{}"),
+      () => configs.remove(record),
+      () => configs.removeReplaced(record),
+      () => configs.putOptimizer({ sequence: 0, definition: DEFINITION }),
+      () => configs.removeOptimizer(DEFINITION.class_name),
+      () => configs.setFolder("first"),
+    ]
+  ) await assert.rejects(write, refusal);
+  assert.deepEqual((await second.configs.runs()).map(({ incarnation }) => incarnation), ["one"]);
+  assert.deepEqual(await second.configs.optimizers(), []);
+  first.configs.close();
+  second.configs.close();
 });
