@@ -6,8 +6,8 @@ import type { Tensor } from "../safetensors.ts";
 import { batches, type Digits } from "./digits.ts";
 import { gradients } from "./network.ts";
 
-const BATCH = 12;
-const LEARNING_RATE = 0.7;
+const BATCH = 24;
+const LEARNING_RATE = 1;
 /** Longer gradients are cut to this norm: variables that hostile clients have ruined must not make numbers overflow. */
 const NORM_MAX = 5;
 
