@@ -106,6 +106,7 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
       if (from.args.length !== arity) {
         fail(`${from.op} takes ${arity} argument${arity === 1 ? "" : "s"}, found ${from.args.length}`);
       }
+      const shown = OPS.get(from.op)?.symbol ?? from.op;
       const args = from.args.map(build);
       args.forEach((id, index) => {
         const wantsMask = from.op === "where" && index === 0;
@@ -113,7 +114,7 @@ export function buildGraph(lines: readonly string[], scope: Scope): Graph {
           fail(
             wantsMask
               ? "where needs a comparison as its first argument"
-              : `${from.op} cannot use a comparison as a number`,
+              : `${shown} cannot use a comparison as a number`,
           );
         }
       });

@@ -150,10 +150,15 @@ export class Parser<Tree> {
     }
     if (this.skip("-")) return language.operation(language.sign, [this.#operation(SIGN_BINDING)], place);
     if (language.list && this.skip("[")) return language.list(this.#parts("]").args, place);
-    if (!this.skip("(")) this.fail("a value");
+    if (!this.skip("(")) this.fail(this.#isPower() ? "a value (a power is written a ^ b)" : "a value");
     const inner = this.#operation(0);
     this.expect(")");
     return inner;
+  }
+
+  /** Whether `**` stands here, as Python has it. */
+  #isPower(): boolean {
+    return this.#isSymbol("*", this.#at) && this.#isSymbol("*", this.#at - 1);
   }
 
   /** Arguments or items, to the end of their list; only arguments may have names. */
