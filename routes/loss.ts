@@ -15,21 +15,26 @@ import { z } from "./operation.ts";
 import { Tensor, VariableName } from "./schemas.ts";
 
 export const LOSS_FIELDS = {
-  loss: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).openapi({
+  loss: z.union(
+    [z.string().min(1), z.record(z.string(), z.unknown())],
+    'must be an expression, or a loss as {"class_name", "config"}',
+  ).openapi({
     description:
       "An expression over the run's variables and `inputs`; with a `model`, one of Keras' losses, as Keras " +
       "serializes it or by its name. `GET /v1/catalog` has the functions, layers and losses that there are.",
     example: "mean(square(matmul(x, w) + b - y))",
   }),
-  model: z.record(z.string(), z.unknown()).optional().openapi({
-    description:
-      "A model as Keras or tfjs writes it (`to_json()`). Its weights are variables of the run: those of the " +
-      "layer `dense` are `dense/kernel` and `dense/bias`.",
-    example: {
-      class_name: "Sequential",
-      config: { name: "model", layers: [{ class_name: "Dense", config: { name: "dense", units: 3 } }] },
-    },
-  }),
+  model: z.union([z.record(z.string(), z.unknown()), z.string()], "must be an object or its JSON as a text")
+    .optional()
+    .openapi({
+      description:
+        "A model as Keras or tfjs writes it (`to_json()`). Its weights are variables of the run: those of the " +
+        "layer `dense` are `dense/kernel` and `dense/bias`.",
+      example: {
+        class_name: "Sequential",
+        config: { name: "model", layers: [{ class_name: "Dense", config: { name: "dense", units: 3 } }] },
+      },
+    }),
   inputs: z.unknown().optional().openapi({
     description:
       "Tensors by the names that the loss has for them. With a `model`, the tensor that goes in, or one for " +

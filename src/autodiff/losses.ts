@@ -195,10 +195,10 @@ function modelLoss(request: LossRequest, variables: readonly VariableShape[], el
     training,
     elementsMax,
   });
-  const { builder, output, updates, frozen } = compiled;
+  const { builder, output, updates, penalties, frozen } = compiled;
   const target = { name: TARGETS, ...readTensor(wanted, "targets") };
   const targets = builder.add({ kind: "input", name: TARGETS, shape: target.shape });
-  const node = addLoss(builder, loss, { output, targets });
+  const node = addLoss(builder, loss, { output, targets, penalties });
   return { graph: { nodes: builder.nodes, loss: node, updates }, inputs: [...inputs, target], frozen };
 }
 

@@ -87,6 +87,79 @@ Deno.test("a loss of a model may be named as Keras does, and var_list and frozen
   }
 });
 
+Deno.test("a model may be a text, as to_json() gives it", () => {
+  const model = JSON.stringify(chain(layer("Dense", { units: 2, use_bias: false })));
+  const { loss } = lossOf({ model, loss: "mae", inputs: ones(1, 3), targets: ones(1, 2) }, {
+    "Dense/kernel": [3, 2],
+  });
+  assert.deepEqual([...loss.values], [2]);
+});
+
+Deno.test("a regularizer adds to the loss once, however often its layer is called, and not when it is not to be trained", () => {
+  const l2 = { class_name: "L2", config: { l2: 0.5 } };
+  const model = (trainable: boolean) => ({
+    class_name: "Functional",
+    config: {
+      layers: [
+        node("InputLayer", "x", []),
+        node("Dense", "d", [[["x", 0, 0, {}]], [["d", 0, 0, {}]]], {
+          units: 2,
+          use_bias: false,
+          kernel_regularizer: l2,
+          trainable,
+        }),
+      ],
+      input_layers: [["x", 0, 0]],
+      output_layers: [["d", 1, 0]],
+    },
+  });
+  const request = (trainable: boolean) => ({
+    model: model(trainable),
+    loss: "mae",
+    inputs: [[1, 1]],
+    targets: [[0, 0]],
+  });
+  const variables = { "d/kernel": [2, 2] };
+  assert.deepEqual([...lossOf(request(true), variables).loss.values], [4 + 0.5 * 4]);
+  assert.deepEqual([...lossOf(request(false), variables).loss.values], [4]);
+});
+
+Deno.test("layers that are random while training draw the same numbers in the same iteration only", () => {
+  const shapes = { SpatialDropout1D: [40, 5, 20], SpatialDropout2D: [40, 2, 2, 20] } as Record<
+    string,
+    number[]
+  >;
+  const configs = {
+    GaussianNoise: { stddev: 0.5 },
+    GaussianDropout: { rate: 0.2 },
+    SpatialDropout1D: { rate: 0.25 },
+    SpatialDropout2D: { rate: 0.25 },
+  };
+  for (const [className, config] of Object.entries(configs)) {
+    const shape = shapes[className] ?? [50, 100], count = elementCount(shape);
+    const tensor = (x: number) => ({
+      dtype: "float32",
+      shape,
+      base64: new Uint8Array(new Float32Array(count).fill(x).buffer).toBase64(),
+    });
+    // Each number less 1, squared: the variance.
+    const request = {
+      model: chain(layer(className, config)),
+      loss: "mse",
+      inputs: tensor(1),
+      targets: tensor(1),
+    };
+    const at = (iteration: number) => lossOf(request, {}, iteration).loss.values[0] as number;
+    assert.equal(at(3), at(3));
+    assert.notEqual(at(3), at(4));
+    const wanted = className === "GaussianNoise" || className === "GaussianDropout" ? 0.25 : 1 / 3;
+    const mean = Array.from({ length: 8 }, (_, iteration) => at(iteration)).reduce((sum, x) => sum + x) / 8;
+    assert.ok(Math.abs(mean - wanted) < 0.05, `${className}: ${mean}, must be near ${wanted}`);
+    const quiet = lossOf({ ...request, training: false }, {}).loss.values[0];
+    assert.equal(quiet, 0);
+  }
+});
+
 const functional = (layers: unknown[], inputs: unknown, outputs: unknown) => ({
   class_name: "Functional",
   config: { layers, input_layers: inputs, output_layers: outputs },
@@ -173,6 +246,56 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
       0,
     ]]),
   }, /call it with training/],
+  ["a text that is no JSON", { model: "{" }, /is a text that is no JSON/],
+  ["a text that is no model", { model: "[]" }, /must be the JSON of a model/],
+  [
+    "layers of one name in two models",
+    {
+      model: chain(...["A", "B"].map((name) => ({
+        class_name: "Sequential",
+        config: { name, layers: [layer("Dense", { name: "d3", units: 3, use_bias: false })] },
+      }))),
+    },
+    /the layer "B\/d3": its variable "d3\/kernel" is that of the layer "A\/d3", must have another name/,
+  ],
+  [
+    "an unknown regularizer",
+    {
+      model: chain(
+        layer("Dense", { name: "d3", units: 3, kernel_regularizer: { class_name: "eval", config: {} } }),
+      ),
+    },
+    /kernel_regularizer must be null, or an L1, an L2 or an L1L2/,
+  ],
+  [
+    "a regularizer of what comes out",
+    { model: chain(layer("ReLU", { activity_regularizer: { class_name: "L2", config: { l2: 1 } } })) },
+    /activity_regularizer is an unknown key/,
+  ],
+  [
+    "a regularizer, and a loss for each example",
+    {
+      model: chain(
+        layer("Dense", {
+          name: "d3",
+          units: 3,
+          use_bias: false,
+          kernel_regularizer: { class_name: "L2", config: { l2: 1 } },
+        }),
+      ),
+      loss: { class_name: "MeanSquaredError", config: { reduction: "none" } },
+    },
+    /has the reduction none, must have another where layers have regularizers/,
+  ],
+  [
+    "more cut off than there is",
+    { model: chain(layer("Cropping1D", { cropping: 2 })), inputs: [ones(2, 3)] },
+    /nothing is left/,
+  ],
+  ["a wrapper around a model", {
+    model: chain(layer("TimeDistributed", { layer: { class_name: "Lambda", config: { name: "code" } } })),
+    inputs: [ones(2, 3)],
+  }, /is a Lambda, must be one of/],
   ["one input for a merge", { model: chain(layer("Add")) }, /has 1 inputs, must have two or more/],
   [
     "an unknown loss",
@@ -193,7 +316,7 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
 for (const [what, request, pattern] of REFUSED) {
   Deno.test(`prepare() refuses a model with ${what}`, () => {
     const whole = { loss: "mse", inputs: ones(2, 3), targets: ones(2, 3), ...request };
-    const prepare = () => losses.prepare(whole, variablesOf({ "d/kernel": [2, 2] }));
+    const prepare = () => losses.prepare(whole, variablesOf({ "d/kernel": [2, 2], "d3/kernel": [3, 3] }));
     assert.throws(prepare, (error) => {
       assert.ok(error instanceof StepwellError, String(error));
       assert.equal(error.code, "invalid_loss");
@@ -219,4 +342,16 @@ Deno.test("prepare() refuses a model whose models call each other over and over,
   for (let depth = 0; depth < 40; depth++) model = twice("inner", model);
   const request = { model, loss: "mse", inputs: ones(2, 3), targets: ones(2, 3) };
   assert.throws(() => losses.prepare(request, []), /called more than 2000 times/);
+});
+
+Deno.test("prepare() refuses wrappers of wrappers of wrappers, soon", () => {
+  let wrapped: unknown = layer("ReLU");
+  for (let depth = 0; depth < 3000; depth++) {
+    wrapped = { class_name: "TimeDistributed", config: { name: "t", layer: wrapped } };
+  }
+  const request = { model: chain(wrapped), loss: "mse", inputs: [ones(2, 3)], targets: [ones(2, 3)] };
+  assert.throws(() => losses.prepare(request, []), (error) => {
+    assert.ok(error instanceof StepwellError, String(error));
+    return true;
+  });
 });

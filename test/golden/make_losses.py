@@ -224,6 +224,8 @@ def expressions():
     yield unary("selu", tf.nn.selu, exactly(-2, 0, 3)) | {"name": "selu at 0"}
     yield unary("gelu", lambda a: tf.nn.gelu(a, approximate=False))
     yield expression("gelu(a, approximate=true)", lambda a: tf.nn.gelu(a, approximate=True), {"a": normal(7)})
+    yield expression("hard_silu(a)", lambda a: a * tf.nn.relu6(a + 3) / 6, {"a": exactly(-4, -1, 0, 0.7, 5)})
+    yield unary("log_sigmoid", tf.math.log_sigmoid)
     yield unary("swish", tf.nn.swish)
     yield unary("silu", tf.nn.silu)
     yield unary("mish", keras.activations.mish)
@@ -279,6 +281,7 @@ def expressions():
     yield expression(
         "slice(a, [1, 0], [2, -1]) * x", lambda a, x: tf.slice(a, [1, 0], [2, -1]) * x, {"a": normal(4, 3)}, {"x": normal(2, 3)}
     )
+    yield expression("reverse(a, 0) * x", lambda a, x: tf.reverse(a, [0]) * x, {"a": normal(4, 6)}, weigh)
     yield expression("tile(a, [2, 3]) * x", lambda a, x: tf.tile(a, [2, 3]) * x, {"a": normal(2, 2)}, weigh)
     yield expression(
         "pad(a, before=[1, 0], after=[0, 2]) * x", lambda a, x: tf.pad(a, [[1, 0], [0, 2]]) * x, {"a": normal(3, 4)}, weigh
@@ -460,10 +463,13 @@ def model(name, build, loss, inputs, targets, training=True, reference=keras):
     built(given)
     named = {}
     for layer in flat(built):
-        for weight in layer.weights:
-            label = f"{layer.name}/{weight.name.split('/')[-1].removesuffix(':0')}"
-            assert label not in named or named[label] is weight, label
-            named[label] = weight
+        wrapped = [layer.forward_layer, layer.backward_layer] if hasattr(layer, "forward_layer") else [None]
+        for owner in wrapped:
+            for weight in (owner or layer).weights:
+                path = [layer.name, *([owner.name] if owner else []), weight.name.split("/")[-1].removesuffix(":0")]
+                label = "/".join(path)
+                assert label not in named or named[label] is weight, label
+                named[label] = weight
     for label, weight in named.items():
         low = 0.3 if "variance" in label or "gamma" in label else -0.7
         weight.assign(f32(rng.uniform(low, 1.1 if low > 0 else 0.7, weight.shape)))
@@ -473,6 +479,7 @@ def model(name, build, loss, inputs, targets, training=True, reference=keras):
     variables = {label: getattr(weight, "value", weight) if reference is not keras else weight for label, weight in watched.items()}
     with tf.GradientTape() as tape:
         value = loss(reference)(wanted, built(given, training=training))
+        value = tf.add_n([value, *built.losses])
     found = tape.gradient(value, variables)
     averages = [label for label in named if "/moving_" in label]
     member = loss(reference)
@@ -578,6 +585,16 @@ def models():
             ]
         )
 
+    def dotted(axes, rank):
+        def build(k):
+            k.backend.clear_session()
+            shapes = [(4,), (4,)] if rank == 1 else [(3, 4), (4, 2)]
+            left, right = k.layers.Input(shapes[0], name="left"), k.layers.Input(shapes[1], name="right")
+            before = k.layers.Dense(shapes[0][-1], name="before")(left)
+            return k.Model([left, right], k.layers.Dot(axes, normalize=rank == 2, name="dot")([before, right]))
+
+        return build
+
     for reference in (keras, keras3):
         suffix = "" if reference is keras else ", in Keras 3"
         yield model(f"a perceptron{suffix}", mlp, lambda k: k.losses.SparseCategoricalCrossentropy(), normal(7, 6), below(3, 7), reference=reference)
@@ -657,6 +674,76 @@ def models():
             mse,
             given,
             wanted,
+        )
+    larger = normal(3, 9, 9, 2)
+    newer = [
+        ("PReLU", (4,), lambda k: k.layers.PReLU(name="it"), rows, normal(5, 4)),
+        ("PReLU(shared_axes)", (6, 5, 2), lambda k: k.layers.PReLU(shared_axes=[1, 2], name="it"), images, normal(3, 6, 5, 2)),
+        ("Rescaling", (4,), lambda k: k.layers.Rescaling(1 / 3, offset=-1), rows, normal(5, 4)),
+        ("SpatialDropout1D", (6, 4), lambda k: k.layers.SpatialDropout1D(0.5), steps, normal(3, 6, 4)),
+        ("SpatialDropout2D", (6, 5, 2), lambda k: k.layers.SpatialDropout2D(0.5), images, normal(3, 6, 5, 2)),
+        ("GaussianNoise", (4,), lambda k: k.layers.GaussianNoise(0.5), rows, normal(5, 4)),
+        ("GaussianDropout", (4,), lambda k: k.layers.GaussianDropout(0.5), rows, normal(5, 4)),
+        ("Conv2DTranspose", (6, 5, 2), lambda k: k.layers.Conv2DTranspose(3, 3, strides=2, padding="same", activation="relu", name="it"), images, normal(3, 12, 10, 3)),
+        ("Conv2DTranspose(valid)", (6, 5, 2), lambda k: k.layers.Conv2DTranspose(3, (2, 3), strides=(3, 2), name="it"), images, normal(3, 18, 11, 3)),
+        ("SeparableConv2D", (6, 5, 2), lambda k: k.layers.SeparableConv2D(3, 3, depth_multiplier=2, padding="same", name="it"), images, normal(3, 6, 5, 3)),
+        ("Conv2D(dilation_rate)", (9, 9, 2), lambda k: k.layers.Conv2D(3, 3, dilation_rate=2, name="it"), larger, normal(3, 5, 5, 3)),
+        ("Conv1D(causal)", (6, 4), lambda k: k.layers.Conv1D(3, 2, dilation_rate=2, padding="causal", name="it"), steps, normal(3, 6, 3)),
+        ("ZeroPadding1D", (6, 4), lambda k: k.layers.ZeroPadding1D((2, 1)), steps, normal(3, 9, 4)),
+        ("Cropping1D", (6, 4), lambda k: k.layers.Cropping1D((2, 1)), steps, normal(3, 3, 4)),
+        ("Cropping2D", (6, 5, 2), lambda k: k.layers.Cropping2D(((1, 2), (0, 1))), images, normal(3, 3, 4, 2)),
+        ("UpSampling1D", (6, 4), lambda k: k.layers.UpSampling1D(3), steps, normal(3, 18, 4)),
+        ("UpSampling2D", (6, 5, 2), lambda k: k.layers.UpSampling2D((2, 3)), images, normal(3, 12, 15, 2)),
+        ("TimeDistributed", (6, 4), lambda k: k.layers.TimeDistributed(k.layers.Dense(3, activation="tanh"), name="it"), steps, normal(3, 6, 3)),
+        ("Bidirectional", (6, 4), lambda k: k.layers.Bidirectional(k.layers.LSTM(3), name="it"), steps, normal(3, 6)),
+        (
+            "Bidirectional(sequences)",
+            (6, 4),
+            lambda k: k.layers.Bidirectional(k.layers.GRU(3, return_sequences=True), merge_mode="sum", name="it"),
+            steps,
+            normal(3, 6, 3),
+        ),
+        ("GRU(reset_after)", (6, 4), lambda k: k.layers.GRU(3, reset_after=False, name="it"), steps, normal(3, 3)),
+        ("regularizers", (4,), lambda k: k.layers.Dense(3, kernel_regularizer=k.regularizers.L1L2(0.1, 0.2), bias_regularizer="l2", name="it"), rows, normal(5, 3)),
+        ("hard_sigmoid", (4,), lambda k: k.layers.Activation("hard_sigmoid"), normal(5, 4), normal(5, 4)),
+    ]
+    for reference in (keras, keras3):
+        suffix = "" if reference is keras else ", in Keras 3"
+        for name, shape, make, given, wanted in newer:
+            yield model(
+                f"{name}{suffix}",
+                sequential(lambda k: k.layers.Input(shape), lambda k: k.layers.Dense(shape[-1], name="before"), make),
+                mse,
+                given,
+                wanted,
+                # What is random then, is not told here.
+                training="ropout" not in name and "Noise" not in name,
+                reference=reference,
+            )
+        yield model(f"Dot{suffix}", dotted(1, 1), mse, {"left": normal(5, 4), "right": normal(5, 4)}, normal(5, 1), reference=reference)
+        yield model(f"Dot(normalize){suffix}", dotted((2, 1), 2), mse, {"left": normal(5, 3, 4), "right": normal(5, 4, 2)}, normal(5, 3, 2), reference=reference)
+        # Keras takes the logits where it knows them: their cross-entropy saturates nowhere.
+        for activation, loss_class, wanted in [
+            ("softmax", "SparseCategoricalCrossentropy", below(3, 5)),
+            ("softmax", "CategoricalCrossentropy", one_hot(3, 5)),
+            ("sigmoid", "BinaryCrossentropy", below(2, 5, 3)),
+        ]:
+            yield model(
+                f"a saturated {activation} and {loss_class}{suffix}",
+                sequential(lambda k: k.layers.Input((4,)), lambda k: k.layers.Dense(3, activation=activation, name="it")),
+                lambda k: getattr(k.losses, loss_class)(),
+                lambda rng: 100 * rng.standard_normal((5, 4)),
+                wanted,
+                reference=reference,
+            )
+    for name in ["hard_silu", "log_sigmoid"]:
+        yield model(
+            f"{name}, in Keras 3",
+            sequential(lambda k: k.layers.Input((4,)), lambda k: k.layers.Dense(4, activation=name, name="it")),
+            mse,
+            normal(5, 4),
+            normal(5, 4),
+            reference=keras3,
         )
     for name, options in [("SimpleRNN", {}), ("LSTM", {}), ("GRU", {})]:
         for flags in [{}, {"return_sequences": True, "go_backwards": True}, {"use_bias": False, "activation": "relu"}]:

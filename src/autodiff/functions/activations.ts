@@ -72,6 +72,8 @@ export const ACTIVATIONS = [
     "`clip(0.2 * x + 0.5, 0, 1)`, as in Keras 2.",
     (tf, x) => tf.clipByValue(tf.add(tf.mul(0.2, x), 0.5), 0, 1),
   ),
+  activation("hard_silu", "`x * relu6(x + 3) / 6`.", (tf, x) => tf.mul(x, tf.div(tf.relu6(tf.add(x, 3)), 6))),
+  activation("log_sigmoid", "The logarithm of sigmoid.", (tf, x) => tf.neg(tf.softplus(tf.neg(x)))),
   alongRows("softmax", "`exp(x)`, divided by its sum along the last dimension.", (tf, x) => tf.softmax(x)),
   alongRows("log_softmax", "The logarithm of softmax.", (tf, x) => tf.logSoftmax(x)),
 ];

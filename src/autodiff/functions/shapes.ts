@@ -118,6 +118,13 @@ export const SHAPES = [
     shape: ([x]: [Shape], { begin, size }) => sliced(x, begin, size),
     apply: (tf, [x]: [Tensor], { begin, size }) => tf.slice(x, [...begin], sliced(x.shape, begin, size)),
   }),
+  define("reverse", {
+    tensors: ["x"],
+    options: { axis: integer(-1) },
+    does: "The other way round along an axis.",
+    shape: ([x]: [Shape], { axis }) => (axisOf(axis, x.length), x),
+    apply: (tf, [x]: [Tensor], { axis }) => tf.reverse(x, axisOf(axis, x.rank)),
+  }),
   define("tile", {
     tensors: ["x"],
     options: { reps: integers() },

@@ -1,8 +1,7 @@
 /** Layers of matrices and look-ups. */
 import { z } from "zod";
 import { elementCount } from "../../tensor.ts";
-import { MisfitError } from "../functions/define.ts";
-import { activate, activation, count, inputOf, last, layer, only, unit, yes } from "./layer.ts";
+import { activate, activation, count, inputOf, last, layer, only, yes } from "./layer.ts";
 
 export const DENSE = [
   layer("Dense", {
@@ -89,16 +88,31 @@ export const DENSE = [
     build: (call, { n }) =>
       call.call("tile", [call.call("expand_dims", [inputOf(call)], { axis: 1 })], { reps: [1, n, 1] }),
   }),
-  layer("Dropout", {
-    does: "While training, each number is 0 with probability `rate`, the others are scaled up; else nothing.",
-    config: { rate: unit(0), seed: z.union([z.int(), z.null()]).default(null) },
-    build: (call, { rate, seed }) => {
-      const x = inputOf(call);
-      if (!call.training || rate === 0) return x;
-      if (rate === 1) throw new MisfitError("rate is 1, must be below");
-      const noise = call.noise(call.shape(x), seed ?? 0);
-      const kept = call.call("greater_equal", [noise, call.constant(rate)]);
-      return call.call("multiply", [x, call.call("multiply", [kept, call.constant(1 / (1 - rate))])]);
+  layer("PReLU", {
+    does:
+      "`x`, but `alpha * x` where that is negative; each place has its own `alpha`, but along `shared_axes`.",
+    weights: ["alpha"],
+    config: {
+      shared_axes: z.union([z.array(z.int().min(1)), z.int().min(1).transform((n) => [n]), z.null()]).default(
+        null,
+      ),
+    },
+    build: (call, { shared_axes }) => {
+      const x = inputOf(call),
+        shape = call.shape(x).slice(1).map((n, at) => shared_axes?.includes(at + 1) ? 1 : n);
+      const negative = call.call("minimum", [x, call.constant(0)]);
+      return call.call("add", [
+        call.call("relu", [x]),
+        call.call("multiply", [call.weight("alpha", shape), negative]),
+      ]);
+    },
+  }),
+  layer("Rescaling", {
+    does: "`x * scale + offset`.",
+    config: { scale: z.number(), offset: z.number().default(0) },
+    build: (call, { scale, offset }) => {
+      const y = call.call("multiply", [inputOf(call), call.constant(scale)]);
+      return offset === 0 ? y : call.call("add", [y, call.constant(offset)]);
     },
   }),
 ];

@@ -1,5 +1,6 @@
 /** Layers of convolutions and pools, over [batch, height, width, channels] and [batch, steps, channels]. */
 import { z } from "zod";
+import { MisfitError } from "../functions/define.ts";
 import {
   activate,
   activation,
@@ -17,7 +18,7 @@ import {
 } from "./layer.ts";
 
 const PLAIN = { data_format: channelsLast(), groups: only(1) };
-const ONE_APART = z.union([z.literal(1), z.array(z.literal(1))]).default(1);
+const apart = () => pair().default([1, 1]);
 
 function finish(
   call: LayerCall,
@@ -74,14 +75,58 @@ export const IMAGES = [
       kernel_size: pair(),
       strides: pair().default([1, 1]),
       padding: padding(),
-      dilation_rate: ONE_APART,
+      dilation_rate: apart(),
+      activation: activation(),
+      use_bias: yes(true),
+      ...PLAIN,
+    },
+    build: (call, { filters, kernel_size, strides, padding, dilation_rate: dilations, ...rest }) => {
+      const x = inputOf(call), kernel = call.weight("kernel", [...kernel_size, last(call.shape(x)), filters]);
+      return finish(call, call.call("conv2d", [x, kernel], { strides, padding, dilations }), rest);
+    },
+  }),
+  layer("Conv2DTranspose", {
+    does: "`conv2d_transpose` with `filters` kernels, a bias and an activation.",
+    weights: ["kernel", "bias"],
+    config: {
+      filters: count(),
+      kernel_size: pair(),
+      strides: pair().default([1, 1]),
+      padding: padding(),
+      output_padding: z.null().optional(),
+      dilation_rate: z.union([z.literal(1), z.array(z.literal(1))]).default(1),
       activation: activation(),
       use_bias: yes(true),
       ...PLAIN,
     },
     build: (call, { filters, kernel_size, strides, padding, ...rest }) => {
-      const x = inputOf(call), kernel = call.weight("kernel", [...kernel_size, last(call.shape(x)), filters]);
-      return finish(call, call.call("conv2d", [x, kernel], { strides, padding }), rest);
+      const x = inputOf(call), kernel = call.weight("kernel", [...kernel_size, filters, last(call.shape(x))]);
+      return finish(call, call.call("conv2d_transpose", [x, kernel], { strides, padding }), rest);
+    },
+  }),
+  layer("SeparableConv2D", {
+    does: "`depthwise_conv2d`, then `conv2d` of single places, a bias and an activation.",
+    weights: ["depthwise_kernel", "pointwise_kernel", "bias"],
+    config: {
+      filters: count(),
+      kernel_size: pair(),
+      strides: pair().default([1, 1]),
+      padding: padding(),
+      depth_multiplier: count().default(1),
+      dilation_rate: apart(),
+      activation: activation(),
+      use_bias: yes(true),
+      ...PLAIN,
+    },
+    build: (
+      call,
+      { filters, kernel_size, strides, padding, depth_multiplier, dilation_rate: dilations, ...rest },
+    ) => {
+      const x = inputOf(call), channels = last(call.shape(x));
+      const kernel = call.weight("depthwise_kernel", [...kernel_size, channels, depth_multiplier]);
+      const points = call.weight("pointwise_kernel", [1, 1, channels * depth_multiplier, filters]);
+      const y = call.call("depthwise_conv2d", [x, kernel], { strides, padding, dilations });
+      return finish(call, call.call("conv2d", [y, points]), rest);
     },
   }),
   layer("Conv1D", {
@@ -91,15 +136,20 @@ export const IMAGES = [
       filters: count(),
       kernel_size: single(),
       strides: single().default(1),
-      padding: padding(),
-      dilation_rate: ONE_APART,
+      padding: z.enum(["valid", "same", "causal"]).default("valid"),
+      dilation_rate: single().default(1),
       activation: activation(),
       use_bias: yes(true),
       ...PLAIN,
     },
-    build: (call, { filters, kernel_size, strides, padding, ...rest }) => {
+    build: (call, { filters, kernel_size, strides, padding, dilation_rate: dilation, ...rest }) => {
       const x = inputOf(call), kernel = call.weight("kernel", [kernel_size, last(call.shape(x)), filters]);
-      return finish(call, call.call("conv1d", [x, kernel], { stride: strides, padding }), rest);
+      if (padding !== "causal") {
+        return finish(call, call.call("conv1d", [x, kernel], { stride: strides, padding, dilation }), rest);
+      }
+      if (call.shape(x).length !== 3) throw new MisfitError("the input must be [batch, steps, channels]");
+      const late = call.call("pad", [x], { before: [0, (kernel_size - 1) * dilation, 0], after: [0, 0, 0] });
+      return finish(call, call.call("conv1d", [late, kernel], { stride: strides, dilation }), rest);
     },
   }),
   layer("DepthwiseConv2D", {
@@ -110,15 +160,15 @@ export const IMAGES = [
       strides: pair().default([1, 1]),
       padding: padding(),
       depth_multiplier: count().default(1),
-      dilation_rate: ONE_APART,
+      dilation_rate: apart(),
       activation: activation(),
       use_bias: yes(true),
       ...PLAIN,
     },
-    build: (call, { kernel_size, strides, padding, depth_multiplier, ...rest }) => {
+    build: (call, { kernel_size, strides, padding, depth_multiplier, dilation_rate: dilations, ...rest }) => {
       const x = inputOf(call);
       const kernel = call.weight("depthwise_kernel", [...kernel_size, last(call.shape(x)), depth_multiplier]);
-      return finish(call, call.call("depthwise_conv2d", [x, kernel], { strides, padding }), rest);
+      return finish(call, call.call("depthwise_conv2d", [x, kernel], { strides, padding, dilations }), rest);
     },
   }),
   pool2d("MaxPooling2D", "max_pool2d", "`max_pool2d`."),
@@ -129,19 +179,4 @@ export const IMAGES = [
   global("GlobalAveragePooling2D", "mean", [1, 2], "The mean of each channel."),
   global("GlobalMaxPooling1D", "max", [1], "The largest of each channel."),
   global("GlobalAveragePooling1D", "mean", [1], "The mean of each channel."),
-  layer("ZeroPadding2D", {
-    does: "Zeros around images.",
-    config: {
-      padding: z.union([
-        z.int().min(0).transform((n) => [[n, n], [n, n]]),
-        z.array(z.int().min(0)).length(2).transform((sides) => sides.map((n) => [n, n])),
-        z.array(z.array(z.int().min(0)).length(2)).length(2),
-      ]).default([[1, 1], [1, 1]]),
-      data_format: channelsLast(),
-    },
-    build: (call, { padding }) => {
-      const [[top, bottom], [left, right]] = padding as [[number, number], [number, number]];
-      return call.call("pad", [inputOf(call)], { before: [0, top, left, 0], after: [0, bottom, right, 0] });
-    },
-  }),
 ];

@@ -11,6 +11,8 @@ export interface LayerCall {
   readonly name: string;
   /** Whether it is called to be trained: dropout drops, batch normalization looks at the batch. */
   readonly training: boolean;
+  /** Of Keras that wrote the model: in some words 3 differs from 2 (and tfjs). */
+  readonly generation: 2 | 3;
   readonly inputs: readonly number[];
   shape(node: number): Shape;
   constant(value: number): number;
@@ -21,6 +23,8 @@ export interface LayerCall {
   weight(name: string, shape: Shape): number;
   /** A variable of role "average": it becomes the node's value. */
   average(name: string, shape: Shape, update?: (now: number) => number): number;
+  /** A call of a layer that this one wraps, as Keras serializes it, whose weights are of that name. */
+  wrapped(layer: unknown, name: string, inputs: readonly number[]): number;
 }
 
 export interface Layer {
@@ -59,12 +63,12 @@ export function layer<S extends z.ZodRawShape>(
   } as unknown as Layer;
 }
 
-/** What Keras writes into every config, and what belongs to the run's variables: passed over. */
+/** What Keras writes into every config, what belongs to the run's variables, what model.ts sees to: passed over. */
 const PASSED_OVER =
-  /^(name|trainable|dynamic|batch_input_shape|batch_shape|input_shape|input_dtype|build_config|sparse|ragged|autocast|.+_initializer|.+_constraint)$/;
+  /^(name|trainable|dynamic|batch_input_shape|batch_shape|input_shape|input_dtype|build_config|sparse|ragged|autocast|.+_initializer|.+_constraint|(?!activity).+_regularizer)$/;
 /** These change the result unless they are null. */
 const ABSENT =
-  /^(.+_regularizer|.+_quantizer|quantization_config|lora_rank|kernel_lora_rank|noise_shape|input_length)$/;
+  /^(activity_regularizer|.+_quantizer|quantization_config|lora_rank|kernel_lora_rank|noise_shape|input_length)$/;
 
 function relevant(config: unknown): unknown {
   if (typeof config !== "object" || config === null || Array.isArray(config)) return config;
@@ -112,6 +116,8 @@ const ACTIVATIONS = [
   "softplus",
   "softsign",
   "hard_sigmoid",
+  "hard_silu",
+  "log_sigmoid",
   "tanh",
   "sigmoid",
   "softmax",
@@ -123,6 +129,10 @@ export const activation = (initial: (typeof ACTIVATIONS)[number] = "linear") =>
 
 export function activate(call: LayerCall, x: number, name: (typeof ACTIVATIONS)[number] | null): number {
   if (name === null || name === "linear") return x;
+  if (name === "hard_sigmoid" && call.generation === 3) {
+    const six = call.call("relu6", [call.call("add", [x, call.constant(3)])]);
+    return call.call("divide", [six, call.constant(6)]);
+  }
   return call.call(name === "exponential" ? "exp" : name, [x]);
 }
 

@@ -3,9 +3,14 @@ import { DENSE } from "./dense.ts";
 import { IMAGES } from "./images.ts";
 import type { Layer } from "./layer.ts";
 import { MERGING } from "./merging.ts";
+import { NOISE } from "./noise.ts";
 import { NORMALIZATIONS } from "./normalizations.ts";
 import { RECURRENT } from "./recurrent.ts";
+import { RESIZING } from "./resizing.ts";
+import { WRAPPERS } from "./wrappers.ts";
 
 export const LAYERS: ReadonlyMap<string, Layer> = new Map(
-  [...DENSE, ...IMAGES, ...NORMALIZATIONS, ...MERGING, ...RECURRENT].map((layer) => [layer.className, layer]),
+  [...DENSE, ...NOISE, ...IMAGES, ...RESIZING, ...NORMALIZATIONS, ...MERGING, ...RECURRENT, ...WRAPPERS].map((
+    layer,
+  ) => [layer.className, layer]),
 );

@@ -9,11 +9,13 @@ import { MisfitError } from "../functions/define.ts";
 import { type Graph, GraphBuilder } from "../graph.ts";
 import { LAYERS } from "./mod.ts";
 import type { LayerCall } from "./layer.ts";
+import { penalty } from "./regularizers.ts";
 import {
   isModel,
   type LayerSpec,
   modelError,
   type ModelSpec,
+  readLayer,
   readModel,
   readTopology,
   type Source,
@@ -31,6 +33,8 @@ export interface ModelGraph {
   readonly builder: GraphBuilder;
   readonly output: number;
   readonly updates: Graph["updates"];
+  /** What regularizers add to the loss. */
+  readonly penalties: readonly number[];
   /** Variables of layers that are not to be trained. */
   readonly frozen: ReadonlySet<string>;
 }
@@ -44,16 +48,17 @@ export function compileModel(topology: unknown, scope: ModelScope): ModelGraph {
   const model = readTopology(topology);
   const inputs = compiler.inputs(model);
   const output = compiler.model(model, inputs, "");
-  const { builder, updates, frozen } = compiler;
-  return { builder, output, updates, frozen };
+  const { builder, updates, penalties, frozen } = compiler;
+  return { builder, output, updates, penalties, frozen };
 }
 
 class ModelCompiler {
   readonly builder: GraphBuilder;
   readonly updates: { name: string; node: number }[] = [];
+  readonly penalties: number[] = [];
   readonly frozen = new Set<string>();
   readonly #scope: ModelScope;
-  readonly #weights = new Map<string, number>();
+  readonly #weights = new Map<string, { readonly node: number; readonly owner: string }>();
   #calls = 0;
 
   constructor(scope: ModelScope) {
@@ -131,14 +136,14 @@ class ModelCompiler {
       throw modelError(`${at}: ${explain(parsed.error, config, Object.keys(layer.schema.shape))}`);
     }
     try {
-      return layer.build(this.#call(spec, inputs), parsed.data);
+      return layer.build(this.#call(spec, inputs, path), parsed.data);
     } catch (error) {
       if (error instanceof MisfitError) throw modelError(`${at}: ${error.message}`);
       throw error;
     }
   }
 
-  #call({ name, config }: LayerSpec, inputs: readonly number[]): LayerCall {
+  #call({ name, config }: LayerSpec, inputs: readonly number[], path: string): LayerCall {
     const { builder } = this;
     const isTrained = config["trainable"] !== false;
     return {
@@ -146,26 +151,46 @@ class ModelCompiler {
       inputs,
       // As in Keras: a batch normalization that is not to be trained does not look at the batch.
       training: this.#scope.training && isTrained,
+      // Keras 2 writes dtypes as words.
+      generation: typeof config["dtype"] === "object" && config["dtype"] !== null ? 3 : 2,
       shape: (node) => builder.shape(node),
       constant: (value) => builder.constant(value),
       noise: (shape, seed) => builder.add({ kind: "noise", shape, seed: `${seed} ${name} ${this.#calls}` }),
       call: (...args) => builder.call(...args),
       weight: (weight, shape) => {
-        if (!isTrained) this.frozen.add(`${name}/${weight}`);
-        return this.#weight(`${name}/${weight}`, shape, "optimize");
+        const full = `${name}/${weight}`, isNew = !this.#weights.has(full);
+        const node = this.#weight(full, shape, { role: "optimize", owner: path + name });
+        if (!isTrained) this.frozen.add(full);
+        else if (isNew) this.penalties.push(...penalty(builder, node, { weight, config }));
+        return node;
       },
       average: (weight, shape, update) => {
-        const full = `${name}/${weight}`, node = this.#weight(full, shape, "average");
+        const full = `${name}/${weight}`;
+        const node = this.#weight(full, shape, { role: "average", owner: path + name });
         if (update && !this.updates.some((each) => each.name === full)) {
           this.updates.push({ name: full, node: update(node) });
         }
         return node;
       },
+      wrapped: (layer, name, inputs) => {
+        const spec = readLayer(layer);
+        const trainable = isTrained && spec.config["trainable"] !== false;
+        return this.#layer({ ...spec, name, config: { ...spec.config, trainable } }, inputs, path);
+      },
     };
   }
 
-  #weight(name: string, shape: Shape, role: "optimize" | "average"): number {
+  #weight(
+    name: string,
+    shape: Shape,
+    { role, owner }: { readonly role: "optimize" | "average"; readonly owner: string },
+  ): number {
     const known = this.#weights.get(name);
+    if (known && known.owner !== owner) {
+      throw new MisfitError(
+        `its variable "${name}" is that of the layer "${known.owner}", must have another name`,
+      );
+    }
     const variable = this.#scope.variables.get(name);
     const wanted = `of shape ${showShape(shape)}${role === "average" ? ' and role "average"' : ""}`;
     if (!variable) throw new MisfitError(`the run has no variable "${name}", must have one ${wanted}`);
@@ -173,8 +198,8 @@ class ModelCompiler {
       const is = `has shape ${showShape(variable.shape)} and role "${variable.role}"`;
       throw new MisfitError(`the variable "${name}" ${is}, must be ${wanted}`);
     }
-    const node = known ?? this.builder.add({ kind: "variable", name, shape });
-    this.#weights.set(name, node);
+    const node = known?.node ?? this.builder.add({ kind: "variable", name, shape });
+    this.#weights.set(name, { node, owner });
     return node;
   }
 }

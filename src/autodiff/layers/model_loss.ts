@@ -13,7 +13,9 @@ const SHORT: Readonly<Record<string, readonly string[]>> = {
   mean_absolute_error: ["mae"],
   mean_absolute_percentage_error: ["mape"],
   mean_squared_logarithmic_error: ["msle"],
-  kl_divergence: ["kld"],
+  kl_divergence: ["kld", "kullback_leibler_divergence"],
+  huber: ["huber_loss"],
+  binary_crossentropy: ["bce"],
 };
 
 /** What Keras writes into the config of every loss. */
@@ -61,12 +63,18 @@ const BY_NAME = new Map(
   LOSS_CLASSES.flatMap((each) => [each.className, ...each.aliases].map((name) => [plain(name), each])),
 );
 
-/** Adds the loss of `output` against `targets`; gives its node. Throws invalid_loss. */
+interface Compared {
+  readonly output: number;
+  readonly targets: number;
+  readonly penalties: readonly number[];
+}
+
+/** Adds the loss of `output` against `targets`, and penalties; gives its node. Throws invalid_loss. */
 export function addLoss(
   builder: GraphBuilder,
   member: unknown,
-  { output, targets }: { output: number; targets: number },
-) {
+  { output, targets, penalties }: Compared,
+): number {
   const isName = typeof member === "string";
   const { class_name: className, config = {} } = isName
     ? { class_name: member }
@@ -87,13 +95,34 @@ export function addLoss(
   const { reduction, ...rest } = parsed.data;
   const given = Object.fromEntries(keys.filter(isOwn).map((key) => [key, rest[key] as OptionValue]));
   const kind = reduction === "sum" || reduction === "none" ? reduction : "mean";
+  if (penalties.length > 0 && kind === "none") {
+    throw modelError(
+      "the loss has the reduction none, must have another where layers have regularizers",
+      "loss",
+    );
+  }
+  const logits = logitsOf(builder, output, row.name);
+  const options = { ...given, ...logits !== undefined && { from_logits: true }, reduction: kind };
   try {
     const fitting = fit(builder, { output, targets }, row.name === "sparse_categorical_crossentropy");
-    return builder.call(row.name, [fitting, output], { ...given, reduction: kind });
+    const loss = builder.call(row.name, [fitting, logits ?? output], options);
+    return penalties.reduce((sum, penalty) => builder.call("add", [sum, penalty]), loss);
   } catch (error) {
     if (error instanceof MisfitError) throw modelError(error.message, "targets");
     throw error;
   }
+}
+
+const ACTIVATION_OF: Readonly<Record<string, string>> = {
+  categorical_crossentropy: "softmax",
+  sparse_categorical_crossentropy: "softmax",
+  binary_crossentropy: "sigmoid",
+};
+
+/** As Keras: where the output is what an activation made of logits, the cross-entropy is that of the logits, which is exact. */
+function logitsOf(builder: GraphBuilder, output: number, loss: string): number | undefined {
+  const node = builder.nodes[output];
+  return node?.kind === "call" && node.name === ACTIVATION_OF[loss] ? node.args[0] : undefined;
 }
 
 /** As Keras: a last dimension of 1 may be missing, or be there beside class numbers. */

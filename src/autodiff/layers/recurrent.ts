@@ -15,7 +15,7 @@ const COMMON = {
   stateful: only(false),
   unroll: yes(false),
   time_major: only(false),
-  zero_output_for_mask: only(false),
+  zero_output_for_mask: yes(false),
   dropout: only(0),
   recurrent_dropout: only(0),
   seed: z.union([z.int(), z.null()]).default(null),
@@ -125,22 +125,50 @@ export const RECURRENT = [
   }),
   layer("GRU", {
     does:
-      "Gated recurrent unit; the gates are update, reset, candidate. `reset_after` as in Keras by default.",
+      "Gated recurrent unit; the gates are update, reset, candidate. With `reset_after` the bias is two rows.",
     weights: ["kernel", "recurrent_kernel", "bias"],
     config: {
       ...COMMON,
       activation: activation("tanh"),
       recurrent_activation: activation("sigmoid"),
-      reset_after: only(true),
+      reset_after: yes(true),
       implementation: z.int().default(2),
     },
     build: (call, config) => {
-      const { units, use_bias, activation, recurrent_activation } = config;
+      const { units, use_bias, activation, recurrent_activation, reset_after } = config;
       const width = 3 * units;
       const { kernel, recurrent, bias } = weights(call, width, {
         units,
-        bias: use_bias ? [2, width] : undefined,
+        bias: use_bias ? reset_after ? [2, width] : [width] : undefined,
       });
+      const gate = (a: number, b: number) => activate(call, call.call("add", [a, b]), recurrent_activation);
+      const mix = (z: number, h: number, candidate: number) =>
+        call.call("add", [
+          call.call("multiply", [z, h]),
+          call.call("multiply", [call.call("subtract", [call.constant(1), z]), candidate]),
+        ]);
+      if (!reset_after) {
+        const columns = (matrix: number, from: number, count: number) =>
+          call.call("slice", [matrix], { begin: [0, from * units], size: [units, count * units] });
+        const both = columns(recurrent, 0, 2), last = columns(recurrent, 2, 1);
+        let h = zeros(call, units);
+        return unrolled(call, config, (x) => {
+          const product = call.call("matmul", [x, kernel]);
+          const all = bias === undefined ? product : call.call("add", [product, bias]);
+          const [xz, xr, xh] = gates(call, all, { count: 3, units }) as [number, number, number];
+          const [hz, hr] = gates(call, call.call("matmul", [h, both]), { count: 2, units }) as [
+            number,
+            number,
+          ];
+          const z = gate(xz, hz), reset = call.call("multiply", [gate(xr, hr), h]);
+          const candidate = activate(
+            call,
+            call.call("add", [xh, call.call("matmul", [reset, last])]),
+            activation,
+          );
+          return h = mix(z, h, candidate);
+        });
+      }
       const biasOf = (row: number) =>
         bias === undefined ? undefined : call.call("reshape", [
           call.call("slice", [bias], { begin: [row, 0], size: [1, width] }),
@@ -154,14 +182,9 @@ export const RECURRENT = [
       let h = zeros(call, units);
       return unrolled(call, config, (x) => {
         const [xz, xr, xh] = part(x, kernel, 0), [hz, hr, hh] = part(h, recurrent, 1);
-        const z = activate(call, call.call("add", [xz, hz]), recurrent_activation);
-        const r = activate(call, call.call("add", [xr, hr]), recurrent_activation);
+        const z = gate(xz, hz), r = gate(xr, hr);
         const candidate = activate(call, call.call("add", [xh, call.call("multiply", [r, hh])]), activation);
-        const kept = call.call("multiply", [z, h]);
-        return h = call.call("add", [
-          kept,
-          call.call("multiply", [call.call("subtract", [call.constant(1), z]), candidate]),
-        ]);
+        return h = mix(z, h, candidate);
       });
     },
   }),

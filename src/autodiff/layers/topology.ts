@@ -46,9 +46,9 @@ const LayerJson = z.looseObject({
   inbound_nodes: z.array(z.unknown()).max(LAYERS_MAX).optional(),
 });
 
-/** A model, whatever it is wrapped in. Throws invalid_loss. */
+/** A model, whatever it is wrapped in; `to_json()` gives a text. Throws invalid_loss. */
 export function readTopology(json: unknown): ModelSpec {
-  let inner = json;
+  let inner = typeof json === "string" ? parsed(json) : json;
   for (const key of ["modelTopology", "model_config"]) {
     if (isObject(inner) && isObject(inner[key])) inner = inner[key];
   }
@@ -59,6 +59,14 @@ export function readTopology(json: unknown): ModelSpec {
     );
   }
   return readModel(className, config);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw modelError("it is a text that is no JSON");
+  }
 }
 
 export function readModel(className: string, config: unknown): ModelSpec {
@@ -99,7 +107,8 @@ function renumbered({ layers, inputs, output }: ModelSpec): ModelSpec {
   };
 }
 
-function readLayer(json: unknown): LayerSpec {
+/** A layer, and what feeds each of its calls. Throws invalid_loss. */
+export function readLayer(json: unknown): LayerSpec {
   const parsed = LayerJson.safeParse(json);
   if (!parsed.success) throw modelError('a layer must be {"class_name", "config", "inbound_nodes"?}');
   const { class_name: className, config, inbound_nodes: nodes = [] } = parsed.data;
