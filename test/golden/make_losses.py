@@ -687,6 +687,13 @@ def models():
         ("Conv2DTranspose", (6, 5, 2), lambda k: k.layers.Conv2DTranspose(3, 3, strides=2, padding="same", activation="relu", name="it"), images, normal(3, 12, 10, 3)),
         ("Conv2DTranspose(valid)", (6, 5, 2), lambda k: k.layers.Conv2DTranspose(3, (2, 3), strides=(3, 2), name="it"), images, normal(3, 18, 11, 3)),
         ("SeparableConv2D", (6, 5, 2), lambda k: k.layers.SeparableConv2D(3, 3, depth_multiplier=2, padding="same", name="it"), images, normal(3, 6, 5, 3)),
+        (
+            "DepthwiseConv2D(regularizer)",
+            (6, 5, 2),
+            lambda k: k.layers.DepthwiseConv2D(3, depthwise_regularizer=k.regularizers.L2(0.1), name="it"),
+            images,
+            normal(3, 4, 3, 2),
+        ),
         ("Conv2D(dilation_rate)", (9, 9, 2), lambda k: k.layers.Conv2D(3, 3, dilation_rate=2, name="it"), larger, normal(3, 5, 5, 3)),
         ("Conv1D(causal)", (6, 4), lambda k: k.layers.Conv1D(3, 2, dilation_rate=2, padding="causal", name="it"), steps, normal(3, 6, 3)),
         ("ZeroPadding1D", (6, 4), lambda k: k.layers.ZeroPadding1D((2, 1)), steps, normal(3, 9, 4)),
@@ -707,8 +714,17 @@ def models():
         ("regularizers", (4,), lambda k: k.layers.Dense(3, kernel_regularizer=k.regularizers.L1L2(0.1, 0.2), bias_regularizer="l2", name="it"), rows, normal(5, 3)),
         ("hard_sigmoid", (4,), lambda k: k.layers.Activation("hard_sigmoid"), normal(5, 4), normal(5, 4)),
     ]
+    def recurrent(k):
+        """Keras 3 writes down that it was not training when the model was made."""
+        k.backend.clear_session()
+        entry = k.layers.Input((6, 4), name="entry")
+        sequence = k.layers.LSTM(3, return_sequences=True, name="first")(entry)
+        centered = k.layers.BatchNormalization(name="norm")(sequence)
+        return k.Model(entry, k.layers.GRU(2, name="second")(centered))
+
     for reference in (keras, keras3):
         suffix = "" if reference is keras else ", in Keras 3"
+        yield model(f"recurrent layers of a Functional{suffix}", recurrent, mse, steps, normal(3, 2), reference=reference)
         for name, shape, make, given, wanted in newer:
             yield model(
                 f"{name}{suffix}",

@@ -153,7 +153,7 @@ export const IMAGES = [
     },
   }),
   layer("DepthwiseConv2D", {
-    does: "`depthwise_conv2d`, a bias and an activation.",
+    does: "`depthwise_conv2d`, a bias and an activation. Keras 3 calls its kernel `kernel`.",
     weights: ["depthwise_kernel", "bias"],
     config: {
       kernel_size: pair(),
@@ -167,7 +167,12 @@ export const IMAGES = [
     },
     build: (call, { kernel_size, strides, padding, depth_multiplier, dilation_rate: dilations, ...rest }) => {
       const x = inputOf(call);
-      const kernel = call.weight("depthwise_kernel", [...kernel_size, last(call.shape(x)), depth_multiplier]);
+      const shape = [...kernel_size, last(call.shape(x)), depth_multiplier];
+      const kernel = call.weight(
+        call.generation === 3 ? "kernel" : "depthwise_kernel",
+        shape,
+        "depthwise_regularizer",
+      );
       return finish(call, call.call("depthwise_conv2d", [x, kernel], { strides, padding, dilations }), rest);
     },
   }),

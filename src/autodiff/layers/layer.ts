@@ -19,8 +19,8 @@ export interface LayerCall {
   /** Uniform random numbers, others in every iteration. */
   noise(shape: Shape, seed: number): number;
   call(name: string, args: readonly number[], options?: Readonly<Record<string, OptionValue>>): number;
-  /** A variable of the run. Throws MisfitError when there is none of this shape. */
-  weight(name: string, shape: Shape): number;
+  /** A variable of the run, with the regularizer that stands under that name. Throws MisfitError when there is none of this shape. */
+  weight(name: string, shape: Shape, regularizer?: string): number;
   /** A variable of role "average": it becomes the node's value. */
   average(name: string, shape: Shape, update?: (now: number) => number): number;
   /** A call of a layer that this one wraps, as Keras serializes it, whose weights are of that name. */
@@ -66,15 +66,12 @@ export function layer<S extends z.ZodRawShape>(
 /** What Keras writes into every config, what belongs to the run's variables, what model.ts sees to: passed over. */
 const PASSED_OVER =
   /^(name|trainable|dynamic|batch_input_shape|batch_shape|input_shape|input_dtype|build_config|sparse|ragged|autocast|.+_initializer|.+_constraint|(?!activity).+_regularizer)$/;
-/** These change the result unless they are null. */
-const ABSENT =
-  /^(activity_regularizer|.+_quantizer|quantization_config|lora_rank|kernel_lora_rank|noise_shape|input_length)$/;
-
 function relevant(config: unknown): unknown {
   if (typeof config !== "object" || config === null || Array.isArray(config)) return config;
   const entries = Object.entries(config).filter(([key, value]) =>
-    !PASSED_OVER.test(key) && !(key === "dtype" && isFloat32(value)) &&
-    !(ABSENT.test(key) && (value === null || key === "input_length"))
+    !PASSED_OVER.test(key) && !(key === "dtype" && isFloat32(value)) && key !== "input_length" &&
+    // tfjs writes null for what it was not told. As an activation it means none.
+    (value !== null || key.endsWith("activation"))
   );
   return Object.fromEntries(entries);
 }

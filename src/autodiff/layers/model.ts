@@ -9,7 +9,7 @@ import { MisfitError } from "../functions/define.ts";
 import { type Graph, GraphBuilder } from "../graph.ts";
 import { LAYERS } from "./mod.ts";
 import type { LayerCall } from "./layer.ts";
-import { penalty } from "./regularizers.ts";
+import { penalty, regularizerOf } from "./regularizers.ts";
 import {
   isModel,
   type LayerSpec,
@@ -157,11 +157,13 @@ class ModelCompiler {
       constant: (value) => builder.constant(value),
       noise: (shape, seed) => builder.add({ kind: "noise", shape, seed: `${seed} ${name} ${this.#calls}` }),
       call: (...args) => builder.call(...args),
-      weight: (weight, shape) => {
+      weight: (weight, shape, key) => {
         const full = `${name}/${weight}`, isNew = !this.#weights.has(full);
         const node = this.#weight(full, shape, { role: "optimize", owner: path + name });
         if (!isTrained) this.frozen.add(full);
-        else if (isNew) this.penalties.push(...penalty(builder, node, { weight, config }));
+        else if (isNew) {
+          this.penalties.push(...penalty(builder, node, { key: key ?? regularizerOf(weight), config }));
+        }
         return node;
       },
       average: (weight, shape, update) => {

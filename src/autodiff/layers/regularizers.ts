@@ -10,15 +10,15 @@ const Config = z.looseObject({
 });
 
 /** Under which key of a layer's config the regularizer of a weight stands: that of recurrent_kernel under recurrent. */
-const keyOf = (weight: string) => `${weight.replace(/_kernel$/, "")}_regularizer`;
+export const regularizerOf = (weight: string) => `${weight.replace(/_kernel$/, "")}_regularizer`;
 
 /** The terms that a weight adds; none without a regularizer. Throws MisfitError. */
 export function penalty(
   builder: GraphBuilder,
   node: number,
-  { weight, config }: { readonly weight: string; readonly config: Readonly<Record<string, unknown>> },
+  { key, config }: { readonly key: string; readonly config: Readonly<Record<string, unknown>> },
 ): number[] {
-  const key = keyOf(weight), given = config[key] ?? null;
+  const given = config[key] ?? null;
   if (given === null) return [];
   const parsed = Config.safeParse(given);
   if (!parsed.success) {

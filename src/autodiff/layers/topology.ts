@@ -164,7 +164,8 @@ function source(json: unknown, what: string): Source {
 function inputsOf(node: unknown, layer: string): Source[] {
   const what = `inbound_nodes of "${layer}"`;
   if (isObject(node)) {
-    checkKeywords(node["kwargs"], what);
+    // What Keras 3 was told of training when the model was made gives way to what a call of the model is told.
+    checkKeywords(node["kwargs"], what, "training");
     const args = Array.isArray(node["args"]) ? node["args"].flat() : [];
     return args.map((arg: unknown) => {
       const config = isObject(arg) && arg["class_name"] === "__keras_tensor__" ? arg["config"] : undefined;
@@ -179,7 +180,8 @@ function inputsOf(node: unknown, layer: string): Source[] {
   });
 }
 
-function checkKeywords(keywords: unknown, what: string): void {
-  const given = Object.entries(isObject(keywords) ? keywords : {}).find(([, value]) => value !== null);
+function checkKeywords(keywords: unknown, what: string, passedOver?: string): void {
+  const all = Object.entries(isObject(keywords) ? keywords : {});
+  const given = all.find(([key, value]) => value !== null && key !== passedOver);
   if (given) throw modelError(`${what} call it with ${given[0]}, must be called with tensors only`);
 }
