@@ -1,16 +1,7 @@
 /** An optimizer of one's own over a socket, through the death of the process that took it. */
 import assert from "node:assert/strict";
+import { SIGNUM } from "./signum.ts";
 import { startProcess } from "./service.ts";
-
-const SIGNUM = {
-  class_name: "Signum",
-  hyperparameters: {
-    learning_rate: { default: 0.01, schedule: true },
-    beta: { default: 0.9, minimum: 0, maximum: 1 },
-  },
-  slots: { velocity: { initial: 0 } },
-  dense: ["velocity = beta * velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
-};
 
 Deno.test("a registered optimizer, and its run, go on after kill -9", async () => {
   const folder = await Deno.makeTempDir();

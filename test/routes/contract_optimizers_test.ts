@@ -6,19 +6,11 @@ import * as getDefinition from "../../routes/get_optimizer_definition.ts";
 import * as register from "../../routes/register_optimizer.ts";
 import { OptimizerDefinitionRequest } from "../../routes/schemas_optimizer.ts";
 import { catalog } from "../../src/families/catalog.ts";
+import { SIGNUM } from "../signum.ts";
 import { answer } from "./contract.ts";
 import { assertProblem, startService } from "./harness.ts";
 import { common, STATUSES } from "./rejections.ts";
 
-const SIGNUM = {
-  class_name: "Signum",
-  hyperparameters: {
-    learning_rate: { default: 0.01, schedule: true },
-    beta: { default: 0.9, minimum: 0, maximum: 1 },
-  },
-  slots: { velocity: { initial: 0 } },
-  dense: ["velocity = beta * velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
-};
 const FULL = {
   ...SIGNUM,
   summary: "",

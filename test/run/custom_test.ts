@@ -6,22 +6,10 @@ import { Memory } from "../../src/run/memory.ts";
 import type { Registry } from "../../src/run/registry.ts";
 import { tryOut } from "../../src/run/trial.ts";
 import { tensorFileReader } from "../../src/wire/gradients.ts";
+import { SPARSE_SIGNUM as SIGNUM } from "../signum.ts";
 import { codeOf, codeOfAsync, newRegistry, slotsOf, step, variablesOf } from "./harness.ts";
 import { lasting, newWorld, refused, request } from "./stored.ts";
 
-const SIGNUM = {
-  class_name: "Signum",
-  hyperparameters: {
-    learning_rate: { default: 0.01, schedule: true },
-    beta: { default: 0.9, minimum: 0, maximum: 1 },
-  },
-  slots: { velocity: { initial: 0 } },
-  dense: ["velocity = beta * velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
-  sparse: {
-    all: ["velocity = beta * velocity"],
-    rows: ["velocity = velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
-  },
-};
 const SPEC = {
   id: "run",
   optimizer: { class_name: "Signum", config: { learning_rate: 0.5, beta: 0.5 } },
