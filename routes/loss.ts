@@ -95,8 +95,8 @@ export async function differentiate(
   const { names, watched } = prepared;
   const publication = run.publish(names);
   try {
-    const { iterations, version } = publication;
-    const evaluation: Evaluation = await losses.evaluate(prepared, publication);
+    const { tensors, iterations, version } = publication;
+    const evaluation: Evaluation = await losses.evaluate(prepared, { run: run.id, tensors, iterations });
     const { gradients, updates } = evaluation;
     const found = new Set(gradients.map(({ name }) => name));
     const absent = [...prepared.absent, ...watched.filter((name) => !found.has(name))];

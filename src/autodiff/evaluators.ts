@@ -1,6 +1,7 @@
 /**
- * Workers that evaluate losses: started when they are first needed, ended when they have none or failed. Jobs wait in
- * order of arrival, but not for ever; how many may wait is said elsewhere (admission.ts).
+ * Workers that evaluate losses: started when they are first needed, ended when they have none or failed. Of those who
+ * wait, the one who has been served longest ago comes next, so that nobody's slow losses keep others out; nobody waits
+ * for ever, and how many may wait is said elsewhere (admission.ts).
  *
  * Invariant: there are at most so many threads, those included that a loss keeps busy after it was refused; a worker has
  * at most one job; a job ends in exactly one answer or refusal.
@@ -19,8 +20,13 @@ interface Limits {
 /** So many losses that take all their time may go before; who would wait longer is refused. */
 const AHEAD_MAX = 6;
 
+/** Whose last turns are remembered. */
+const SERVED_MAX = 1024;
+
 interface Task {
   readonly job: Job;
+  /** Who asks: a run. */
+  readonly client: string;
   readonly resolve: (evaluation: Promise<Evaluation>) => void;
   readonly reject: (error: unknown) => void;
   /** Of waiting. */
@@ -29,7 +35,10 @@ interface Task {
 
 export class Evaluators {
   readonly #limits: Limits;
+  /** In order of arrival. */
   readonly #queue = new Set<Task>();
+  /** Who was served lately, the latest last. */
+  readonly #served = new Set<string>();
   readonly #workers = new Set<LossWorker>();
   readonly #idle = new Set<LossWorker>();
   #closed = false;
@@ -39,12 +48,13 @@ export class Evaluators {
   }
 
   /** The loss and its gradients. Throws busy, loss_too_slow, shutting_down, and what evaluating throws. */
-  evaluate(job: Job): Promise<Evaluation> {
+  evaluate(job: Job, client: string): Promise<Evaluation> {
     if (this.#closed) return Promise.reject(closing());
     return new Promise((resolve, reject) => {
       const seconds = AHEAD_MAX * this.#limits.seconds;
       const task: Task = {
         job,
+        client,
         resolve,
         reject,
         timer: setTimeout(() => {
@@ -69,14 +79,30 @@ export class Evaluators {
   }
 
   #next(): void {
-    const [task] = this.#queue;
+    const task = this.#nextTask();
     if (!task) return;
     const worker = this.#idle.values().next().value ?? this.#start();
     if (!worker) return;
     this.#idle.delete(worker);
     this.#queue.delete(task);
     clearTimeout(task.timer);
+    this.#serve(task.client);
     task.resolve(worker.evaluate(task.job, this.#limits.seconds));
+  }
+
+  #nextTask(): Task | undefined {
+    const waiting = new Map<string, Task>();
+    for (const task of this.#queue) if (!waiting.has(task.client)) waiting.set(task.client, task);
+    for (const [client, task] of waiting) if (!this.#served.has(client)) return task;
+    for (const client of this.#served) if (waiting.has(client)) return waiting.get(client);
+    return undefined;
+  }
+
+  #serve(client: string): void {
+    this.#served.delete(client);
+    this.#served.add(client);
+    const [oldest] = this.#served;
+    if (this.#served.size > SERVED_MAX && oldest !== undefined) this.#served.delete(oldest);
   }
 
   #start(): LossWorker | undefined {

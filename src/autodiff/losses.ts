@@ -125,15 +125,16 @@ export class Losses {
     });
   }
 
-  /** Throws loss_too_slow, shutting_down, index_out_of_range. */
+  /** Throws busy, loss_too_slow, shutting_down, index_out_of_range. */
   evaluate(
     { graph, inputs, watched, lossGradient }: PreparedLoss,
-    { tensors: variables, iterations: iteration }: {
+    { run, tensors: variables, iterations: iteration }: {
+      readonly run: string;
       readonly tensors: readonly NamedTensor[];
       readonly iterations: number;
     },
   ): Promise<Evaluation> {
-    return this.#evaluators.evaluate({ graph, variables, inputs, watched, lossGradient, iteration });
+    return this.#evaluators.evaluate({ graph, variables, inputs, watched, lossGradient, iteration }, run);
   }
 
   close(): void {

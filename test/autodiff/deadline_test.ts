@@ -74,12 +74,12 @@ Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy
   globalThis.Worker = Thread as unknown as typeof Worker;
   const evaluators = new Evaluators({ workers: 1, seconds: 0.2, idleSeconds: 60 });
   try {
-    const stuck = evaluators.evaluate(jobOf("w"));
+    const stuck = evaluators.evaluate(jobOf("w"), "run");
     await assert.rejects(stuck, (error) => {
       assert.deepEqual(error, tooSlow(0.2));
       return true;
     });
-    const next = evaluators.evaluate(jobOf("w * w"));
+    const next = evaluators.evaluate(jobOf("w * w"), "run");
     await new Promise((resolve) => setTimeout(resolve, 50));
     const [thread] = Thread.all as [Thread];
     assert.deepEqual([Thread.all.length, thread.jobs.length, thread.isTerminated], [1, 1, false]);
@@ -102,14 +102,14 @@ Deno.test("Evaluators refuses a loss that others keep waiting for long, and take
   Thread.all.length = 0;
   const evaluators = new Evaluators({ workers: 1, seconds: 0.05, idleSeconds: 60 });
   try {
-    await assert.rejects(evaluators.evaluate(jobOf("w")), isTooSlow);
-    const waited = evaluators.evaluate(jobOf("w"));
+    await assert.rejects(evaluators.evaluate(jobOf("w"), "run"), isTooSlow);
+    const waited = evaluators.evaluate(jobOf("w"), "run");
     await assert.rejects(waited, (error) => error instanceof StepwellError && error.code === "busy");
     const [thread] = Thread.all as [Thread];
     thread.onmessage({
       data: { kind: "refused", heapBytes: 0, code: "loss_too_slow", message: "", issues: [] },
     });
-    const next = evaluators.evaluate(jobOf("w"));
+    const next = evaluators.evaluate(jobOf("w"), "run");
     await new Promise((resolve) => setTimeout(resolve, 0));
     (Thread.all[1] as Thread).onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "in time" } });
     assert.equal(await next as unknown, "in time");
@@ -126,7 +126,7 @@ Deno.test("Evaluators ends a thread whose memory a loss has made large, after it
   const evaluators = new Evaluators({ workers: 1, seconds: 60, idleSeconds: 60 });
   try {
     for (const [at, heapBytes] of [2 ** 24, 2 ** 28 + 1, 2 ** 24].entries()) {
-      const evaluation = evaluators.evaluate(jobOf("w"));
+      const evaluation = evaluators.evaluate(jobOf("w"), "run");
       await new Promise((resolve) => setTimeout(resolve, 0));
       const thread = Thread.all.at(-1) as Thread;
       thread.onmessage({ data: { kind: "done", heapBytes, evaluation: at } });
@@ -134,6 +134,29 @@ Deno.test("Evaluators ends a thread whose memory a loss has made large, after it
       assert.equal(thread.isTerminated, at === 1);
     }
     assert.equal(Thread.all.length, 2);
+  } finally {
+    evaluators.close();
+    globalThis.Worker = Worker;
+  }
+});
+
+Deno.test("Evaluators gives turns to who was served longest ago, and each their own in order", async () => {
+  const { Worker } = globalThis;
+  globalThis.Worker = Thread as unknown as typeof Worker;
+  Thread.all.length = 0;
+  const evaluators = new Evaluators({ workers: 1, seconds: 60, idleSeconds: 60 });
+  try {
+    const order: string[] = [];
+    const asked = ["a1", "a2", "a3", "b1", "c1", "b2"].map(async (name) => {
+      await evaluators.evaluate(jobOf("w"), name.charAt(0));
+      order.push(name);
+    });
+    for (let done = 0; done < asked.length; done++) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      (Thread.all[0] as Thread).onmessage({ data: { kind: "done", heapBytes: 0, evaluation: done } });
+    }
+    await Promise.all(asked);
+    assert.deepEqual(order, ["a1", "b1", "c1", "a2", "b2", "a3"]);
   } finally {
     evaluators.close();
     globalThis.Worker = Worker;

@@ -33,7 +33,7 @@ Deno.test("Evaluators answers each job with its own result, with fewer workers t
   const evaluators = new Evaluators({ ...LIMITS, workers: 2 });
   try {
     const results = await Promise.all(
-      Array.from({ length: 20 }, (_, x) => evaluators.evaluate(jobOf("x * w * w", x))),
+      Array.from({ length: 20 }, (_, x) => evaluators.evaluate(jobOf("x * w * w", x), "run")),
     );
     assert.deepEqual(results.map(({ loss }) => loss.values[0]), results.map((_, x) => 4 * x));
     assert.deepEqual(results.map(({ gradients }) => gradients[0]?.values[0]), results.map((_, x) => 4 * x));
@@ -45,8 +45,8 @@ Deno.test("Evaluators answers each job with its own result, with fewer workers t
 Deno.test("Evaluators stops a job that takes too long, and goes on with those that waited", async () => {
   const evaluators = new Evaluators({ ...LIMITS, seconds: 1 });
   try {
-    const stopped = assert.rejects(evaluators.evaluate(slow()), withCode("loss_too_slow"));
-    const waited = evaluators.evaluate(jobOf("w"));
+    const stopped = assert.rejects(evaluators.evaluate(slow(), "run"), withCode("loss_too_slow"));
+    const waited = evaluators.evaluate(jobOf("w"), "run");
     await stopped;
     assert.equal((await waited).loss.values[0], 2);
   } finally {
@@ -58,11 +58,11 @@ Deno.test("Evaluators refuses what its job refuses, and starts a new worker afte
   const evaluators = new Evaluators(LIMITS);
   try {
     const outside = jobOf("gather(reshape(w, [1]), x)");
-    await assert.rejects(evaluators.evaluate(outside), withCode("index_out_of_range"));
+    await assert.rejects(evaluators.evaluate(outside, "run"), withCode("index_out_of_range"));
     // What compileLoss() would never make.
     const broken: Job = { ...jobOf("w"), graph: { nodes: [], loss: 7, updates: [] } };
-    await assert.rejects(evaluators.evaluate(broken), (error) => !(error instanceof StepwellError));
-    assert.equal((await evaluators.evaluate(jobOf("w"))).loss.values[0], 2);
+    await assert.rejects(evaluators.evaluate(broken, "run"), (error) => !(error instanceof StepwellError));
+    assert.equal((await evaluators.evaluate(jobOf("w"), "run")).loss.values[0], 2);
   } finally {
     evaluators.close();
   }
@@ -71,18 +71,18 @@ Deno.test("Evaluators refuses what its job refuses, and starts a new worker afte
 Deno.test("Evaluators refuses at its end, who waits and who comes later", async () => {
   const evaluators = new Evaluators(LIMITS);
   const refused = [slow(), jobOf("w")].map((job) =>
-    assert.rejects(evaluators.evaluate(job), withCode("shutting_down"))
+    assert.rejects(evaluators.evaluate(job, "run"), withCode("shutting_down"))
   );
   evaluators.close();
   await Promise.all(refused);
-  await assert.rejects(evaluators.evaluate(jobOf("w")), withCode("shutting_down"));
+  await assert.rejects(evaluators.evaluate(jobOf("w"), "run"), withCode("shutting_down"));
 });
 
 Deno.test("Evaluators ends a worker that is idle, and starts another when it is needed", async () => {
   const evaluators = new Evaluators({ ...LIMITS, idleSeconds: 0 });
   // The leak checks of Deno.test see a worker, or a timer, that is left.
   for (let i = 0; i < 2; i++) {
-    assert.equal((await evaluators.evaluate(jobOf("w"))).loss.values[0], 2);
+    assert.equal((await evaluators.evaluate(jobOf("w"), "run")).loss.values[0], 2);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 });
