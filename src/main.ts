@@ -173,7 +173,10 @@ async function stop(): Promise<void> {
 /** Requests first: `shutdown` finishes answers that are being sent, but breaks bodies that are still coming. */
 async function finish(): Promise<void> {
   clearInterval(sweeper);
+  // A loss may take as long as there is: those that still do are refused, so that the runs can be stored.
+  const enough = setTimeout(() => losses.close(), settings.STEPWELL_SHUTDOWN_SECONDS * 1000 / 2);
   await Promise.allSettled(inFlight);
+  clearTimeout(enough);
   losses.close();
   await server.shutdown();
   await registry.shutdown();

@@ -130,6 +130,29 @@ Deno.test("main finishes what is in flight when it is told to stop, and then end
   assert.equal((await stopped).code, 0);
 });
 
+Deno.test("main refuses a loss that would take longer than it has left when it is told to stop, and ends with 0", async () => {
+  await using service = await startProcess({
+    STEPWELL_SHUTDOWN_SECONDS: "16",
+    STEPWELL_LOSS_SECONDS: "3600",
+  });
+  const variables = [{ name: "w", shape: [1, 1], initial: 1 }];
+  await (await post(`${service.url}/v1/runs`, { id: "demo", optimizer: "SGD", variables })).text();
+  // Some 10^11 multiplications.
+  const chain = Array.from({ length: 6 }, (_, at) => `m${at + 1} = m${at} @ m0`);
+  const loss = ["m0 = tile(w, [2000, 2000])", ...chain, "sum(m6)"].join("; ");
+  const slow = post(`${service.url}/v1/runs/demo/minimize`, { loss });
+  await until(async () => {
+    const metrics = await (await fetch(`${service.url}/metrics`)).text();
+    return !metrics.includes("stepwell_published_bytes 0");
+  });
+  const stopped = service.stop();
+  const response = await slow;
+  const answer = await response.text();
+  assert.equal(response.status, 503, answer);
+  assert.equal(JSON.parse(answer).code, "shutting_down");
+  assert.equal((await stopped).code, 0);
+});
+
 Deno.test("main ends streams of events, and answers those who wait for a step, when it is told to stop", async () => {
   // Longer than anybody is patient: what is not told to end would keep it.
   await using service = await startProcess({ STEPWELL_SHUTDOWN_SECONDS: "300" });
