@@ -344,6 +344,34 @@ Deno.test("prepare() refuses a model whose models call each other over and over,
   assert.throws(() => losses.prepare(request, []), /called more than 2000 times/);
 });
 
+Deno.test("prepare() takes, or refuses, long chains and models in models without exhausting the stack", () => {
+  const prepare = (model: unknown) =>
+    losses.prepare({ model, loss: "mse", inputs: ones(2, 3), targets: ones(2, 3) }, []);
+  const line = (count: number, inner: unknown) =>
+    functional(
+      [
+        input,
+        ...Array.from({ length: count }, (_, at) => {
+          const name = `l${at}`, before = [[[at === 0 ? "x" : `l${at - 1}`, 0, 0]]];
+          return at === 0 && inner
+            ? { ...(inner as object), name, inbound_nodes: before }
+            : node("ReLU", name, before);
+        }),
+      ],
+      [["x", 0, 0]],
+      [[`l${count - 1}`, 0, 0]],
+    );
+  assert.ok(prepare(line(999, undefined)).graph.nodes.length > 999);
+  assert.throws(() => prepare(line(999, line(999, undefined))), /feed each other more than 1200 deep/);
+  for (const [depth, isTaken] of [[500, true], [5000, false], [100_000, false]] as const) {
+    let text = '{"class_name": "ReLU", "config": {"name": "r"}}';
+    const [open, close] = ['{"class_name": "Sequential", "config": {"name": "s", "layers": [', "]}}"];
+    text = open.repeat(depth) + text + close.repeat(depth);
+    if (isTaken) assert.equal(prepare(JSON.parse(text)).graph.nodes.length, 4);
+    else assert.throws(() => prepare(JSON.parse(text)), /feed each other more than 1200 deep/);
+  }
+});
+
 Deno.test("prepare() refuses wrappers of wrappers of wrappers, soon", () => {
   let wrapped: unknown = layer("ReLU");
   for (let depth = 0; depth < 3000; depth++) {

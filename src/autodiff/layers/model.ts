@@ -41,6 +41,8 @@ export interface ModelGraph {
 
 /** Calls of layers in one model: hostile topologies may call each other over and over. */
 export const CALLS_MAX = 2000;
+/** Calls that wait for what feeds them, in models in models too: a stack is no longer. */
+const OPEN_MAX = 1200;
 
 /** The graph up to the model's output. Throws invalid_loss, loss_too_large. */
 export function compileModel(topology: unknown, scope: ModelScope): ModelGraph {
@@ -60,6 +62,7 @@ class ModelCompiler {
   readonly #scope: ModelScope;
   readonly #weights = new Map<string, { readonly node: number; readonly owner: string }>();
   #calls = 0;
+  #open = 0;
 
   constructor(scope: ModelScope) {
     this.#scope = scope;
@@ -90,6 +93,7 @@ class ModelCompiler {
       const layer = byName.get(name);
       if (!layer) throw modelError(`there is no layer "${path}${name}"`);
       if (open.has(key)) throw modelError(`the layer "${path}${name}" feeds itself`);
+      if (++this.#open > OPEN_MAX) throw modelError(`its layers feed each other more than ${OPEN_MAX} deep`);
       open.add(key);
       const node = layer.className === "InputLayer"
         ? this.#input(layer, given[inputs.indexOf(name)])
@@ -99,6 +103,7 @@ class ModelCompiler {
           path,
         );
       open.delete(key);
+      this.#open -= 1;
       done.set(key, node);
       return node;
     };
