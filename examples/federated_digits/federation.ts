@@ -19,7 +19,7 @@ export interface Settings extends Federation {
 
 export const OPTIONS = {
   clients: { type: "string", default: "10" },
-  rounds: { type: "string", default: "40" },
+  rounds: { type: "string", default: "50" },
   epochs: { type: "string", default: "2" },
   payload: { type: "string", default: "weights" },
   aggregator: { type: "string", default: "MultiKrum" },

@@ -6,7 +6,7 @@ import type { Tensor } from "../safetensors.ts";
 import { batches, type Digits } from "./digits.ts";
 import { gradients } from "./network.ts";
 
-const BATCH = 24;
+const BATCH = 36;
 const LEARNING_RATE = 1;
 /** Longer gradients are cut to this norm: variables that hostile clients have ruined must not make numbers overflow. */
 const NORM_MAX = 5;
