@@ -173,7 +173,7 @@ export const SETTINGS = {
     minimum: 1,
     maximum: 256 * MIB,
     description:
-      "Numbers that all tensors of a loss may have together; differentiating takes about 12 bytes for each.",
+      "Numbers that all tensors of a loss may have together; differentiating takes 12 to 80 bytes for each, 4 GiB at most.",
   },
   STEPWELL_LOSS_WORKERS: {
     kind: "number",

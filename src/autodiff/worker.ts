@@ -2,9 +2,9 @@
  * The worker that evaluates losses: one job at a time, one reply each, no state between them. It has no rights at all,
  * and it ends a loss whose time is over by itself: whoever started it could not (deadline.ts).
  */
-import { StepwellError } from "../errors.ts";
 import { within } from "./deadline.ts";
 import { evaluate } from "./evaluate.ts";
+import { replyToError } from "./failures.ts";
 import type { Evaluation, Reply, Request } from "./messages.ts";
 import { loadTfjs } from "./tfjs.ts";
 
@@ -38,10 +38,6 @@ function replyTo({ job, seconds }: Request): Reply {
     const evaluation = within(tf, { seconds, now }, () => evaluate(tf, job));
     return { kind: "done", heapBytes: heapBytes(), evaluation };
   } catch (error) {
-    if (error instanceof StepwellError) {
-      const { code, message, issues } = error;
-      return { kind: "refused", heapBytes: heapBytes(), code, message, issues };
-    }
-    return { kind: "failed", error: error instanceof Error ? error.stack ?? error.message : String(error) };
+    return replyToError(error, heapBytes());
   }
 }

@@ -4,6 +4,7 @@ import { tooSlow, within } from "../../src/autodiff/deadline.ts";
 import { evaluate } from "../../src/autodiff/evaluate.ts";
 import { Evaluators } from "../../src/autodiff/evaluators.ts";
 import { compileLoss } from "../../src/autodiff/expression.ts";
+import { replyToError } from "../../src/autodiff/failures.ts";
 import type { Job } from "../../src/autodiff/messages.ts";
 import { loadTfjs } from "../../src/autodiff/tfjs.ts";
 import { StepwellError } from "../../src/errors.ts";
@@ -161,4 +162,18 @@ Deno.test("Evaluators gives turns to who was served longest ago, and each their 
     evaluators.close();
     globalThis.Worker = Worker;
   }
+});
+
+Deno.test("replyToError() refuses what fills tfjs' memory, ends that worker, and passes on what else is thrown", () => {
+  const refused = (error: unknown) => {
+    const reply = replyToError(error, 7);
+    return reply.kind === "refused" ? [reply.code, reply.heapBytes] : reply.kind;
+  };
+  const aborted = new WebAssembly.RuntimeError("Aborted(). Build with -sASSERTIONS for more info.");
+  assert.deepEqual(refused(aborted), ["loss_too_large", Infinity]);
+  assert.deepEqual(refused(new RangeError("Array buffer allocation failed")), ["loss_too_large", Infinity]);
+  assert.deepEqual(refused(tooSlow(1)), ["loss_too_slow", 7]);
+  assert.equal(refused(new WebAssembly.RuntimeError("unreachable")), "failed");
+  assert.equal(refused(new RangeError("Maximum call stack size exceeded")), "failed");
+  assert.equal(refused("nothing"), "failed");
 });
