@@ -68,10 +68,7 @@ export class LossWorker {
       this.#worker.postMessage({ job, seconds } satisfies Request);
     };
     if (this.#isReady) this.#onReady();
-    else {this.#after(
-        LOAD_SECONDS_MAX,
-        () => this.end(new Error(`tfjs did not load within ${LOAD_SECONDS_MAX} s`)),
-      );}
+    else this.#after(LOAD_SECONDS_MAX, () => this.end(unloaded()));
     return promise;
   }
 
@@ -114,3 +111,5 @@ export class LossWorker {
     this.#timer = setTimeout(act, seconds * 1000);
   }
 }
+
+const unloaded = () => new Error(`tfjs did not load within ${LOAD_SECONDS_MAX} s`);
