@@ -49,9 +49,21 @@ function wanted(issue: z.core.$ZodIssue): string {
       return issue.message.startsWith("must ") ? issue.message : `must be of type ${issue.expected}`;
     case "invalid_value":
       return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+    case "invalid_union":
+      return issue.message.startsWith("must ") ? issue.message : alternatives(issue.errors);
     default:
       return issue.message;
   }
+}
+
+/** What several schemas would take, each by what it met first. */
+function alternatives(branches: readonly (readonly z.core.$ZodIssue[])[]): string {
+  const words = branches.flatMap(([issue]) => {
+    if (!issue) return [];
+    const at = join(...issue.path), what = wanted(issue);
+    return [at === "" ? what.replace(/^must be /, "") : `one whose ${at} ${what}`];
+  });
+  return `must be ${[...new Set(words)].join(" or ")}`;
 }
 
 /** A value as it stood in the request, cut short. */

@@ -185,7 +185,12 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
   [
     "an activation that is code",
     { model: chain(layer("Activation", { activation: "eval" })) },
-    /activation is "eval"/,
+    /activation is "eval", must be one of "linear", .* or of type null/,
+  ],
+  [
+    "a size that is neither a number nor two",
+    { model: chain(layer("UpSampling2D", { size: [2, "2"] })) },
+    /size is \[2,"2"\], must be of type (int|number) or one whose 1 must be of type (int|number)/,
   ],
   [
     "a config of another type",
