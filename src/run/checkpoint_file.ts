@@ -9,7 +9,7 @@ import type { SnapshotFile } from "../store/snapshot_file.ts";
 import { METADATA } from "../wire/safetensors_header.ts";
 import { encodeSafetensors, frameHeader } from "../wire/safetensors_writer.ts";
 import type { CheckpointFile } from "./api.ts";
-import { savedVersion } from "./checkpoint.ts";
+import { savedVersion } from "./checkpoint_format.ts";
 import { REMEMBERED } from "./remembered.ts";
 import type { Session } from "./session.ts";
 

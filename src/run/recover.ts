@@ -12,7 +12,7 @@ import { SnapshotDamage } from "../store/snapshot.ts";
 import { tensorFileReader } from "../wire/gradients.ts";
 import type { TensorTarget } from "../tensor.ts";
 import { replay } from "./changes.ts";
-import { CheckpointReader } from "./checkpoint.ts";
+import { CheckpointReader } from "./checkpoint_reader.ts";
 import type { Memory } from "./memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { readRemembered, type Remembered } from "./remembered.ts";

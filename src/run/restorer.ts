@@ -6,7 +6,7 @@
  */
 import type { Runner } from "../../kernels/plan.ts";
 import type { Restoration } from "./api.ts";
-import { CheckpointReader } from "./checkpoint.ts";
+import { CheckpointReader } from "./checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { Entries, Entry } from "./entries.ts";
 import type { Memory } from "./memory.ts";

@@ -70,11 +70,22 @@ class Thread {
   }
 }
 
-Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy to nobody until it is done", async () => {
+/** Acts with evaluators of one such thread; a loss may take so many seconds. */
+async function withThreads(seconds: number, act: (evaluators: Evaluators) => Promise<void>): Promise<void> {
   const { Worker } = globalThis;
   globalThis.Worker = Thread as unknown as typeof Worker;
-  const evaluators = new Evaluators({ workers: 1, seconds: 0.2, idleSeconds: 60 });
+  Thread.all.length = 0;
+  const evaluators = new Evaluators({ workers: 1, seconds, idleSeconds: 60 });
   try {
+    await act(evaluators);
+  } finally {
+    evaluators.close();
+    globalThis.Worker = Worker;
+  }
+}
+
+Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy to nobody until it is done", async () => {
+  await withThreads(0.2, async (evaluators) => {
     const stuck = evaluators.evaluate(jobOf("w"), "run");
     await assert.rejects(stuck, (error) => {
       assert.deepEqual(error, tooSlow(0.2));
@@ -91,18 +102,11 @@ Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy
     assert.equal(other.jobs.length, 1);
     other.onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "in time" } });
     assert.equal(await next as unknown, "in time");
-  } finally {
-    evaluators.close();
-    globalThis.Worker = Worker;
-  }
+  });
 });
 
 Deno.test("Evaluators refuses a loss that others keep waiting for long, and takes the next when there is a place", async () => {
-  const { Worker } = globalThis;
-  globalThis.Worker = Thread as unknown as typeof Worker;
-  Thread.all.length = 0;
-  const evaluators = new Evaluators({ workers: 1, seconds: 0.05, idleSeconds: 60 });
-  try {
+  await withThreads(0.05, async (evaluators) => {
     await assert.rejects(evaluators.evaluate(jobOf("w"), "run"), isTooSlow);
     const waited = evaluators.evaluate(jobOf("w"), "run");
     await assert.rejects(waited, (error) => error instanceof StepwellError && error.code === "busy");
@@ -114,18 +118,11 @@ Deno.test("Evaluators refuses a loss that others keep waiting for long, and take
     await new Promise((resolve) => setTimeout(resolve, 0));
     (Thread.all[1] as Thread).onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "in time" } });
     assert.equal(await next as unknown, "in time");
-  } finally {
-    evaluators.close();
-    globalThis.Worker = Worker;
-  }
+  });
 });
 
 Deno.test("Evaluators ends a thread whose memory a loss has made large, after its answer", async () => {
-  const { Worker } = globalThis;
-  globalThis.Worker = Thread as unknown as typeof Worker;
-  Thread.all.length = 0;
-  const evaluators = new Evaluators({ workers: 1, seconds: 60, idleSeconds: 60 });
-  try {
+  await withThreads(60, async (evaluators) => {
     for (const [at, heapBytes] of [2 ** 24, 2 ** 28 + 1, 2 ** 24].entries()) {
       const evaluation = evaluators.evaluate(jobOf("w"), "run");
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -135,18 +132,11 @@ Deno.test("Evaluators ends a thread whose memory a loss has made large, after it
       assert.equal(thread.isTerminated, at === 1);
     }
     assert.equal(Thread.all.length, 2);
-  } finally {
-    evaluators.close();
-    globalThis.Worker = Worker;
-  }
+  });
 });
 
 Deno.test("Evaluators gives turns to who was served longest ago, and each their own in order", async () => {
-  const { Worker } = globalThis;
-  globalThis.Worker = Thread as unknown as typeof Worker;
-  Thread.all.length = 0;
-  const evaluators = new Evaluators({ workers: 1, seconds: 60, idleSeconds: 60 });
-  try {
+  await withThreads(60, async (evaluators) => {
     const order: string[] = [];
     const asked = ["a1", "a2", "a3", "b1", "c1", "b2"].map(async (name) => {
       await evaluators.evaluate(jobOf("w"), name.charAt(0));
@@ -158,10 +148,7 @@ Deno.test("Evaluators gives turns to who was served longest ago, and each their 
     }
     await Promise.all(asked);
     assert.deepEqual(order, ["a1", "b1", "c1", "a2", "b2", "a3"]);
-  } finally {
-    evaluators.close();
-    globalThis.Worker = Worker;
-  }
+  });
 });
 
 Deno.test("replyToError() refuses what fills tfjs' memory, ends that worker, and passes on what else is thrown", () => {

@@ -19,6 +19,16 @@ import {
 
 const PLAIN = { data_format: channelsLast(), groups: only(1) };
 const apart = () => pair().default([1, 1]);
+const DEPTHWISE = {
+  kernel_size: pair(),
+  strides: pair().default([1, 1]),
+  padding: padding(),
+  depth_multiplier: count().default(1),
+  dilation_rate: apart(),
+  activation: activation(),
+  use_bias: yes(true),
+  ...PLAIN,
+};
 
 function finish(
   call: LayerCall,
@@ -109,14 +119,7 @@ export const IMAGES = [
     weights: ["depthwise_kernel", "pointwise_kernel", "bias"],
     config: {
       filters: count(),
-      kernel_size: pair(),
-      strides: pair().default([1, 1]),
-      padding: padding(),
-      depth_multiplier: count().default(1),
-      dilation_rate: apart(),
-      activation: activation(),
-      use_bias: yes(true),
-      ...PLAIN,
+      ...DEPTHWISE,
     },
     build: (
       call,
@@ -156,14 +159,7 @@ export const IMAGES = [
     does: "`depthwise_conv2d`, a bias and an activation. Keras 3 calls its kernel `kernel`.",
     weights: ["depthwise_kernel", "bias"],
     config: {
-      kernel_size: pair(),
-      strides: pair().default([1, 1]),
-      padding: padding(),
-      depth_multiplier: count().default(1),
-      dilation_rate: apart(),
-      activation: activation(),
-      use_bias: yes(true),
-      ...PLAIN,
+      ...DEPTHWISE,
     },
     build: (call, { kernel_size, strides, padding, depth_multiplier, dilation_rate: dilations, ...rest }) => {
       const x = inputOf(call);
