@@ -6,7 +6,7 @@
 import type { Runner } from "../../kernels/plan.ts";
 import { StepwellError } from "../errors.ts";
 import { ruleOf } from "../families/optimizers/optimizer.ts";
-import { ANSWER_LENGTH_MAX, type CreationRecord } from "../store/kv.ts";
+import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../store/kv.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { RunStore, type StoreParts } from "../store/run_store.ts";
 import type { Creation, KeyUse, RunSpec } from "./api.ts";
@@ -117,7 +117,8 @@ export class Creator {
   /** What a keyed creation got before. Throws key_reused when it was another one. */
   async creation({ key, hash }: { key: string; hash: string }): Promise<Creation | undefined> {
     const found = this.#creations.get(key) ?? await this.#parts.store?.configs.creation(key);
-    if (!found) return undefined;
+    const keptSince = this.#parts.now().getTime() - CREATION_KEPT_MS;
+    if (!found || found.at !== undefined && found.at < keptSince) return undefined;
     if (found.hash === hash) return found;
     throw new StepwellError(
       "key_reused",
@@ -126,7 +127,7 @@ export class Creator {
   }
 }
 
-function creationOf(session: Session, { key, hash }: KeyUse): CreationRecord {
+function creationOf(session: Session, { key, hash, at }: KeyUse): Required<CreationRecord> {
   const answer = JSON.stringify(session.describe());
-  return { key, hash, id: session.id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
+  return { key, hash, at, id: session.id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
 }

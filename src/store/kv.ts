@@ -8,6 +8,7 @@
  *     ["config", incarnation, n]   the run's config as JSON, as of the newest snapshot: part n of `configParts`
  *     ["optimizer", class_name]    OptimizerRecord
  *     ["created", key]             what a keyed `POST /v1/runs` created
+ *     ["created at", at, key]      null: the keys of those in order of time, so that old ones are found
  *
  * Invariant: a run exists exactly when its record does; folders without one are leftovers. Once a database names another
  * folder nothing is written for this one any more. Methods throw storage_full or storage_failed.
@@ -83,10 +84,14 @@ export interface CreationRecord {
   readonly id: string;
   /** The answer's JSON; null where it is too long to keep. */
   readonly answer: string | null;
+  /** When it was created, in milliseconds since 1970. Absent in records of before 2026-11, which KV itself lets expire. */
+  readonly at?: number;
 }
 
-/** How long the key of a creation is kept. */
-const CREATION_KEPT_MS = 24 * 3600 * 1000;
+/** How long the key of a creation is kept, by the clock that the service is given. */
+export const CREATION_KEPT_MS = 24 * 3600 * 1000;
+/** Records of old creations that a new one removes: more than one, so that they become fewer. */
+const REMOVED_AT_A_TIME = 16;
 /** Characters of an answer that is kept; KV takes 64 KiB a value. */
 export const ANSWER_LENGTH_MAX = 16_000;
 
@@ -133,11 +138,24 @@ export class ConfigStore {
   }
 
   /** Writes a record with its config, and with it who asked for the run; all durable when this resolves. */
-  async put(record: RunRecord, config: string, creation?: CreationRecord): Promise<void> {
+  async put(record: RunRecord, config: string, creation?: Required<CreationRecord>): Promise<void> {
     const commit = this.#kv.atomic().set(["run", record.id], record);
     setConfig(commit, record, config);
-    if (creation) commit.set(["created", creation.key], creation, { expireIn: CREATION_KEPT_MS });
+    if (creation) await this.#setCreation(commit, creation);
     await this.#commit(commit);
+  }
+
+  async #setCreation(commit: Deno.AtomicOperation, creation: Required<CreationRecord>): Promise<void> {
+    const { key, at } = creation;
+    const old = { prefix: ["created at"], end: ["created at", at - CREATION_KEPT_MS] };
+    const listed = Array.fromAsync(this.#kv.list(old, { limit: REMOVED_AT_A_TIME }));
+    for (const { key: place } of await orStorageError(listed)) {
+      const oldKey = place[2] as string;
+      commit.delete(place);
+      // The key may have been used again meanwhile.
+      if ((await this.creation(oldKey))?.at === place[1]) commit.delete(["created", oldKey]);
+    }
+    commit.set(["created", key], creation).set(["created at", at, key], null);
   }
 
   /** Writes the next record of an incarnation, unless the run is gone or has another one: whether it was written. */

@@ -117,7 +117,7 @@ export class RunStore {
   }
 
   /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
-  async create({ place, pieces, config }: Taken, creation?: () => CreationRecord): Promise<void> {
+  async create({ place, pieces, config }: Taken, creation?: () => Required<CreationRecord>): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);

@@ -349,6 +349,26 @@ for (const durability of ["journal", "snapshot", "none"]) {
   });
 }
 
+Deno.test("POST runs forgets a key after a day of the clock that the service is given, restarts or not", async () => {
+  await using world = await newWorld({ newId: () => crypto.randomUUID() });
+  const create = async () => {
+    const response = await post(serve(world), "key-1", { path: "/v1/runs", body: SPEC });
+    assert.equal(response.status, 201, await response.clone().text());
+    return (await response.json()).id;
+  };
+  const DAY_MS = 24 * 3600 * 1000;
+  const first = await create();
+  world.now = DAY_MS;
+  assert.equal(await create(), first);
+  await world.restart();
+  assert.equal(await create(), first);
+  world.now = DAY_MS + 1;
+  const second = await create();
+  assert.notEqual(second, first);
+  await world.restart();
+  assert.equal(await create(), second);
+});
+
 Deno.test("POST runs that is refused leaves its key free, and at the same time makes one run", async () => {
   await using world = await newWorld();
   const service = serve(world);

@@ -1,7 +1,7 @@
 /** Records about runs: what replaces what, and what a database says when it cannot. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
-import { ConfigStore, KV_FORMAT, partsOf, type RunRecord } from "../../src/store/kv.ts";
+import { ConfigStore, CREATION_KEPT_MS, KV_FORMAT, partsOf, type RunRecord } from "../../src/store/kv.ts";
 
 const RECORD: RunRecord = {
   id: "demo",
@@ -76,10 +76,36 @@ Deno.test("ConfigStore.runs() are in order of creation", async () => {
 
 Deno.test("ConfigStore.put() writes a run and who asked for it together", async () => {
   await withStore(async (configs) => {
-    const creation = { key: "k", hash: "h", id: "demo", answer: "x".repeat(16_000) };
+    const creation = { key: "k", hash: "h", id: "demo", answer: "x".repeat(16_000), at: 0 };
     await configs.put(RECORD, "{}", creation);
     assert.deepEqual(await configs.creation("k"), creation);
     assert.equal(await configs.creation("other"), null);
+  });
+});
+
+Deno.test("ConfigStore.put() removes the records of creations that are too old, but none that is newer", async () => {
+  await withStore(async (configs, path) => {
+    const creation = { hash: "h", id: "demo", answer: null };
+    for (const [key, at] of [["a", 0], ["b", 1], ["a", 2]] as const) {
+      await configs.put(RECORD, "{}", { ...creation, key, at });
+    }
+    const keys = async () => (await keysOf(path)).filter((key) => key.startsWith("created"));
+    assert.deepEqual(await keys(), [
+      "created a",
+      "created b",
+      "created at 0 a",
+      "created at 1 b",
+      "created at 2 a",
+    ]);
+    await configs.put(RECORD, "{}", { ...creation, key: "c", at: CREATION_KEPT_MS + 2 });
+    const left = ["created a", "created c", "created at 2 a", `created at ${CREATION_KEPT_MS + 2} c`];
+    assert.deepEqual(await keys(), left);
+    for (let n = 0; n < 40; n++) await configs.put(RECORD, "{}", { ...creation, key: `${n}`, at: n });
+    // Each new one removes more than one old one.
+    for (let n = 0; n < 5; n++) {
+      await configs.put(RECORD, "{}", { ...creation, key: `new ${n}`, at: 1e12 + n });
+    }
+    assert.equal((await keys()).length, 10);
   });
 });
 
