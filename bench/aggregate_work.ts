@@ -3,16 +3,16 @@
  * The rival (rivals/aggregate/rival.py) makes the same contributions of the same base.
  */
 import { Arena } from "../kernels/arena.ts";
-import { runCompiled } from "../kernels/plan.ts";
+import { runCompiled } from "../kernels/compiler/plan.ts";
 import { aggregators } from "../src/families/aggregators/mod.ts";
 import { optimizers } from "../src/families/optimizers/mod.ts";
 import { ruleOf } from "../src/families/optimizers/optimizer.ts";
-import { dense } from "../src/run/gathered.ts";
-import { Memory } from "../src/run/memory.ts";
-import { Round } from "../src/run/round.ts";
-import { resolveSpec } from "../src/run/spec.ts";
-import { ArenaStaging } from "../src/run/staging.ts";
-import { RunState } from "../src/run/state.ts";
+import { dense } from "../src/run/rounds/accumulator.ts";
+import { Memory } from "../src/run/tensors/memory.ts";
+import { Round } from "../src/run/rounds/round.ts";
+import { resolveSpec } from "../src/run/spec/spec.ts";
+import { ArenaStaging } from "../src/run/staging/staging.ts";
+import { RunState } from "../src/run/tensors/state.ts";
 import { gradientValues } from "./data.ts";
 import type { Contender } from "./harness.ts";
 

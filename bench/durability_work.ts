@@ -3,15 +3,15 @@
  * is told by it. Clients reach it over sockets, as they would the real one.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
-import { runCompiled } from "../kernels/plan.ts";
+import { runCompiled } from "../kernels/compiler/plan.ts";
 import { createApp } from "../routes/app.ts";
-import { Metrics } from "../routes/metrics.ts";
-import { placesOf } from "../routes/places.ts";
-import { Uploads } from "../routes/uploads.ts";
+import { Metrics } from "../routes/http/metrics.ts";
+import { placesOf } from "../routes/http/places.ts";
+import { Uploads } from "../routes/http/uploads.ts";
 import { Losses } from "../src/autodiff/losses.ts";
 import { readSettings } from "../src/config.ts";
-import { Registry } from "../src/run/registry.ts";
-import { KeysInProgress } from "../src/run/replies.ts";
+import { Registry } from "../src/run/registry/registry.ts";
+import { KeysInProgress } from "../src/run/answers/replies.ts";
 import type { AppendFile, Files } from "../src/store/files.ts";
 import { openStore } from "../src/store/open_store.ts";
 import type { StoreParts } from "../src/store/run_store.ts";

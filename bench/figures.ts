@@ -5,9 +5,9 @@
  * reader's.
  */
 import type { Arena } from "../kernels/arena.ts";
-import { type Call, runCompiled } from "../kernels/plan.ts";
-import { Registry } from "../src/run/registry.ts";
-import type { Session } from "../src/run/session.ts";
+import { type Call, runCompiled } from "../kernels/compiler/plan.ts";
+import { Registry } from "../src/run/registry/registry.ts";
+import type { Session } from "../src/run/session/session.ts";
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";
 import { checkEqual, compare, timed } from "./harness.ts";

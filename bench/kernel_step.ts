@@ -3,9 +3,9 @@
  * session left out (service.ts measures those).
  */
 import { Arena } from "../kernels/arena.ts";
-import { Program } from "../kernels/compile.ts";
-import { sumSquares } from "../kernels/ingest.ts";
-import { evaluateScalars, runCompiled } from "../kernels/plan.ts";
+import { Program } from "../kernels/compiler/compile.ts";
+import { sumSquares } from "../kernels/routines/ingest.ts";
+import { evaluateScalars, runCompiled } from "../kernels/compiler/plan.ts";
 import { learningRate, parseOptimizer, ruleOf, uniforms } from "../src/families/optimizers/optimizer.ts";
 import {
   BETA_1,

@@ -2,11 +2,11 @@
  * The sparse work: one Adagrad step on some rows of a table, repeated rows summed first; and our side of it, the kernel calls that
  * a session plans for it. The plan is a session's own: the calls are caught as it makes them and made again.
  */
-import { findUnique, tableBytes } from "../kernels/dedupe.ts";
+import { findUnique, tableBytes } from "../kernels/routines/dedupe.ts";
 import { type Arena } from "../kernels/arena.ts";
-import { type Call, runCompiled } from "../kernels/plan.ts";
-import type { StagedSparse } from "../src/run/staging.ts";
-import { Registry } from "../src/run/registry.ts";
+import { type Call, runCompiled } from "../kernels/compiler/plan.ts";
+import type { StagedSparse } from "../src/run/staging/staging.ts";
+import { Registry } from "../src/run/registry/registry.ts";
 import { gradientValues, rowIndices } from "./data.ts";
 import { MEMBERS } from "./kernel_step.ts";
 

@@ -6,7 +6,7 @@
  * offset 0 is the index list of "one row, row 0". Growing replaces the buffer: views are made by `f32()` and its
  * like, used at once, and never kept across an allocation or an `await`.
  */
-import { hostFunctions } from "./ops.ts";
+import { hostFunctions } from "./language/ops.ts";
 
 const PAGE_BYTES = 65536;
 const ALIGNMENT = 64;

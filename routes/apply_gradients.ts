@@ -1,9 +1,15 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
 import { gradientFields } from "../src/wire/gradients.ts";
-import { answerContribution } from "./answer_contribution.ts";
-import { receiveTensors } from "./body.ts";
-import type { Register } from "./context.ts";
-import { STEP_ERRORS, STEP_FIELDS, STEP_PREFER, stepOptions, StepQuery } from "./contribution.ts";
+import { answerContribution } from "./contributions/contribute.ts";
+import { receiveTensors } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import {
+  STEP_ERRORS,
+  STEP_FIELDS,
+  STEP_PREFER,
+  stepOptions,
+  StepQuery,
+} from "./contributions/contribution_fields.ts";
 import {
   answers,
   createRoute,
@@ -17,9 +23,9 @@ import {
   tensorBody,
   tensors,
   z,
-} from "./operation.ts";
-import { Gradient, Norm } from "./schemas.ts";
-import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
+} from "./contract/operation.ts";
+import { Gradient, Norm } from "./contract/tensor_schemas.ts";
+import { ContributionAnswer as ContributionSchema, StepAnswer } from "./contract/step_schemas.ts";
 
 export const Gradients = z.strictObject({
   gradients: z.record(z.string(), Gradient).openapi({

@@ -2,11 +2,11 @@
 import type { Gradient } from "../src/autodiff/losses.ts";
 import { nest } from "../src/wire/json.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
-import { answerTensors, sayable } from "./answer.ts";
-import { receiveJson } from "./body.ts";
-import type { Register } from "./context.ts";
-import { differentiate, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./loss.ts";
-import { negotiate } from "./negotiate.ts";
+import { answerTensors, sayable } from "./http/answer.ts";
+import { receiveJson } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import { differentiate, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./contributions/loss_gradients.ts";
+import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -17,8 +17,8 @@ import {
   RunParams,
   tensors,
   z,
-} from "./operation.ts";
-import { Gradient as GradientSchema, Iterations, Norm } from "./schemas.ts";
+} from "./contract/operation.ts";
+import { Gradient as GradientSchema, Iterations, Norm } from "./contract/tensor_schemas.ts";
 
 const LossRequest = z.strictObject(LOSS_FIELDS).openapi("LossRequest", {
   description: "A loss, and by which variables to differentiate it.",

@@ -1,9 +1,9 @@
 /** POST /v1/runs: creates a run. */
-import { receiveJson } from "./body.ts";
-import { answerJson } from "./answer.ts";
+import { receiveJson } from "./http/body.ts";
+import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api.ts";
-import type { AppContext, Register } from "./context.ts";
-import { keyedRequest } from "./idempotency.ts";
+import type { AppContext, Register } from "./http/context.ts";
+import { keyedRequest } from "./http/idempotency.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -15,10 +15,10 @@ import {
   mount,
   NoQuery,
   z,
-} from "./operation.ts";
-import { Initial, MemberRequest, NULL, RunId, VariableName } from "./schemas.ts";
-import { AggregationRequest, Role } from "./schemas_aggregation.ts";
-import { Durability, NonFinite, Run, Shape } from "./schemas_run.ts";
+} from "./contract/operation.ts";
+import { Initial, MemberRequest, NULL, RunId, VariableName } from "./contract/tensor_schemas.ts";
+import { AggregationRequest, Role } from "./contract/aggregation_schemas.ts";
+import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 
 const VariableRequest = z.strictObject({
   name: VariableName,

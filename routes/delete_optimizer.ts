@@ -1,7 +1,7 @@
 /** DELETE /v1/optimizers/{class_name}: forgets an optimizer that was registered. */
-import type { Register } from "./context.ts";
-import { ANSWER_HEADERS, answers, createRoute, mount, NoQuery, z } from "./operation.ts";
-import { OptimizerName } from "./schemas_optimizer.ts";
+import type { Register } from "./http/context.ts";
+import { ANSWER_HEADERS, answers, createRoute, mount, NoQuery, z } from "./contract/operation.ts";
+import { OptimizerName } from "./contract/optimizer_schemas.ts";
 
 export const route = createRoute({
   method: "delete",

@@ -1,7 +1,15 @@
 /** DELETE /v1/runs/{run}: forgets a run. */
-import type { Register } from "./context.ts";
-import { ANSWER_HEADERS, answers, createRoute, IF_MATCH, mount, NoQuery, RunParams } from "./operation.ts";
-import { openTurn } from "./turn.ts";
+import type { Register } from "./http/context.ts";
+import {
+  ANSWER_HEADERS,
+  answers,
+  createRoute,
+  IF_MATCH,
+  mount,
+  NoQuery,
+  RunParams,
+} from "./contract/operation.ts";
+import { openTurn } from "./http/checked_run.ts";
 
 export const route = createRoute({
   method: "delete",

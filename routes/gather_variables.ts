@@ -1,9 +1,9 @@
 /** POST /v1/runs/{run}/variables/gather: rows of a variable. */
 import { nest } from "../src/wire/json.ts";
-import { answerTensors } from "./answer.ts";
-import { receiveJson } from "./body.ts";
-import type { Register } from "./context.ts";
-import { negotiate } from "./negotiate.ts";
+import { answerTensors } from "./http/answer.ts";
+import { receiveJson } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -14,8 +14,8 @@ import {
   RunParams,
   tensors,
   z,
-} from "./operation.ts";
-import { Tensor, VariableName } from "./schemas.ts";
+} from "./contract/operation.ts";
+import { Tensor, VariableName } from "./contract/tensor_schemas.ts";
 
 const GatherRequest = z.strictObject({
   name: VariableName,

@@ -2,12 +2,21 @@
 import { lossCatalog } from "../src/autodiff/catalog.ts";
 import { catalogInTurns } from "../src/families/catalog.ts";
 import type { OptimizerFamily } from "../src/families/optimizers/mod.ts";
-import { answerJsonText } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { answers, createRoute, json, mount, NoQuery, requestHeader, STATE_HEADERS, z } from "./operation.ts";
-import { knownTags } from "./preconditions.ts";
-import { Config } from "./schemas.ts";
-import { OptimizerDefinition } from "./schemas_optimizer.ts";
+import { answerJsonText } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import {
+  answers,
+  createRoute,
+  json,
+  mount,
+  NoQuery,
+  requestHeader,
+  STATE_HEADERS,
+  z,
+} from "./contract/operation.ts";
+import { knownTags } from "./http/preconditions.ts";
+import { Config } from "./contract/tensor_schemas.ts";
+import { OptimizerDefinition } from "./contract/optimizer_schemas.ts";
 
 const lines = (description: string, example: readonly string[]) =>
   z.array(z.string()).openapi({ description, example: [...example] });

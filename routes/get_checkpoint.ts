@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}/checkpoint: the whole run as one file. */
-import type { Register } from "./context.ts";
-import { SAFETENSORS_TYPE } from "./negotiate.ts";
+import type { Register } from "./http/context.ts";
+import { SAFETENSORS_TYPE } from "./http/negotiate.ts";
 import {
   answers,
   createRoute,
@@ -10,8 +10,8 @@ import {
   NoQuery,
   NOT_MODIFIED,
   RunParams,
-} from "./operation.ts";
-import { etagOf, knownVersions } from "./preconditions.ts";
+} from "./contract/operation.ts";
+import { etagOf, knownVersions } from "./http/preconditions.ts";
 
 export const route = createRoute({
   method: "get",

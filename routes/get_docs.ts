@@ -2,7 +2,7 @@
  * GET /docs: the OpenAPI document as a page. Swagger UI comes out of its npm package and from this origin only, and
  * is loaded when somebody first asks for it.
  */
-import type { AppContext, Register } from "./context.ts";
+import type { AppContext, Register } from "./http/context.ts";
 
 const PAGE = `<!doctype html>
 <html lang="en">

@@ -1,9 +1,9 @@
 /** GET /v1/runs/{run}/events: what happens to a run, as it happens. */
 import { StepwellError } from "../src/errors.ts";
-import type { Register } from "./context.ts";
-import { eventStream } from "./event_stream.ts";
-import { headers } from "./headers.ts";
-import { answers, createRoute, mount, requestHeader, RunParams, z } from "./operation.ts";
+import type { Register } from "./http/context.ts";
+import { eventStream } from "./contributions/event_stream.ts";
+import { headers } from "./http/headers.ts";
+import { answers, createRoute, mount, requestHeader, RunParams, z } from "./contract/operation.ts";
 
 const EXAMPLE = [
   "retry: 2000",

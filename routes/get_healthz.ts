@@ -1,7 +1,7 @@
 /** GET /healthz: the process answers. */
-import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { createRoute, json, mount, NoQuery, openAnswers, z } from "./operation.ts";
+import { answerJson } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
 
 const Health = z.object({ status: z.literal("ok").openapi({ description: "Always ok.", example: "ok" }) })
   .openapi("Health", { description: "A sign of life." });

@@ -1,6 +1,6 @@
 /** GET /metrics: figures for Prometheus. */
-import type { Register } from "./context.ts";
-import { ANSWER_HEADERS, answers, createRoute, mount, NoQuery, z } from "./operation.ts";
+import type { Register } from "./http/context.ts";
+import { ANSWER_HEADERS, answers, createRoute, mount, NoQuery, z } from "./contract/operation.ts";
 
 const TEXT = "text/plain; version=0.0.4; charset=utf-8";
 

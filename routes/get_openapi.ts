@@ -1,8 +1,8 @@
 /** GET /openapi.json: the OpenAPI 3.1 document of this service. */
-import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { openapi31 } from "./openapi.ts";
-import { createRoute, json, mount, NoQuery, openAnswers, z } from "./operation.ts";
+import { answerJson } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { openapi31 } from "./contract/openapi.ts";
+import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
 
 const Document = z.record(z.string(), z.unknown()).openapi({
   description: "OpenAPI 3.1.",

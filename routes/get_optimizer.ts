@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}/optimizer: the optimizer as Keras loads it. */
-import { answerJson, answerUnlessFresh } from "./answer.ts";
-import type { Register } from "./context.ts";
+import { answerJson, answerUnlessFresh } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
 import {
   answers,
   createRoute,
@@ -11,8 +11,8 @@ import {
   NOT_MODIFIED,
   RunParams,
   STATE_HEADERS,
-} from "./operation.ts";
-import { Member } from "./schemas.ts";
+} from "./contract/operation.ts";
+import { Member } from "./contract/tensor_schemas.ts";
 
 export const route = createRoute({
   method: "get",

@@ -1,8 +1,8 @@
 /** GET /v1/optimizers/{class_name}: an optimizer as formulas. */
-import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { answers, createRoute, json, mount, NoQuery, z } from "./operation.ts";
-import { OptimizerDefinition, OptimizerName } from "./schemas_optimizer.ts";
+import { answerJson } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { answers, createRoute, json, mount, NoQuery, z } from "./contract/operation.ts";
+import { OptimizerDefinition, OptimizerName } from "./contract/optimizer_schemas.ts";
 
 export const route = createRoute({
   method: "get",

@@ -1,8 +1,8 @@
 /** GET /readyz: the service takes work. */
 import { StepwellError } from "../src/errors.ts";
-import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { createRoute, json, mount, NoQuery, openAnswers, z } from "./operation.ts";
+import { answerJson } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
 
 const Readiness = z.object({
   status: z.literal("ready").openapi({ description: "Always ready.", example: "ready" }),

@@ -1,9 +1,9 @@
 /** GET /v1/runs/{run}/rounds/current: who has contributed to the open round, and what it takes to close it. */
-import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { answers, createRoute, json, mount, NoQuery, RunParams } from "./operation.ts";
-import { roundState } from "./round_state.ts";
-import { Round } from "./schemas_aggregation.ts";
+import { answerJson } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { answers, createRoute, json, mount, NoQuery, RunParams } from "./contract/operation.ts";
+import { roundState } from "./contributions/round_state.ts";
+import { Round } from "./contract/aggregation_schemas.ts";
 
 export const route = createRoute({
   method: "get",

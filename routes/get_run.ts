@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}: describes a run. */
-import { answerJson, answerUnlessFresh } from "./answer.ts";
-import type { Register } from "./context.ts";
+import { answerJson, answerUnlessFresh } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
 import {
   answers,
   createRoute,
@@ -11,8 +11,8 @@ import {
   NOT_MODIFIED,
   RunParams,
   STATE_HEADERS,
-} from "./operation.ts";
-import { Run } from "./schemas_run.ts";
+} from "./contract/operation.ts";
+import { Run } from "./contract/run_schemas.ts";
 
 export const route = createRoute({
   method: "get",

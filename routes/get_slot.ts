@@ -1,7 +1,7 @@
 /** GET /v1/runs/{run}/slots/{slot}: the values of a slot. */
-import { answerTensors, answerUnlessFresh, nestByName } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { negotiate } from "./negotiate.ts";
+import { answerTensors, answerUnlessFresh, nestByName } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
   createRoute,
@@ -12,8 +12,8 @@ import {
   RunParams,
   tensors,
   z,
-} from "./operation.ts";
-import { Variables } from "./schemas.ts";
+} from "./contract/operation.ts";
+import { Variables } from "./contract/tensor_schemas.ts";
 
 const SlotName = z.string().min(1).max(256).openapi({ description: "The slot's name.", example: "m" });
 const Params = z.strictObject({ ...RunParams.shape, slot: SlotName });

@@ -1,8 +1,8 @@
 /** GET /v1/runs/{run}/variables: the values of all or some variables. */
-import { answerUnlessFresh, answerVariables } from "./answer.ts";
-import type { AppContext, Register, Services } from "./context.ts";
+import { answerUnlessFresh, answerVariables } from "./http/answer.ts";
+import type { AppContext, Register, Services } from "./http/context.ts";
 import type { RunSession } from "../src/run/api.ts";
-import { negotiate } from "./negotiate.ts";
+import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
   createRoute,
@@ -13,9 +13,9 @@ import {
   STATE_HEADERS,
   tensors,
   z,
-} from "./operation.ts";
-import { VariableName, Variables } from "./schemas.ts";
-import { openWait } from "./wait.ts";
+} from "./contract/operation.ts";
+import { VariableName, Variables } from "./contract/tensor_schemas.ts";
+import { openWait } from "./http/wait.ts";
 
 const Query = z.strictObject({
   name: z.preprocess(

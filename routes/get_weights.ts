@@ -2,9 +2,9 @@
 import type { RunSession } from "../src/run/api.ts";
 import { nest } from "../src/wire/json.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
-import { answerTensors, answerUnlessFresh } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { negotiate } from "./negotiate.ts";
+import { answerTensors, answerUnlessFresh } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
   createRoute,
@@ -14,8 +14,8 @@ import {
   NOT_MODIFIED,
   RunParams,
   tensors,
-} from "./operation.ts";
-import { Weights } from "./schemas.ts";
+} from "./contract/operation.ts";
+import { Weights } from "./contract/tensor_schemas.ts";
 
 export const route = createRoute({
   method: "get",

@@ -1,8 +1,8 @@
 /** GET /v1/runs: the open runs, a page at a time. */
-import { answerJson } from "./answer.ts";
-import type { Register } from "./context.ts";
-import { answers, createRoute, json, limit, mount, z } from "./operation.ts";
-import { Run } from "./schemas_run.ts";
+import { answerJson } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
+import { answers, createRoute, json, limit, mount, z } from "./contract/operation.ts";
+import { Run } from "./contract/run_schemas.ts";
 
 const Query = z.strictObject({
   limit: limit("Runs on a page.", 100),

@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}/slots: the names of the optimizer's slots. */
-import { answerJson, answerUnlessFresh } from "./answer.ts";
-import type { Register } from "./context.ts";
+import { answerJson, answerUnlessFresh } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
 import {
   answers,
   createRoute,
@@ -12,7 +12,7 @@ import {
   RunParams,
   STATE_HEADERS,
   z,
-} from "./operation.ts";
+} from "./contract/operation.ts";
 
 const SlotList = z.object({
   slots: z.array(z.string()).openapi({ description: "In order of creation.", example: ["m", "v"] }),

@@ -1,7 +1,7 @@
 /** GET /v1/runs/{run}/steps: the latest steps with their figures. */
-import { answerJson, answerUnlessFresh } from "./answer.ts";
-import { figuresOf } from "./answer_step.ts";
-import type { Register } from "./context.ts";
+import { answerJson, answerUnlessFresh } from "./http/answer.ts";
+import { figuresOf } from "./contributions/answer_step.ts";
+import type { Register } from "./http/context.ts";
 import {
   answers,
   createRoute,
@@ -13,8 +13,8 @@ import {
   RunParams,
   STATE_HEADERS,
   z,
-} from "./operation.ts";
-import { StepAnswer } from "./schemas_step.ts";
+} from "./contract/operation.ts";
+import { StepAnswer } from "./contract/step_schemas.ts";
 
 const StepList = z.object({
   steps: z.array(StepAnswer).openapi({ description: "Newest first.", example: [] }),

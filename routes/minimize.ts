@@ -8,12 +8,24 @@ import type {
   StepAnswer as Step,
   StepOptions,
 } from "../src/run/api.ts";
-import { sayable } from "./answer.ts";
-import { answerContribution } from "./answer_contribution.ts";
-import { receiveJson } from "./body.ts";
-import type { Register } from "./context.ts";
-import { STEP_ERRORS, STEP_FIELDS, STEP_PREFER, stepOptions, StepQuery } from "./contribution.ts";
-import { differentiate, type Differentiated, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./loss.ts";
+import { sayable } from "./http/answer.ts";
+import { answerContribution } from "./contributions/contribute.ts";
+import { receiveJson } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import {
+  STEP_ERRORS,
+  STEP_FIELDS,
+  STEP_PREFER,
+  stepOptions,
+  StepQuery,
+} from "./contributions/contribution_fields.ts";
+import {
+  differentiate,
+  type Differentiated,
+  LOSS_ERRORS,
+  LOSS_FIELDS,
+  prepare,
+} from "./contributions/loss_gradients.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -27,9 +39,9 @@ import {
   STATE_HEADERS,
   tensors,
   z,
-} from "./operation.ts";
-import { ContributionAnswer as ContributionSchema, StepAnswer } from "./schemas_step.ts";
-import type { Turn } from "./turn.ts";
+} from "./contract/operation.ts";
+import { ContributionAnswer as ContributionSchema, StepAnswer } from "./contract/step_schemas.ts";
+import type { Turn } from "./http/checked_run.ts";
 
 const Minimize = z.strictObject({ ...LOSS_FIELDS, ...STEP_FIELDS }).openapi("Minimize", {
   description: "A loss, and what the step with its gradients is to be.",

@@ -1,7 +1,7 @@
 /** PATCH /v1/runs/{run}/optimizer: overwrites hyperparameters. */
-import { answerJson } from "./answer.ts";
-import { receiveJson } from "./body.ts";
-import type { Register } from "./context.ts";
+import { answerJson } from "./http/answer.ts";
+import { receiveJson } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -14,9 +14,9 @@ import {
   RunParams,
   STATE_HEADERS,
   z,
-} from "./operation.ts";
-import { Config, Member, Warnings } from "./schemas.ts";
-import { openTurn } from "./turn.ts";
+} from "./contract/operation.ts";
+import { Config, Member, Warnings } from "./contract/tensor_schemas.ts";
+import { openTurn } from "./http/checked_run.ts";
 
 const OptimizerPatch = z.strictObject({ config: Config }).openapi("OptimizerPatch", {
   description: "Hyperparameters to overwrite; the others stay.",

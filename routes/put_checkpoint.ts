@@ -2,10 +2,10 @@
 import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api.ts";
 import type { TensorTarget } from "../src/tensor.ts";
-import { answerJson } from "./answer.ts";
-import { receiveFile } from "./body.ts";
-import type { Register } from "./context.ts";
-import { preconditions } from "./preconditions.ts";
+import { answerJson } from "./http/answer.ts";
+import { receiveFile } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import { preconditions } from "./http/preconditions.ts";
 import {
   answers,
   CREATED_HEADERS,
@@ -18,8 +18,8 @@ import {
   RunParams,
   STATE_HEADERS,
   TENSOR_BODY_ERRORS,
-} from "./operation.ts";
-import { Run } from "./schemas_run.ts";
+} from "./contract/operation.ts";
+import { Run } from "./contract/run_schemas.ts";
 
 export const route = createRoute({
   method: "put",

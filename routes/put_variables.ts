@@ -1,8 +1,8 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
-import { answerChange } from "./answer.ts";
-import { noFields, receiveTensors } from "./body.ts";
-import type { Register } from "./context.ts";
-import { preferredRepresentation } from "./prefer.ts";
+import { answerChange } from "./http/answer.ts";
+import { noFields, receiveTensors } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import { preferredRepresentation } from "./http/prefer.ts";
 import {
   answers,
   createRoute,
@@ -15,9 +15,9 @@ import {
   tensorBody,
   tensors,
   z,
-} from "./operation.ts";
-import { Changed, TensorMap } from "./schemas.ts";
-import { openTurn } from "./turn.ts";
+} from "./contract/operation.ts";
+import { Changed, TensorMap } from "./contract/tensor_schemas.ts";
+import { openTurn } from "./http/checked_run.ts";
 
 const VariablesRequest = z.strictObject({ variables: TensorMap }).openapi("VariablesRequest", {
   description: "Values of some or all variables, each of the variable's own shape.",

@@ -1,6 +1,6 @@
 /** PUT /v1/runs/{run}/weights: Keras' set_weights. */
-import { answerChange } from "./answer.ts";
-import type { Register } from "./context.ts";
+import { answerChange } from "./http/answer.ts";
+import type { Register } from "./http/context.ts";
 import {
   answers,
   createRoute,
@@ -12,9 +12,9 @@ import {
   STATE_HEADERS,
   TENSOR_BODY_ERRORS,
   tensorBody,
-} from "./operation.ts";
-import { Changed, Weights } from "./schemas.ts";
-import { openTurn } from "./turn.ts";
+} from "./contract/operation.ts";
+import { Changed, Weights } from "./contract/tensor_schemas.ts";
+import { openTurn } from "./http/checked_run.ts";
 import { receiveWeights } from "./weight_list.ts";
 
 export const route = createRoute({

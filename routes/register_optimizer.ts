@@ -1,10 +1,19 @@
 /** POST /v1/optimizers: registers an optimizer. */
-import { answerJson } from "./answer.ts";
-import { receiveJson } from "./body.ts";
-import type { Register } from "./context.ts";
-import { headers } from "./headers.ts";
-import { answers, BODY_ERRORS, createRoute, json, jsonBody, mount, NoQuery, z } from "./operation.ts";
-import { OptimizerDefinition, OptimizerDefinitionRequest } from "./schemas_optimizer.ts";
+import { answerJson } from "./http/answer.ts";
+import { receiveJson } from "./http/body.ts";
+import type { Register } from "./http/context.ts";
+import { headers } from "./http/headers.ts";
+import {
+  answers,
+  BODY_ERRORS,
+  createRoute,
+  json,
+  jsonBody,
+  mount,
+  NoQuery,
+  z,
+} from "./contract/operation.ts";
+import { OptimizerDefinition, OptimizerDefinitionRequest } from "./contract/optimizer_schemas.ts";
 
 /** A definition is a small record; this leaves room for white space. */
 const BYTES_MAX = 2 ** 16;

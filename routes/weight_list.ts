@@ -6,9 +6,9 @@ import { StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
 import type { FlatTensor } from "../src/wire/json.ts";
-import { bodyFormat, noFields, receiveFile, receiveJson } from "./body.ts";
-import type { AppContext, Services } from "./context.ts";
-import { Weights } from "./schemas.ts";
+import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/body.ts";
+import type { AppContext, Services } from "./http/context.ts";
+import { Weights } from "./contract/tensor_schemas.ts";
 
 /** More than a header with the names of all places. */
 const HEADER_BYTES_MAX = 4 << 20;

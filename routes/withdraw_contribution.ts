@@ -1,8 +1,17 @@
 /** DELETE /v1/runs/{run}/rounds/current/contributions/{client_id}: takes a contribution out of the open round. */
-import type { Register } from "./context.ts";
-import { ANSWER_HEADERS, answers, createRoute, IF_MATCH, mount, NoQuery, RunParams, z } from "./operation.ts";
-import { ClientId } from "./schemas_aggregation.ts";
-import { openTurn } from "./turn.ts";
+import type { Register } from "./http/context.ts";
+import {
+  ANSWER_HEADERS,
+  answers,
+  createRoute,
+  IF_MATCH,
+  mount,
+  NoQuery,
+  RunParams,
+  z,
+} from "./contract/operation.ts";
+import { ClientId } from "./contract/aggregation_schemas.ts";
+import { openTurn } from "./http/checked_run.ts";
 
 export const route = createRoute({
   method: "delete",

@@ -4,17 +4,17 @@
  *
  * Invariant: once the port is open, the process gives up the right to open another and to read the environment.
  */
-import { runCompiled } from "../kernels/plan.ts";
+import { runCompiled } from "../kernels/compiler/plan.ts";
 import { createApp } from "../routes/app.ts";
-import { Metrics } from "../routes/metrics.ts";
-import { placesOf } from "../routes/places.ts";
-import { Uploads } from "../routes/uploads.ts";
+import { Metrics } from "../routes/http/metrics.ts";
+import { placesOf } from "../routes/http/places.ts";
+import { Uploads } from "../routes/http/uploads.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
 import { LineLog } from "./log.ts";
-import { Registry } from "./run/registry.ts";
-import { KeysInProgress } from "./run/replies.ts";
+import { Registry } from "./run/registry/registry.ts";
+import { KeysInProgress } from "./run/answers/replies.ts";
 import { openStore } from "./store/open_store.ts";
 
 const settings = settingsOrExit();

@@ -153,7 +153,7 @@ Deno.test("tfjs is not loaded when the service starts", () => {
 });
 
 Deno.test("environment, ports, clocks and randomness are used only where a thread begins", () => {
-  const begins = [MAIN, "src/autodiff/worker.ts"];
+  const begins = [MAIN, "src/autodiff/worker/worker.ts"];
   const found = [...sources.values()].filter(({ path }) => !begins.includes(path))
     .flatMap(({ path, code }) =>
       code.split("\n").filter((line) => OUTSIDE_WORLD.test(line)).map((line) => `${path}: ${line.trim()}`)

@@ -3,7 +3,7 @@
  * more rights than the task `start`. Not tested here: that the base image exists, and the engine itself.
  */
 import assert from "node:assert/strict";
-import { within } from "./waiting.ts";
+import { within } from "./support/waiting.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));

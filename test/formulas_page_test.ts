@@ -1,10 +1,10 @@
 /** docs/formulas.md: its table of functions is that of the compiler, and its worked rules do what their papers say. */
 import assert from "node:assert/strict";
-import { OPS, REDUCTIONS } from "../kernels/ops.ts";
+import { OPS, REDUCTIONS } from "../kernels/language/ops.ts";
 import type { Definition } from "../src/families/optimizers/custom/schema.ts";
-import { newRegistry, numbers, step, variablesOf } from "./run/harness.ts";
-import { holdTables, type Table } from "./markdown_tables.ts";
-import { type Variable, WORKED_RULES } from "./worked_rules.ts";
+import { newRegistry, numbers, step, variablesOf } from "./run/support/harness.ts";
+import { holdTables, type Table } from "./support/markdown_tables.ts";
+import { type Variable, WORKED_RULES } from "./support/worked_rules.ts";
 
 const PAGE = new URL("../docs/formulas.md", import.meta.url);
 const page = Deno.readTextFileSync(PAGE);

@@ -1,9 +1,9 @@
 /** The service with its database elsewhere, over KV Connect; and with something there that is no database. */
 import assert from "node:assert/strict";
-import { GRADIENTS, SPEC } from "./routes/harness.ts";
-import { spawn, startProcess } from "./service.ts";
-import { serve, serveKv, serveNonsense, TOKEN, WRONG } from "./store/kv_connect.ts";
-import { within } from "./waiting.ts";
+import { GRADIENTS, SPEC } from "./routes/support/harness.ts";
+import { spawn, startProcess } from "./support/service.ts";
+import { serve, serveKv, serveNonsense, TOKEN, WRONG } from "./store/support/kv_connect.ts";
+import { within } from "./support/waiting.ts";
 
 const json = (url: string, body: unknown) =>
   fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });

@@ -1,15 +1,15 @@
 /** docs/losses.md: its tables are those of the compiler, and its losses are taken. */
 import assert from "node:assert/strict";
-import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/syntax.ts";
+import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/language/syntax.ts";
 import { lossCatalog } from "../src/autodiff/catalog.ts";
-import { compileLoss } from "../src/autodiff/expression.ts";
-import { NODES_MAX, RANK_MAX, WORK_MAX } from "../src/autodiff/graph.ts";
+import { compileLoss } from "../src/autodiff/graph/compile_loss.ts";
+import { NODES_MAX, RANK_MAX, WORK_MAX } from "../src/autodiff/graph/loss_graph.ts";
 import { CALLS_MAX } from "../src/autodiff/layers/model.ts";
 import { LAYERS_MAX } from "../src/autodiff/layers/topology.ts";
-import { CHARACTERS_MAX, DEPTH_MAX, OPERATORS, SIGN } from "../src/autodiff/syntax.ts";
+import { CHARACTERS_MAX, DEPTH_MAX, OPERATORS, SIGN } from "../src/autodiff/graph/loss_syntax.ts";
 import { SETTINGS } from "../src/config.ts";
-import { holdTables, type Table } from "./markdown_tables.ts";
-import { quantity } from "./readme_tables.ts";
+import { holdTables, type Table } from "./support/markdown_tables.ts";
+import { quantity } from "./support/readme_tables.ts";
 
 const PAGE = new URL("../docs/losses.md", import.meta.url);
 const page = Deno.readTextFileSync(PAGE);

@@ -1,8 +1,8 @@
 /** The composition root, as a process: starting, refusing to start, stopping. */
 import assert from "node:assert/strict";
-import { GRADIENTS, SPEC } from "./routes/harness.ts";
-import { spawn, startCommand, startProcess } from "./service.ts";
-import { until, within } from "./waiting.ts";
+import { GRADIENTS, SPEC } from "./routes/support/harness.ts";
+import { spawn, startCommand, startProcess } from "./support/service.ts";
+import { until, within } from "./support/waiting.ts";
 
 async function refusesToStart(env: Readonly<Record<string, string>>, pattern: RegExp): Promise<void> {
   const { code, stdout, stderr } = await within("The service did not end", spawn(env).output());

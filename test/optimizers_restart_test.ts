@@ -1,7 +1,7 @@
 /** An optimizer of one's own over a socket, through the death of the process that took it. */
 import assert from "node:assert/strict";
-import { SIGNUM } from "./signum.ts";
-import { startProcess } from "./service.ts";
+import { SIGNUM } from "./support/signum.ts";
+import { startProcess } from "./support/service.ts";
 
 Deno.test("a registered optimizer, and its run, go on after kill -9", async () => {
   const folder = await Deno.makeTempDir();

@@ -4,8 +4,8 @@
  * `UPDATE_README=1 deno task test test/readme_test.ts && deno fmt README.md` writes the tables anew.
  */
 import assert from "node:assert/strict";
-import { holdTables } from "./markdown_tables.ts";
-import { readmeTables } from "./readme_tables.ts";
+import { holdTables } from "./support/markdown_tables.ts";
+import { readmeTables } from "./support/readme_tables.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const README = new URL("README.md", ROOT);

@@ -3,9 +3,9 @@
  * exits 1 when a file is stale. Not part of the service.
  */
 import { stringify } from "yaml";
-import type { Services } from "../routes/context.ts";
+import type { Services } from "../routes/http/context.ts";
 import { createApp } from "../routes/app.ts";
-import { openapi30, openapi31 } from "../routes/openapi.ts";
+import { openapi30, openapi31 } from "../routes/contract/openapi.ts";
 import { readSettings } from "../src/config.ts";
 
 /** The documents by file name, as they should be. */

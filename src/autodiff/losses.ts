@@ -7,14 +7,14 @@ import { StepwellError } from "../errors.ts";
 import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
 import { isObject } from "../wire/tensor_source.ts";
 import { readTensor } from "../wire/tensors.ts";
-import { Admission } from "./admission.ts";
-import { Evaluators } from "./evaluators.ts";
-import { compileLoss } from "./expression.ts";
-import type { Graph } from "./graph.ts";
+import { Admission } from "./pool/admission.ts";
+import { Evaluators } from "./pool/worker_pool.ts";
+import { compileLoss } from "./graph/compile_loss.ts";
+import type { Graph } from "./graph/loss_graph.ts";
 import { compileModel } from "./layers/model.ts";
 import { addLoss } from "./layers/model_loss.ts";
-import type { Evaluation, Gradient } from "./messages.ts";
-import { Turns } from "./turns.ts";
+import type { Evaluation, Gradient } from "./graph/messages.ts";
+import { Turns } from "./pool/keyed_mutex.ts";
 
 export type { Evaluation, Gradient };
 

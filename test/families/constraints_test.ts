@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Constraint } from "../../src/families/constraints/constraint.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
-import { runLines } from "./apply_rule.ts";
-import { type Bound, decode, readGolden } from "./goldens.ts";
+import { runLines } from "./support/apply_rule.ts";
+import { type Bound, decode, readGolden } from "./support/goldens.ts";
 
 interface Alone {
   readonly name: string;

@@ -5,7 +5,7 @@ import { constraints } from "../../src/families/constraints/mod.ts";
 import type { Family, Member } from "../../src/families/family.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
-import { newRegistry, refusal, step, variablesOf } from "../run/harness.ts";
+import { newRegistry, refusal, step, variablesOf } from "../run/support/harness.ts";
 
 const { fround } = Math;
 const formula = (config: Record<string, unknown>) => ({ class_name: "Formula", config });

@@ -4,7 +4,7 @@ import { StepwellError } from "../../src/errors.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
 import { getConfig, parseOptimizer } from "../../src/families/optimizers/optimizer.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
-import { readGolden, withoutModules } from "./goldens.ts";
+import { readGolden, withoutModules } from "./support/goldens.ts";
 
 type Json = Record<string, unknown>;
 interface Outcome {

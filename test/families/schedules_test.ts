@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { schedules } from "../../src/families/schedules/mod.ts";
-import { decode, readGolden } from "./goldens.ts";
+import { decode, readGolden } from "./support/goldens.ts";
 
 interface Table {
   readonly name: string;

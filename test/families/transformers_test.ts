@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { transformers } from "../../src/families/transformers/mod.ts";
-import { runLines } from "./apply_rule.ts";
+import { runLines } from "./support/apply_rule.ts";
 
 function transformed(class_name: string, config: Record<string, unknown>, g: number[]): number[] {
   const { member, config: checked } = transformers.resolve({ class_name, config });

@@ -1,16 +1,16 @@
 /** What starting, stopping and killing a process does to a data folder, one thing at a time. */
 import assert from "node:assert/strict";
-import { random } from "../kernels/special.ts";
-import { spawn, startProcess } from "../service.ts";
-import { until } from "../waiting.ts";
-import { below, gradientsCall } from "./bodies.ts";
-import { type Call, digestOf, getCall, jsonCall, textOf } from "./calls.ts";
-import { deliver, stepOnAndOn } from "./clients.ts";
-import { create } from "./passer_by.ts";
-import { createBody, PASSING, type Plan, PLANS } from "./plans.ts";
-import { newWorld, stageOf, withFolder } from "./scene.ts";
-import { Server } from "./server.ts";
-import { Twin } from "./twin.ts";
+import { random } from "../kernels/support/special.ts";
+import { spawn, startProcess } from "../support/service.ts";
+import { until } from "../support/waiting.ts";
+import { below, gradientsCall } from "./support/bodies.ts";
+import { type Call, digestOf, getCall, jsonCall, textOf } from "./support/calls.ts";
+import { deliver, stepOnAndOn } from "./support/clients.ts";
+import { create } from "./support/passer_by.ts";
+import { createBody, PASSING, type Plan, PLANS } from "./support/plans.ts";
+import { newWorld, stageOf, withFolder } from "./support/scene.ts";
+import { Server } from "./support/server.ts";
+import { Twin } from "./support/twin.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

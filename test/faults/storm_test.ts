@@ -3,7 +3,7 @@
  * kills; without arguments as many as fit into a test run.
  */
 import { parseArgs } from "node:util";
-import { storm } from "./storm.ts";
+import { storm } from "./support/storm.ts";
 
 const { values } = parseArgs({
   args: Deno.args,

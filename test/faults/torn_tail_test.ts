@@ -1,13 +1,13 @@
 /** Starting on a journal that ends within a record. */
 import assert from "node:assert/strict";
-import { random } from "../kernels/special.ts";
-import { gradientsCall } from "./bodies.ts";
-import { digestOf, getCall, textOf } from "./calls.ts";
-import { deliver } from "./clients.ts";
-import { create } from "./passer_by.ts";
-import { PASSING } from "./plans.ts";
-import { newWorld, stageOf, withFolder } from "./scene.ts";
-import { Server } from "./server.ts";
+import { random } from "../kernels/support/special.ts";
+import { gradientsCall } from "./support/bodies.ts";
+import { digestOf, getCall, textOf } from "./support/calls.ts";
+import { deliver } from "./support/clients.ts";
+import { create } from "./support/passer_by.ts";
+import { PASSING } from "./support/plans.ts";
+import { newWorld, stageOf, withFolder } from "./support/scene.ts";
+import { Server } from "./support/server.ts";
 
 /** Bytes of all journals, by path. */
 function* journals(folder: string): Generator<[string, number]> {

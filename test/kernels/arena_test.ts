@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena, ARENA_BYTES_MAX } from "../../kernels/arena.ts";
-import { Program } from "../../kernels/compile.ts";
+import { Program } from "../../kernels/compiler/compile.ts";
 
 const PAGE = 65536;
 const rounded = (bytes: number) => Math.ceil(Math.max(bytes, 1) / 64) * 64;

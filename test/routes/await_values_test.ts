@@ -1,9 +1,9 @@
 /** GET variables with `after_iteration`: newer values than those, at once or when they come. */
 import assert from "node:assert/strict";
 import * as getVariables from "../../routes/get_variables.ts";
-import { answer } from "./contract.ts";
-import { assertProblem, FILE_TYPE, readFile } from "./harness.ts";
-import { isSettled, type Rounds, RUN, startRounds } from "./rounds.ts";
+import { answer } from "./support/contract.ts";
+import { assertProblem, FILE_TYPE, readFile } from "./support/harness.ts";
+import { isSettled, type Rounds, RUN, startRounds } from "./support/rounds.ts";
 
 const IMMEDIATE = { mode: "immediate" };
 

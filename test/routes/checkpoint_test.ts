@@ -1,7 +1,7 @@
 /** GET checkpoint of runs that are on disk: as of one in memory, and nothing stays open. */
 import assert from "node:assert/strict";
-import { newWorld } from "../run/stored.ts";
-import { assertProblem, FILE_TYPE, startRun, startService } from "./harness.ts";
+import { newWorld } from "../run/support/stored.ts";
+import { assertProblem, FILE_TYPE, startRun, startService } from "./support/harness.ts";
 
 const PATH = "/v1/runs/demo/checkpoint";
 

@@ -4,12 +4,12 @@ import * as createRun from "../../routes/create_run.ts";
 import * as getCatalog from "../../routes/get_catalog.ts";
 import * as getDefinition from "../../routes/get_optimizer_definition.ts";
 import * as register from "../../routes/register_optimizer.ts";
-import { OptimizerDefinitionRequest } from "../../routes/schemas_optimizer.ts";
+import { OptimizerDefinitionRequest } from "../../routes/contract/optimizer_schemas.ts";
 import { catalog } from "../../src/families/catalog.ts";
-import { SIGNUM } from "../signum.ts";
-import { answer } from "./contract.ts";
-import { assertProblem, startService } from "./harness.ts";
-import { common, STATUSES } from "./rejections.ts";
+import { SIGNUM } from "../support/signum.ts";
+import { answer } from "./support/contract.ts";
+import { assertProblem, startService } from "./support/harness.ts";
+import { common, STATUSES } from "./support/rejections.ts";
 
 const FULL = {
   ...SIGNUM,

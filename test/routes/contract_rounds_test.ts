@@ -6,9 +6,9 @@ import * as getRound from "../../routes/get_round.ts";
 import * as getRun from "../../routes/get_run.ts";
 import * as getVariables from "../../routes/get_variables.ts";
 import * as listSteps from "../../routes/list_steps.ts";
-import { answer } from "./contract.ts";
-import { assertProblem, f32, file, FILE_TYPE, readFile, startService } from "./harness.ts";
-import { RUN, startRounds, STEP } from "./rounds.ts";
+import { answer } from "./support/contract.ts";
+import { assertProblem, f32, file, FILE_TYPE, readFile, startService } from "./support/harness.ts";
+import { RUN, startRounds, STEP } from "./support/rounds.ts";
 
 const ROUND = `${RUN}/rounds/current`;
 const withdraw = `${ROUND}/contributions`;

@@ -7,8 +7,8 @@ import * as getReadyz from "../../routes/get_readyz.ts";
 import * as getRun from "../../routes/get_run.ts";
 import * as listRuns from "../../routes/list_runs.ts";
 import * as putCheckpoint from "../../routes/put_checkpoint.ts";
-import { answer, RUN, withRun } from "./contract.ts";
-import { FILE_TYPE, GRADIENTS, SPEC, startRun, startService } from "./harness.ts";
+import { answer, RUN, withRun } from "./support/contract.ts";
+import { FILE_TYPE, GRADIENTS, SPEC, startRun, startService } from "./support/harness.ts";
 
 const COMMON = { dtype: "float32", constraint: null, role: "optimize" };
 

@@ -4,8 +4,18 @@ import * as applyGradients from "../../routes/apply_gradients.ts";
 import * as createRun from "../../routes/create_run.ts";
 import * as getVariables from "../../routes/get_variables.ts";
 import * as listSteps from "../../routes/list_steps.ts";
-import { answer, RUN, withRun } from "./contract.ts";
-import { f32, file, FILE_TYPE, GRADIENTS, i64, readFile, SPEC, startRun, startService } from "./harness.ts";
+import { answer, RUN, withRun } from "./support/contract.ts";
+import {
+  f32,
+  file,
+  FILE_TYPE,
+  GRADIENTS,
+  i64,
+  readFile,
+  SPEC,
+  startRun,
+  startService,
+} from "./support/harness.ts";
 
 Deno.test("apply_gradients steps and says what it did", async () => {
   const { send } = startService();

@@ -9,8 +9,17 @@ import * as listSlots from "../../routes/list_slots.ts";
 import * as patchOptimizer from "../../routes/patch_optimizer.ts";
 import * as putVariables from "../../routes/put_variables.ts";
 import * as putWeights from "../../routes/put_weights.ts";
-import { answer, RUN, withRun } from "./contract.ts";
-import { f32, file, FILE_TYPE, GRADIENTS, readFile, SPEC, startRun, startService } from "./harness.ts";
+import { answer, RUN, withRun } from "./support/contract.ts";
+import {
+  f32,
+  file,
+  FILE_TYPE,
+  GRADIENTS,
+  readFile,
+  SPEC,
+  startRun,
+  startService,
+} from "./support/harness.ts";
 
 Deno.test("get_variables gives some or all, as JSON or as a file of exact length", async () => {
   const { send } = await withRun();

@@ -1,8 +1,8 @@
 /** What create_run must refuse, without making anything. */
 import assert from "node:assert/strict";
 import type { ErrorCode } from "../../src/errors.ts";
-import { assertProblem, SPEC, startRun, startService, stateOf } from "./harness.ts";
-import { common, type Rejection, row, STATUSES } from "./rejections.ts";
+import { assertProblem, SPEC, startRun, startService, stateOf } from "./support/harness.ts";
+import { common, type Rejection, row, STATUSES } from "./support/rejections.ts";
 
 const VARIABLE = { name: "w", shape: [2] };
 const bad = (

@@ -5,8 +5,8 @@ import * as computeGradients from "../../routes/compute_gradients.ts";
 import * as listSteps from "../../routes/list_steps.ts";
 import * as minimizeLoss from "../../routes/minimize.ts";
 import type { Settings } from "../../src/config.ts";
-import { newWorld } from "../run/stored.ts";
-import { answer } from "./contract.ts";
+import { newWorld } from "../run/support/stored.ts";
+import { answer } from "./support/contract.ts";
 import {
   assertProblem,
   FILE_TYPE,
@@ -15,7 +15,7 @@ import {
   startRun,
   startService,
   stateOf,
-} from "./harness.ts";
+} from "./support/harness.ts";
 
 const RUN = "/v1/runs/demo";
 const LOSS = "3 * var1 * var1 + 2 * var2 * var2";

@@ -2,9 +2,9 @@
  * One suite of rejections over all operations. Each is shown to leave version and bits as they were.
  */
 import assert from "node:assert/strict";
-import { assertProblem, startRun, startService, stateOf } from "./harness.ts";
-import { TARGETS } from "./rejection_targets.ts";
-import { common, files, STATUSES } from "./rejections.ts";
+import { assertProblem, startRun, startService, stateOf } from "./support/harness.ts";
+import { TARGETS } from "./support/rejection_targets.ts";
+import { common, files, STATUSES } from "./support/rejections.ts";
 
 /** What changes nothing knows no preconditions. */
 const CHANGE_NOTHING = new Set(["gather_variables", "compute_gradients"]);

@@ -1,11 +1,11 @@
 /** Data folders of every format that there has been stay readable; golden/make.ts has made them. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { runCompiled } from "../../kernels/plan.ts";
-import { Registry } from "../../src/run/registry.ts";
+import { runCompiled } from "../../kernels/compiler/plan.ts";
+import { Registry } from "../../src/run/registry/registry.ts";
 import { openStore } from "../../src/store/open_store.ts";
-import { type Change, make } from "../run/changing.ts";
-import { golden } from "./golden.ts";
+import { type Change, make } from "../run/support/changing.ts";
+import { golden } from "./support/golden.ts";
 
 const ROOT = new URL("golden/", import.meta.url);
 

@@ -8,7 +8,7 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { JournalWriter } from "../../src/store/journal.ts";
 import { JournalDamage, readJournal } from "../../src/store/journal_reader.ts";
-import { Disk, IO_ERROR, NO_SPACE } from "./disk.ts";
+import { Disk, IO_ERROR, NO_SPACE } from "./support/disk.ts";
 
 const PATH = "/run/journal-3.log";
 /** Bytes of a file's header. */

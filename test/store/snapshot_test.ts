@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { readSnapshot, SnapshotDamage, SnapshotWriter } from "../../src/store/snapshot.ts";
-import { Disk, IO_ERROR, NO_SPACE } from "./disk.ts";
+import { Disk, IO_ERROR, NO_SPACE } from "./support/disk.ts";
 
 const PLACE = { folder: "/run", generation: 3 };
 const FILE = "/run/snapshot-3.safetensors";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
 import { readBody } from "../../src/wire/body.ts";
-import { until } from "../waiting.ts";
+import { until } from "../support/waiting.ts";
 
 /** Serves while `visit` runs; every request is read by readBody, and how that ended is remembered. */
 async function serving(

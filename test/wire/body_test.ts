@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import zlib from "node:zlib";
 import { readBody, type ReadBodyOptions, readJson } from "../../src/wire/body.ts";
 import { StepwellError } from "../../src/errors.ts";
-import { assertRejects } from "./refusals.ts";
+import { assertRejects } from "./support/refusals.ts";
 
 const ENCODERS: Record<string, (bytes: Uint8Array) => Uint8Array> = {
   gzip: (bytes) => zlib.gzipSync(bytes),

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type ErrorCode, StepwellError } from "../../src/errors.ts";
 import { gradientFields, tensorFileReader } from "../../src/wire/gradients.ts";
-import { type RecordingSink, RecordingTarget } from "./recording_target.ts";
-import { assertRefuses } from "./refusals.ts";
+import { type RecordingSink, RecordingTarget } from "./support/recording_target.ts";
+import { assertRefuses } from "./support/refusals.ts";
 
 const BYTES: Record<string, number> = { F32: 4, F16: 2, BF16: 2, F64: 8, I32: 4, I64: 8, I8: 1, U8: 1 };
 

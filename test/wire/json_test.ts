@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { flatten, nest } from "../../src/wire/json.ts";
-import { assertRefuses } from "./refusals.ts";
+import { assertRefuses } from "./support/refusals.ts";
 
 const bitsOf = (
   values: Float32Array,

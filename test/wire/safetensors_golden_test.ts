@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { gradientFields, tensorFileReader } from "../../src/wire/gradients.ts";
 import { SafetensorsReader } from "../../src/wire/safetensors.ts";
 import { encodeSafetensors } from "../../src/wire/safetensors_writer.ts";
-import { RecordingSink, RecordingTarget } from "./recording_target.ts";
+import { RecordingSink, RecordingTarget } from "./support/recording_target.ts";
 
 const golden = (name: string) => Deno.readFileSync(new URL(`golden/${name}.safetensors`, import.meta.url));
 

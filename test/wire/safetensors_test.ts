@@ -5,8 +5,8 @@ import type { ByteSink } from "../../src/tensor.ts";
 import { SafetensorsReader } from "../../src/wire/safetensors.ts";
 import type { SafetensorsHeader } from "../../src/wire/safetensors_header.ts";
 import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
-import { RecordingSink } from "./recording_target.ts";
-import { assertRefuses } from "./refusals.ts";
+import { RecordingSink } from "./support/recording_target.ts";
+import { assertRefuses } from "./support/refusals.ts";
 
 /** A file with the header and buffer given; the prefix tells the truth unless told otherwise. */
 function fileOf(header: string | Uint8Array, bufferBytes = 0, announced?: bigint): Uint8Array<ArrayBuffer> {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SafetensorsReader } from "../../src/wire/safetensors.ts";
 import { encodeHeader, encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
-import { until } from "../waiting.ts";
-import { RecordingSink } from "./recording_target.ts";
+import { until } from "../support/waiting.ts";
+import { RecordingSink } from "./support/recording_target.ts";
 
 const MIB = 1 << 20;
 

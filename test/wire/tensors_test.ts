@@ -3,8 +3,8 @@ import { Buffer } from "node:buffer";
 import type { ErrorCode } from "../../src/errors.ts";
 import { JSON_DTYPES } from "../../src/wire/dtypes.ts";
 import { readTensor, writeTensors } from "../../src/wire/tensors.ts";
-import { RecordingTarget } from "./recording_target.ts";
-import { assertRefuses } from "./refusals.ts";
+import { RecordingTarget } from "./support/recording_target.ts";
+import { assertRefuses } from "./support/refusals.ts";
 
 function write(tensors: unknown): RecordingTarget {
   const target = new RecordingTarget();

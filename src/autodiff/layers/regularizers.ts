@@ -1,7 +1,7 @@
 /** What Keras' regularizers of weights add to the loss: `l1 * sum(abs(w)) + l2 * sum(square(w))`. */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
-import type { GraphBuilder } from "../graph.ts";
+import type { GraphBuilder } from "../graph/loss_graph.ts";
 
 const share = () => z.number().min(0).default(0);
 const Config = z.looseObject({

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import type { Arena } from "../../../kernels/arena.ts";
-import type { Runner } from "../../../kernels/plan.ts";
+import type { Runner } from "../../../kernels/compiler/plan.ts";
 import type { Config, Member, Problem } from "../family.ts";
 
 /** A contribution as a weight may see it. */

@@ -6,8 +6,8 @@
  * zeros.
  */
 import { z } from "zod";
-import { Program } from "../../../kernels/compile.ts";
-import { evaluateScalars } from "../../../kernels/plan.ts";
+import { Program } from "../../../kernels/compiler/compile.ts";
+import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
 import { checkExpression } from "../formula_config.ts";
 import { aggregator, type Figures } from "./aggregator.ts";
 

@@ -14,7 +14,7 @@
  * points float32.
  */
 import { z } from "zod";
-import { squaredDistances } from "../../../kernels/distances.ts";
+import { squaredDistances } from "../../../kernels/routines/distances.ts";
 import { number } from "../fields.ts";
 import { aggregator, type Held } from "./aggregator.ts";
 import { allPlaces, fillWithMedian } from "./ranks.ts";

@@ -3,7 +3,7 @@
  * n − byzantine − 2 nearest others, over all variables; the lower the better.
  */
 import { z } from "zod";
-import { squaredDistances } from "../../../kernels/distances.ts";
+import { squaredDistances } from "../../../kernels/routines/distances.ts";
 import type { Held } from "./aggregator.ts";
 import { allPlaces } from "./ranks.ts";
 

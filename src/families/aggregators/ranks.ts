@@ -1,5 +1,5 @@
 /** Order statistics of what is held, element by element; not which ranks: members say that. */
-import { meanOfRanks, scratchBytes } from "../../../kernels/order.ts";
+import { meanOfRanks, scratchBytes } from "../../../kernels/routines/order.ts";
 import type { Held } from "./aggregator.ts";
 
 /** Fills the results with the mean of each element's values at the ranks from..to-1 among `places`. */

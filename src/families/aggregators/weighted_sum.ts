@@ -1,5 +1,5 @@
 /** Weighted sums of what is held: `Σ factor · g / divisor` in float32, in the order of the terms. */
-import { Program } from "../../../kernels/compile.ts";
+import { Program } from "../../../kernels/compiler/compile.ts";
 import type { Held } from "./aggregator.ts";
 
 export interface Term {

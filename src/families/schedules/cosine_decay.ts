@@ -5,7 +5,7 @@
  * Variant: decay_steps count after the warm-up; alpha is a fraction of the peak; `1 − alpha` is a float64
  * difference, rounded once (in CosineDecayRestarts it is a float32 one); without a target warmup_steps say nothing.
  */
-import { cos } from "../../../kernels/libm.ts";
+import { cos } from "../../../kernels/libm/mod.ts";
 import { float32, maybeNumber, number } from "../fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 

@@ -5,7 +5,7 @@
  * Variant: Keras' form. m_mul does not scale the floor alpha. The float32 logarithms let a restart fall one
  * period late at some exact boundaries; that is kept.
  */
-import { cos, log, pow } from "../../../kernels/libm.ts";
+import { cos, log, pow } from "../../../kernels/libm/mod.ts";
 import { float32, number } from "../fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 

@@ -3,7 +3,7 @@
  *
  * Variant: staircase floors the exponent, also below 0.
  */
-import { pow } from "../../../kernels/libm.ts";
+import { pow } from "../../../kernels/libm/mod.ts";
 import { flag, float32 } from "../fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 

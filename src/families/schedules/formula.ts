@@ -5,8 +5,8 @@
  * Variant: float32 after every operation, in the order written. Subnormal results become 0.
  */
 import { z } from "zod";
-import { Program } from "../../../kernels/compile.ts";
-import { evaluateScalars } from "../../../kernels/plan.ts";
+import { Program } from "../../../kernels/compiler/compile.ts";
+import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
 import type { Config } from "../family.ts";
 import { checkExpression } from "../formula_config.ts";
 import { f32, schedule, scheduleName } from "./schedule.ts";

@@ -3,7 +3,7 @@
  *
  * Variant: after decay_steps it stays; with cycle the decay starts again each time, over a longer stretch.
  */
-import { pow } from "../../../kernels/libm.ts";
+import { pow } from "../../../kernels/libm/mod.ts";
 import { flag, float32, number } from "../fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 

@@ -2,7 +2,7 @@
  * What a learning-rate schedule is: a member whose config gives a rate for every step.
  *
  * Every operation is rounded to float32 where TensorFlow rounds it: {@link f32} stands around each one, and powers,
- * logarithms and cosines are those of kernels/libm.ts. Not a formula: a schedule is evaluated once a step, so there
+ * logarithms and cosines are those of kernels/libm/mod.ts. Not a formula: a schedule is evaluated once a step, so there
  * is nothing to compile. Keras checks no range here, and neither do the members: 0 decay_steps give NaN or an
  * infinity, as IEEE says.
  */

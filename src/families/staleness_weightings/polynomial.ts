@@ -4,7 +4,7 @@
  * Source: s_a(t − τ) of FedAsync, Xie, Koyejo, Gupta 2019, "Asynchronous federated optimization"; with 0.5 also the
  * 1 / √(1 + s) of FedBuff, Nguyen et al. 2022, "Federated learning with buffered asynchronous aggregation".
  */
-import { pow } from "../../../kernels/libm.ts";
+import { pow } from "../../../kernels/libm/mod.ts";
 import { number } from "../fields.ts";
 import { f32, stalenessWeighting } from "./staleness_weighting.ts";
 

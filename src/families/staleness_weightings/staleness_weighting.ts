@@ -2,7 +2,7 @@
  * What a staleness weighting is: a member that gives the factor of a contribution that was computed some iterations
  * ago. Not the bound beyond which one is refused: that is the run's `max_staleness`.
  *
- * Every operation is rounded to float32, powers are those of kernels/libm.ts. Invariant: the factor of staleness 0
+ * Every operation is rounded to float32, powers are those of kernels/libm/mod.ts. Invariant: the factor of staleness 0
  * is 1, and no factor is negative, above 1 or NaN.
  */
 import { z } from "zod";

@@ -5,7 +5,7 @@
  * element of every gradient gets noise, those that are zero too. A sparse gradient is refused (`sparse_with_noise`): noise
  * in the rows that came would tell which those were. A variable without a gradient gets neither step nor noise.
  *
- * z is a function of seed, place among the transformers, iteration, variable and element (kernels/noise.ts): the same
+ * z is a function of seed, place among the transformers, iteration, variable and element (kernels/noise/noise.ts): the same
  * bits on every machine and after a restart. Therefore a run that goes back to an earlier iteration, or another one
  * with the same seed (a fork), repeats the noise, and the difference of the two tells that of the gradients: give it
  * another seed. A seed that others know (it stands in the run's description) protects nothing from them. Bounding what

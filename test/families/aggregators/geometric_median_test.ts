@@ -1,9 +1,9 @@
 /** The geometric median: that it is one, where it ends, and what it leaves out. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { random } from "../../kernels/special.ts";
-import { assertSame, drawn, roundOf } from "./drawn.ts";
-import { combined, type Round } from "./held.ts";
+import { random } from "../../kernels/support/special.ts";
+import { assertSame, drawn, roundOf } from "./support/drawn.ts";
+import { combined, type Round } from "./support/held.ts";
 
 /** Weighted sum of distances over all variables. */
 function objective({ contributions, weights }: Required<Round>, point: readonly Float32Array[]): number {

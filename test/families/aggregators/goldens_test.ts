@@ -1,9 +1,9 @@
 /** The holding aggregators against numpy and Flower on the same inputs: test/golden/make_aggregators.py. */
 import assert from "node:assert/strict";
 import { aggregators } from "../../../src/families/aggregators/mod.ts";
-import { sameBits } from "../../kernels/special.ts";
-import { type Bound, decode, readGolden } from "../goldens.ts";
-import { combined } from "./held.ts";
+import { sameBits } from "../../kernels/support/special.ts";
+import { type Bound, decode, readGolden } from "../support/goldens.ts";
+import { combined } from "./support/held.ts";
 
 type Tensors = Readonly<Record<string, string>>;
 

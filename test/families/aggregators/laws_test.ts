@@ -1,9 +1,9 @@
 /** What the holding aggregators compute, against their definitions in plain TypeScript. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { meanOfRanksLaw } from "../../kernels/order_law.ts";
-import { assertSame, drawn, roundOf } from "./drawn.ts";
-import { combined, type Contribution, holding, type Round } from "./held.ts";
+import { meanOfRanksLaw } from "../../kernels/routines/support/order_law.ts";
+import { assertSame, drawn, roundOf } from "./support/drawn.ts";
+import { combined, type Contribution, holding, type Round } from "./support/held.ts";
 
 const ranked = ({ contributions }: Round, from: number, to: number) =>
   (contributions[0] as Contribution).map((_, variable) =>

@@ -10,9 +10,9 @@ import { LINES_MAX } from "../../../src/families/formula.ts";
 import { readDefinition } from "../../../src/families/optimizers/custom/member.ts";
 import { schedules } from "../../../src/families/schedules/mod.ts";
 import { transformers } from "../../../src/families/transformers/mod.ts";
-import { Memory } from "../../../src/run/memory.ts";
-import { tryOut } from "../../../src/run/trial.ts";
-import { rules } from "../../kernels/arbitrary.ts";
+import { Memory } from "../../../src/run/tensors/memory.ts";
+import { tryOut } from "../../../src/run/registry/trial.ts";
+import { rules } from "../../kernels/support/arbitrary.ts";
 
 const { values } = parseArgs({
   args: Deno.args,

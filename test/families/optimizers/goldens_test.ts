@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { overwrite } from "../../../src/families/optimizers/attributes.ts";
 import { getConfig, learningRate, parseOptimizer } from "../../../src/families/optimizers/optimizer.ts";
-import { type GoldenCase, goldenFiles, readGolden, withoutModules } from "../goldens.ts";
+import { type GoldenCase, goldenFiles, readGolden, withoutModules } from "../support/goldens.ts";
 
 for (const file of goldenFiles()) {
   const { cases = [] } = readGolden<{ cases?: GoldenCase[] }>(file);

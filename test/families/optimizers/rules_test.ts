@@ -1,8 +1,8 @@
 /** Rules against known vectors: those of the specification, and those of other libraries for what Keras' legacy lacks. */
 import assert from "node:assert/strict";
 import { parseOptimizer } from "../../../src/families/optimizers/optimizer.ts";
-import { Applied, type Gradient } from "../apply_rule.ts";
-import { decode, type GoldenCase, type GoldenGradient, readGolden } from "../goldens.ts";
+import { Applied, type Gradient } from "../support/apply_rule.ts";
+import { decode, type GoldenCase, type GoldenGradient, readGolden } from "../support/goldens.ts";
 
 /** Three dense steps of one variable, from section 2.9 of the specification (TensorFlow 2.21 CPU). */
 const DENSE_START = [1, -2, 0.5];

@@ -3,7 +3,7 @@
  * which contributions were accepted. It shares nothing with staging, sums, kernels or journals. For numbers of ordinary
  * size, and tensors of one block of a reduction.
  */
-import { type Gradient, merged, places } from "../oracle.ts";
+import { type Gradient, merged, places } from "../step/support/oracle.ts";
 
 const f = Math.fround;
 const add = (a: number, b: number) => a + b;

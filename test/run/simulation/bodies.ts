@@ -1,7 +1,7 @@
 /** What clients of a simulation send: honest updates, hostile ones, and bodies that must be refused. */
 import type { ErrorCode } from "../../../src/errors.ts";
-import { below, pick, type Random } from "../../faults/bodies.ts";
-import { fileOf, type GivenTensor } from "../contributions.ts";
+import { below, pick, type Random } from "../../faults/support/bodies.ts";
+import { fileOf, type GivenTensor } from "../rounds/support/contributions.ts";
 import type { Tensor } from "./arithmetic.ts";
 import type { Body } from "./state.ts";
 import { isHolding, type RunPlan } from "./plans.ts";

@@ -1,7 +1,7 @@
 /** Clients of a simulation: slow, retrying, repeating, disappearing, withdrawing, sending what is stale or poisoned. */
 import assert from "node:assert/strict";
-import { below, type Random } from "../../faults/bodies.ts";
-import { variablesOf } from "../harness.ts";
+import { below, type Random } from "../../faults/support/bodies.ts";
+import { variablesOf } from "../support/harness.ts";
 import { type Parcel, parcelOf, type Seen } from "./bodies.ts";
 import type { Ledger } from "./ledger.ts";
 import { withdraw } from "./model.ts";

@@ -3,7 +3,7 @@
  * is compared with it whenever it is met.
  */
 import assert from "node:assert/strict";
-import type { Session } from "../../../src/run/session.ts";
+import type { Session } from "../../../src/run/session/session.ts";
 import { passTime } from "./model.ts";
 import { attempt, codeOf, isTrouble } from "./outcomes.ts";
 import type { RunPlan } from "./plans.ts";

@@ -3,7 +3,7 @@
  * DESIGN's rounds, without memory to manage and without failures.
  */
 import type { ErrorCode } from "../../../src/errors.ts";
-import type { Variable } from "../oracle.ts";
+import type { Variable } from "../step/support/oracle.ts";
 import { prepared } from "./arithmetic.ts";
 import { isHolding, isPlain, type RunPlan } from "./plans.ts";
 import {

@@ -1,7 +1,7 @@
 /** Who else is there in a simulation: one who changes runs, watchers of events, the sweeper, nature. */
 import assert from "node:assert/strict";
-import { below, pick } from "../../faults/bodies.ts";
-import { setVariables, tensor } from "../harness.ts";
+import { below, pick } from "../../faults/support/bodies.ts";
+import { setVariables, tensor } from "../support/harness.ts";
 import { type Client, persist, wait } from "./clients.ts";
 import { setRate, setVariable } from "./model.ts";
 

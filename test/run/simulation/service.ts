@@ -5,11 +5,11 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import type { Arena } from "../../../kernels/arena.ts";
-import { runCompiled } from "../../../kernels/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/plan.ts";
 import { StepwellError } from "../../../src/errors.ts";
-import type { Session } from "../../../src/run/session.ts";
-import { type Disk, NO_SPACE } from "../../store/disk.ts";
-import { newWorld, type World } from "../stored.ts";
+import type { Session } from "../../../src/run/session/session.ts";
+import { type Disk, NO_SPACE } from "../../store/support/disk.ts";
+import { newWorld, type World } from "../support/stored.ts";
 import { Clock } from "./clock.ts";
 import { Ledger, type Moment } from "./ledger.ts";
 import { isTrouble, Lost } from "./outcomes.ts";

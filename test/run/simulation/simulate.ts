@@ -1,5 +1,5 @@
 /** One simulation from its seed to the audit of everything that was left. */
-import { random } from "../../kernels/special.ts";
+import { random } from "../../kernels/support/special.ts";
 import { audit } from "./audit.ts";
 import { type Client, live } from "./clients.ts";
 import type { Ledger } from "./ledger.ts";

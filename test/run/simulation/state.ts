@@ -1,6 +1,6 @@
 /** The state of a run in the model, and what a change of it is. A state is never changed but followed by another one. */
 import type { ErrorCode } from "../../../src/errors.ts";
-import type { Variable } from "../oracle.ts";
+import type { Variable } from "../step/support/oracle.ts";
 import type { Tensor, Weighted } from "./arithmetic.ts";
 import type { RunPlan } from "./plans.ts";
 

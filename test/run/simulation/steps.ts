@@ -1,5 +1,5 @@
 /** Steps in the model: of one contribution, and of a round. */
-import { merged, momentum, type Rule, sgd, type Variable } from "../oracle.ts";
+import { merged, momentum, type Rule, sgd, type Variable } from "../step/support/oracle.ts";
 import { averaged, combined, roundedSquaresOf, squaresOf, type Tensor } from "./arithmetic.ts";
 import type { RunPlan } from "./plans.ts";
 import {

@@ -1,6 +1,6 @@
 /** Contributions as they come over the wire, in pieces that take time, up to the turn in which the model is asked too. */
 import assert from "node:assert/strict";
-import type { Session } from "../../../src/run/session.ts";
+import type { Session } from "../../../src/run/session/session.ts";
 import { type GradientFields, gradientFields, tensorFileReader } from "../../../src/wire/gradients.ts";
 import type { Parcel } from "./bodies.ts";
 import type { Ledger } from "./ledger.ts";

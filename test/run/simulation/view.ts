@@ -1,7 +1,7 @@
 /** What can be seen of a run, of the service's and of the model's. */
 import assert from "node:assert/strict";
-import type { Session } from "../../../src/run/session.ts";
-import { variablesOf } from "../harness.ts";
+import type { Session } from "../../../src/run/session/session.ts";
+import { variablesOf } from "../support/harness.ts";
 import type { State } from "./state.ts";
 import { attempt, isTrouble } from "./outcomes.ts";
 

@@ -2,12 +2,12 @@
  * Makes a data folder that later versions must be able to read, beside this file: `deno run --allow-all
  * test/store/golden/make.ts`. A new format gets a folder of its own; one that is there is never made anew.
  */
-import { runCompiled } from "../../../kernels/plan.ts";
-import { Registry } from "../../../src/run/registry.ts";
+import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { Registry } from "../../../src/run/registry/registry.ts";
 import { openStore } from "../../../src/store/open_store.ts";
-import { type Change, make } from "../../run/changing.ts";
-import { golden } from "../golden.ts";
-import { specOf } from "../../run/variants.ts";
+import { type Change, make } from "../../run/support/changing.ts";
+import { golden } from "../support/golden.ts";
+import { specOf } from "../../run/support/variants.ts";
 
 const FOLDER = new URL("format-1/", import.meta.url).pathname;
 

@@ -1,7 +1,7 @@
 /**
  * The optimizers of one service: those that are built in, and those that were registered with it.
  *
- * Knows no run and no disk (src/run/optimizers.ts does). Invariant: names differ, whatever the case of their letters.
+ * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names differ, whatever the case of their letters.
  */
 import { Family } from "../../family.ts";
 import type { OptimizerMember } from "../definition.ts";

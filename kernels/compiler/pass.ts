@@ -1,0 +1,100 @@
+/**
+ * What one pass over the elements computes, and how a graph falls into passes: a reduction's result is known
+ * only when its pass is over.
+ *
+ * Not code and not memory: emit.ts and interpret.ts turn the same passes into results. Invariant: every store
+ * happens in one pass, and no later pass exists that would read what it wrote.
+ */
+import type { Graph, GraphNode } from "../language/graph.ts";
+import { REDUCTIONS } from "../language/ops.ts";
+
+/**
+ * How a tensor is walked, row by row: `indexed` row i at the call's index list; `sequential` row after row;
+ * `repeat` the same row each time; `splat` one number a row.
+ */
+export type Access = "indexed" | "sequential" | "repeat" | "splat";
+export type ElementType = "f32" | "f16" | "bf16" | "f64";
+export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = { f32: 4, f16: 2, bf16: 2, f64: 8 };
+
+export interface TensorLayout {
+  readonly access: Access;
+  /** Stored tensors are f32 and never `splat`; the others are only read in. */
+  readonly type: ElementType;
+}
+
+/** What one pass computes: ids are the program's graph nodes. */
+export interface Pass {
+  /** Element nodes to compute, in order; tensors among them are loads. */
+  readonly nodes: readonly number[];
+  readonly tensors: readonly { readonly name: string; readonly layout: TensorLayout }[];
+  /** Scalar nodes that the pass reads, each a parameter of the kernel. */
+  readonly uniforms: readonly number[];
+  readonly reductions: readonly {
+    readonly node: number;
+    readonly arg: number;
+    readonly combine: "add" | "max";
+  }[];
+  /** `flushes`: subnormal numbers are stored as zero of their sign. What is only copied stays as it is. */
+  readonly stores: readonly { readonly tensor: number; readonly node: number; readonly flushes: boolean }[];
+}
+
+/** The passes in order. Throws RangeError for a stored tensor in a layout that cannot be written. */
+export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayout): Pass[] {
+  const { nodes, stores } = graph;
+  for (const name of stores.keys()) {
+    const { access, type } = layoutOf(name);
+    if (type !== "f32" || access === "splat") {
+      throw new RangeError(
+        `Cannot store "${name}" as ${type} ${access}, must be f32 and one number an element`,
+      );
+    }
+  }
+  const levels = nodes.reduce((level, node) => Math.max(level, node.level), 0);
+  // The last pass that reduces may store as well, unless a store waits for what it reduces.
+  const storeLevel = Math.max(
+    levels - 1,
+    0,
+    ...stores.values().map((id) => (nodes[id] as GraphNode).level),
+  );
+  const passes: Pass[] = [];
+  for (let level = 0; level <= levels; level++) {
+    const reductions = nodes.flatMap((node, id) => {
+      const combine = REDUCTIONS.get(node.op)?.combine;
+      return combine && node.level === level + 1 ? [{ node: id, arg: node.args[0] as number, combine }] : [];
+    });
+    const stored = level === storeLevel ? [...stores] : [];
+    if (reductions.length + stored.length === 0) break;
+    const roots = [...reductions.map(({ arg }) => arg), ...stored.map(([, node]) => node)];
+    const { elements, uniforms } = reachable(nodes, roots);
+    const loaded = elements.filter((id) => nodes[id]?.op === "tensor").map((id) => nodes[id]?.name as string);
+    const names = [...new Set([...loaded, ...stored.map(([name]) => name)])];
+    passes.push({
+      nodes: elements,
+      tensors: names.map((name) => ({ name, layout: layoutOf(name) })),
+      uniforms,
+      reductions,
+      stores: stored.map(([name, node]) => ({
+        tensor: names.indexOf(name),
+        node,
+        flushes: nodes[node]?.op !== "tensor",
+      })),
+    });
+  }
+  return passes;
+}
+
+/** Element nodes below `roots`, and the scalar nodes where they end; number literals are part of the code. */
+function reachable(nodes: readonly GraphNode[], roots: readonly number[]) {
+  const wanted = new Set(roots);
+  const elements: number[] = [], uniforms: number[] = [];
+  // Arguments have smaller ids: one walk down meets every user of a node before the node.
+  for (let id = nodes.length - 1; id >= 0; id--) {
+    if (!wanted.has(id)) continue;
+    const node = nodes[id] as GraphNode;
+    if (node.element) {
+      elements.push(id);
+      node.args.forEach((arg) => wanted.add(arg));
+    } else if (node.op !== "number") uniforms.push(id);
+  }
+  return { elements: elements.reverse(), uniforms: uniforms.reverse() };
+}

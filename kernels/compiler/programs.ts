@@ -1,0 +1,36 @@
+/**
+ * Compiled formula lists by their text and names, so that a step looks up what an earlier one compiled.
+ *
+ * Bounded: beyond the bound the oldest goes and is compiled again when it is wanted again.
+ */
+import { Program } from "./compile.ts";
+
+const PROGRAMS_MAX = 4096;
+const programs = new Map<string, Program>();
+/** What the very same list of lines was last compiled to: spares a step the making of long keys. */
+const latest = new WeakMap<readonly string[], Program>();
+
+const sameNames = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every((name, index) => name === b[index]);
+
+export function program(
+  lines: readonly string[],
+  tensors: readonly string[],
+  stored: readonly string[],
+  uniforms: readonly string[],
+): Program {
+  const last = latest.get(lines);
+  if (
+    last && sameNames(last.scope.tensors, tensors) && sameNames(last.scope.stored, stored) &&
+    sameNames(last.scope.uniforms, uniforms)
+  ) return last;
+  const key = `${lines.join("\n")}|${tensors.join()}|${stored.join()}|${uniforms.join()}`;
+  let found = programs.get(key);
+  if (!found) {
+    found = new Program(lines, { tensors, stored, uniforms });
+    programs.set(key, found);
+    if (programs.size > PROGRAMS_MAX) programs.delete(programs.keys().next().value as string);
+  }
+  latest.set(lines, found);
+  return found;
+}

@@ -1,0 +1,73 @@
+/**
+ * The scalar nodes of a graph, evaluated in float32 by their law: once a step, whatever runs the elements.
+ *
+ * Stage n computes what needs the reductions of n passes and no more. The values live in one buffer that the
+ * next evaluation overwrites; an evaluation is synchronous from `begin` to `results`.
+ */
+import type { Graph, GraphNode } from "../language/graph.ts";
+import { flush, OPS, REDUCTIONS } from "../language/ops.ts";
+
+type Evaluate = (a: number, b: number, c: number) => number;
+
+interface Instruction {
+  readonly id: number;
+  readonly evaluate: Evaluate;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+}
+
+export class ScalarNodes {
+  /** Float32 value by node id; element nodes have none. */
+  readonly values: Float32Array;
+  readonly #uniforms: { readonly id: number; readonly name: string }[] = [];
+  readonly #stages: Instruction[][] = [];
+  readonly #results: readonly (readonly [string, number])[];
+  readonly #nodes: readonly GraphNode[];
+
+  constructor({ nodes, scalars, stores }: Graph) {
+    const used = new Set([...nodes.flatMap(({ args }) => args), ...stores.values(), ...scalars.values()]);
+    this.values = new Float32Array(nodes.length);
+    this.#nodes = nodes;
+    this.#results = [...scalars];
+    nodes.forEach((node, id) => {
+      const stage = this.#stages[node.level] ??= [];
+      if (node.op === "number") this.values[id] = node.value;
+      else if (node.op === "uniform") {
+        if (used.has(id)) this.#uniforms.push({ id, name: node.name });
+      } else if (!node.element && !REDUCTIONS.has(node.op)) {
+        const [a = 0, b = 0, c = 0] = node.args;
+        stage.push({ id, evaluate: OPS.get(node.op)?.evaluate as Evaluate, a, b, c });
+      }
+    });
+  }
+
+  /** Sets the named scalars and computes stage 0. Throws RangeError when one that is used has no value. */
+  begin(uniforms: Readonly<Record<string, number>>): void {
+    for (const { id, name } of this.#uniforms) {
+      const value = uniforms[name];
+      if (value === undefined) throw new RangeError(`Cannot run without a value for "${name}"`);
+      this.values[id] = value;
+    }
+    this.compute(0);
+  }
+
+  compute(stage: number): void {
+    const { values } = this;
+    for (const { id, evaluate, a, b, c } of this.#stages[stage] ?? []) {
+      values[id] = flush(evaluate(values[a] as number, values[b] as number, values[c] as number));
+    }
+  }
+
+  /** Takes the float64 total of a reduction over `count` elements. */
+  reduced(id: number, total: number, count: number): void {
+    this.values[id] = REDUCTIONS.get(this.#nodes[id]?.op ?? "")?.finish(total, count) as number;
+  }
+
+  /** Every assigned scalar by name. */
+  results(): Record<string, number> {
+    const results: Record<string, number> = {};
+    for (const [name, id] of this.#results) results[name] = this.values[id] as number;
+    return results;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Gaussian noise that is a function of where it is added: seed, stream, iteration, variable and element. The same
+ * bits on every machine, after a restart, and whatever was drawn before.
+ *
+ *     words = Philox4x32-10(counter: block, variable, iteration; key: seed, stream)     philox.ts
+ *     z     = four normal numbers of a block's four words, rounded to float32           normal.ts
+ *     g     = g + stddev · z, in float32
+ *
+ * Sixteen elements take four blocks: element 16n + 4p + b has number p of block 4n + b.
+ *
+ * Not a source of secrets: who knows the seed can take the noise away again; and the rounding of floating-point sums
+ * lets values be told from one another (Mironov 2012, "On significance of the least significant bits for differential
+ * privacy").
+ */
+import type { Arena } from "../arena.ts";
+import { Lines } from "../wasm/lines.ts";
+import { normalPairs } from "./normal.ts";
+import { philox } from "./philox.ts";
+import {
+  assemble,
+  type Code,
+  F32,
+  f32x4,
+  I32,
+  i32,
+  i32x4,
+  local,
+  v128,
+  type ValueType,
+  whileLoop,
+} from "../wasm/wasm.ts";
+
+/** Which noise. */
+export interface Noise {
+  /** An integer in 0..2^53 − 1. */
+  readonly seed: number;
+  /** Tells uses of one seed apart: an integer in 0..2047. */
+  readonly stream: number;
+  /** An integer in 0..2^53 − 1. */
+  readonly iteration: number;
+  /** The index of the variable, an integer in 0..2^32 − 1. */
+  readonly variable: number;
+  /** Standard deviation, ≥ 0; rounded to float32. */
+  readonly stddev: number;
+}
+
+/** Elements that the kernel takes at a time: a whole stretch of a region's alignment. */
+const GROUP = 16;
+
+/** kernel(target, groups, block, c1, c2, c3, k0, k1, stddev) */
+function emit(): Uint8Array<ArrayBuffer> {
+  const target = 0, groups = 1, block = 2, stddev = 8;
+  const { get, set } = local;
+  const parameters: ValueType[] = [...Array<ValueType>(8).fill(I32), F32], locals: ValueType[] = [];
+  const once = new Lines(locals, parameters.length), each = new Lines(locals, parameters.length);
+  const splat = (parameter: number) => once.keep(i32x4.splat(get(parameter)));
+  const deviation = once.keep(f32x4.splat(get(stddev)));
+  const blocks = each.keep(i32x4.add(i32x4.splat(get(block)), v128.const([0, 1, 2, 3])));
+  const words = philox(once, each, [blocks, splat(3), splat(4), splat(5)], [splat(6), splat(7)]);
+
+  const upper = (vector: Code) => each.keep(v128.shuffle32(vector, vector, [2, 3, 2, 3]));
+  const add = (place: number, low: Code, high: Code): void => {
+    const [a, b] = [low, high].map((half) => each.keep(f32x4.demoteF64x2Zero(half))) as [Code, Code];
+    const scaled = f32x4.mul(v128.shuffle32(a, b, [0, 1, 4, 5]), deviation);
+    const sum = f32x4.add(v128.load(16 * place, get(target)), scaled);
+    each.code.push(...v128.store(16 * place, get(target), sum));
+  };
+  for (const place of [0, 2] as const) {
+    const u = words[place], v = words[place + 1] as Code;
+    const low = normalPairs(once, each, u, v), high = normalPairs(once, each, upper(u), upper(v));
+    add(place, low[0], high[0]);
+    add(place + 1, low[1], high[1]);
+  }
+  const bump = (index: number, by: number) => set(index, i32.add(get(index), i32.const(by)));
+  const loop = [...each.code, ...bump(target, 4 * GROUP), ...bump(block, 4), ...bump(groups, -1)];
+  const body = [...once.code, ...whileLoop(get(groups), loop)];
+  return assemble({ parameters, results: [], locals, body, imports: [] });
+}
+
+let module: WebAssembly.Module | undefined;
+
+const WORD = 2 ** 32;
+
+/**
+ * Adds noise to the `count` float32 numbers at `offset`, where a region of the arena starts; what lies between its
+ * last number and its end changes too.
+ */
+export function addGaussianNoise(
+  arena: Arena,
+  { offset, count }: { readonly offset: number; readonly count: number },
+  { seed, stream, iteration, variable, stddev }: Noise,
+): void {
+  module ??= new WebAssembly.Module(emit());
+  const high = (integer: number) => Math.floor(integer / WORD);
+  // The upper half of a seed has 21 bits, which leaves 11 for the stream.
+  const key = [seed % WORD, high(seed) + stream * 2 ** 21];
+  const counter = [0, variable, iteration % WORD, high(iteration)];
+  arena.kernel(module)(offset, Math.ceil(count / GROUP), ...counter, ...key, stddev);
+}

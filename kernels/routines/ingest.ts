@@ -1,0 +1,32 @@
+/**
+ * Gradients on their way in: any float type → float32, with the sum of squares in the same pass while the bytes
+ * are in cache. A finite sum says that every element is; one that is not finite may come of elements above 1.8e19.
+ *
+ * Called a block of BLOCK elements at a time, the sums add up to what a reduction over the whole tensor gives.
+ */
+import type { Arena } from "../arena.ts";
+import { type Kernel, Program } from "../compiler/compile.ts";
+import type { ElementType } from "../compiler/pass.ts";
+
+const squares = new Program(["n = norm(g)"], { tensors: ["g"], stored: [], uniforms: [] }).kernel();
+const decode = new Program(["x = g", "n = norm(g)"], { tensors: ["g", "x"], stored: ["x"], uniforms: [] });
+/** Looked up here: a block is done in a microsecond, which finding its layout would take as well. */
+const decoders = {
+  f32: decode.kernel(),
+  f16: decode.kernel({ g: { type: "f16" } }),
+  bf16: decode.kernel({ g: { type: "bf16" } }),
+  f64: decode.kernel({ g: { type: "f64" } }),
+} satisfies Record<ElementType, Kernel>;
+
+/** Float64 sum of squares of `count` float32 elements at byte offset `source`. */
+export function sumSquares(arena: Arena, source: number, count: number): number {
+  return arena.kernel(squares.module(0))(1, count, 0, source) as number;
+}
+
+/** Writes `count` elements of `type` as float32 to byte offset `target`; returns the sum of squares. */
+export function decodeElements(
+  arena: Arena,
+  at: { source: number; type: ElementType; target: number; count: number },
+): number {
+  return arena.kernel(decoders[at.type].module(0))(1, at.count, 0, at.source, at.target) as number;
+}

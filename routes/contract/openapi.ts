@@ -1,0 +1,93 @@
+/**
+ * The OpenAPI documents of an app: 3.1 and, for generators that know no better, 3.0.3. Everything but the few lines
+ * here comes from the operations.
+ */
+import type { App } from "../http/context.ts";
+import { HEADER_COMPONENTS } from "../http/headers.ts";
+import { TENSOR_FORMS } from "./tensor_schemas.ts";
+
+/** The version of the HTTP contract; the paths carry its first number. */
+export const API_VERSION = "1.0.0";
+
+const TAGS = [
+  { name: "runs", description: "Training runs." },
+  { name: "steps", description: "Gradients in, steps applied." },
+  { name: "rounds", description: "Contributions of many clients on their way to a step." },
+  { name: "variables", description: "Values of a run's variables." },
+  { name: "slots", description: "Values of the optimizer's slots." },
+  { name: "weights", description: "Keras' get_weights and set_weights." },
+  { name: "optimizer", description: "Config and hyperparameters." },
+  { name: "optimizers", description: "Optimizers of one's own, as formulas." },
+  { name: "checkpoint", description: "A whole run as a file." },
+  { name: "catalog", description: "What runs can be made of." },
+  { name: "service", description: "Health, figures, this document." },
+];
+
+const CONFIG = {
+  info: {
+    title: "Stepwell",
+    version: API_VERSION,
+    summary: "Optimizer steps as a service",
+    description:
+      "Clients compute gradients and send them; the service holds variables and slots and applies the " +
+      "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
+      "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
+      "X-Frame-Options, for browsers.",
+    license: { name: "MIT", identifier: "MIT" },
+  },
+  servers: [{ url: "/", description: "The service that serves this document." }],
+  tags: TAGS,
+  security: [{ bearer: [] }],
+};
+
+/** Adds to the app's documents what operations refer to and none says. */
+export function describeShared(app: App): void {
+  for (const [name, schema] of Object.entries(TENSOR_FORMS)) {
+    app.openAPIRegistry.registerComponent("schemas", name, schema as never);
+  }
+  for (const [name, header] of HEADER_COMPONENTS) {
+    app.openAPIRegistry.registerComponent("headers", name, header as never);
+  }
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+    description: "STEPWELL_TOKEN; a service without one asks for none.",
+  });
+}
+
+export function openapi31(app: App): Json {
+  const { webhooks: _none, ...document } = app.getOpenAPI31Document({ ...CONFIG, openapi: "3.1.0" });
+  return rewritten(document, wordsBeside) as Json;
+}
+
+export function openapi30(app: App): Json {
+  const { summary: _newer, ...info } = CONFIG.info;
+  const license = { name: "MIT", url: "https://opensource.org/license/mit" };
+  const document = app.getOpenAPIDocument({ ...CONFIG, info: { ...info, license }, openapi: "3.0.3" });
+  return rewritten(document, (value) => wordsBeside(withOldNull(value))) as Json;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Every object of a document, the inner ones first, as `rule` makes it. */
+function rewritten(value: unknown, rule: (value: Json) => Json): unknown {
+  if (Array.isArray(value)) return value.map((each) => rewritten(each, rule));
+  if (typeof value !== "object" || value === null) return value;
+  return rule(Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, rule)])));
+}
+
+/** OpenAPI 3.0 has no type null; and "anything", which the generator writes as `nullable`, must not say so there. */
+function withOldNull(value: Json): Json {
+  if (value["type"] === "null") return { type: "string", nullable: true, enum: [null] };
+  const { nullable: _bare, ...rest } = value;
+  return "type" in value ? value : rest;
+}
+
+/** The generator writes words about a reference as a second schema, which others take for a type of its own. */
+function wordsBeside(value: Json): Json {
+  const { allOf, ...rest } = value;
+  const [reference, words, ...others] = Array.isArray(allOf) ? allOf as readonly Json[] : [];
+  const isWords = words !== undefined && others.length === 0 &&
+    Object.keys(words).every((key) => key === "description" || key === "example");
+  return isWords ? { ...rest, allOf: [reference], ...words } : value;
+}

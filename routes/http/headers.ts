@@ -1,0 +1,76 @@
+/**
+ * The headers of answers as the document has them: one table, and which operation's answers carry which. Sends nothing.
+ *
+ * Invariant: what an operation sends is documented here or there; test/routes/support/documented.ts holds every answer to it.
+ */
+import type { RouteConfig } from "@hono/zod-openapi";
+
+interface Header {
+  readonly description: string;
+  readonly example: string;
+  /** Whether every answer that may carry it does. */
+  readonly isAlways?: true;
+}
+
+const HEADERS = {
+  "X-Request-Id": {
+    description: "Names this request in the log.",
+    example: "2b1ff0c6-5d9e-4c3a-9a53-0e0f6f0a8f11",
+    isAlways: true,
+  },
+  ETag: { description: "The version of what this answer tells of.", example: '"v3"', isAlways: true },
+  Location: { description: "Where it is.", example: "/v1/runs/demo", isAlways: true },
+  "Retry-After": {
+    description: "Seconds to wait before the next attempt.",
+    example: "1",
+    isAlways: true,
+  },
+  "WWW-Authenticate": { description: "What the token must look like.", example: 'Bearer realm=""' },
+  "Cache-Control": {
+    description: "That nobody keeps this answer for later.",
+    example: "no-store",
+    isAlways: true,
+  },
+  "X-Accel-Buffering": {
+    description: "That a proxy passes on what comes at once.",
+    example: "no",
+    isAlways: true,
+  },
+  Vary: { description: "Which headers of the request decided on the form of the answer.", example: "Accept" },
+  "Preference-Applied": {
+    description: "Which preferences of `Prefer` were followed; `wait` with the seconds that were granted.",
+    example: "wait=30, return=representation",
+  },
+  "Idempotency-Replayed": {
+    description: "`true`: the same request was answered before, and this one has changed nothing.",
+    example: "true",
+  },
+} as const satisfies Record<string, Header>;
+
+type HeaderName = keyof typeof HEADERS;
+
+/** References for the responses of an operation. */
+export function headers(...names: readonly HeaderName[]) {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** The table as components of the document. */
+export const HEADER_COMPONENTS = Object.entries<Header>(HEADERS).map((
+  [name, { description, example, isAlways = false }],
+) => [name, { description, required: isAlways, schema: { type: "string", example } }] as const);
+
+/** The route with the headers that follow from what it takes: every operation with a parameter answers alike. */
+export function withHeaders<R extends RouteConfig>(route: R): R {
+  const takes = new Set(route["parameters"]?.map((each) => "name" in each ? each.name : ""));
+  const responses = Object.entries(route.responses).map(([status, response]) => {
+    const names: HeaderName[] = [];
+    if ("406" in route.responses) names.push("Vary");
+    if (Number(status) < 400 && takes.has("Prefer")) names.push("Preference-Applied");
+    if (Number(status) < 300 && takes.has("Idempotency-Key")) names.push("Idempotency-Replayed");
+    return [status, {
+      ...response,
+      headers: { ..."headers" in response && response.headers, ...headers(...names) },
+    }];
+  });
+  return { ...route, responses: Object.fromEntries(responses) };
+}

@@ -1,0 +1,61 @@
+/**
+ * The Idempotency-Key of a request: what is hashed, and when a key is taken. What a key was answered belongs to the run
+ * (src/run/answers/replies.ts) or, for creations, to the store.
+ *
+ * The hash covers method, path, query, Content-Type, Content-Encoding and the body's bytes as they came.
+ */
+import { createHash } from "node:crypto";
+import { StepwellError } from "../../src/errors.ts";
+import type { KeyUse } from "../../src/run/api.ts";
+import type { AppContext, Services } from "./context.ts";
+
+const HEADER = "Idempotency-Key";
+/** Visible ASCII, as RFC 8941 strings have it between their quotes. */
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+export interface KeyedRequest {
+  readonly key: string;
+  /** What the request was; to be called once its body has been read to the end. */
+  use(): KeyUse;
+}
+
+/** The request's key, or undefined without one. Its body is hashed as it is read. Throws malformed_header. */
+export function keyedRequest(
+  c: AppContext,
+  { wallClock }: Pick<Services, "wallClock">,
+): KeyedRequest | undefined {
+  const key = c.req.header(HEADER);
+  if (key === undefined) return undefined;
+  if (!KEY.test(key)) {
+    throw new StepwellError(
+      "malformed_header",
+      `Cannot read ${HEADER}: must be 1 to 255 visible ASCII characters`,
+      [
+        { path: `header.${HEADER}`, message: "Must be 1 to 255 visible ASCII characters" },
+      ],
+    );
+  }
+  const hash = createHash("sha256");
+  const { raw } = c.req;
+  const url = new URL(raw.url);
+  const said = [
+    raw.method,
+    url.pathname,
+    url.search,
+    c.req.header("Content-Type"),
+    c.req.header("Content-Encoding"),
+  ];
+  hash.update(JSON.stringify(said));
+  if (raw.body) {
+    const body = raw.body.pipeThrough(
+      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+        transform(chunk, controller) {
+          hash.update(chunk);
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+    c.req.raw = new Request(raw, { body });
+  }
+  return { key, use: () => ({ key, hash: hash.digest("hex"), at: wallClock().getTime() }) };
+}

@@ -1,0 +1,62 @@
+/**
+ * Which representation a caller wants (`Accept`). Reads headers only.
+ */
+import { StepwellError } from "../../src/errors.ts";
+import type { AppContext } from "./context.ts";
+
+export const JSON_TYPE = "application/json";
+export const SAFETENSORS_TYPE = "application/vnd.safetensors";
+export const BYTES_TYPE = "application/octet-stream";
+
+/** In the order in which the service prefers them when the caller has no preference. */
+const OFFERS = [JSON_TYPE, SAFETENSORS_TYPE, BYTES_TYPE] as const;
+export type TensorType = (typeof OFFERS)[number];
+
+/** Whether a type carries safetensors. */
+export function isSafetensors(type: TensorType): boolean {
+  return type !== JSON_TYPE;
+}
+
+/**
+ * The best type for the caller: highest quality first, then the order above. The quality of a type comes from the
+ * most specific range that holds it (RFC 9110, 12.5.1). Throws not_acceptable, malformed_header.
+ */
+export function negotiate(c: AppContext): TensorType {
+  // Also on a 304 and on a refusal: they too depend on it.
+  c.header("Vary", "Accept");
+  const header = c.req.header("Accept");
+  if (header === undefined || header.trim() === "") return JSON_TYPE;
+  const ranges = header.split(",").filter((range) => range.trim() !== "").map(parseRange);
+  let best: TensorType | undefined;
+  let bestQuality = 0;
+  for (const offer of OFFERS) {
+    const quality = qualityOf(offer, ranges);
+    if (quality > bestQuality) [best, bestQuality] = [offer, quality];
+  }
+  if (best !== undefined) return best;
+  throw new StepwellError("not_acceptable", `Cannot answer as ${header}: must allow ${OFFERS.join(" or ")}`, [
+    { path: "header.Accept", message: `Must allow ${OFFERS.join(" or ")}` },
+  ]);
+}
+
+interface MediaRange {
+  readonly range: string;
+  readonly quality: number;
+}
+
+function parseRange(text: string): MediaRange {
+  const [range = "", ...parameters] = text.split(";").map((part) => part.trim().toLowerCase());
+  const quality = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? "1";
+  const wellFormed = /^(\*\/\*|[!#$%&'+.^_`|~0-9a-z-]+\/(\*|[!#$%&'+.^_`|~0-9a-z-]+))$/.test(range);
+  if (!wellFormed || !/^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(quality)) {
+    throw new StepwellError("malformed_header", `Cannot read Accept: "${text.trim()}" is not a media range`, [
+      { path: "header.Accept", message: "Must be a list of media ranges with qualities from 0 to 1" },
+    ]);
+  }
+  return { range, quality: Number(quality) };
+}
+
+function qualityOf(type: TensorType, ranges: readonly MediaRange[]): number {
+  const found = [type, "application/*", "*/*"].map((wanted) => ranges.find(({ range }) => range === wanted));
+  return found.find((range) => range !== undefined)?.quality ?? 0;
+}

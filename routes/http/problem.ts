@@ -1,0 +1,106 @@
+/**
+ * Any error → one RFC 9457 body. The only place where an error meets a status; the statuses stand in src/errors.ts.
+ *
+ * Invariant: the text of an unexpected error, and what the disk said, go to the log under the request id, never to the
+ * caller.
+ */
+import { HTTPException } from "hono/http-exception";
+import { type ErrorCode, ERRORS, type Issue, StepwellError } from "../../src/errors.ts";
+import type { AppContext, Services } from "./context.ts";
+
+export const PROBLEM_TYPE = "application/problem+json";
+
+/** The `type` of a problem: an identifier, not an address. */
+export function problemType(code: ErrorCode): string {
+  return `urn:stepwell:problem:${code}`;
+}
+
+/** Whether to say when to try again. */
+export const isRetriable = (status: number): boolean => status === 503 || status === 429;
+
+/** Of an answer that was ready when it turned out that it must not be sent: none of them is true of the problem. */
+const ANSWER_HEADERS = [
+  "Content-Length",
+  "ETag",
+  "Location",
+  "Preference-Applied",
+  "Idempotency-Replayed",
+  "X-Accel-Buffering",
+];
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ErrorCode;
+  request_id: string;
+  issues: readonly Issue[];
+}
+
+/** The answer to whatever was thrown. */
+export function answerProblem(c: AppContext, thrown: unknown, log: Services["log"]): Response {
+  const error = toStepwellError(thrown);
+  if (error === undefined) {
+    log({
+      level: "error",
+      request_id: c.get("requestId"),
+      error: thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown),
+    });
+  }
+  const code = error?.code ?? "internal";
+  const { status, title, meaning } = ERRORS[code];
+  // What is wrong on this side, with the paths of files, is for the operator.
+  const issues = status < 500 ? error?.issues ?? [] : [];
+  if (status >= 500 && error && error.issues.length > 0) {
+    log({
+      level: "error",
+      request_id: c.get("requestId"),
+      code,
+      error: error.issues.map(({ message }) => message).join("; "),
+    });
+  }
+  c.set("code", code);
+  for (const name of ANSWER_HEADERS) c.header(name, undefined);
+  if (isRetriable(status)) c.header("Retry-After", "1");
+  const challenge = challengeOf(thrown);
+  if (challenge !== undefined) c.header("WWW-Authenticate", challenge);
+  const problem: Problem = {
+    type: problemType(code),
+    title,
+    status,
+    detail: error?.message ?? meaning,
+    code,
+    request_id: c.get("requestId"),
+    issues,
+  };
+  c.header("Content-Type", PROBLEM_TYPE);
+  c.header("Cache-Control", "no-store");
+  return c.body(JSON.stringify(problem), status);
+}
+
+/** Refusals keep their code, those of the bearer middleware get one; undefined for what nobody foresaw. */
+function toStepwellError(thrown: unknown): StepwellError | undefined {
+  if (thrown instanceof StepwellError) return thrown;
+  if (!(thrown instanceof HTTPException)) return undefined;
+  if (thrown.status === 401) {
+    return new StepwellError(
+      "unauthorized",
+      "Cannot let this request in: its bearer token is missing or not the wanted one",
+    );
+  }
+  if (thrown.status === 400) {
+    return new StepwellError(
+      "malformed_header",
+      "Cannot read the Authorization header: must be `Bearer <token>`",
+      [{ path: "header.Authorization", message: "Must be `Bearer <token>`" }],
+    );
+  }
+  return undefined;
+}
+
+function challengeOf(thrown: unknown): string | undefined {
+  return thrown instanceof HTTPException
+    ? thrown.res?.headers.get("WWW-Authenticate") ?? undefined
+    : undefined;
+}

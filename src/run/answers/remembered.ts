@@ -1,0 +1,51 @@
+/**
+ * What a run remembers of its answers, as it stands in the metadata of a snapshot beside the checkpoint: the answers to
+ * keyed requests, the latest steps, and the last event that readers were told of. A checkpoint that is sent, and one that comes in, has none of it.
+ */
+import { z } from "zod";
+import type { StepAnswer } from "../api.ts";
+import { answerText, readAnswer } from "./answer_text.ts";
+import { Replies } from "./replies.ts";
+
+const REPLIES = "stepwell_replies";
+const STEPS = "stepwell_steps";
+const LAST_EVENT = "stepwell_last_event";
+/** Keys of metadata that a checkpoint has not. */
+export const REMEMBERED: readonly string[] = [REPLIES, STEPS, LAST_EVENT];
+/** Characters of the steps that a snapshot keeps: all that a run remembers, unless it has many variables. */
+const STEPS_LENGTH_MAX = 64 * 1024;
+
+const SavedReply = z.strictObject({ key: z.string(), hash: z.string(), at: z.number(), answer: z.string() });
+
+export interface Remembered {
+  readonly replies: Replies;
+  /** Oldest first. */
+  readonly steps: readonly StepAnswer[];
+  /** Its id; undefined where readers have to be told of a gap. */
+  readonly lastEvent: string | undefined;
+}
+
+export function rememberedMetadata(
+  { replies: { all }, steps, lastEvent }: Remembered,
+): Readonly<Record<string, string>> {
+  const texts: string[] = [];
+  let length = 0;
+  for (const step of steps.toReversed()) {
+    const text = answerText(step);
+    length += text.length;
+    if (length > STEPS_LENGTH_MAX) break;
+    texts.unshift(text);
+  }
+  return {
+    ...all.length > 0 && { [REPLIES]: JSON.stringify(all) },
+    ...texts.length > 0 && { [STEPS]: `[${texts.join()}]` },
+    ...lastEvent !== undefined && { [LAST_EVENT]: lastEvent },
+  };
+}
+
+/** Throws for metadata that is not one of our own snapshots'. */
+export function readRemembered(metadata: ReadonlyMap<string, string>): Remembered {
+  const replies = z.array(SavedReply).parse(JSON.parse(metadata.get(REPLIES) ?? "[]"));
+  const steps = readAnswer<StepAnswer[]>(metadata.get(STEPS) ?? "[]");
+  return { replies: new Replies(replies), steps, lastEvent: metadata.get(LAST_EVENT) };
+}

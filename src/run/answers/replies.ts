@@ -1,0 +1,96 @@
+/**
+ * The answers to keyed requests of one run, so that a retry gets the first answer and not a second step (IETF draft
+ * "The Idempotency-Key HTTP Header Field").
+ *
+ * Kept are the newest {@link KEPT_COUNT} keys however old they are, and beyond them those of the last
+ * {@link KEPT_MS}, as long as all answers together have no more than {@link KEPT_LENGTH_MAX} characters. The answer of
+ * a step of so many variables that it is longer than {@link ANSWER_LENGTH_MAX} is kept without the figures of each
+ * and without warnings.
+ * Part of the run's state: journal records carry key and hash, snapshots carry the table. Invariant: used keys answer
+ * the same for as long as they are kept.
+ */
+import { StepwellError } from "../../errors.ts";
+import { answerText, readAnswer } from "./answer_text.ts";
+import type { ContributionAnswer, KeyUse, StepAnswer } from "../api.ts";
+
+const KEPT_MS = 24 * 3600 * 1000;
+const KEPT_COUNT = 1000;
+/** Characters of answers kept beyond the newest KEPT_COUNT: some ten thousand steps of a small model. */
+const KEPT_LENGTH_MAX = 4 * 1024 ** 2;
+/** Characters of one answer: a thousand of them stand in the header of a snapshot. */
+const ANSWER_LENGTH_MAX = 8000;
+
+export interface Reply extends KeyUse {
+  readonly answer: string;
+}
+
+/** Keys of requests that are being worked on. */
+export class KeysInProgress {
+  readonly #keys = new Set<string>();
+
+  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
+  begin(key: string): () => void {
+    if (this.#keys.has(key)) {
+      throw new StepwellError(
+        "key_in_progress",
+        `Cannot take this request: another one with the Idempotency-Key ${
+          JSON.stringify(key)
+        } is in progress`,
+      );
+    }
+    this.#keys.add(key);
+    return () => this.#keys.delete(key);
+  }
+}
+
+export class Replies {
+  /** Oldest first. */
+  readonly #replies = new Map<string, Reply>();
+  readonly #inProgress = new KeysInProgress();
+  #length = 0;
+
+  constructor(replies: readonly Reply[] = []) {
+    for (const reply of replies) this.#add(reply);
+  }
+
+  get all(): readonly Reply[] {
+    return [...this.#replies.values()];
+  }
+
+  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
+  begin(key: string): () => void {
+    return this.#inProgress.begin(key);
+  }
+
+  /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
+  find({ key, hash }: { key: string; hash: string }): StepAnswer | ContributionAnswer | undefined {
+    const reply = this.#replies.get(key);
+    if (!reply) return undefined;
+    if (reply.hash === hash) return readAnswer(reply.answer);
+    throw new StepwellError(
+      "key_reused",
+      `Cannot take this request: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+    );
+  }
+
+  /** Keeps an answer, in place of an earlier one to the same request. */
+  add(use: KeyUse, answer: StepAnswer | ContributionAnswer): void {
+    const whole = answerText(answer);
+    const kept = whole.length > ANSWER_LENGTH_MAX
+      ? answerText({ ...answer, variables: {}, warnings: [] })
+      : whole;
+    this.#add({ ...use, answer: kept });
+    for (const [key, { at, answer: text }] of this.#replies) {
+      const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
+      if (!isOld || this.#replies.size <= KEPT_COUNT) break;
+      this.#replies.delete(key);
+      this.#length -= text.length;
+    }
+  }
+
+  #add(reply: Reply): void {
+    this.#length -= this.#replies.get(reply.key)?.answer.length ?? 0;
+    this.#replies.set(reply.key, reply);
+    this.#length += reply.answer.length;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A whole run as one safetensors file (checkpoint_format.ts): its tensors where they lie, or copies of them.
+ *
+ * Not a backup schedule and no file writer. Invariant: a restored run gives the same bits as the one saved.
+ */
+import type { z } from "zod";
+import type { Optimizer } from "../../families/optimizers/optimizer.ts";
+import { saveOptimizer } from "../../families/optimizers/saved.ts";
+import type { Shape } from "../../tensor.ts";
+import { exactJson } from "../../wire/exact_json.ts";
+import { nest } from "../../wire/json.ts";
+import type { Publication, RunDescription } from "../api.ts";
+import { FORMAT_VERSION, type Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
+import type { Memory } from "../tensors/memory.ts";
+import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
+import type { RunState } from "../tensors/state.ts";
+
+interface Checkpointed {
+  readonly spec: ResolvedSpec;
+  readonly optimizer: Optimizer;
+  readonly state: RunState;
+  readonly version: number;
+  readonly sequence: number;
+  readonly round: number;
+  readonly createdAt: string;
+  /** Further metadata that goes with the state. */
+  readonly remembered: Readonly<Record<string, string>>;
+}
+
+/** A run's tensors where they lie. */
+export interface LiveCheckpoint {
+  readonly version: number;
+  /** Of the next change. */
+  readonly sequence: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** `view` is to be used at once: memory that grows takes views away. */
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly shape: Shape;
+    view(): Float32Array<ArrayBuffer>;
+  }[];
+}
+
+/** Copies of a run's tensors, counted until released. */
+export type CheckpointCopy = Publication & { readonly metadata: Readonly<Record<string, string>> };
+
+/** What has the state of one run: a session. */
+export interface CheckpointSource {
+  liveCheckpoint(): LiveCheckpoint;
+  /** Throws out_of_memory. */
+  checkpoint(): CheckpointCopy;
+  describe(): RunDescription;
+}
+
+/** Nothing is copied: for a run that nobody changes. */
+export function liveCheckpointOf(
+  { spec, optimizer, state, version, sequence, round, createdAt, remembered }: Checkpointed,
+): LiveCheckpoint {
+  const variables = [...state.variables.values()];
+  const saved: z.input<typeof Saved> = {
+    format_version: FORMAT_VERSION,
+    created_at: createdAt,
+    version,
+    sequence,
+    round,
+    iterations: state.iterations,
+    hypers_created: state.hypersCreated,
+    scalars: Object.fromEntries(
+      Object.entries(state.scalars).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
+    ),
+    created: state.created.map(({ variable, slot }) => ({ variable: variable.name, slot })),
+    slots: [...state.slotNames],
+    optimizer: saveOptimizer(optimizer),
+    ...optimizer.member.definition && { definition: optimizer.member.definition },
+    spec: serializeSpec(spec, { class_name: optimizer.member.class_name, config: {} }) as z.input<
+      typeof Saved
+    >["spec"],
+  };
+  return {
+    version,
+    sequence,
+    tensors: [
+      ...variables.map((variable) => ({
+        name: variableTensor(variable.name),
+        shape: variable.shape,
+        view: () => state.values(variable),
+      })),
+      ...state.slotNames.flatMap((slot) =>
+        state.optimized.map((variable) => ({
+          name: slotTensor(slot, variable.name),
+          shape: variable.shape,
+          view: () => state.slotValues(variable, slot),
+        }))
+      ),
+    ],
+    metadata: {
+      format: "stepwell",
+      stepwell: exactJson(saved),
+      ...remembered,
+    },
+  };
+}
+
+/** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
+export function checkpointOf(memory: Memory, checkpointed: Checkpointed): CheckpointCopy {
+  const { bytes, iterations } = checkpointed.state;
+  memory.publish(bytes);
+  const { version, metadata, tensors } = liveCheckpointOf(checkpointed);
+  let open = true;
+  return {
+    iterations,
+    version,
+    tensors: tensors.map(({ name, shape, view }) => ({ name, shape, values: view().slice() })),
+    metadata,
+    release() {
+      if (open) memory.unpublish(bytes);
+      open = false;
+    },
+  };
+}

@@ -1,0 +1,94 @@
+/**
+ * A checkpoint as it is sent: made of copies, or of the snapshot that lies on the disk, whose header is written anew
+ * without what the run remembers of its answers. The tensors' bytes are the same, so its length is known before they are read.
+ *
+ * Invariant: both ways give the same bytes; the file is closed when its last byte was read, or when nobody wants it.
+ */
+import { SnapshotDamage } from "../../store/snapshot.ts";
+import type { SnapshotFile } from "../../store/snapshot_file.ts";
+import { METADATA } from "../../wire/safetensors_header.ts";
+import { encodeSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
+import type { CheckpointFile } from "../api.ts";
+import { savedVersion } from "./checkpoint_format.ts";
+import { REMEMBERED } from "../answers/remembered.ts";
+import type { CheckpointSource } from "./checkpoint.ts";
+
+const PIECE_BYTES_MAX = 256 * 1024;
+
+/** Copies, counted until the last of them was read. Throws out_of_memory. */
+export function copiedFile(source: Pick<CheckpointSource, "checkpoint">): CheckpointFile {
+  const { version, tensors, metadata, release } = source.checkpoint();
+  const { byteLength, body } = encodeSafetensors(tensors, { metadata, onEnd: release });
+  return {
+    version,
+    byteLength,
+    body,
+    release: () => {
+      if (body instanceof ReadableStream) body.cancel();
+    },
+  };
+}
+
+/**
+ * The snapshot, which is closed when this throws: as SnapshotFile.next does. `onDamage` is told when what is sent turns
+ * out to be damaged; who reads it then meets an error before its end.
+ */
+export async function savedFile(
+  snapshot: SnapshotFile,
+  onDamage: (error: SnapshotDamage) => void,
+): Promise<CheckpointFile> {
+  let isOpen = true;
+  const release = () => {
+    if (isOpen) snapshot.close();
+    isOpen = false;
+  };
+  try {
+    const { version, bytes: header } = await readHeader(snapshot);
+    const pieces = piecesOf(snapshot, header);
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      async pull(controller) {
+        try {
+          const { value, done } = await pieces.next();
+          if (!done) return controller.enqueue(value);
+        } catch (error) {
+          release();
+          if (error instanceof SnapshotDamage) onDamage(error);
+          throw error;
+        }
+        release();
+        controller.close();
+      },
+      cancel: release,
+    }, { highWaterMark: 0 });
+    return { version, byteLength: header.length + snapshot.left, body, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+async function* piecesOf(snapshot: SnapshotFile, header: Uint8Array<ArrayBuffer>) {
+  yield header;
+  while (snapshot.left > 0) yield await snapshot.next(PIECE_BYTES_MAX);
+}
+
+async function readHeader(
+  snapshot: SnapshotFile,
+): Promise<{ version: number; bytes: Uint8Array<ArrayBuffer> }> {
+  const prefix = await snapshot.next(8);
+  const length = prefix.length < 8 ? NaN : Number(new DataView(prefix.buffer).getBigUint64(0, true));
+  if (!(length <= snapshot.left)) throw snapshot.damage(`its header would have ${length} bytes`);
+  const text = new TextDecoder().decode(await snapshot.next(length));
+  try {
+    const header = JSON.parse(text) as Record<string, Record<string, string>>;
+    const metadata = Object.fromEntries(
+      Object.entries(header[METADATA] ?? {}).filter(([key]) => !REMEMBERED.includes(key)),
+    );
+    return {
+      version: savedVersion(metadata),
+      bytes: frameHeader(JSON.stringify({ ...header, [METADATA]: metadata })),
+    };
+  } catch (error) {
+    throw snapshot.damage(`its header is not one: ${error instanceof Error ? error.message : error}`);
+  }
+}

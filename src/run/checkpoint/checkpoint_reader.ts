@@ -1,0 +1,151 @@
+/**
+ * A run made of a checkpoint's file (checkpoint_format.ts), which nobody is to be trusted for: every part is checked.
+ *
+ * Not a file reader. Invariant: whoever makes one either gets a run in memory or an error and no memory taken.
+ */
+import type { z } from "zod";
+import { StepwellError } from "../../errors.ts";
+import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
+import { type Optimizer, ruleOf, ruleOfConfig } from "../../families/optimizers/optimizer.ts";
+import { loadOptimizer } from "../../families/optimizers/saved.ts";
+import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
+import { flatten } from "../../wire/json.ts";
+import type { RunSpec } from "../api.ts";
+import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
+import type { Memory } from "../tensors/memory.ts";
+import { type ResolvedSpec, resolveSpec } from "../spec/spec.ts";
+import { RunState } from "../tensors/state.ts";
+
+/** Who knows the optimizers that a checkpoint may name. */
+interface Definitions {
+  /** All of them, with the one that a checkpoint brings along. */
+  familyWith(definition: unknown): OptimizerFamily;
+}
+
+/** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */
+export class CheckpointReader implements TensorTarget {
+  readonly spec: ResolvedSpec;
+  readonly state: RunState;
+  readonly version: number;
+  readonly sequence: number;
+  readonly round: number;
+  readonly #expected = new Map<string, { shape: Shape; offset: number }>();
+
+  /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
+  constructor(
+    { memory, optimizers }: { readonly memory: Memory; readonly optimizers: Definitions },
+    metadata: ReadonlyMap<string, string>,
+  ) {
+    const saved = readSaved(metadata);
+    const family = optimizers.familyWith(saved.definition);
+    const optimizer = loadOptimizer(saved.optimizer, { family, path: "stepwell.optimizer" });
+    this.spec = { ...resolveSpec(saved.spec as RunSpec, family), optimizer };
+    this.version = saved.version;
+    this.sequence = saved.sequence ?? saved.version;
+    this.round = saved.round ?? 0;
+    this.state = new RunState(memory, this.spec, ruleOf(optimizer));
+    try {
+      this.#fill(saved, optimizer);
+    } catch (error) {
+      this.state.free();
+      throw error;
+    }
+  }
+
+  #fill(saved: z.output<typeof Saved>, optimizer: Optimizer): void {
+    const { state } = this;
+    // Slots that a switch has since made idle are kept, with the zeros that the checkpoint then fills.
+    const rule = ruleOf(optimizer);
+    const idle = saved.slots.filter((slot) => !state.slotNames.includes(slot));
+    const known = slotsOfAnyVariant(optimizer);
+    const strange = idle.find((slot) => !known.has(slot));
+    if (strange !== undefined) {
+      refuse(`slots hold "${strange}", must be slots of ${optimizer.member.class_name}`);
+    }
+    state.addSlots({ ...rule, slots: Object.fromEntries(idle.map((slot) => [slot, 0])) });
+    state.iterations = saved.iterations;
+    state.hypersCreated = saved.hypers_created;
+    state.scalars = readScalars(saved.scalars, Object.keys(rule.state ?? {}));
+    if (!saved.hypers_created && (saved.iterations > 0 || saved.created.length > 0)) {
+      refuse("hypers_created is false, must be true of an optimizer that has stepped");
+    }
+    for (const { variable, slot } of saved.created) {
+      if (!state.variables.has(variable) || !state.slotNames.includes(slot)) {
+        refuse(`created holds "${slot}" of "${variable}", must be slots and variables of the run`);
+      }
+      state.markCreated({ variable: state.variable(variable), slot });
+    }
+    for (const { name, shape, offset, slots } of state.variables.values()) {
+      this.#expected.set(variableTensor(name), { shape, offset });
+      for (const [slot, at] of slots) this.#expected.set(slotTensor(slot, name), { shape, offset: at });
+    }
+  }
+
+  dense(name: string, tensor: { dtype: string; shape: Shape }): ByteSink {
+    const place = this.#expected.get(name);
+    if (!place) refuse(`the tensor "${name}" is not one of the run's, or comes twice`);
+    if (tensor.dtype !== "F32") refuse(`the tensor "${name}" is ${tensor.dtype}, must be F32`);
+    if (!sameShape(tensor.shape, place.shape)) {
+      refuse(`the tensor "${name}" has shape ${showShape(tensor.shape)}, must be ${showShape(place.shape)}`);
+    }
+    this.#expected.delete(name);
+    let written = 0;
+    return {
+      write: (bytes) => {
+        this.state.arena.u8(place.offset + written, bytes.length).set(bytes);
+        written += bytes.length;
+      },
+      close: () => {},
+    };
+  }
+
+  sparse(name: string): never {
+    refuse(`the tensor "${name}" is sparse, must be dense`);
+  }
+
+  none(name: string): never {
+    refuse(`the tensor "${name}" is null, must be there`);
+  }
+
+  /** Throws when a tensor is missing. */
+  finish(): void {
+    const [missing] = this.#expected.keys();
+    if (missing !== undefined) refuse(`the tensor "${missing}" is missing`);
+  }
+}
+
+/** Slots that the optimizer has with some switches or others. */
+function slotsOfAnyVariant({ member }: Optimizer): ReadonlySet<string> {
+  const rules = member.variants.map((config) => ruleOfConfig(member, config));
+  return new Set(rules.flatMap(({ slots }) => Object.keys(slots)));
+}
+
+function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly string[]) {
+  if (Object.keys(saved).toSorted().join() !== names.toSorted().join()) {
+    refuse(`scalars are ${Object.keys(saved).join(", ") || "none"}, must be ${names.join(", ") || "none"}`);
+  }
+  return Object.fromEntries(names.map((name) => {
+    const { shape, values } = flatten(saved[name], `stepwell.scalars.${name}`);
+    if (shape.length > 0) refuse(`scalars.${name} has shape ${showShape(shape)}, must be []`);
+    return [name, values[0] as number];
+  }));
+}
+
+function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved> {
+  let json: unknown;
+  try {
+    json = JSON.parse(metadata.get("stepwell") ?? "");
+  } catch {
+    refuse('the metadata has no JSON under "stepwell"');
+  }
+  const saved = Saved.safeParse(json);
+  if (saved.success) return saved.data;
+  const [issue] = saved.error.issues;
+  return refuse(`stepwell.${issue?.path.map(String).join(".")}: ${issue?.message}`);
+}
+
+function refuse(problem: string): never {
+  throw new StepwellError("invalid_request", `Cannot restore the checkpoint: ${problem}`, [
+    { path: "checkpoint", message: problem },
+  ]);
+}

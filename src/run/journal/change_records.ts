@@ -1,0 +1,250 @@
+/**
+ * Changes of a run as journal records, and records as changes again.
+ *
+ *     payload  head length u32 | head (JSON) | bytes of the tensors in the head's order
+ *
+ * Tensors stand in the bytes in which they came: float32 as it lies in the arena; bf16, f16, int8 with its scales and
+ * the entries of a flat tensor as they were sent. The parts of one follow each other: indices, scale, values.
+ * Replaying goes through the same staging and the same methods of the session as a request does.
+ */
+import { z } from "zod";
+import type { Arena } from "../../../kernels/arena.ts";
+import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
+import { exactJson } from "../../wire/exact_json.ts";
+import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
+import type { StepOptions } from "../api.ts";
+import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { RunState } from "../tensors/state.ts";
+
+/** Bytes of a record that are read at a time. */
+const PIECE_BYTES_MAX = 1024 ** 2;
+
+export const KINDS = {
+  gradients: 1,
+  variables: 2,
+  weights: 3,
+  optimizer: 4,
+  contribution: 5,
+  round: 6,
+  withdrawal: 7,
+} as const;
+
+const Wire = z.strictObject({
+  dtype: z.enum(["F32", "F16", "BF16", "F64", "I8", "I32", "I64"]),
+  shape: z.array(z.int()),
+});
+const Packed = z.strictObject({
+  indices: Wire.exactOptional(),
+  scale: Wire.extend({ block: z.int() }).exactOptional(),
+  values: Wire,
+  flat: z.boolean(),
+});
+const Tensor = z.union([
+  z.strictObject({ name: z.string(), dense: Wire }),
+  z.strictObject({ name: z.string(), indices: Wire, values: Wire }),
+  z.strictObject({ name: z.string(), packed: Packed }),
+]);
+const Head = z.strictObject({
+  options: z.record(z.string(), z.unknown()),
+  tensors: z.array(Tensor),
+  absent: z.array(z.string()),
+});
+type Head = z.infer<typeof Head>;
+
+/** Why a round ends, and whether its contributions become a step. */
+export interface RoundEnd {
+  readonly reason: "complete" | "deadline";
+  readonly applied: boolean;
+}
+
+/** A change without its bytes. */
+export interface Change {
+  readonly kind: number;
+  readonly payload: readonly Uint8Array[];
+}
+
+function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change {
+  const json = new TextEncoder().encode(exactJson(head));
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, json.length, true);
+  return { kind, payload: [length, json, ...bytes] };
+}
+
+/** A round that ends: what its contributions are together becomes a step, or they are dropped. */
+export function roundChange(end: RoundEnd): Change {
+  return change(KINDS.round, { options: { ...end }, tensors: [], absent: [] }, []);
+}
+
+export function withdrawalChange(clientId: string): Change {
+  return change(KINDS.withdrawal, { options: { clientId }, tensors: [], absent: [] }, []);
+}
+
+/** What came in a body. The payload holds views of the arena: to be written at once. */
+export function stagedChange(
+  { arena }: RunState,
+  staging: ArenaStaging,
+  options: Readonly<Record<string, unknown>> = {},
+  kind: number = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables,
+): Change {
+  const recorded = [...staging.tensors.values()].map((staged) => recordOf(staged, arena));
+  const tensors = recorded.map(({ tensor }) => tensor), bytes = recorded.flatMap(({ bytes }) => bytes);
+  return change(kind, { options: { ...options }, tensors, absent: staging.absent }, bytes);
+}
+
+const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
+
+/** A tensor as it came: what a head says of it, and its bytes. */
+function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor>; bytes: Uint8Array[] } {
+  const { variable: { name, shape }, wire: { dtype, offset, scale } } = staged;
+  const flat = staged.kind === "dense" && staged.entries !== undefined;
+  const list = staged.kind === "dense" ? staged.entries : { indices: staged.indices, count: staged.rows };
+  const values = { dtype, shape: list ? [list.count, ...(flat ? [] : shape.slice(1))] : [...shape] };
+  const indices = list && { dtype: "I32" as const, shape: [list.count] };
+  const bytes = [
+    ...(list ? [arena.u8(list.indices, 4 * list.count)] : []),
+    ...(scale ? [arena.u8(scale.offset, 4 * scale.count)] : []),
+    arena.u8(offset, bytesOf(values)),
+  ];
+  if (!scale && !flat) {
+    return { tensor: { name, ...(indices ? { indices, values } : { dense: values }) }, bytes };
+  }
+  const packed = {
+    ...(indices && { indices }),
+    ...(scale && { scale: { dtype: "F32" as const, shape: [scale.count], block: scale.block } }),
+    values,
+    flat,
+  };
+  return { tensor: { name, packed }, bytes };
+}
+
+/** A list of weights as it is set, the iteration count apart. */
+export function weightsChange(iterations: number, weights: readonly Omit<NamedTensor, "name">[]): Change {
+  const tensors = weights.map(({ shape }, index) => ({
+    name: String(index),
+    dense: { dtype: "F32" as const, shape: [...shape] },
+  }));
+  const bytes = weights.map(({ values }) =>
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  );
+  return change(KINDS.weights, { options: { iterations }, tensors, absent: [] }, bytes);
+}
+
+export function optimizerChange(config: Readonly<Record<string, unknown>>): Change {
+  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [] }, []);
+}
+
+/** What a contribution says, and when it was accepted: milliseconds since 1970. */
+export interface ContributionOptions extends StepOptions {
+  readonly at: number;
+}
+
+/** What of a session replays records. */
+export interface Replayable {
+  stage(kind: "gradients" | "values"): ArenaStaging;
+  step(staging: ArenaStaging, options: StepOptions): unknown;
+  contribute(staging: ArenaStaging, options: ContributionOptions): unknown;
+  endRound(end: RoundEnd): unknown;
+  withdraw(clientId: string): void;
+  setVariables(staging: ArenaStaging): void;
+  setWeights(weights: readonly unknown[]): void;
+  patchOptimizer(config: Readonly<Record<string, unknown>>): unknown;
+}
+
+/** Makes a change again. Throws what the change throws: a record that was accepted once is accepted again. */
+export function replay(session: Replayable, record: JournalRecord): void {
+  const { kind } = record;
+  const content = read(record), { head } = content, { options } = head;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options);
+  else if (kind === KINDS.weights) session.setWeights(weightsOf(content));
+  else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
+  else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
+  else if (kind === KINDS.variables) {
+    stageAgain(session.stage("values"), content, (staging) => session.setVariables(staging));
+  } else if (kind === KINDS.gradients) {
+    const use = (staging: ArenaStaging) => session.step(staging, options as unknown as StepOptions);
+    stageAgain(session.stage("gradients"), content, use);
+  } else if (kind === KINDS.contribution) {
+    const use = (staging: ArenaStaging) =>
+      session.contribute(staging, options as unknown as ContributionOptions);
+    stageAgain(session.stage("gradients"), content, use);
+  } else throw new Error(`Cannot replay a record of kind ${kind}`);
+}
+
+/** A contribution as it came, for as long as `use` takes. */
+export function readContribution(
+  session: Pick<Replayable, "stage">,
+  record: JournalRecord,
+  use: (staging: ArenaStaging, options: ContributionOptions) => void,
+): void {
+  const content = read(record);
+  const options = content.head.options as unknown as ContributionOptions;
+  stageAgain(session.stage("gradients"), content, (staging) => use(staging, options));
+}
+
+interface Content {
+  readonly head: Head;
+  /** What follows the head. */
+  readonly payload: Payload;
+}
+
+function read({ payload }: JournalRecord): Content {
+  const prefix = payload.next(4);
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
+  return { head: Head.parse(JSON.parse(new TextDecoder().decode(payload.next(length)))), payload };
+}
+
+/** The next bytes of a payload, in pieces that are to be used at once. */
+function* take(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuffer>> {
+  for (let left = bytes; left > 0;) {
+    const piece = payload.next(Math.min(left, PIECE_BYTES_MAX));
+    if (piece.length === 0) throw new Error(`The record ends ${left} bytes early`);
+    yield piece;
+    left -= piece.length;
+  }
+}
+
+function weightsOf({ head, payload }: Content): unknown[] {
+  const tensors = head.tensors.map((tensor) => {
+    const shape = "dense" in tensor ? tensor.dense.shape : [];
+    const values = new Float32Array(elementCount(shape)), bytes = new Uint8Array(values.buffer);
+    let at = 0;
+    for (const piece of take(payload, bytes.length)) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return { shape, values };
+  });
+  return [head.options["iterations"], ...tensors];
+}
+
+function stageAgain(
+  staging: ArenaStaging,
+  { head, payload }: Content,
+  use: (staging: ArenaStaging) => void,
+): void {
+  try {
+    const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
+      if (!sink || !wire) return;
+      for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
+      sink.close();
+    };
+    for (const tensor of head.tensors) {
+      if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);
+      else if ("packed" in tensor) {
+        const { name, packed } = tensor;
+        const sinks = staging.packed(name, packed);
+        pour(sinks.indices, packed.indices);
+        pour(sinks.scale, packed.scale);
+        pour(sinks.values, packed.values);
+      } else {
+        const sinks = staging.sparse(tensor.name, tensor.indices, tensor.values);
+        pour(sinks.indices, tensor.indices);
+        pour(sinks.values, tensor.values);
+      }
+    }
+    for (const name of head.absent) staging.none(name);
+    use(staging);
+  } finally {
+    staging.release();
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * New runs: from a spec, or from a session that is whole already; and what keyed creations were answered.
+ *
+ * Invariant: a run that could not be created leaves nothing behind, in memory or on disk.
+ */
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import { StepwellError } from "../../errors.ts";
+import { ruleOf } from "../../families/optimizers/optimizer.ts";
+import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../../store/kv.ts";
+import type { Optimizers } from "./optimizers.ts";
+import { RunStore, type StoreParts } from "../../store/run_store.ts";
+import type { Creation, KeyUse, RunSpec } from "../api.ts";
+import type { Entries } from "./run_table.ts";
+import type { Memory } from "../tensors/memory.ts";
+import { Session } from "../session/session.ts";
+import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
+import { initialValues, resolveSpec } from "../spec/spec.ts";
+import { RunState } from "../tensors/state.ts";
+
+/** Keyed creations of runs that are not stored: the newest are remembered. */
+const CREATIONS_KEPT = 1000;
+
+interface CreatorParts {
+  readonly entries: Entries;
+  readonly optimizers: Optimizers;
+  readonly memory: Memory;
+  readonly run: Runner;
+  readonly now: () => Date;
+  readonly newId: () => string;
+  readonly drawSeed: () => number;
+  readonly store?: StoreParts | undefined;
+}
+
+export class Creator {
+  readonly #parts: CreatorParts;
+  /** What keyed creations of runs got that are not stored. */
+  readonly #creations = new Map<string, CreationRecord>();
+
+  constructor(parts: CreatorParts) {
+    this.#parts = parts;
+  }
+
+  async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
+    const { entries, optimizers, memory, run, drawSeed, now, newId } = this.#parts;
+    const id = spec.id ?? newId();
+    entries.reserve(id);
+    let letGo: (() => void) | undefined;
+    try {
+      const resolved = resolveSpec(spec, optimizers.family);
+      letGo = optimizers.hold(resolved.optimizer.member.class_name);
+      // First: a run that does not fit is refused before anything of its size is made.
+      const state = new RunState(memory, resolved, ruleOf(resolved.optimizer));
+      try {
+        for (const [index, variable] of spec.variables.entries()) {
+          const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
+          const region = state.values(state.variable(variable.name));
+          if (typeof values === "number") region.fill(values);
+          else region.set(values);
+        }
+        const createdAt = now().toISOString();
+        const session = new Session({
+          id,
+          spec: resolved,
+          state,
+          memory,
+          run,
+          now: () => now().getTime(),
+          createdAt,
+          version: 0,
+        });
+        return await this.keep(session, { sequence: entries.takeSequence(), key });
+      } catch (error) {
+        state.free();
+        throw error;
+      }
+    } finally {
+      letGo?.();
+      entries.unreserve(id);
+    }
+  }
+
+  /** Makes a session that is whole one of the runs, on disk first. */
+  async keep(
+    session: Session,
+    { sequence, key }: { sequence: number; key?: KeyUse | undefined },
+  ): Promise<Session> {
+    const { id, createdAt, durability } = session;
+    const { entries, store: parts, newId } = this.#parts;
+    const { class_name, definition } = session.optimizerMember;
+    const store = parts && durability !== "none"
+      ? new RunStore(parts, {
+        id,
+        incarnation: newId(),
+        sequence,
+        createdAt,
+        snapshots: [],
+        configParts: 0,
+        ...definition && { optimizer: class_name },
+      })
+      : undefined;
+    const entry = entries.make(id, sequence, store);
+    // First: the creation's answer, which is kept, tells of the storage.
+    entries.attach(entry, session);
+    const creation = key && (() => creationOf(session, key));
+    if (store) await store.create(takeSnapshot(session), creation);
+    else if (creation) this.#remember(creation());
+    entries.set(entry);
+    return session;
+  }
+
+  #remember(creation: CreationRecord): void {
+    this.#creations.set(creation.key, creation);
+    const [oldest] = this.#creations.keys();
+    if (this.#creations.size > CREATIONS_KEPT) this.#creations.delete(oldest as string);
+  }
+
+  /** What a keyed creation got before. Throws key_reused when it was another one. */
+  async creation({ key, hash }: { key: string; hash: string }): Promise<Creation | undefined> {
+    const found = this.#creations.get(key) ?? await this.#parts.store?.configs.creation(key);
+    const keptSince = this.#parts.now().getTime() - CREATION_KEPT_MS;
+    if (!found || found.at !== undefined && found.at < keptSince) return undefined;
+    if (found.hash === hash) return found;
+    throw new StepwellError(
+      "key_reused",
+      `Cannot create a run: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+    );
+  }
+}
+
+function creationOf(session: Session, { key, hash, at }: KeyUse): Required<CreationRecord> {
+  const answer = JSON.stringify(session.describe());
+  return { key, hash, at, id: session.id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
+}

@@ -1,0 +1,125 @@
+/**
+ * A run as its files have it: the newest good snapshot, then every change since, through the same code that made it.
+ *
+ * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
+ */
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import { type ErrorCode, StepwellError } from "../../errors.ts";
+import { JournalDamage } from "../../store/journal_reader.ts";
+import type { RunStore } from "../../store/run_store.ts";
+import type { SnapshotPlace } from "../../store/snapshots.ts";
+import { SnapshotDamage } from "../../store/snapshot.ts";
+import { tensorFileReader } from "../../wire/gradients.ts";
+import type { TensorTarget } from "../../tensor.ts";
+import { replay } from "../journal/change_records.ts";
+import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
+import type { Memory } from "../tensors/memory.ts";
+import type { Optimizers } from "./optimizers.ts";
+import { readRemembered, type Remembered } from "../answers/remembered.ts";
+import { Session } from "../session/session.ts";
+
+/** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
+const HEADER_BYTES_MAX = 2 ** 29;
+
+export interface RecoverParts {
+  readonly store: RunStore;
+  readonly memory: Memory;
+  readonly optimizers: Optimizers;
+  readonly run: Runner;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
+export function recover(parts: RecoverParts): Session {
+  const { store } = parts;
+  let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
+  let remembered: Remembered | undefined;
+  let reader: CheckpointReader | undefined;
+  let session: Session | undefined;
+  const abandon = () => {
+    session?.close();
+    reader?.state.free();
+    session = undefined;
+    reader = undefined;
+  };
+  try {
+    store.open({
+      onSnapshot: () => {
+        abandon();
+        const file = tensorFileReader(later(() => reader), {
+          headerBytesMax: HEADER_BYTES_MAX,
+          onMetadata: (metadata) => {
+            remembered = readRemembered(metadata);
+            reader = new CheckpointReader(parts, metadata);
+          },
+        });
+        return {
+          write: (piece) => believed(SnapshotDamage, () => file.write(piece)),
+          close: () =>
+            believed(SnapshotDamage, () => {
+              file.close();
+              session = begin(reader as CheckpointReader, remembered as Remembered, parts);
+              snapshot = { version: session.version, sequence: session.sequence };
+              reader = undefined;
+            }),
+        };
+      },
+      onRecord: (record) => {
+        const { sequence } = session as Session;
+        if (record.sequence !== sequence) {
+          throw new JournalDamage(`Record ${record.sequence} of the journal meets a run at ${sequence}`);
+        }
+        believed(JournalDamage, () => replay(session as Session, record));
+      },
+    });
+    const recovered = session as Session | undefined;
+    if (!recovered) throw new Error("A run without a snapshot was opened");
+    store.resume({ sequence: recovered.sequence, snapshot });
+    return recovered;
+  } catch (error) {
+    abandon();
+    throw error;
+  }
+}
+
+/** Troubles of the moment. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(["out_of_memory", "storage_failed"]);
+
+/** What was accepted once is accepted again, if there is memory for it and it can be read: anything else is damage. */
+function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof StepwellError && PASSING.has(error.code)) throw error;
+    throw new Damage(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function begin(
+  reader: CheckpointReader,
+  remembered: Remembered,
+  { store, memory, run, now }: RecoverParts,
+): Session {
+  reader.finish();
+  const { id, createdAt } = store.record;
+  const { spec, state, version, sequence, round } = reader;
+  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, ...remembered };
+  const session = new Session(parts);
+  session.recorder.readRecords = (onRecord) => store.records(onRecord);
+  return session;
+}
+
+/** A target that exists once the metadata, which comes first, has said what the run is. */
+function later(reader: () => CheckpointReader | undefined): TensorTarget {
+  const target = () => {
+    const found = reader();
+    if (!found) throw new Error("The snapshot has no metadata");
+    return found;
+  };
+  return {
+    dense: (name, tensor) => target().dense(name, tensor),
+    sparse: (name) => target().sparse(name),
+    none: (name) => target().none(name),
+  };
+}

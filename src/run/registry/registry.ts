@@ -1,0 +1,158 @@
+/**
+ * All runs, as the HTTP layer sees them: the parts that find, make, restore, list and evict runs, put together.
+ *
+ * Not their behaviour (session.ts) and not their files (store/).
+ */
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
+import { RunStore, type StoreParts } from "../../store/run_store.ts";
+import type {
+  Checkpoint,
+  Creation,
+  KeyUse,
+  Lease,
+  Restoration,
+  RunRegistry,
+  RunSession,
+  RunSpec,
+} from "../api.ts";
+import { Downloads } from "./downloads.ts";
+import { Creator } from "./creator.ts";
+import { Deadlines, type Schedule } from "./deadlines.ts";
+import { Entries } from "./run_table.ts";
+import { type BackgroundFailure, Evictor } from "./evictor.ts";
+import { listRuns } from "./listing.ts";
+import { Memory } from "../tensors/memory.ts";
+import { Optimizers } from "./optimizers.ts";
+import { Restorer } from "./restorer.ts";
+import type { Session } from "../session/session.ts";
+
+export interface RegistryOptions {
+  readonly runsMax: number;
+  readonly memoryBytesMax: number;
+  /** Performs kernel calls: the compiled kernels, or the interpreter. */
+  readonly run: Runner;
+  readonly now: () => Date;
+  /** What ends rounds at their deadlines; without it they end by their contributions only. */
+  readonly schedule?: Schedule;
+  readonly newId: () => string;
+  /** A seed for an initializer that has none: an integer from 0, below 2^32. */
+  readonly drawSeed: () => number;
+  /** Where runs outlive the process; without it none does. */
+  readonly store?: StoreParts;
+  /** A journal of this many bytes asks for a snapshot. */
+  readonly journalBytesMax?: number;
+  /** Told of what went wrong while nobody waited for it. */
+  readonly onFailure?: (failure: BackgroundFailure) => void;
+}
+
+/** What the store has. */
+interface Records {
+  readonly runs?: readonly RunRecord[];
+  readonly optimizers?: readonly OptimizerRecord[];
+}
+
+export class Registry implements RunRegistry {
+  readonly #memory: Memory;
+  readonly #entries: Entries;
+  readonly #creator: Creator;
+  readonly #restorer: Restorer;
+  readonly #evictor: Evictor;
+  readonly #downloads: Downloads;
+  readonly optimizers: Optimizers;
+
+  constructor(options: RegistryOptions, { runs = [], optimizers: registered = [] }: Records = {}) {
+    const { run, now, newId, drawSeed, store, schedule } = options;
+    const { journalBytesMax = Infinity, onFailure = () => {} } = options;
+    const memory = new Memory({
+      bytesMax: options.memoryBytesMax,
+      onPressure: () => this.#evictor.evictOldest(),
+    });
+    const deadlines = schedule && new Deadlines({ now, schedule, onFailure });
+    const optimizers: Optimizers = new Optimizers({
+      memory,
+      store: store?.configs,
+      usersOf: (className) => this.#entries.usersOf(className),
+    }, registered);
+    const entries = new Entries({ memory, optimizers, run, now, runsMax: options.runsMax, deadlines });
+    for (const record of runs) {
+      entries.set(entries.make(record.id, record.sequence, store && new RunStore(store, record)));
+    }
+    this.#memory = memory;
+    this.#entries = entries;
+    this.optimizers = optimizers;
+    this.#creator = new Creator({ entries, optimizers, memory, run, now, newId, drawSeed, store });
+    this.#restorer = new Restorer({ entries, optimizers, creator: this.#creator, memory, run, now });
+    this.#evictor = new Evictor({ entries, memory, now, journalBytesMax, onFailure });
+    this.#downloads = new Downloads({ entries, evictor: this.#evictor, onFailure });
+  }
+
+  /** The registry of the runs and optimizers that the store has. */
+  static async open(options: RegistryOptions & { readonly store: StoreParts }): Promise<Registry> {
+    const { configs } = options.store;
+    return new Registry(options, { runs: await configs.runs(), optimizers: await configs.optimizers() });
+  }
+
+  create(spec: RunSpec, key?: KeyUse): Promise<Session> {
+    return this.#creator.create(spec, key);
+  }
+
+  creation(use: { key: string; hash: string }): Promise<Creation | undefined> {
+    return this.#creator.creation(use);
+  }
+
+  has(id: string): boolean {
+    return this.#entries.has(id);
+  }
+
+  get(id: string): Session {
+    return this.#entries.get(id);
+  }
+
+  confirm(run: RunSession): void {
+    this.#entries.confirm(run);
+  }
+
+  lease(id: string): Lease {
+    return this.#entries.lease(id);
+  }
+
+  list(page: { limit: number; cursor?: string | undefined }) {
+    return listRuns(this.#entries, page);
+  }
+
+  delete(id: string): Promise<void> {
+    return this.#entries.delete(id);
+  }
+
+  restore(id: string): Restoration {
+    return this.#restorer.restore(id);
+  }
+
+  checkpoint(id: string, isKnown: (version: number) => boolean = () => false): Promise<Checkpoint> {
+    return this.#downloads.open(id, isKnown);
+  }
+
+  sweep(options: { readonly idleMs: number }): Promise<void> {
+    return this.#evictor.sweep(options);
+  }
+
+  shutdown(): Promise<void> {
+    return this.#evictor.shutdown();
+  }
+
+  figures() {
+    const sessions = this.#entries.all().flatMap(({ session }) => session ?? []);
+    const { arenas, arenaBytes, publishedBytes } = this.#memory.figures();
+    return {
+      runs: this.#entries.size,
+      runsInMemory: sessions.length,
+      steps: sessions.reduce((sum, { stepCount }) => sum + stepCount, this.#entries.stepsOfClosed),
+      arenas,
+      arenaBytes,
+      runBytes: sessions.reduce((sum, { bytes }) => sum + bytes.state, 0),
+      stagingBytes: sessions.reduce((sum, { bytes }) => sum + bytes.staging, 0),
+      publishedBytes,
+    };
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Checkpoints that come in: each becomes a run beside the one that it replaces, and takes its place in one turn.
+ *
+ * Invariant: the old run stays as it is until the new one is on disk. It need not be in memory for that: what of it goes
+ * on in the new one is known from the beginning, unless somebody changes it meanwhile.
+ */
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Restoration } from "../api.ts";
+import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
+import type { Creator } from "./creator.ts";
+import type { Entries, Entry } from "./run_table.ts";
+import type { Memory } from "../tensors/memory.ts";
+import type { Optimizers } from "./optimizers.ts";
+import type { Replies } from "../answers/replies.ts";
+import { Session } from "../session/session.ts";
+
+interface RestorerParts {
+  readonly entries: Entries;
+  readonly creator: Creator;
+  readonly memory: Memory;
+  readonly optimizers: Optimizers;
+  readonly run: Runner;
+  readonly now: () => Date;
+}
+
+export class Restorer {
+  readonly #parts: RestorerParts;
+
+  constructor(parts: RestorerParts) {
+    this.#parts = parts;
+  }
+
+  restore(id: string): Restoration {
+    const { entries, memory, optimizers } = this.#parts;
+    let reader: CheckpointReader | undefined;
+    let past: Past | undefined;
+    let letGo: (() => void) | undefined;
+    const current = () => past = this.#current(id, past);
+    return {
+      current,
+      begin: (metadata) => {
+        // The run that is to be replaced leaves memory if the new one does not fit beside it.
+        reader = entries.letGo(id, () => new CheckpointReader({ memory, optimizers }, metadata));
+        letGo = optimizers.hold(reader.spec.optimizer.member.class_name);
+        return reader;
+      },
+      commit: async () => {
+        if (!reader) throw new Error("Nothing has been read yet");
+        reader.finish();
+        // First: a run whose optimizer nobody knows could not be read again.
+        const { definition } = reader.spec.optimizer.member;
+        if (definition) await optimizers.register(definition);
+        return await this.#replace(id, { reader, past: current(), kept: () => reader = undefined });
+      },
+      release: () => {
+        letGo?.();
+        reader?.state.free();
+        reader = undefined;
+      },
+    };
+  }
+
+  /** What there is to know of the run by this id; it is read from disk only if it may have changed since `past`. */
+  #current(id: string, past: Past | undefined): Past | undefined {
+    const { entries } = this.#parts;
+    const entry = entries.at(id);
+    if (!entry) return undefined;
+    if (past?.entry === entry && past.openings === entry.openings && !entry.session) return past;
+    const session = entries.get(id);
+    const { version, sequence, createdAt, replies } = session;
+    const { round } = session.round();
+    return { entry, openings: entry.openings, version, sequence, createdAt, replies, round };
+  }
+
+  /** `kept` is called when the run has the reader's memory for its own. */
+  async #replace(id: string, { reader, past, kept }: Replacement) {
+    const { entries, creator, memory, run, now } = this.#parts;
+    if (!past) entries.reserve(id);
+    let free: (() => void) | undefined;
+    try {
+      // What was acknowledged from here on would be lost: it would change what is about to be replaced.
+      free = past && entries.hold(past.entry);
+      const session = new Session({
+        id,
+        spec: reader.spec,
+        state: reader.state,
+        memory,
+        run,
+        now: () => now().getTime(),
+        createdAt: past?.createdAt ?? now().toISOString(),
+        // A version never comes back with other content, so that ETags stay true.
+        version: Math.max(reader.version, past?.version ?? 0) + 1,
+        // Nor do the ids of events, and the numbers of rounds.
+        sequence: Math.max(reader.sequence, past?.sequence ?? 0) + 1,
+        round: Math.max(reader.round, (past?.round ?? -1) + 1),
+        // A retry of a request from before is still one.
+        ...past && { replies: past.replies },
+      });
+      await creator.keep(session, { sequence: past?.entry.sequence ?? entries.takeSequence() });
+      kept();
+      // Others may change the run while the old files are removed.
+      const description = session.describe();
+      if (past) {
+        const { entry: { store }, entry: old } = past;
+        entries.closeSession(old, "replaced");
+        // A run that is not stored leaves no record of the one in whose place it is.
+        if (entries.at(id)?.store) await store?.discard();
+        else await store?.remove();
+      }
+      return { session, description, created: !past };
+    } finally {
+      free?.();
+      entries.unreserve(id);
+    }
+  }
+}
+
+/** A run that is to be replaced. */
+interface Past {
+  readonly entry: Entry;
+  readonly openings: number;
+  readonly version: number;
+  readonly sequence: number;
+  readonly round: number;
+  readonly createdAt: string;
+  readonly replies: Replies;
+}
+
+interface Replacement {
+  readonly reader: CheckpointReader;
+  readonly past: Past | undefined;
+  readonly kept: () => void;
+}

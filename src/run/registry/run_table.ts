@@ -1,0 +1,253 @@
+/**
+ * The runs by id: those in memory, and those that are on disk until somebody asks for them; who uses them, and which
+ * ids are spoken for.
+ *
+ * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
+ * before it left memory is what the disk has.
+ */
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import { StepwellError } from "../../errors.ts";
+import type { RunStore } from "../../store/run_store.ts";
+import { storageError } from "../../store/storage_error.ts";
+import type { Lease, RunSession } from "../api.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { endedError, type Ending } from "../session/ending.ts";
+import type { Memory } from "../tensors/memory.ts";
+import type { Optimizers } from "./optimizers.ts";
+import { recover } from "./recover.ts";
+import type { Session } from "../session/session.ts";
+
+export interface Entry {
+  readonly id: string;
+  /** Rises with every run created: what a page's cursor refers to, whatever is deleted meanwhile. */
+  readonly sequence: number;
+  readonly store: RunStore | undefined;
+  session: Session | undefined;
+  /** Requests that are being answered. */
+  users: number;
+  /** When the last of them was done, in milliseconds since 1970. */
+  usedAt: number;
+  /** How often it came into memory: an unchanged number and no session mean that nobody has changed it. */
+  openings: number;
+  /** There while changes are refused; gives them free again where there is a session. */
+  held: { free?: (() => void) | undefined } | undefined;
+}
+
+interface EntriesParts {
+  readonly memory: Memory;
+  readonly optimizers: Optimizers;
+  readonly run: Runner;
+  readonly runsMax: number;
+  readonly now: () => Date;
+  /** Without them, rounds end by their contributions only. */
+  readonly deadlines?: Deadlines | undefined;
+}
+
+export class Entries {
+  readonly #parts: EntriesParts;
+  readonly #entries = new Map<string, Entry>();
+  /** Ids of runs that are being made, replaced or deleted. */
+  readonly #reserved = new Set<string>();
+  readonly #endings = new WeakMap<RunSession, Ending>();
+  #sequence = 0;
+  #stepsOfClosed = 0;
+
+  constructor(parts: EntriesParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Steps of sessions that are out of memory. */
+  get stepsOfClosed(): number {
+    return this.#stepsOfClosed;
+  }
+
+  all(): Entry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Ids of the runs that have the registered optimizer of this name, in memory or on disk. */
+  usersOf(className: string): string[] {
+    return this.all().filter((entry) => optimizerOf(entry) === className).map(({ id }) => id);
+  }
+
+  /** The place of the next run in the order of creation. */
+  takeSequence(): number {
+    return this.#sequence++;
+  }
+
+  /** A run that nobody can find yet. */
+  make(id: string, sequence: number, store: RunStore | undefined): Entry {
+    const usedAt = this.#parts.now().getTime();
+    return { id, sequence, store, session: undefined, users: 0, usedAt, openings: 0, held: undefined };
+  }
+
+  /** From now on the id names this run. */
+  set(entry: Entry): void {
+    this.#entries.set(entry.id, entry);
+    this.#sequence = Math.max(this.#sequence, entry.sequence + 1);
+  }
+
+  has(id: string): boolean {
+    return this.#entries.has(id);
+  }
+
+  at(id: string): Entry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Throws unknown_run. */
+  find(id: string): Entry {
+    const entry = this.#entries.get(id);
+    if (entry) return entry;
+    throw new StepwellError("unknown_run", `Cannot find the run "${id}": no run has this id`);
+  }
+
+  /** Holds the id and a place while a run is being made, until `unreserve`. Throws run_exists, too_many_runs. */
+  reserve(id: string): void {
+    if (this.has(id) || this.#reserved.has(id)) {
+      throw new StepwellError("run_exists", `Cannot create the run "${id}": a run with this id exists`);
+    }
+    const { runsMax } = this.#parts;
+    if (this.#entries.size + this.#reserved.size >= runsMax) {
+      throw new StepwellError(
+        "too_many_runs",
+        `Cannot create the run "${id}": ${runsMax} runs are open, the most allowed`,
+      );
+    }
+    this.#reserved.add(id);
+  }
+
+  unreserve(id: string): void {
+    this.#reserved.delete(id);
+  }
+
+  /** The run in memory, read from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
+  get(id: string): Session {
+    const entry = this.find(id);
+    // Nobody knows what is on disk.
+    if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
+    if (!entry.session && entry.store) {
+      const { memory, optimizers, run, now } = this.#parts;
+      const session = recover({ store: entry.store, memory, optimizers, run, now: () => now().getTime() });
+      // Steps that were made again are no new ones.
+      this.#stepsOfClosed -= session.stepCount;
+      this.attach(entry, session);
+    }
+    return entry.session as Session;
+  }
+
+  confirm(run: RunSession): void {
+    const { id } = run;
+    if (this.#entries.get(id)?.session === run) return;
+    throw endedError(id, this.#endings.get(run) ?? "deleted");
+  }
+
+  /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
+  lease(id: string): Lease {
+    const entry = this.#entries.get(id);
+    if (entry) entry.users += 1;
+    const failures = entry?.store?.failures;
+    return {
+      durable: async () => {
+        // The run may have been created, replaced or deleted by this very request.
+        const current = this.#entries.get(id);
+        if (!current?.session || current.session.durability !== "journal") return;
+        if (current === entry && entry.store?.failures !== failures) {
+          throw storageError(new Error("A flush has failed meanwhile"));
+        }
+        await current.store?.durable();
+      },
+      release: () => {
+        if (!entry) return;
+        entry.users -= 1;
+        entry.usedAt = this.#parts.now().getTime();
+      },
+    };
+  }
+
+  /** Brings a session and the files of its run together. */
+  attach(entry: Entry, session: Session): void {
+    entry.session = session;
+    entry.openings += 1;
+    if (entry.held) entry.held.free = session.hold();
+    const { store } = entry;
+    if (store) {
+      session.attach(session.durability === "journal" ? store : { changing: () => store.changing() });
+    }
+    session.describeStorage = () => ({
+      journal_bytes: store?.journalBytes ?? 0,
+      snapshot_version: store?.newest?.version ?? null,
+    });
+    this.#parts.deadlines?.watch(entry, session);
+  }
+
+  /** Refuses changes of a run, in memory or not, until the answer is called. Throws busy when they are refused already. */
+  hold(entry: Entry): () => void {
+    if (entry.held) {
+      throw new StepwellError("busy", `Cannot change the run "${entry.id}": it is being replaced`);
+    }
+    const held = entry.held = { free: entry.session?.hold() };
+    return () => {
+      entry.held = undefined;
+      held.free?.();
+    };
+  }
+
+  /** Does something during which the run may leave memory, although a request is about it that waits for this. */
+  letGo<T>(id: string, act: () => T): T {
+    const entry = this.#entries.get(id);
+    if (!entry) return act();
+    entry.users -= 1;
+    try {
+      return act();
+    } finally {
+      entry.users += 1;
+    }
+  }
+
+  /** Takes a session out of memory. */
+  closeSession(entry: Entry, ending: Ending): void {
+    if (!entry.session) return;
+    this.#endings.set(entry.session, ending);
+    this.#stepsOfClosed += entry.session.stepCount;
+    entry.store?.leaving();
+    entry.session.close(ending);
+    entry.session = undefined;
+  }
+
+  /** Forgets what memory says of a run: the files say it. */
+  forget(entry: Entry): void {
+    this.closeSession(entry, "reread");
+    entry.store?.close();
+  }
+
+  /** Removes a run for good. Throws unknown_run, busy, storage_full, storage_failed, and leaves it as it was then. */
+  async delete(id: string): Promise<void> {
+    const entry = this.find(id);
+    const free = this.hold(entry);
+    // Should it not be removed, it is to be a run that can be read.
+    const letGo = this.#parts.optimizers.hold(optimizerOf(entry));
+    this.#reserved.add(id);
+    this.#entries.delete(id);
+    try {
+      await entry.store?.remove();
+      this.closeSession(entry, "deleted");
+    } catch (error) {
+      this.#entries.set(id, entry);
+      throw error;
+    } finally {
+      free();
+      letGo();
+      this.#reserved.delete(id);
+    }
+  }
+}
+
+/** The class_name of a run's optimizer, where that is one that was registered. */
+function optimizerOf({ session, store }: Entry): string | undefined {
+  return session ? session.optimizerMember.definition?.class_name : store?.record.optimizer;
+}

@@ -1,0 +1,86 @@
+/**
+ * A definition tried out before it is registered: steps of a tiny run, dense and sparse, by the compiler and by the
+ * interpreter.
+ *
+ * Invariant: nothing of it stays. A definition that passed its checks and fails here is the service's fault.
+ */
+import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
+import type { Definition } from "../../families/optimizers/custom/schema.ts";
+import { OptimizerSet } from "../../families/optimizers/custom/set.ts";
+import { ruleOf } from "../../families/optimizers/optimizer.ts";
+import { perform } from "../step/instruction.ts";
+import type { Memory } from "../tensors/memory.ts";
+import { resolveSpec } from "../spec/spec.ts";
+import { ArenaStaging } from "../staging/staging.ts";
+import { RunState } from "../tensors/state.ts";
+import { planStep } from "../step/plan_step.ts";
+import { writeTensors } from "../../wire/tensors.ts";
+
+const STEPS = 2;
+/** A whole matrix, rows with a repetition, and rows of one element. */
+const VARIABLES = [
+  { name: "dense", shape: [3, 6] },
+  { name: "rows", shape: [4, 3] },
+  { name: "elements", shape: [5] },
+];
+const GRADIENTS = {
+  dense: Array.from(
+    { length: 3 },
+    (_, row) => Array.from({ length: 6 }, (_, at) => (row - 1.25) * (at - 2.5)),
+  ),
+  rows: { indices: [2, 0, 2], values: [[1, -2, 0.5], [0.25, 3, -1], [-4, 0.125, 2]] },
+  elements: { indices: [4, 1, 4], values: [1.5, -0.75, 2.25] },
+};
+
+/** Throws when the compiled kernels and the interpreter part, and out_of_memory. */
+export function tryOut(definition: Definition, memory: Memory): void {
+  const compiled = trial(definition, { memory, run: runCompiled });
+  const interpreted = trial(definition, { memory, run: runInterpreted });
+  const apart = compiled.findIndex((value, at) => !Object.is(value, interpreted[at]));
+  if (apart < 0) return;
+  throw new Error(
+    `${definition.class_name} gives ${compiled[apart]} compiled and ${interpreted[apart]} interpreted: ${
+      JSON.stringify(definition)
+    }`,
+  );
+}
+
+/** Every number of the tiny run after its steps. */
+function trial(definition: Definition, { memory, run }: { memory: Memory; run: Runner }): number[] {
+  const set = new OptimizerSet();
+  set.add(definition);
+  const spec = resolveSpec({ optimizer: definition.class_name, variables: VARIABLES }, set.family);
+  const state = new RunState(memory, spec, ruleOf(spec.optimizer));
+  try {
+    for (const variable of state.optimized) {
+      state.values(variable).set(Array.from({ length: variable.count }, (_, at) => at / 4 - 1));
+    }
+    for (let n = 0; n < STEPS; n++) {
+      const staging = new ArenaStaging({
+        kind: "gradients",
+        memory,
+        state,
+        keepsBytes: false,
+        released: () => {},
+      });
+      try {
+        writeTensors(GRADIENTS, staging, "gradients");
+        const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, run });
+        perform(state, plan.instructions, run);
+        state.scalars = plan.scalars;
+        state.iterations += 1;
+      } finally {
+        staging.release();
+      }
+    }
+    return [
+      ...state.optimized.flatMap((variable) => [
+        ...state.values(variable),
+        ...state.slotNames.flatMap((slot) => [...state.slotValues(variable, slot)]),
+      ]),
+      ...Object.values(state.scalars),
+    ];
+  } finally {
+    state.free();
+  }
+}

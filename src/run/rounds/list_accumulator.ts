@@ -1,0 +1,122 @@
+/**
+ * Contributions kept whole until the round closes: for aggregators that need to see all of them together. Dense only;
+ * all have the same variables. Memory is that of the model times the contributions, which the run's creation has checked.
+ */
+import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
+import {
+  accumulate,
+  type Combined,
+  dense,
+  type Gathered,
+  type GatheredParts,
+  type Joining,
+  scale,
+  setAverage,
+} from "./accumulator.ts";
+import type { Instruction } from "../step/instruction.ts";
+import { program } from "../../../kernels/compiler/programs.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
+import type { VariableState } from "../tensors/state.ts";
+
+interface Held {
+  /** Byte offset by variable. */
+  readonly values: ReadonlyMap<VariableState, number>;
+  readonly weight: number;
+}
+
+type HoldRule = Extract<AggregatorRule, { kind: "hold" }>;
+
+export class HeldContributions implements Gathered {
+  readonly #parts: GatheredParts;
+  readonly #rule: HoldRule;
+  #held: Held[] = [];
+
+  constructor(parts: GatheredParts, rule: HoldRule) {
+    this.#parts = parts;
+    this.#rule = rule;
+  }
+
+  /** The variables that every further contribution must have, as the first had; undefined before it. */
+  get variables(): readonly VariableState[] | undefined {
+    return this.#held[0] && [...this.#held[0].values.keys()];
+  }
+
+  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
+    for (const { values, count } of gradients) scale(this.#parts, values, count, factor);
+    const all = [...gradients, ...averages];
+    for (const { values } of all) staging.handOver(values);
+    this.#held.push({ values: new Map(all.map(({ variable, values }) => [variable, values])), weight });
+  }
+
+  combine(into: ArenaStaging): Combined {
+    const { state: { arena }, run } = this.#parts;
+    const weights = this.#held.map(({ weight }) => weight);
+    const variables = this.variables ?? [];
+    const optimized = variables.filter(({ role }) => role === "optimize").map((variable) => ({
+      variable,
+      count: variable.count,
+      offsets: this.#offsets(variable),
+      result: into.allocate(4 * variable.count),
+    }));
+    const { warnings = [] } = this.#rule.combine({
+      arena,
+      run,
+      weights,
+      variables: optimized,
+      allocate: (bytes) => into.allocate(bytes),
+    });
+    for (const { variable, result } of optimized) {
+      into.tensors.set(variable.name, dense(variable, result, this.#squares(result, variable.count)));
+    }
+    const averages = variables.filter(({ role }) => role === "average")
+      .map((variable) => this.#average(variable, into));
+    return { averages, warnings };
+  }
+
+  #offsets(variable: VariableState): number[] {
+    return this.#held.map(({ values }) => values.get(variable) as number);
+  }
+
+  #average(variable: VariableState, into: ArenaStaging): Instruction {
+    const to = into.allocate(4 * variable.count);
+    this.#parts.state.arena.f32(to, variable.count).fill(0);
+    let total = 0;
+    for (const { values, weight } of this.#held) {
+      accumulate(this.#parts, {
+        to,
+        count: variable.count,
+        addends: [{ values: values.get(variable) as number, factor: weight }],
+      });
+      total += weight;
+    }
+    return setAverage(variable, to, total);
+  }
+
+  #squares(values: number, count: number): number {
+    const { state, run } = this.#parts;
+    const { g_squares = 0 } = run(state.arena, {
+      kernel: program(["g_squares = squares(g)"], ["g"], [], []).kernel(),
+      tensors: { g: values },
+      rowCount: 1,
+      rowLength: count,
+      uniforms: {},
+    });
+    return g_squares;
+  }
+
+  /** Takes one contribution out, by its place in the order in which they were accepted. */
+  remove(place: number): void {
+    const [removed] = this.#held.splice(place, 1);
+    if (removed) this.#free(removed);
+  }
+
+  #free({ values }: Held): void {
+    const { memory, state: { arena } } = this.#parts;
+    for (const offset of values.values()) memory.free(arena, offset);
+  }
+
+  free(): void {
+    for (const held of this.#held) this.#free(held);
+    this.#held = [];
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Contributions added up as they come: two regions a variable however many contributions there are, in float32 and in
+ * the order in which they were accepted. The first contribution's region becomes the sum. A sum cannot be taken apart
+ * again, because float32 additions lose bits.
+ *
+ * Every second one waits for the next, so that both are added in one pass: the sum is read and written half as often.
+ * Where memory is short it is added alone, which leaves the same bits.
+ *
+ * Rows of sparse contributions are kept as lists and merged when they are many; a variable that some gave dense and
+ * others sparse is a dense sum to which the rows are added last.
+ */
+import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
+import {
+  accumulate,
+  type Addend,
+  type Combined,
+  dense,
+  type Gathered,
+  type GatheredParts,
+  type Joining,
+  type Noisy,
+  scale,
+  setAverage,
+} from "./accumulator.ts";
+import { program } from "../../../kernels/compiler/programs.ts";
+import { addRows, type Allocator, mergeRows, type RowList } from "./merge_rows.ts";
+import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { VariableState } from "../tensors/state.ts";
+
+interface Sum {
+  readonly variable: VariableState;
+  dense: number | undefined;
+  /** A dense contribution that is not in the sum yet. */
+  waiting: Addend | undefined;
+  rows: RowList[];
+  /** Contributions that have this variable, and their weights together. */
+  count: number;
+  weight: number;
+}
+
+type SumRule = Extract<AggregatorRule, { kind: "sum" }>;
+
+export class SummedContributions implements Gathered {
+  readonly #parts: GatheredParts;
+  readonly #rule: SumRule;
+  readonly #sums = new Map<string, Sum>();
+  readonly #allocator: Allocator;
+
+  constructor(parts: GatheredParts, rule: SumRule) {
+    this.#parts = parts;
+    this.#rule = rule;
+    const { memory, state: { arena } } = parts;
+    this.#allocator = {
+      allocate: (bytes) => memory.allocate(arena, bytes),
+      free: (offset) => memory.free(arena, offset),
+    };
+  }
+
+  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
+    const own = this.#rule.divide === "weight" ? Math.fround(factor * Math.fround(weight)) : factor;
+    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
+    for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });
+  }
+
+  #add(staging: ArenaStaging, staged: Staged, { factor, weight }: { factor: number; weight: number }): void {
+    const { variable, values, count } = staged;
+    let sum = this.#sums.get(variable.name);
+    if (!sum) {
+      sum = { variable, dense: undefined, waiting: undefined, rows: [], count: 0, weight: 0 };
+      this.#sums.set(variable.name, sum);
+    }
+    sum.count += 1;
+    sum.weight += weight;
+    if (staged.kind === "dense" && sum.dense !== undefined) {
+      if (sum.waiting) this.#addWaiting(sum, { values, factor });
+      else {
+        staging.handOver(values);
+        sum.waiting = { values, factor };
+        this.#parts.memory.borrow(this.#parts.state.arena, this.#addAllWaiting);
+      }
+      return;
+    }
+    scale(this.#parts, values, count, factor);
+    staging.handOver(values);
+    if (staged.kind === "dense") sum.dense = values;
+    else {
+      staging.handOver(staged.indices);
+      sum.rows.push({ indices: staged.indices, values, rows: staged.rows });
+      this.#compact(sum);
+    }
+  }
+
+  /** Adds what waits, and what has come after it. */
+  #addWaiting(sum: Sum, ...others: Addend[]): void {
+    const { variable: { count }, dense, waiting } = sum;
+    if (!waiting) return;
+    accumulate(this.#parts, { to: dense as number, count, addends: [waiting, ...others] });
+    this.#allocator.free(waiting.values);
+    sum.waiting = undefined;
+  }
+
+  readonly #addAllWaiting = () => this.#sums.values().forEach((sum) => this.#addWaiting(sum));
+
+  /** Lists with more rows than the variable has are merged: memory stays that of the model. */
+  #compact(sum: Sum): void {
+    const { variable, rows } = sum;
+    if (rows.length === 1 || rows.reduce((total, each) => total + each.rows, 0) <= variable.rows) return;
+    try {
+      const merged = this.#merge(sum, this.#allocator);
+      for (const list of rows) this.#freeRows(list);
+      sum.rows = [merged];
+    } catch {
+      // There is no memory for it now: the lists stay, and say the same.
+    }
+  }
+
+  #merge({ variable, rows }: Sum, allocator: Allocator): RowList {
+    const { state, run } = this.#parts;
+    return mergeRows(rows, { state, variable, run, allocator });
+  }
+
+  combine(into: ArenaStaging, noise: Noisy | null): Combined {
+    this.#addAllWaiting();
+    const averages = [];
+    for (const sum of this.#sums.values()) {
+      const { variable, dense: values, weight } = sum;
+      if (variable.role === "average") {
+        // Where nothing counts, it stays as it is.
+        if (weight > 0) averages.push(setAverage(variable, values as number, weight));
+      } else into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
+    }
+    return { averages, warnings: [] };
+  }
+
+  #combineOne(sum: Sum, into: ArenaStaging, noise: Noisy | null): Staged {
+    const { variable } = sum;
+    const allocator = { allocate: (bytes: number) => into.allocate(bytes), free: () => {} };
+    if (sum.dense === undefined) {
+      const { indices, values, rows } = this.#merge(sum, allocator);
+      const count = rows * variable.rowLength;
+      const squares = this.#divide({ total: values, to: values, count, by: this.#divisor(sum) });
+      return { ...dense(variable, values, squares), kind: "sparse", indices, rows, count };
+    }
+    const { count } = variable;
+    let total = sum.dense;
+    const to = into.allocate(4 * count);
+    if (sum.rows.length > 0 || noise) {
+      const { state: { arena }, run } = this.#parts;
+      arena.f32(to, count).set(arena.f32(total, count));
+      total = to;
+      // As one list, so that no bit depends on which of them were merged before.
+      if (sum.rows.length > 0) {
+        addRows({ arena, run }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
+      }
+      noise?.(variable, to);
+    }
+    return dense(variable, to, this.#divide({ total, to, count, by: this.#divisor(sum) }));
+  }
+
+  #divisor({ count, weight }: Sum): number {
+    const { divide } = this.#rule;
+    if (divide === "weight") return weight === 0 ? 1 : weight;
+    return divide === "nothing" ? 1 : count;
+  }
+
+  /** to = total / by; returns the sum of squares. */
+  #divide({ total, to, count, by }: { total: number; to: number; count: number; by: number }): number {
+    const { state, run } = this.#parts;
+    const { g_squares = 0 } = run(state.arena, {
+      kernel: program(["g = total / by", "g_squares = squares(g)"], ["g", "total"], ["g"], ["by"]).kernel(),
+      tensors: { g: to, total },
+      rowCount: 1,
+      rowLength: count,
+      uniforms: { by: Math.fround(by) },
+    });
+    return g_squares;
+  }
+
+  #freeRows({ indices, values }: RowList): void {
+    this.#allocator.free(indices);
+    this.#allocator.free(values);
+  }
+
+  free(): void {
+    for (const { dense: values, waiting, rows } of this.#sums.values()) {
+      if (values !== undefined) this.#allocator.free(values);
+      if (waiting) this.#allocator.free(waiting.values);
+      for (const list of rows) this.#freeRows(list);
+    }
+    this.#sums.clear();
+    this.#parts.memory.returned(this.#parts.state.arena, this.#addAllWaiting);
+  }
+}

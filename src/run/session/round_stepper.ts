@@ -1,0 +1,279 @@
+/**
+ * What happens in a session's turns that concern rounds: contributions come in, rounds end in a step or without one,
+ * clients withdraw.
+ *
+ * Each is checked, then recorded, then done, in one synchronous turn of the session. Invariant: a step of a round has a
+ * record of its own, so that a replay closes the round when the first life closed it.
+ */
+import { StepwellError } from "../../errors.ts";
+import type { ContributionAnswer, RoundOutcome, StepAnswer, StepOptions } from "../api.ts";
+import {
+  type ContributionOptions,
+  KINDS,
+  readContribution,
+  roundChange,
+  type RoundEnd,
+  stagedChange,
+  withdrawalChange,
+} from "../journal/change_records.ts";
+import { checkContribution, checkFinite, checkNoise } from "../step/check_contribution.ts";
+import type { EventLog } from "../answers/events.ts";
+import type { Gathered } from "../rounds/accumulator.ts";
+import type { Prepared } from "../rounds/pseudo_gradient.ts";
+import type { Recorder } from "../journal/recorder.ts";
+import type { Replies } from "../answers/replies.ts";
+import type { Round } from "../rounds/round.ts";
+import type { Durability, ResolvedSpec } from "../spec/spec.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
+import type { RunState } from "../tensors/state.ts";
+import { normsOf, type Stepper } from "./stepper.ts";
+
+/** A round that is complete but could not be closed is tried again after this. */
+const RETRY_MS = 1000;
+
+/** What rounds need of the session that they belong to. */
+interface Host {
+  readonly durability: Durability;
+  readonly version: number;
+  readonly events: EventLog;
+  readonly replies: Replies;
+  onDeadline(at: number | null): void;
+  onQuiet(): void;
+  stage(kind: "gradients" | "values"): ArenaStaging;
+}
+
+interface RoundTurnsParts {
+  readonly session: Host;
+  readonly state: RunState;
+  readonly spec: ResolvedSpec;
+  readonly round: Round;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly recorder: Recorder;
+  readonly stepper: Stepper;
+}
+
+export class RoundTurns {
+  readonly round: Round;
+  readonly #parts: RoundTurnsParts;
+
+  constructor(parts: RoundTurnsParts) {
+    this.#parts = parts;
+    this.round = parts.round;
+  }
+
+  get #session(): Host {
+    return this.#parts.session;
+  }
+
+  get #place() {
+    return { iterations: this.#parts.state.iterations, version: this.#session.version };
+  }
+
+  /** A contribution, and the step if it completes the round. */
+  apply(staged: ArenaStaging, options: StepOptions): StepAnswer | ContributionAnswer {
+    // One that could not be closed, for want of memory or of room on the disk, must be before the next is begun.
+    if (this.round.isComplete) this.#close({ reason: "complete", applied: true });
+    const answer = this.contribute(staged, options);
+    return answer.accepted && this.#closeIfComplete() || answer;
+  }
+
+  /** A contribution to the open round, which stays open. */
+  contribute(staged: ArenaStaging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
+    const { state, spec, recorder, now } = this.#parts;
+    const absent = checkContribution(state, staged, options);
+    this.round.check(staged, options);
+    // As the step would, which could then never close the round.
+    checkNoise(spec, staged.tensors.values());
+    const skipped = checkFinite(state, staged, spec.nonFinite);
+    const warnings = [...absent, ...skipped];
+    if (skipped.length > 0 || options.dryRun) {
+      return this.#answer(this.round.prepare(staged, options), options, { accepted: false, warnings });
+    }
+
+    const claims: ContributionOptions = { ...options, at: options.at ?? now() };
+    const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
+    const prepared = this.round.join(staged, claims, {
+      acceptedAt: claims.at,
+      sequence,
+      version: this.#session.version,
+    });
+    const answer = this.#answer(prepared, claims, { accepted: true, warnings });
+    if (options.key) this.#session.replies.add(options.key, answer);
+    const { round, contributions, missing, deadline } = answer;
+    this.#session.events.add(sequence, "contribution_accepted", {
+      round,
+      client_id: claims.clientId ?? null,
+      contributions,
+      missing,
+      deadline,
+      ...this.#place,
+    });
+    if (contributions === 1) this.#session.onDeadline(this.round.deadline);
+    return answer;
+  }
+
+  #answer(
+    { norm, variableNorms, weight, clipFactor }: Prepared,
+    options: StepOptions,
+    { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
+  ): ContributionAnswer {
+    return {
+      applied: false,
+      accepted,
+      round: this.round.number,
+      ...this.#place,
+      contributions: this.round.contributions.length,
+      missing: this.round.missing,
+      deadline: this.round.deadlineText,
+      staleness: this.round.stalenessOf(options),
+      weight,
+      gradient_norm: norm,
+      clip_factor: clipFactor,
+      variables: normsOf(variableNorms),
+      warnings,
+      ...options.loss !== undefined && { loss: options.loss },
+    };
+  }
+
+  /** Closes the round if it is complete; later, if there is no memory or no room on the disk for the step now. */
+  #closeIfComplete(): StepAnswer | undefined {
+    if (!this.round.isComplete) return undefined;
+    try {
+      return this.#close({ reason: "complete", applied: true });
+    } catch (error) {
+      if (!(error instanceof StepwellError)) throw error;
+      this.#session.onDeadline(this.#parts.now() + RETRY_MS);
+      return undefined;
+    }
+  }
+
+  /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
+  end(end: RoundEnd): StepAnswer | undefined {
+    return end.applied ? this.#close(end) : this.#drop(end);
+  }
+
+  #close(end: RoundEnd): StepAnswer {
+    const { number, contributions, loss } = this.round;
+    const combined = this.#session.stage("gradients");
+    try {
+      const { averages, warnings } = this.round.combine(combined);
+      const plan = this.#parts.stepper.plan(combined);
+      const sequence = this.#parts.recorder.record(() => roundChange(end));
+      const step = {
+        sequence,
+        contributions: contributions.length,
+        warnings,
+        ...this.round.isSeen && { round: number },
+        ...loss !== undefined && { loss },
+      };
+      const answer = this.#parts.stepper.perform(plan, averages, step);
+      // Who completed the round is answered with the step.
+      const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
+      if (key) this.#session.replies.add(key, answer);
+      this.#ended(sequence, { kind: "applied", answer });
+      return answer;
+    } finally {
+      combined.release();
+    }
+  }
+
+  #drop(end: RoundEnd): undefined {
+    const { number, contributions, minimum } = this.round;
+    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const reason =
+      `at its deadline it had ${contributions.length} of the ${minimum} contributions that it needs`;
+    const count = contributions.length;
+    this.#session.events.add(sequence, "round_dropped", {
+      round: number,
+      reason,
+      contributions: count,
+      ...this.#place,
+    });
+    this.#ended(sequence, { kind: "dropped", reason });
+  }
+
+  #ended(sequence: number, outcome: RoundOutcome): void {
+    this.round.end(outcome);
+    this.#session.onDeadline(null);
+    if (this.round.isSeen) {
+      this.#session.events.add(sequence, "round_opened", { round: this.round.number, ...this.#place });
+    }
+    this.#session.onQuiet();
+  }
+
+  /** Ends the round if that is due: it is complete but could not be closed, or its deadline is over. */
+  settle(): void {
+    const { isComplete, deadline, sufficesAtDeadline } = this.round;
+    if (isComplete) this.#close({ reason: "complete", applied: true });
+    else if (deadline !== null && deadline <= this.#parts.now()) {
+      this.end({ reason: "deadline", applied: sufficesAtDeadline });
+    } else this.#session.onDeadline(deadline);
+  }
+
+  /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
+  withdraw(clientId: string): void {
+    const place = this.round.find(clientId);
+    const others = this.round.keepsWhole ? undefined : this.#gatherWithout(place);
+    let sequence: number;
+    try {
+      sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
+    } catch (error) {
+      others?.free();
+      throw error;
+    }
+    this.round.remove(place, others);
+    const { number, contributions, missing } = this.round;
+    this.#session.events.add(sequence, "contribution_withdrawn", {
+      round: number,
+      client_id: clientId,
+      contributions: contributions.length,
+      missing,
+      deadline: this.round.deadlineText,
+      ...this.#place,
+    });
+    this.#session.onDeadline(this.round.deadline);
+    if (contributions.length === 0) this.#session.onQuiet();
+  }
+
+  /** The round's sums without one of its contributions: added up again from the journal. */
+  #gatherWithout(place: number): Gathered {
+    const { contributions } = this.round;
+    const others = this.round.gather();
+    if (contributions.length === 1) return others;
+    const { durability, version } = this.#session;
+    const { readRecords } = this.#parts.recorder;
+    const wanted = new Map(contributions.map((each) => [each.sequence, each]));
+    wanted.delete(contributions[place]?.sequence as number);
+    const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
+      wanted.values().some((each) => each.version !== version);
+    if (!readRecords || isMoved) {
+      const client = JSON.stringify(contributions[place]?.clientId);
+      const why = isMoved
+        ? "the variables that others were subtracted from have changed since"
+        : `a run with durability "${durability}" has no journal to add it up again`;
+      throw new StepwellError(
+        "not_withdrawable",
+        `Cannot withdraw the contribution of the client ${client}: it is part of a sum, and ${why}`,
+      );
+    }
+    try {
+      readRecords((record) => {
+        const contribution = wanted.get(record.sequence);
+        if (!contribution) return;
+        wanted.delete(record.sequence);
+        readContribution(this.#session, record, (staging, claims) => {
+          const prepared = this.round.prepare(staging, { ...claims, staleness: contribution.staleness });
+          others.join({ staging, prepared });
+        });
+      });
+      if (wanted.size > 0) {
+        throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
+      }
+      return others;
+    } catch (error) {
+      others.free();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * A session's steps: planned, recorded, performed and remembered, each within one turn.
+ *
+ * Invariant: what `perform` is given is certain; it cannot fail.
+ */
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Optimizer } from "../../families/optimizers/optimizer.ts";
+import type { Loss, StepAnswer, StepOptions } from "../api.ts";
+import { stagedChange } from "../journal/change_records.ts";
+import { checkContribution, checkFinite } from "../step/check_contribution.ts";
+import type { EventLog } from "../answers/events.ts";
+import { setAverage } from "../rounds/accumulator.ts";
+import { type Instruction, perform } from "../step/instruction.ts";
+import { forOneStep } from "../step/overrides.ts";
+import type { Recorder } from "../journal/recorder.ts";
+import type { Replies } from "../answers/replies.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
+import type { RunState } from "../tensors/state.ts";
+import { planStep, type StepPlan } from "../step/plan_step.ts";
+
+/** Applied steps that a run remembers. */
+const STEPS_MAX = 64;
+
+/** A step that was performed, beside what its plan says. */
+export interface PerformedStep {
+  /** Of its change. */
+  readonly sequence: number;
+  readonly contributions: number;
+  readonly warnings: readonly string[];
+  readonly round?: number;
+  readonly loss?: Loss;
+}
+
+interface StepperParts {
+  readonly session: {
+    readonly version: number;
+    readonly events: EventLog;
+    readonly replies: Replies;
+  };
+  readonly spec: ResolvedSpec;
+  readonly state: RunState;
+  readonly run: Runner;
+  readonly recorder: Recorder;
+  /** Steps that are remembered, oldest first. */
+  readonly latest: readonly StepAnswer[];
+  /** Makes the next version. */
+  changed(): void;
+}
+
+export class Stepper {
+  readonly #parts: StepperParts;
+  readonly #latest: StepAnswer[];
+  #count = 0;
+  optimizer: Optimizer;
+
+  constructor(parts: StepperParts) {
+    this.#parts = parts;
+    this.#latest = [...parts.latest];
+    this.optimizer = parts.spec.optimizer;
+  }
+
+  /** Steps that were applied here. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The latest steps, oldest first. */
+  get latest(): readonly StepAnswer[] {
+    return this.#latest;
+  }
+
+  /** One contribution, one step. */
+  step(staged: ArenaStaging, options: StepOptions): StepAnswer {
+    const { state, spec, session, recorder } = this.#parts;
+    const absent = checkContribution(state, staged, options);
+    const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
+    const skipped = checkFinite(state, staged, spec.nonFinite);
+    const warnings = [...absent, ...stepping.warnings, ...skipped];
+    const plan = this.plan(staged, stepping.optimizer);
+    const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
+    if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
+
+    const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
+    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
+      .map(({ variable, values }) => setAverage(variable, values, 1));
+    const answer = this.perform(plan, averages, { sequence, ...told });
+    if (options.key) session.replies.add(options.key, answer);
+    return answer;
+  }
+
+  /** Throws out_of_memory, and what the gradients deserve. */
+  plan(staging: ArenaStaging, optimizer = this.optimizer): StepPlan {
+    const { state, spec, run } = this.#parts;
+    return planStep({ state, spec, optimizer, staging, run });
+  }
+
+  /** Performs a step that is certain, and remembers it. */
+  perform(
+    plan: StepPlan,
+    averages: readonly Instruction[],
+    { sequence, ...step }: PerformedStep,
+  ): StepAnswer {
+    const { state, run, session, changed } = this.#parts;
+    perform(state, [...plan.instructions, ...averages], run);
+    state.createSlots(plan.rule, plan.variables);
+    state.hypersCreated = true;
+    state.scalars = plan.scalars;
+    state.iterations += 1;
+    this.#count += 1;
+    changed();
+    const answer = this.#figures(plan, { applied: true, ...step });
+    this.#latest.push(answer);
+    if (this.#latest.length > STEPS_MAX) this.#latest.shift();
+    const { warnings: _, variables: __, ...data } = answer;
+    session.events.add(sequence, "step_applied", data);
+    return answer;
+  }
+
+  #figures(
+    plan: StepPlan,
+    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
+  ): StepAnswer {
+    const { applied, contributions, ...rest } = step;
+    return {
+      applied,
+      iterations: this.#parts.state.iterations,
+      version: this.#parts.session.version,
+      learning_rate: plan.learningRate,
+      gradient_norm: plan.gradientNorm,
+      clip_factor: plan.clipFactor,
+      contributions,
+      variables: normsOf(plan.variableNorms),
+      warnings,
+      ...rest,
+    };
+  }
+}
+
+/** The norms of an answer. */
+export const normsOf = (norms: ReadonlyMap<string, number>) =>
+  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

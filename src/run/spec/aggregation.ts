@@ -1,0 +1,129 @@
+/**
+ * A run's `aggregation`, resolved: which contributions become one step, and what is done to each before.
+ *
+ * Invariant: what leaves `resolveAggregation` fits its mode and its aggregator.
+ */
+import { type Issue, StepwellError } from "../../errors.ts";
+import type { AggregatorMember, AggregatorRule } from "../../families/aggregators/aggregator.ts";
+import { aggregators } from "../../families/aggregators/mod.ts";
+import { type Part, serialize } from "../../families/family.ts";
+import { stalenessWeightings } from "../../families/staleness_weightings/mod.ts";
+import type { StalenessWeightingMember } from "../../families/staleness_weightings/staleness_weighting.ts";
+import type { AggregationDescription, AggregationSpec, Noise, Payload } from "../api.ts";
+
+export interface Aggregation {
+  readonly mode: AggregationSpec["mode"];
+  /** Contributions that close a round: the quorum, the buffer's size, or one. */
+  readonly wanted: number;
+  /** Contributions that suffice at the deadline. */
+  readonly minimum: number;
+  /** Seconds from a round's first contribution; null: no deadline. */
+  readonly deadlineSeconds: number | null;
+  readonly aggregator: Part<AggregatorMember>;
+  readonly rule: AggregatorRule;
+  readonly payload: Payload;
+  readonly maxStaleness: number | null;
+  readonly stalenessWeighting: Part<StalenessWeightingMember>;
+  readonly clientClipnorm: number | null;
+  readonly noise: Noise | null;
+  /** Whether a contribution is simply a step: nothing is done to it before, and no round holds it. */
+  readonly isPlain: boolean;
+}
+
+/** Fields that only one mode has. */
+const OF_MODE = {
+  quorum: "round",
+  minimum: "round",
+  deadline_seconds: "round",
+  buffer_size: "buffer",
+} as const;
+
+/** Throws invalid_request for fields that do not fit together, unknown_class and invalid_config. */
+export function resolveAggregation(
+  spec: AggregationSpec = { mode: "immediate" },
+  { hasAverages }: { readonly hasAverages: boolean },
+): Aggregation {
+  const { mode } = spec;
+  for (const [field, owner] of Object.entries(OF_MODE) as [keyof typeof OF_MODE, AggregationSpec["mode"]][]) {
+    if (spec[field] === undefined || spec[field] === null || mode === owner) continue;
+    refuse(field, `is ${spec[field]}, must be absent in mode "${mode}"`);
+  }
+  if (mode === "round" && spec.quorum === undefined) {
+    refuse("quorum", 'is missing, must be given in mode "round"');
+  }
+  if (mode === "buffer" && spec.buffer_size === undefined) {
+    refuse("buffer_size", 'is missing, must be given in mode "buffer"');
+  }
+  const wanted = spec.quorum ?? spec.buffer_size ?? 1;
+  const minimum = spec.minimum ?? wanted;
+  if (minimum > wanted) refuse("minimum", `is ${minimum}, must be at most ${wanted}, the quorum`);
+  const aggregator = aggregators.resolve(spec.aggregator ?? "Sum", "aggregation.aggregator");
+  const rule = aggregator.member.rule(aggregator.config);
+  const stalenessWeighting = stalenessWeightings.resolve(
+    spec.staleness_weighting ?? "Constant",
+    "aggregation.staleness_weighting",
+  );
+  if (rule.kind === "hold") {
+    checkHolding(aggregator.member.class_name, rule.contributionsMin, { mode, minimum, spec });
+  }
+  const noise = spec.noise ?? null, clientClipnorm = spec.client_clipnorm ?? null;
+  const payload = spec.payload ?? "gradient";
+  const maxStaleness = spec.max_staleness === undefined ? mode === "round" ? 0 : null : spec.max_staleness;
+  return {
+    mode,
+    wanted,
+    minimum,
+    deadlineSeconds: spec.deadline_seconds ?? null,
+    aggregator,
+    rule,
+    payload,
+    maxStaleness,
+    stalenessWeighting,
+    clientClipnorm,
+    noise,
+    isPlain: mode === "immediate" && payload === "gradient" && !hasAverages && noise === null &&
+      clientClipnorm === null && maxStaleness === null &&
+      stalenessWeighting.member.class_name === "Constant" &&
+      (rule.kind === "hold" || (rule.normBound === undefined && rule.weigh === undefined)),
+  };
+}
+
+function checkHolding(
+  name: string,
+  least: number,
+  { mode, minimum, spec }: { mode: string; minimum: number; spec: AggregationSpec },
+): void {
+  if (minimum < least) {
+    const field = mode === "buffer" ? "buffer_size" : spec.minimum === undefined ? "quorum" : "minimum";
+    const message = mode === "immediate"
+      ? `is "immediate", must be "round" or "buffer": ${name} needs ${least} contributions`
+      : `is ${minimum}, must be ${least} or more: ${name} needs as many contributions`;
+    refuse(mode === "immediate" ? "mode" : field, message);
+  }
+  if (spec.noise) {
+    refuse("noise", `is given, must be absent: ${name} makes no sum that noise could be added to`);
+  }
+}
+
+function refuse(field: string, message: string): never {
+  const issue: Issue = { path: `aggregation.${field}`, message };
+  throw new StepwellError("invalid_request", `Cannot create the run: aggregation.${field} ${message}`, [
+    issue,
+  ]);
+}
+
+/** What creates the same again. */
+export function serializeAggregation(aggregation: Aggregation): AggregationDescription {
+  const { mode, wanted, minimum, deadlineSeconds } = aggregation;
+  return {
+    mode,
+    ...mode === "round" && { quorum: wanted, minimum, deadline_seconds: deadlineSeconds },
+    ...mode === "buffer" && { buffer_size: wanted },
+    aggregator: serialize(aggregation.aggregator),
+    payload: aggregation.payload,
+    max_staleness: aggregation.maxStaleness,
+    staleness_weighting: serialize(aggregation.stalenessWeighting),
+    client_clipnorm: aggregation.clientClipnorm,
+    noise: aggregation.noise,
+  };
+}

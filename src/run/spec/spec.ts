@@ -1,0 +1,164 @@
+/**
+ * A run's spec, resolved: every family member found, every config checked, every constraint fitted to its
+ * variable's shape. Values of variables are read or made here too, before a run exists.
+ *
+ * Invariant: what leaves `resolveSpec` can be built without a further refusal but for memory.
+ */
+import { z } from "zod";
+import { StepwellError } from "../../errors.ts";
+import type { Constraint } from "../../families/constraints/constraint.ts";
+import { constraints } from "../../families/constraints/mod.ts";
+import { type Part, serialize } from "../../families/family.ts";
+import { loadOfLines, tooMuch } from "../../families/formula.ts";
+import { initialize } from "../../families/initializers/mod.ts";
+import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
+import { type Optimizer, parseOptimizer } from "../../families/optimizers/optimizer.ts";
+import { transformers } from "../../families/transformers/mod.ts";
+import type { TransformerMember } from "../../families/transformers/transformer.ts";
+import { type Shape, showShape } from "../../tensor.ts";
+import { readTensor } from "../../wire/tensors.ts";
+import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
+import type { Member, MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api.ts";
+
+export interface ResolvedVariable {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly constraint: (Constraint & { readonly member: Member }) | null;
+  readonly role: VariableRole;
+}
+
+export type Uniforms = Readonly<Record<string, number>>;
+/** What a crash may cost: nothing acknowledged, the steps since the last snapshot, or the run. */
+export type Durability = "journal" | "snapshot" | "none";
+export type NonFinite = "reject" | "skip" | "propagate";
+
+export interface ResolvedSpec {
+  readonly optimizer: Optimizer;
+  readonly variables: readonly ResolvedVariable[];
+  readonly aggregation: Aggregation;
+  readonly transformers: readonly Part<TransformerMember>[];
+  readonly nonFinite: NonFinite;
+  readonly durability: Durability;
+  readonly warnings: readonly string[];
+}
+
+/** All formulas among them together may take what those of one may: each element goes through all. */
+function resolveTransformers(given: readonly MemberSpec[]): Part<TransformerMember>[] {
+  let operations = 0, calls = 0;
+  return given.map((json, index) => {
+    const path = `gradient_transformers.${index}`;
+    const part = transformers.resolve(json, path);
+    const { member, config } = part;
+    if (member.rule.kind !== "formula") return part;
+    const uniforms = ["t", "T", ...Object.keys(member.uniforms(config))];
+    const scope = { tensors: ["w", "g"], stored: ["g"], uniforms };
+    const load = loadOfLines(config["lines"] as string[], scope);
+    operations += load.operations;
+    calls += load.calls;
+    const found = tooMuch({ ...load, operations, calls });
+    if (found === undefined) return part;
+    const message = `makes it ${found}`;
+    throw new StepwellError("invalid_config", `Cannot create the run: ${path} ${message}`, [{
+      path,
+      message,
+    }]);
+  });
+}
+
+/** Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
+export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpec {
+  const { optimizer, warnings } = parseOptimizer(spec.optimizer, "optimizer", family);
+  const names = new Set<string>();
+  const variables = spec.variables.map((variable, index) => {
+    if (names.has(variable.name)) {
+      const message = `is "${variable.name}" again, must be a name of its own`;
+      throw new StepwellError(
+        "invalid_request",
+        `Cannot create the run: variables.${index}.name ${message}`,
+        [
+          { path: `variables.${index}.name`, message },
+        ],
+      );
+    }
+    names.add(variable.name);
+    return resolveVariable(variable, `variables.${index}`);
+  });
+  return {
+    optimizer,
+    variables,
+    aggregation: resolveAggregation(spec.aggregation, {
+      hasAverages: variables.some(({ role }) => role === "average"),
+    }),
+    transformers: resolveTransformers(spec.gradient_transformers ?? []),
+    nonFinite: spec.non_finite ?? "reject",
+    durability: spec.durability ?? "journal",
+    warnings,
+  };
+}
+
+function resolveVariable(variable: VariableSpec, path: string): ResolvedVariable {
+  const { name, shape, constraint, role = "optimize" } = variable;
+  if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role };
+  if (role === "average") {
+    const message = 'is given, must be absent of a variable with the role "average", which no step moves';
+    throw new StepwellError("invalid_request", `Cannot create the run: ${path}.constraint ${message}`, [
+      { path: `${path}.constraint`, message },
+    ]);
+  }
+  const part = constraints.resolve(constraint, `${path}.constraint`);
+  return {
+    name,
+    shape,
+    constraint: {
+      ...part.member.rule(part.config, shape, `${path}.constraint`),
+      member: serialize(part),
+    },
+    role,
+  };
+}
+
+/** The spec as JSON that creates the same run again, without initial values. */
+export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
+  return {
+    optimizer,
+    variables: spec.variables.map(({ name, shape, constraint, role }) => ({
+      name,
+      shape,
+      ...constraint && { constraint: constraint.member },
+      ...role === "average" && { role },
+    })),
+    aggregation: serializeAggregation(spec.aggregation),
+    gradient_transformers: spec.transformers.map(serialize),
+    non_finite: spec.nonFinite,
+    durability: spec.durability,
+  };
+}
+
+const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
+
+/**
+ * The first values of a variable, one number where all are the same: from nested numbers, a base64 tensor, a number or
+ * an initializer.
+ * Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
+ */
+export async function initialValues(
+  variable: VariableSpec,
+  path: string,
+  drawSeed: () => number,
+): Promise<Float32Array<ArrayBuffer> | number> {
+  const { shape, initial = 0 } = variable;
+  if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, { path, drawSeed });
+  const tensor = readTensor(initial, path);
+  if (tensor.shape.length === 0 && shape.length > 0) return tensor.values[0] as number;
+  if (showShape(tensor.shape) !== showShape(shape)) {
+    const message = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
+    throw new StepwellError(
+      "shape_mismatch",
+      `Cannot set the variable "${variable.name}": initial ${message}`,
+      [
+        { path, message },
+      ],
+    );
+  }
+  return tensor.values;
+}

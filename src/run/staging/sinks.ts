@@ -1,0 +1,133 @@
+/**
+ * Where the bytes of one tensor go as they come, in pieces of any length: floats to float32 and squared up block by
+ * block while the bytes are hot, indices to int32 and checked.
+ *
+ * Sinks know no run and no memory bound: their regions were allocated before. Views are made per write, since memory
+ * may grow meanwhile. A RangeError says that the decoder broke its promise about the number of bytes.
+ */
+import type { Arena } from "../../../kernels/arena.ts";
+import { decodeElements, sumSquares } from "../../../kernels/routines/ingest.ts";
+import { BLOCK } from "../../../kernels/compiler/interpret.ts";
+import { ELEMENT_BYTES, type ElementType } from "../../../kernels/compiler/pass.ts";
+import { StepwellError } from "../../errors.ts";
+import { type ByteSink, WIRE_DTYPES, type WireDtype } from "../../tensor.ts";
+
+/** Four blocks: fewer copies are worth a few percent, and more of them do not stay in the first-level caches. */
+const WINDOW_COUNT = 4 * BLOCK;
+
+/** Bytes of a window, in which elements wait to be converted or copied. */
+export function windowBytes(type: ElementType, count: number): number {
+  return Math.min(WINDOW_COUNT, count) * ELEMENT_BYTES[type];
+}
+
+interface FloatRegion {
+  readonly arena: Arena;
+  readonly name: string;
+  readonly type: ElementType;
+  /** Where the bytes go as they are: the target itself, where they are float32, or {@link windowBytes}. */
+  readonly buffer: number;
+  /** Whether a buffer that is not the target has room for all of them, and keeps them. */
+  readonly keeps: boolean;
+  /** Where the float32 values go. */
+  readonly target: number;
+  readonly count: number;
+}
+
+/** `whole` gets the sum of squares once all elements are there. */
+export function floatSink(
+  { arena, name, type, buffer, keeps, target, count }: FloatRegion,
+  whole: (squares: number) => void,
+): ByteSink {
+  const inPlace = buffer === target;
+  const itemBytes = ELEMENT_BYTES[type];
+  const end = count * itemBytes;
+  const bufferBytes = inPlace || keeps ? end : windowBytes(type, count);
+  /** `start`: the byte of the tensor with which the buffer begins. */
+  let written = 0, start = 0, done = 0, squares = 0;
+  const takeBlocks = () => {
+    while (done < count) {
+      const elements = Math.min(BLOCK, count - done);
+      if (written < (done + elements) * itemBytes) return;
+      const source = buffer + done * itemBytes - start, to = target + 4 * done;
+      squares += inPlace
+        ? sumSquares(arena, to, elements)
+        : decodeElements(arena, { source, type, target: to, count: elements });
+      done += elements;
+    }
+  };
+  return {
+    write(bytes) {
+      for (let from = 0; from < bytes.length;) {
+        const piece = bytes.subarray(from, from + Math.min(start + bufferBytes, end) - written);
+        if (piece.length === 0) throw new RangeError(`More than ${end} bytes came for ${name}`);
+        arena.u8(buffer + written - start, piece.length).set(piece);
+        written += piece.length;
+        from += piece.length;
+        takeBlocks();
+        if (written === start + bufferBytes) start = written;
+      }
+    },
+    close() {
+      checkBytes(written, end, name);
+      whole(squares);
+    },
+  };
+}
+
+interface IndexRegion {
+  readonly arena: Arena;
+  /** The variable's. */
+  readonly name: string;
+  /** {@link indexBytes} long; its first half has the int32 of int64 in the end. */
+  readonly target: number;
+  readonly count: number;
+  /** Every index is below: the variable's rows, or its elements. */
+  readonly limit: number;
+}
+
+/** Bytes in which indices come, and become int32. */
+export function indexBytes(dtype: WireDtype, count: number): number {
+  return WIRE_DTYPES[dtype] * count;
+}
+
+/** Indices become int32 once all are there. `close` throws index_out_of_range. */
+export function indexSink({ arena, name, target, count, limit }: IndexRegion, dtype: WireDtype): ByteSink {
+  const end = indexBytes(dtype, count);
+  let written = 0;
+  return {
+    write(bytes) {
+      if (written + bytes.length > end) throw new RangeError(`More than ${end} bytes came for ${name}`);
+      arena.u8(target + written, bytes.length).set(bytes);
+      written += bytes.length;
+    },
+    close() {
+      checkBytes(written, end, name);
+      const words = arena.i32(target, end / 4), wide = dtype === "I64";
+      for (let at = 0; at < count; at++) {
+        const index = words[wide ? 2 * at : at] as number;
+        if (index < 0 || index >= limit || (wide && words[2 * at + 1] !== 0)) {
+          const given = wide ? new DataView(arena.buffer).getBigInt64(target + 8 * at, true) : index;
+          refuseIndex({ index: given, at, name, limit });
+        }
+        words[at] = index;
+      }
+    },
+  };
+}
+
+function refuseIndex(
+  { index, at, name, limit }: { index: number | bigint; at: number; name: string; limit: number },
+): never {
+  const message = `is ${index}, must be from 0 to ${limit - 1}`;
+  throw new StepwellError(
+    "index_out_of_range",
+    `Cannot take the gradient of "${name}": index ${at} ${message}`,
+    [
+      { path: `gradients.${name}.indices.${at}`, message },
+    ],
+  );
+}
+
+function checkBytes(written: number, wanted: number, name: string): void {
+  if (written !== wanted) throw new RangeError(`${written} of ${wanted} bytes came for ${name}`);
+}

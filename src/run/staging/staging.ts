@@ -1,0 +1,277 @@
+/**
+ * A body's tensors on their way into a run: checked against the run's variables as they are named, then written
+ * straight into the run's arena (sinks.ts).
+ *
+ * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
+ * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
+ */
+import { StepwellError } from "../../errors.ts";
+import {
+  type ByteSink,
+  elementCount,
+  type PackedSinks,
+  type PackedTensor,
+  sameShape,
+  type Shape,
+  showShape,
+  type WireTensor,
+} from "../../tensor.ts";
+import type { Staging } from "../api.ts";
+import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
+import type { Memory } from "../tensors/memory.ts";
+import { placeEntries } from "./packed_sinks.ts";
+import { indexBytes, indexSink } from "./sinks.ts";
+import type { RunState, VariableState } from "../tensors/state.ts";
+
+/** A dense tensor that has come in whole. */
+export interface StagedDense {
+  readonly kind: "dense";
+  readonly variable: VariableState;
+  /** Byte offset of the float32 values. */
+  readonly values: number;
+  readonly count: number;
+  /** Float64 sum of the float32 squares; finite only if every element is. */
+  squares: number;
+  readonly wire: WireBytes;
+  /** Of a tensor that came as its entries, whose values `wire` has: byte offset of their int32 element numbers. */
+  readonly entries?: { readonly indices: number; readonly count: number };
+}
+
+/** Rows of a variable that have come in whole. */
+export interface StagedSparse {
+  readonly kind: "sparse";
+  readonly variable: VariableState;
+  /** Byte offset of the int32 row numbers, each in range. */
+  readonly indices: number;
+  readonly rows: number;
+  readonly values: number;
+  readonly count: number;
+  squares: number;
+  readonly wire: WireBytes;
+}
+
+export type Staged = StagedDense | StagedSparse;
+
+interface StagingParts {
+  readonly kind: "gradients" | "values";
+  readonly memory: Memory;
+  readonly state: RunState;
+  /** Whether tensors are wanted in the bytes in which they came. */
+  readonly keepsBytes: boolean;
+  readonly released: () => void;
+}
+
+export class ArenaStaging implements Staging {
+  readonly kind: "gradients" | "values";
+  /** Variables without a gradient: Keras' None. */
+  readonly absent: string[] = [];
+  readonly tensors = new Map<string, Staged>();
+  readonly #memory: Memory;
+  readonly #state: RunState;
+  readonly #keepsBytes: boolean;
+  readonly #released: () => void;
+  /** Bytes by offset. */
+  readonly #regions = new Map<number, number>();
+  #bytes = 0;
+  #open = 0;
+
+  constructor(parts: StagingParts) {
+    this.kind = parts.kind;
+    this.#memory = parts.memory;
+    this.#state = parts.state;
+    this.#keepsBytes = parts.keepsBytes;
+    this.#released = parts.released;
+  }
+
+  /** Bytes that this staging holds in the arena. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether every tensor that was opened has come in whole. */
+  get complete(): boolean {
+    return this.#open === 0;
+  }
+
+  allocate(bytes: number): number {
+    const offset = this.#memory.allocate(this.#state.arena, bytes);
+    this.#regions.set(offset, bytes);
+    this.#bytes += bytes;
+    return offset;
+  }
+
+  /** Leaves a region to the caller, who frees it. */
+  handOver(offset: number): void {
+    this.#bytes -= this.#regions.get(offset) ?? 0;
+    this.#regions.delete(offset);
+  }
+
+  dense(name: string, values: WireTensor): ByteSink {
+    return this.#dense(name, { values, flat: false }).values;
+  }
+
+  sparse(name: string, indices: WireTensor, values: WireTensor): { indices: ByteSink; values: ByteSink } {
+    return this.#rows(name, { values, indices, flat: false });
+  }
+
+  packed(name: string, { values, scale, indices, flat }: PackedTensor): PackedSinks {
+    if (this.kind === "values") {
+      this.#refuse("invalid_request", name, "is in a compact form, must be plain: values are set whole");
+    }
+    const tensor = { values, flat, ...(scale && { scale }) };
+    if (!indices) return this.#dense(name, tensor);
+    return flat ? this.#flat(name, { ...tensor, indices }) : this.#rows(name, { ...tensor, indices });
+  }
+
+  #dense(name: string, tensor: PackedTensor): PackedSinks {
+    const variable = this.#take(name);
+    this.#checkShape(name, tensor.values.shape, variable.shape);
+    const whole = (squares: number) => staged.squares = squares;
+    const { sinks, ...region } = this.#floats({ name, count: variable.count, whole }, tensor);
+    const staged: StagedDense = { kind: "dense", variable, squares: 0, ...region };
+    this.tensors.set(name, staged);
+    return sinks;
+  }
+
+  #rows(name: string, tensor: PackedTensor & { readonly indices: WireTensor }) {
+    const variable = this.#take(name);
+    if (this.kind === "values") {
+      this.#refuse("invalid_request", name, "is sparse, must be dense: values are set whole");
+    }
+    if (variable.shape.length === 0) {
+      this.#refuse("shape_mismatch", name, "is a scalar, which has no rows for a sparse gradient");
+    }
+    const { indices: { dtype, shape }, values } = tensor;
+    const rows = elementCount(shape);
+    // Nested JSON cannot say how long the rows of no rows are.
+    const wanted = [rows, ...variable.shape.slice(1)];
+    if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
+    const whole = (squares: number) => staged.squares = squares;
+    const { sinks, ...region } = this.#floats({ name, count: rows * variable.rowLength, whole }, tensor);
+    const indices = this.allocate(indexBytes(dtype, rows));
+    const staged: StagedSparse = { kind: "sparse", variable, indices, rows, squares: 0, ...region };
+    this.tensors.set(name, staged);
+    const { arena } = this.#state;
+    const list = { arena, name, target: indices, count: rows, limit: variable.rows };
+    return { ...sinks, indices: this.#counted(indexSink(list, dtype)) };
+  }
+
+  /** The entries come into regions of their own and from there into the tensor: their bytes stay as they came. */
+  #flat(name: string, tensor: PackedTensor & { readonly indices: WireTensor }): PackedSinks {
+    const variable = this.#take(name);
+    const { arena } = this.#state;
+    const entries = elementCount(tensor.indices.shape);
+    let open = 2;
+    const whole = () => {
+      open -= 1;
+      if (open > 0) return;
+      staged.squares = placeEntries(arena, { indices, values: region.values, entries, target, count });
+    };
+    const { sinks, ...region } = this.#floats({ name, count: entries, whole }, tensor);
+    const { count } = variable, { dtype } = tensor.indices;
+    const target = this.allocate(4 * count), indices = this.allocate(indexBytes(dtype, entries));
+    const staged: StagedDense = {
+      kind: "dense",
+      variable,
+      values: target,
+      count,
+      squares: 0,
+      wire: region.wire,
+      entries: { indices, count: entries },
+    };
+    this.tensors.set(name, staged);
+    const list = indexSink(
+      { arena, name, target: indices, count: entries, limit: count },
+      tensor.indices.dtype,
+    );
+    const close = () => {
+      list.close();
+      whole();
+    };
+    return { ...sinks, indices: this.#counted({ write: (bytes) => list.write(bytes), close }) };
+  }
+
+  none(name: string): void {
+    this.#take(name);
+    if (this.kind === "values") this.#refuse("invalid_request", name, "is null, must be a tensor");
+    this.absent.push(name);
+  }
+
+  release(): void {
+    for (const offset of this.#regions.keys()) this.#memory.free(this.#state.arena, offset);
+    this.#regions.clear();
+    this.tensors.clear();
+    this.#bytes = 0;
+    this.#released();
+  }
+
+  /** The variable, if this body has not named it before. */
+  #take(name: string): VariableState {
+    const variable = this.#state.variable(name);
+    if (this.tensors.has(name) || this.absent.includes(name)) {
+      this.#refuse("invalid_request", name, "is given twice, must be given once");
+    }
+    return variable;
+  }
+
+  #checkShape(name: string, given: Shape, wanted: Shape): void {
+    if (!sameShape(given, wanted)) {
+      this.#refuse("shape_mismatch", name, `has shape ${showShape(given)}, must be ${showShape(wanted)}`);
+    }
+  }
+
+  #refuse(
+    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch",
+    name: string,
+    problem: string,
+  ): never {
+    throw new StepwellError(code, `Cannot take the tensor "${name}": it ${problem}`, [
+      { path: this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`, message: problem },
+    ]);
+  }
+
+  #floats(
+    { whole, ...floats }: { name: string; count: number; whole: (squares: number) => void },
+    tensor: PackedTensor,
+  ): FloatRegion {
+    if (!isFloat(tensor)) {
+      const { values: { dtype }, scale } = tensor;
+      const given = scale ? `${dtype} with a scale` : dtype === "I8" ? "I8 without a scale" : dtype;
+      this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
+    }
+    const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
+    const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };
+    const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
+    const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
+    return { ...region, sinks };
+  }
+
+  #counted(sink: ByteSink): ByteSink {
+    this.#open += 1;
+    return {
+      write: (bytes) => sink.write(bytes),
+      close: () => {
+        sink.close();
+        this.#open -= 1;
+      },
+    };
+  }
+}
+
+/** Where the first element that is not finite stands, as people write indices, and its value. */
+export function firstNonFinite(state: RunState, staged: Staged): { at: string; value: number } | undefined {
+  if (Number.isFinite(staged.squares)) return undefined;
+  const values = state.arena.f32(staged.values, staged.count);
+  const index = values.findIndex((value) => !Number.isFinite(value));
+  // Squares overflow float32 from 1.8e19 on.
+  if (index < 0) return undefined;
+  const { shape } = staged.variable;
+  const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
+  let rest = index;
+  const place = dimensions.toReversed().map((size) => {
+    const at = rest % size;
+    rest = (rest - at) / size;
+    return at;
+  }).toReversed();
+  return { at: showShape(place), value: values[index] as number };
+}

@@ -1,0 +1,86 @@
+/**
+ * What a contribution must be before a step is planned: warnings for what is odd, a refusal for what is wrong. Names,
+ * shapes, dtypes and indices were checked as the body came in (staging.ts).
+ */
+import { StepwellError } from "../../errors.ts";
+import { showShape } from "../../tensor.ts";
+import type { StepOptions } from "../api.ts";
+import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
+import { type ArenaStaging, firstNonFinite, type Staged } from "../staging/staging.ts";
+import type { RunState } from "../tensors/state.ts";
+
+/**
+ * Checks everything but the numbers and gives the warnings. Throws, in this order, invalid_request for a
+ * `base_iteration` yet to come, no_gradients, sparse_with_aggregator, sparse_with_constraint.
+ */
+export function checkContribution(
+  { iterations, variables }: RunState,
+  { tensors, absent }: ArenaStaging,
+  { baseIteration }: Pick<StepOptions, "baseIteration">,
+): string[] {
+  if (baseIteration !== undefined && baseIteration > iterations) {
+    const message = `is ${baseIteration}, must be at most ${iterations}, the run's iterations`;
+    throw new StepwellError("invalid_request", `Cannot step: base_iteration ${message}`, [
+      { path: "base_iteration", message },
+    ]);
+  }
+  if (tensors.size === 0) {
+    const names = [...variables.keys()].slice(0, 20).join(", ");
+    throw new StepwellError(
+      "no_gradients",
+      `Cannot step: no gradients provided for any variable, must be for one or more of ${names}`,
+      [{ path: "gradients", message: "has no gradient, must have one or more" }],
+    );
+  }
+  for (const { kind, variable: { name, role, constraint } } of tensors.values()) {
+    if (kind === "dense") continue;
+    if (role === "average") {
+      const message = 'is sparse, must be dense: the variable has the role "average"';
+      throw new StepwellError("sparse_with_aggregator", `Cannot step: the gradient of "${name}" ${message}`, [
+        { path: `gradients.${name}`, message },
+      ]);
+    }
+    if (!constraint) continue;
+    const message =
+      `is sparse, must be dense: the variable has the constraint ${constraint.member.class_name}`;
+    throw new StepwellError("sparse_with_constraint", `Cannot step: the gradient of "${name}" ${message}`, [
+      { path: `gradients.${name}`, message },
+    ]);
+  }
+  if (absent.length === 0) return [];
+  return [`Gradients do not exist for the variables ${absent.join(", ")}: they stay as they are`];
+}
+
+/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise: it would have to be in all rows. */
+export function checkNoise(
+  { transformers }: Pick<ResolvedSpec, "transformers">,
+  gradients: Iterable<Staged>,
+): void {
+  const noise = transformers.find(({ member }) => member.rule.kind === "noise");
+  if (!noise) return;
+  for (const { kind, variable: { name } } of gradients) {
+    if (kind === "dense") continue;
+    const message =
+      `is sparse, must be dense: the run's transformer ${noise.member.class_name} has to reach every row`;
+    throw new StepwellError("sparse_with_noise", `Cannot step: the gradient of "${name}" ${message}`, [
+      { path: `gradients.${name}`, message },
+    ]);
+  }
+}
+
+/** Why the policy skips this step, or nothing. Throws non_finite_gradient where the policy is to reject. */
+export function checkFinite(state: RunState, { tensors }: ArenaStaging, policy: NonFinite): string[] {
+  if (policy === "propagate") return [];
+  for (const staged of tensors.values()) {
+    const found = firstNonFinite(state, staged);
+    if (!found) continue;
+    const { name, shape } = staged.variable;
+    const where = `at ${found.at} (the variable has shape ${showShape(shape)})`;
+    const message = `is ${found.value} ${where}, must be finite`;
+    if (policy === "skip") return [`The step was skipped: the gradient of "${name}" ${message}`];
+    throw new StepwellError("non_finite_gradient", `Cannot step: the gradient of "${name}" ${message}`, [
+      { path: `gradients.${name}`, message },
+    ]);
+  }
+  return [];
+}

@@ -1,0 +1,32 @@
+/**
+ * A step as data: what there is to do, in order. Made by plan_step.ts and its parts, performed by `perform`.
+ */
+import { reduceAxes } from "../../../kernels/routines/axes.ts";
+import { addGaussianNoise, type Noise } from "../../../kernels/noise/noise.ts";
+import type { Call, Runner } from "../../../kernels/compiler/plan.ts";
+import type { RunState } from "../tensors/state.ts";
+
+/** One thing to do: a kernel call, numbers to fill in or to copy, norms or means over axes, or noise to add. */
+export type Instruction =
+  | { readonly kind: "call"; readonly call: Call }
+  | { readonly kind: "fill"; readonly offset: number; readonly count: number }
+  | { readonly kind: "copy"; readonly from: number; readonly offset: number; readonly count: number }
+  | {
+    readonly kind: "axes";
+    readonly reduce: "norm" | "mean";
+    readonly at: Parameters<typeof reduceAxes>[2];
+  }
+  | { readonly kind: "noise"; readonly offset: number; readonly count: number; readonly noise: Noise };
+
+/** Performs instructions in order: the only thing that writes to variables and slots. */
+export function perform(state: RunState, instructions: readonly Instruction[], run: Runner): void {
+  for (const instruction of instructions) {
+    if (instruction.kind === "call") run(state.arena, instruction.call);
+    else if (instruction.kind === "fill") state.arena.f32(instruction.offset, instruction.count).fill(0);
+    else if (instruction.kind === "copy") {
+      const { from, offset, count } = instruction;
+      state.arena.f32(offset, count).set(state.arena.f32(from, count));
+    } else if (instruction.kind === "axes") reduceAxes(state.arena, instruction.reduce, instruction.at);
+    else addGaussianNoise(state.arena, instruction, instruction.noise);
+  }
+}

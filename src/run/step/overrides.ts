@@ -1,0 +1,42 @@
+/** An optimizer with hyperparameters of a step's own. Nothing here outlives the step. */
+import { StepwellError } from "../../errors.ts";
+import { overwrite } from "../../families/optimizers/attributes.ts";
+import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
+import type { RunState } from "../tensors/state.ts";
+
+/**
+ * The optimizer of a step, and what there is to say about it. Throws what {@link overwrite} throws, and
+ * invalid_config for switches that need a slot which the run does not have.
+ */
+export function forOneStep(
+  optimizer: Optimizer,
+  hyperparameters: Readonly<Record<string, unknown>> | undefined,
+  { hypersCreated, slotNames }: RunState,
+): { optimizer: Optimizer; warnings: readonly string[] } {
+  if (hyperparameters === undefined) return { optimizer, warnings: [] };
+  const stepping = overwriteAt(optimizer, hyperparameters, hypersCreated);
+  const missing = Object.keys(ruleOf(stepping.optimizer).slots).find((slot) => !slotNames.includes(slot));
+  if (missing === undefined) return stepping;
+  const message = `need the slot "${missing}", which the run does not have: patch the optimizer instead`;
+  throw new StepwellError("invalid_config", `Cannot step: hyperparameters for one step ${message}`, [
+    { path: "hyperparameters", message },
+  ]);
+}
+
+/** As `overwrite`, with issues at the place where a step's hyperparameters stand. */
+function overwriteAt(
+  optimizer: Optimizer,
+  hyperparameters: Readonly<Record<string, unknown>>,
+  hypersCreated: boolean,
+) {
+  try {
+    return overwrite(optimizer, hyperparameters, { hypersCreated });
+  } catch (error) {
+    if (!(error instanceof StepwellError)) throw error;
+    const issues = error.issues.map((issue) => ({
+      ...issue,
+      path: issue.path.replace(/^config\b/, "hyperparameters"),
+    }));
+    throw new StepwellError(error.code, error.message, issues);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * A dense gradient → the calls of its step: clips, transformers, rule and elementwise constraint are one kernel, unless
+ * centralization or noise stands between them.
+ */
+import { stretches } from "../../../kernels/routines/axes.ts";
+import { planConstraint } from "./plan_constraint.ts";
+import type { Instruction } from "./instruction.ts";
+import { program } from "../../../kernels/compiler/programs.ts";
+import {
+  type Between,
+  constraintStage,
+  isLight,
+  isLightRule,
+  joined,
+  NOTHING,
+  type RuleStep,
+  settle,
+  type Stage,
+  type StepContext,
+  transformerStages,
+  wholeCall,
+} from "./fused_lines.ts";
+import type { StagedDense } from "../staging/staging.ts";
+import type { RunState, VariableState } from "../tensors/state.ts";
+
+export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Instruction[] {
+  const { context, rule } = step;
+  const { variable } = staged;
+  const instructions: Instruction[] = [];
+  let stage = clip;
+  for (const transformer of transformerStages(context)) {
+    if ("lines" in transformer) {
+      const both = joined(stage, transformer);
+      if (!isLight(both)) instructions.push(...settle(step, staged, stage));
+      stage = isLight(both) ? both : transformer;
+      continue;
+    }
+    const between = planBetween(context, staged, transformer);
+    if (between.length === 0) continue;
+    instructions.push(...settle(step, staged, stage), ...between);
+    stage = NOTHING;
+  }
+  if (!isLight(stage)) {
+    instructions.push(...settle(step, staged, stage));
+    stage = NOTHING;
+  }
+  stage = joined(stage, { lines: rule.dense, uniforms: NOTHING.uniforms });
+  const constraint = constraintStage(variable);
+  // After a rule that takes long, a reduction would make all of it run again.
+  const isApart = constraint &&
+    (!isLight(constraint) || (constraint.load.reductions > 0 && !isLightRule(step, variable)));
+  if (constraint && !isApart) stage = joined(stage, constraint);
+  instructions.push(wholeCall(step, variable, { ...stage, g: staged.values }));
+  if (isApart) instructions.push(wholeCall(step, variable, constraint));
+  return [...instructions, ...planConstraint(variable, (bytes) => context.staging.allocate(bytes))];
+}
+
+function planBetween(context: StepContext, staged: StagedDense, what: Between): Instruction[] {
+  const { variable, values: offset, count } = staged;
+  if (what.kind === "mean") return variable.shape.length >= 2 ? planCentralize(context, staged) : [];
+  const noise = { ...what.noise, variable: placeOf(context.state, variable) };
+  return [{ kind: "noise", offset, count, noise }];
+}
+
+const places = new WeakMap<RunState, ReadonlyMap<VariableState, number>>();
+
+/** The place of a variable in the run's list. */
+function placeOf(state: RunState, variable: VariableState): number {
+  let found = places.get(state);
+  if (!found) places.set(state, found = new Map([...state.variables.values()].map((each, n) => [each, n])));
+  return found.get(variable) as number;
+}
+
+/** g − mean of g over all axes but the last. */
+function planCentralize({ staging }: StepContext, { variable, values }: StagedDense): Instruction[] {
+  const axes = variable.shape.slice(0, -1).map((_, axis) => axis);
+  const { count } = stretches(variable.shape, axes);
+  const result = staging.allocate(4 * count);
+  return [
+    {
+      kind: "axes",
+      reduce: "mean",
+      at: { tensor: values, result, scratch: staging.allocate(8 * count), shape: variable.shape, axes },
+    },
+    {
+      kind: "call",
+      call: {
+        kernel: program(["g = g - average"], ["g", "average"], ["g"], []).kernel({
+          average: { access: "repeat" },
+        }),
+        tensors: { g: values, average: result },
+        rowCount: count === 0 ? 0 : variable.count / count,
+        rowLength: count,
+        uniforms: {},
+      },
+    },
+  ];
+}

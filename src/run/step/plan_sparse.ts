@@ -1,0 +1,126 @@
+/**
+ * A sparse gradient → the calls of its step. Rows are clipped as they came and merged afterwards, as Keras does it; what
+ * looks at the variable (weight decay), and all that follows it, runs on merged rows.
+ */
+import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";
+import { checkNoise } from "./check_contribution.ts";
+import type { Instruction } from "./instruction.ts";
+import { program } from "../../../kernels/compiler/programs.ts";
+import {
+  isLight,
+  joined,
+  NOTHING,
+  type RuleStep,
+  settle,
+  type Stage,
+  type StepContext,
+  tensorsOf,
+  transformerStages,
+  wholeCall,
+} from "./fused_lines.ts";
+import type { StagedSparse } from "../staging/staging.ts";
+import type { VariableState } from "../tensors/state.ts";
+
+export function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): Instruction[] {
+  const { context, rule } = step;
+  const { variable } = staged;
+  checkNoise(context.spec, [staged]);
+  const before: Instruction[] = settle(step, staged, clip);
+  const after: Stage[] = [];
+  for (const stage of transformerStages(context)) {
+    // A mean over rows that were not sent would be a guess: centralization leaves sparse gradients alone.
+    if (!("lines" in stage)) continue;
+    // From the first that looks at the variable on, all work on merged rows, so that their order stays.
+    if (after.length > 0 || readsVariable(stage)) {
+      const both = joined(after.at(-1) ?? NOTHING, stage);
+      if (isLight(both)) after.pop();
+      after.push(isLight(both) ? both : stage);
+    } else before.push(...settle(step, staged, stage));
+  }
+  const rows = rule.sparseScalarRows && variable.rowLength === 1
+    ? rule.sparseScalarRows
+    : rule.sparse
+    ? rule.sparse.rows ?? []
+    : rule.dense;
+  const merged = rule.sparse?.scatter && after.length === 0
+    ? { indices: staged.indices, values: staged.values, rows: staged.rows, lines: [], instructions: [] }
+    : planMerge(context, staged);
+  const whole = (lines: readonly string[] = []) =>
+    lines.length === 0 ? [] : [wholeCall(step, variable, { lines, uniforms: {} })];
+  const clean: Stage = { lines: merged.lines, uniforms: NOTHING.uniforms };
+  // Transformers see the variable as it was before the step; lines over all rows may change it (AdamW).
+  const transformed = after.map((stage, n) =>
+    rowsCall(step, merged, { ...n === 0 ? joined(clean, stage) : stage, variable, stored: ["g"] })
+  );
+  const rest = after.length === 0 ? [...merged.lines, ...rows] : rows;
+  return [
+    ...before,
+    ...merged.instructions,
+    ...transformed,
+    ...whole(rule.sparse?.all),
+    rowsCall(step, merged, { lines: rest, uniforms: NOTHING.uniforms, variable }),
+    ...whole(rule.sparse?.after),
+  ];
+}
+
+const readsVariable = ({ lines }: Stage) => lines.some((line) => /\bw\b/.test(line));
+
+interface Rows {
+  readonly indices: number;
+  readonly values: number;
+  readonly rows: number;
+}
+
+/** A call of `lines` on listed rows of the variable and its slots (`stored`: all), with the rows of `g` in order. */
+function rowsCall(
+  { base }: RuleStep,
+  { indices, values, rows }: Rows,
+  part: Stage & { variable: VariableState; stored?: readonly string[] },
+): Instruction {
+  const tensors = tensorsOf(part.variable);
+  const names = Object.keys(tensors);
+  const numbers = { ...base, ...part.uniforms };
+  const indexed = Object.fromEntries(names.map((name) => [name, { access: "indexed" as const }]));
+  return {
+    kind: "call",
+    call: {
+      kernel: program(part.lines, [...names, "g"], part.stored ?? names, Object.keys(numbers)).kernel(
+        indexed,
+      ),
+      tensors: { ...tensors, g: values },
+      rowCount: rows,
+      rowLength: part.variable.rowLength,
+      indices,
+      uniforms: numbers,
+    },
+  };
+}
+
+/**
+ * Repeated rows become one: distinct rows in order of first occurrence, each the sum from zero in order. Without
+ * repetition the rows stay where they are and only the addition to zero remains (it turns −0 into 0).
+ */
+function planMerge({ state, staging }: StepContext, staged: StagedSparse) {
+  const { rows, variable } = staged;
+  const ordinals = staging.allocate(4 * rows), unique = staging.allocate(4 * rows);
+  const table = staging.allocate(tableBytes(rows));
+  const count = findUnique(state.arena, { indices: staged.indices, count: rows, table, ordinals, unique });
+  if (count === rows) {
+    return { indices: staged.indices, values: staged.values, rows, lines: ["g = 0 + g"], instructions: [] };
+  }
+  const sums = staging.allocate(4 * count * variable.rowLength);
+  const add: Instruction = {
+    kind: "call",
+    call: {
+      kernel: program(["sum_of_rows = sum_of_rows + g"], ["sum_of_rows", "g"], ["sum_of_rows"], [])
+        .kernel({ sum_of_rows: { access: "indexed" } }),
+      tensors: { sum_of_rows: sums, g: staged.values },
+      rowCount: rows,
+      rowLength: variable.rowLength,
+      indices: ordinals,
+      uniforms: {},
+    },
+  };
+  const clear: Instruction = { kind: "fill", offset: sums, count: count * variable.rowLength };
+  return { indices: unique, values: sums, rows: count, lines: [], instructions: [clear, add] };
+}

@@ -1,0 +1,98 @@
+/**
+ * Contributions → the instructions of one step, in Keras' order: clipvalue → clipnorm → global_clipnorm → gradient
+ * transformers → optimizer rule → constraint.
+ *
+ * Planning reads gradients, never variables or slots, and allocates all scratch; performing a plan cannot fail.
+ * Elementwise stages are lines put before the rule's own, so that each array is read once and written once.
+ */
+import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
+import type { Rule } from "../../families/optimizers/definition.ts";
+import {
+  learningRate,
+  type Optimizer,
+  ruleOf,
+  scheduled,
+  uniforms,
+} from "../../families/optimizers/optimizer.ts";
+import { planClip } from "./plan_clip.ts";
+import { planDense } from "./plan_dense.ts";
+import type { Instruction } from "./instruction.ts";
+import { program } from "../../../kernels/compiler/programs.ts";
+import { planSparse } from "./plan_sparse.ts";
+import type { Uniforms } from "../spec/spec.ts";
+import type { Stage, StepContext } from "./fused_lines.ts";
+import type { RunState, VariableState } from "../tensors/state.ts";
+
+export interface StepPlan {
+  readonly instructions: readonly Instruction[];
+  readonly learningRate: number;
+  /** L2 norm of all gradients as they came, and of each. */
+  readonly gradientNorm: number;
+  readonly variableNorms: ReadonlyMap<string, number>;
+  /** The smallest factor by which a norm clip scales a gradient; 1 without one. */
+  readonly clipFactor: number;
+  /** The optimizer's scalar state after the step. */
+  readonly scalars: Uniforms;
+  readonly rule: Rule;
+  /** Those that the step moves, in the order of the gradients. */
+  readonly variables: readonly VariableState[];
+}
+
+interface Prepared {
+  readonly rule: Rule;
+  readonly numbers: Uniforms;
+}
+
+/** What follows from an optimizer's attributes alone: they change seldom, and each change makes a new value. */
+const prepared = new WeakMap<Optimizer, Prepared>();
+
+function prepare(optimizer: Optimizer): Prepared {
+  let found = prepared.get(optimizer);
+  if (!found) prepared.set(optimizer, found = { rule: ruleOf(optimizer), numbers: uniforms(optimizer) });
+  return found;
+}
+
+/** Plans the step that applies everything in `staging`. Throws out_of_memory when scratch does not fit. */
+export function planStep(context: StepContext): StepPlan {
+  const { state, optimizer, staging } = context;
+  const { rule, numbers } = prepare(optimizer);
+  const rate = learningRate(optimizer, state.iterations);
+  const base: Uniforms = {
+    ...numbers,
+    ...scheduled(optimizer, state.iterations),
+    ...state.scalars,
+    learning_rate: rate,
+    t: state.iterations,
+    T: state.iterations + 1,
+  };
+  const scalars = rule.scalars ? evaluateScalars(program(rule.scalars, [], [], Object.keys(base)), base) : {};
+  const gradients = state.optimized.flatMap(({ name }) => staging.tensors.get(name) ?? []);
+  const clip = planClip(context, gradients);
+  const step = { context, rule, base: { ...base, ...scalars } };
+  const instructions = gradients.flatMap((staged) => {
+    const stage = clip.stages.get(staged) as Stage;
+    const moved = staged.kind === "dense" ? planDense(step, staged, stage) : planSparse(step, staged, stage);
+    return [...firstSlots(state, rule, staged.variable), ...moved];
+  });
+  const squares = gradients.reduce((sum, staged) => sum + staged.squares, 0);
+  return {
+    instructions,
+    learningRate: rate,
+    gradientNorm: Math.sqrt(squares),
+    variableNorms: new Map(gradients.map((staged) => [staged.variable.name, Math.sqrt(staged.squares)])),
+    clipFactor: clip.factor,
+    scalars: Object.fromEntries(
+      Object.keys(rule.state ?? {}).map((name) => [name, scalars[name] ?? state.scalars[name] ?? 0]),
+    ),
+    rule,
+    variables: [...staging.tensors.values()].map(({ variable }) => variable)
+      .filter(({ role }) => role === "optimize"),
+  };
+}
+
+/** Slots that start as the variable, before its first gradient moves it. */
+function firstSlots(state: RunState, rule: Rule, variable: VariableState): Instruction[] {
+  const { offset: from, count, slots } = variable;
+  return state.startingAs(rule, variable)
+    .map((slot) => ({ kind: "copy", from, offset: slots.get(slot) as number, count }));
+}

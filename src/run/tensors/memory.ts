@@ -1,0 +1,195 @@
+/**
+ * Where runs live: arenas, shared by small runs or owned by one large run, under one bound for all of them.
+ *
+ * Not an allocator (the arena is) and no owner of runs. Invariants: the bytes of all memories and of all published
+ * copies stay under `bytesMax`, checked before anything grows; a memory that is empty is kept and used again,
+ * because a dropped one lingers until the garbage collector gets to it.
+ */
+import { Arena, ARENA_BYTES_MAX } from "../../../kernels/arena.ts";
+import { StepwellError } from "../../errors.ts";
+
+/** Runs up to this size share arenas. */
+const SMALL_BYTES_MAX = 1024 ** 2;
+/** A shared arena takes no further run from here on, so that staging finds room to grow. */
+const SHARED_BYTES_MAX = 32 * 1024 ** 2;
+
+/** Memory that nobody's run lives in. */
+export interface Spare {
+  readonly bytes: number;
+  /** Good until something else is allocated. */
+  view(at: number, bytes: number): Uint8Array<ArrayBuffer>;
+  free(): void;
+}
+
+export class Memory {
+  readonly bytesMax: number;
+  readonly #shared: Arena[] = [];
+  readonly #owned = new Set<Arena>();
+  #idle: Arena[] = [];
+  #publishedBytes = 0;
+  /** By arena: who has regions in it that he can do without. */
+  readonly #borrowers = new WeakMap<Arena, Set<() => void>>();
+
+  readonly #onPressure: () => boolean;
+
+  /** `onPressure` makes room if it can, and says whether it did. */
+  constructor(options: { bytesMax: number; onPressure?: () => boolean }) {
+    this.bytesMax = options.bytesMax;
+    this.#onPressure = options.onPressure ?? (() => false);
+  }
+
+  get #arenas(): Arena[] {
+    return [...this.#shared, ...this.#owned, ...this.#idle];
+  }
+
+  get #bytes(): number {
+    return this.#arenas.reduce((sum, arena) => sum + arena.bytesReserved, this.#publishedBytes);
+  }
+
+  /**
+   * An arena in which a run of `bytes` can live that holds contributions of `heldBytes` at times. Throws run_too_large
+   * or out_of_memory.
+   */
+  place(bytes: number, heldBytes = 0): Arena {
+    const most = Math.min(ARENA_BYTES_MAX, this.bytesMax);
+    if (heldBytes > 0 && bytes + heldBytes > most) {
+      throw new StepwellError(
+        "run_too_large",
+        `Cannot create a run that holds contributions of ${heldBytes} bytes beside ${bytes} bytes of variables and ` +
+          `slots: together they take ${bytes + heldBytes} bytes, must be at most ${most}`,
+      );
+    }
+    if (bytes > ARENA_BYTES_MAX / 2) {
+      throw new StepwellError(
+        "run_too_large",
+        `Cannot create a run of ${bytes} bytes: variables and slots take at most ${
+          ARENA_BYTES_MAX / 2
+        } bytes, ` +
+          "so that a gradient of all variables fits beside them",
+      );
+    }
+    if (bytes + heldBytes > SMALL_BYTES_MAX) return this.#own(bytes);
+    for (;;) {
+      const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
+      if (roomy) return roomy;
+      // One more arena only while there is room for a full one, or nothing that could make room in the others.
+      if (this.#bytes + SHARED_BYTES_MAX <= this.bytesMax || !this.#onPressure()) break;
+    }
+    const arena = new Arena({ bytesMax: ARENA_BYTES_MAX });
+    this.#shared.push(arena);
+    return arena;
+  }
+
+  #own(bytes: number): Arena {
+    const fitting = this.#idle.filter((arena) => arena.bytesReserved <= 2 * bytes)
+      .sort((a, b) => b.bytesReserved - a.bytesReserved)[0];
+    this.#idle = this.#idle.filter((arena) => arena !== fitting);
+    const arena = fitting ?? new Arena({ bytesMax: ARENA_BYTES_MAX });
+    this.#owned.add(arena);
+    return arena;
+  }
+
+  /** Has `giveBack` called, once, before an allocation in the arena would cost an idle run or be refused. */
+  borrow(arena: Arena, giveBack: () => void): void {
+    const borrowers = this.#borrowers.get(arena) ?? new Set();
+    this.#borrowers.set(arena, borrowers.add(giveBack));
+  }
+
+  /** What was borrowed is back. */
+  returned(arena: Arena, giveBack: () => void): void {
+    this.#borrowers.get(arena)?.delete(giveBack);
+  }
+
+  /** Whether there was something to give back. */
+  #takeBack(arena: Arena): boolean {
+    const borrowers = this.#borrowers.get(arena);
+    if (!borrowers?.size) return false;
+    this.#borrowers.delete(arena);
+    for (const giveBack of borrowers) giveBack();
+    return true;
+  }
+
+  /** Allocates in an arena of this memory. Throws out_of_memory before the bound would be broken. */
+  allocate(arena: Arena, bytes: number): number {
+    try {
+      this.#reserve(() => arena.growth(bytes), bytes, () => this.#takeBack(arena) || this.#onPressure());
+      return arena.allocate(bytes);
+    } catch (error) {
+      if (this.#takeBack(arena)) return this.allocate(arena, bytes);
+      this.#rest(arena);
+      // The arena's own end, or a machine that has no more memory to give.
+      if (error instanceof RangeError) this.#refuse(bytes);
+      throw error;
+    }
+  }
+
+  /** Makes sure that all memories may grow by what `growth` says, at the cost of idle ones and of what gives room. */
+  #reserve(growth: () => number, bytes: number, makeRoom = this.#onPressure): void {
+    const fits = () => growth() === 0 || this.#bytes + growth() <= this.bytesMax;
+    if (fits()) return;
+    this.#idle = [];
+    while (!fits()) {
+      if (!makeRoom()) this.#refuse(bytes);
+      this.#idle = [];
+    }
+  }
+
+  #refuse(bytes: number): never {
+    throw new StepwellError(
+      "out_of_memory",
+      `Cannot take ${bytes} more bytes: ${this.#bytes} of at most ${this.bytesMax} bytes are in use`,
+    );
+  }
+
+  /** Memory for a copy, if the bound leaves room for it at no run's cost: that of an idle arena where one fits. */
+  spare(bytes: number): Spare | undefined {
+    if (bytes > ARENA_BYTES_MAX) return undefined;
+    const arena = this.#own(bytes);
+    try {
+      if (this.#bytes + arena.growth(bytes) > this.bytesMax) return undefined;
+      const offset = arena.allocate(bytes);
+      return {
+        bytes,
+        view: (at, count) => arena.u8(offset + at, count),
+        free: () => this.free(arena, offset),
+      };
+    } catch (error) {
+      // The machine has no more memory to give.
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    } finally {
+      this.#rest(arena);
+    }
+  }
+
+  /** Gives back a region. The arena of a large run that holds nothing any more waits for the next run. */
+  free(arena: Arena, offset: number): void {
+    arena.free(offset);
+    this.#rest(arena);
+  }
+
+  /** An arena of its own that holds nothing is idle. */
+  #rest(arena: Arena): void {
+    if (arena.bytesUsed === 0 && this.#owned.delete(arena)) this.#idle.push(arena);
+  }
+
+  /** Counts a published copy; `unpublish` takes it back. Throws out_of_memory. */
+  publish(bytes: number): void {
+    this.#reserve(() => bytes, bytes);
+    this.#publishedBytes += bytes;
+  }
+
+  unpublish(bytes: number): void {
+    this.#publishedBytes -= bytes;
+  }
+
+  figures(): { arenas: number; arenaBytes: number; usedBytes: number; publishedBytes: number } {
+    const arenas = this.#arenas;
+    return {
+      arenas: arenas.length,
+      arenaBytes: arenas.reduce((sum, arena) => sum + arena.bytesReserved, 0),
+      usedBytes: arenas.reduce((sum, arena) => sum + arena.bytesUsed, 0),
+      publishedBytes: this.#publishedBytes,
+    };
+  }
+}

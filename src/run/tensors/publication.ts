@@ -1,0 +1,80 @@
+/**
+ * What readers get: immutable copies of a version's variables, shared by all who read that version.
+ *
+ * A variable is copied when somebody asks for it, at most once a version. Invariant: a copy is counted against the
+ * memory bound from when it is made until the version is over and its last reader is done.
+ */
+import type { NamedTensor } from "../../tensor.ts";
+import type { Publication } from "../api.ts";
+import type { Memory } from "./memory.ts";
+import type { RunState } from "./state.ts";
+
+interface Version {
+  readonly iterations: number;
+  readonly version: number;
+  readonly copies: Map<string, NamedTensor>;
+  bytes: number;
+  readers: number;
+  over: boolean;
+}
+
+export class Publisher {
+  readonly #memory: Memory;
+  readonly #state: RunState;
+  #current: Version | undefined;
+
+  constructor(memory: Memory, state: RunState) {
+    this.#memory = memory;
+    this.#state = state;
+  }
+
+  /** Copies of `names`, or of all variables, as they are now. Throws unknown_variable, out_of_memory. */
+  publish(version: number, names?: readonly string[]): Publication {
+    const variables = names
+      ? [...new Set(names)].map((name) => this.#state.variable(name))
+      : [...this.#state.variables.values()];
+    const current = this.#current ??= {
+      iterations: this.#state.iterations,
+      version,
+      copies: new Map(),
+      bytes: 0,
+      readers: 0,
+      over: false,
+    };
+    for (const variable of variables) {
+      if (current.copies.has(variable.name)) continue;
+      this.#memory.publish(4 * variable.count);
+      current.bytes += 4 * variable.count;
+      current.copies.set(variable.name, this.#state.copyVariable(variable));
+    }
+    current.readers += 1;
+    let open = true;
+    return {
+      iterations: current.iterations,
+      version,
+      tensors: variables.map(({ name }) => current.copies.get(name) as NamedTensor),
+      release: () => {
+        if (!open) return;
+        open = false;
+        current.readers -= 1;
+        this.#drop(current);
+      },
+    };
+  }
+
+  /** The state has changed: the next reader gets a new copy. */
+  invalidate(): void {
+    const old = this.#current;
+    this.#current = undefined;
+    if (!old) return;
+    old.over = true;
+    this.#drop(old);
+  }
+
+  #drop(version: Version): void {
+    if (!version.over || version.readers > 0) return;
+    this.#memory.unpublish(version.bytes);
+    version.bytes = 0;
+    version.copies.clear();
+  }
+}

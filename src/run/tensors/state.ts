@@ -1,0 +1,207 @@
+/**
+ * The tensors of one run: named variables and slots in fixed regions of an arena, the optimizer's scalar state
+ * and the iteration count. Holds, but does not compute: plan_step.ts says what changes and a runner changes it.
+ *
+ * Invariants: every slot that the optimizer's rule names has a region for every variable from the start, filled
+ * with its initial value, 0 where that is the variable. `created` lists those that Keras would have made by now, in its order: Keras makes a
+ * variable's slots at its first gradient, and `get_weights` follows that order.
+ */
+import type { Arena } from "../../../kernels/arena.ts";
+import { StepwellError } from "../../errors.ts";
+import type { Rule } from "../../families/optimizers/definition.ts";
+import { elementCount, type NamedTensor } from "../../tensor.ts";
+import type { Memory } from "./memory.ts";
+import type { ResolvedSpec, ResolvedVariable } from "../spec/spec.ts";
+
+/** A variable in the arena. Rows are along the first axis; a scalar is one row of one element. */
+export interface VariableState extends ResolvedVariable {
+  readonly count: number;
+  readonly rows: number;
+  readonly rowLength: number;
+  /** Byte offset of the float32 values. */
+  readonly offset: number;
+  /** Byte offset per slot. */
+  readonly slots: Map<string, number>;
+}
+
+/** What Keras counts as one weight: a slot of a variable. */
+export interface CreatedSlot {
+  readonly variable: VariableState;
+  readonly slot: string;
+}
+
+const ALIGNMENT = 64;
+const aligned = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
+
+/** Bytes that variables and slots take in an arena. */
+export function stateBytes(spec: ResolvedSpec, rule: Rule): number {
+  const slots = Object.keys(rule.slots).length;
+  return spec.variables.reduce(
+    (sum, { shape, role }) => sum + (role === "average" ? 1 : 1 + slots) * aligned(4 * elementCount(shape)),
+    0,
+  );
+}
+
+/** Bytes of the contributions that a round holds until it closes, and of what becomes of them; 0 for sums. */
+function heldBytes({ aggregation: { rule, wanted }, variables }: ResolvedSpec): number {
+  if (rule.kind === "sum") return 0;
+  return (wanted + 1) * variables.reduce((sum, { shape }) => sum + aligned(4 * elementCount(shape)), 0);
+}
+
+/** The order in which Keras makes the slots of these variables. */
+export function creationOrder(rule: Rule, variables: readonly VariableState[]): CreatedSlot[] {
+  const slots = Object.keys(rule.slots);
+  return rule.slotOrder === "variable"
+    ? variables.flatMap((variable) => slots.map((slot) => ({ variable, slot })))
+    : slots.flatMap((slot) => variables.map((variable) => ({ variable, slot })));
+}
+
+export class RunState {
+  readonly arena: Arena;
+  readonly variables = new Map<string, VariableState>();
+  /** Those that steps move; the others are averages of what clients have. */
+  readonly optimized: VariableState[] = [];
+  /** Values of the rule's `state`. */
+  scalars: Readonly<Record<string, number>>;
+  /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
+  hypersCreated = false;
+  iterations = 0;
+  readonly #memory: Memory;
+  readonly #created: CreatedSlot[] = [];
+  readonly #createdOffsets = new Set<number>();
+  readonly #slotNames = new Set<string>();
+
+  /** Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. */
+  constructor(memory: Memory, spec: ResolvedSpec, rule: Rule) {
+    this.#memory = memory;
+    const bytes = stateBytes(spec, rule);
+    this.arena = memory.place(bytes, heldBytes(spec));
+    try {
+      for (const variable of spec.variables) {
+        const count = elementCount(variable.shape);
+        const rows = variable.shape[0] ?? 1;
+        const placed: VariableState = {
+          ...variable,
+          count,
+          rows,
+          rowLength: rows === 0 ? 0 : count / rows,
+          offset: memory.allocate(this.arena, 4 * count),
+          slots: new Map(),
+        };
+        this.variables.set(variable.name, placed);
+        if (variable.role === "optimize") this.optimized.push(placed);
+      }
+      this.addSlots(rule);
+    } catch (error) {
+      this.free();
+      throw error;
+    }
+    this.scalars = { ...rule.state };
+  }
+
+  /** Slot names in the optimizer's order. */
+  get slotNames(): readonly string[] {
+    return [...this.#slotNames];
+  }
+
+  /** Bytes of variables and slots. */
+  get bytes(): number {
+    return [...this.variables.values()].reduce(
+      (sum, { count, slots }) => sum + 4 * count * (1 + slots.size),
+      0,
+    );
+  }
+
+  /**
+   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. The
+   * answer takes them away again, as long as nothing else has changed.
+   */
+  addSlots(rule: Rule): () => void {
+    const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
+    const made: { variable: VariableState; slot: string; offset: number }[] = [];
+    try {
+      for (const [slot] of missing) {
+        for (const variable of this.optimized) {
+          made.push({ variable, slot, offset: this.#memory.allocate(this.arena, 4 * variable.count) });
+        }
+      }
+    } catch (error) {
+      for (const { offset } of made) this.#memory.free(this.arena, offset);
+      throw error;
+    }
+    for (const [slot] of missing) this.#slotNames.add(slot);
+    for (const { variable, slot, offset } of made) {
+      variable.slots.set(slot, offset);
+      const initial = rule.slots[slot];
+      this.arena.f32(offset, variable.count).fill(typeof initial === "number" ? initial : 0);
+    }
+    return () => {
+      for (const { variable, slot, offset } of made) {
+        variable.slots.delete(slot);
+        this.#memory.free(this.arena, offset);
+      }
+      for (const [slot] of missing) this.#slotNames.delete(slot);
+    };
+  }
+
+  /** Marks the slots of these variables as created, in Keras' order. */
+  createSlots(rule: Rule, variables: readonly VariableState[]): void {
+    const names = Object.keys(rule.slots);
+    const lacking = variables.filter(({ slots }) =>
+      names.some((slot) => !this.#createdOffsets.has(slots.get(slot) as number))
+    );
+    for (const created of creationOrder(rule, lacking)) this.markCreated(created);
+  }
+
+  /** The slots of the variable that start as it is now, and that no gradient has made yet. */
+  startingAs(rule: Rule, { slots }: VariableState): string[] {
+    return Object.keys(rule.slots)
+      .filter((slot) => rule.slots[slot] === "w" && !this.#createdOffsets.has(slots.get(slot) as number));
+  }
+
+  markCreated(slot: CreatedSlot): void {
+    const offset = slot.variable.slots.get(slot.slot) as number;
+    if (this.#createdOffsets.has(offset)) return;
+    this.#createdOffsets.add(offset);
+    this.#created.push(slot);
+  }
+
+  /** What Keras would have created by now, in its order. */
+  get created(): readonly CreatedSlot[] {
+    return this.#created;
+  }
+
+  /** Throws unknown_variable. */
+  variable(name: string): VariableState {
+    const variable = this.variables.get(name);
+    if (variable) return variable;
+    const known = [...this.variables.keys()];
+    const shown = known.slice(0, 20).map((each) => `"${each}"`).join(", ") + (known.length > 20 ? ", …" : "");
+    throw new StepwellError("unknown_variable", `Cannot find the variable "${name}": the run has ${shown}`);
+  }
+
+  values(variable: VariableState): Float32Array<ArrayBuffer> {
+    return this.arena.f32(variable.offset, variable.count);
+  }
+
+  slotValues(variable: VariableState, slot: string): Float32Array<ArrayBuffer> {
+    return this.arena.f32(variable.slots.get(slot) as number, variable.count);
+  }
+
+  /** A copy that no later step changes. */
+  copyVariable(variable: VariableState): NamedTensor {
+    return { name: variable.name, shape: variable.shape, values: this.values(variable).slice() };
+  }
+
+  copySlot(variable: VariableState, slot: string): NamedTensor {
+    return { name: variable.name, shape: variable.shape, values: this.slotValues(variable, slot).slice() };
+  }
+
+  free(): void {
+    for (const { offset, slots } of this.variables.values()) {
+      this.#memory.free(this.arena, offset);
+      for (const slot of slots.values()) this.#memory.free(this.arena, slot);
+    }
+    this.variables.clear();
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * `get_weights` and `set_weights` as Keras' legacy optimizers have them: the iteration count, the optimizer's scalar
+ * state, then slots in order of creation. Before the first step there are none.
+ */
+import { StepwellError } from "../../errors.ts";
+import type { OptimizerMember, Rule } from "../../families/optimizers/definition.ts";
+import { type NamedTensor, sameShape, type Shape, showShape } from "../../tensor.ts";
+import type { FlatTensor } from "../../wire/json.ts";
+import { readTensor } from "../../wire/tensors.ts";
+import { creationOrder, type RunState } from "./state.ts";
+
+/** Null iterations: Keras would not have created anything yet. */
+export function getWeights(state: RunState): { iterations: number | null; tensors: NamedTensor[] } {
+  if (!state.hypersCreated) return { iterations: null, tensors: [] };
+  const scalars = Object.entries(state.scalars).map(([name, value]) => ({
+    name,
+    shape: [],
+    values: new Float32Array([value]),
+  }));
+  const slots = state.created.map(({ variable, slot }) => ({
+    ...state.copySlot(variable, slot),
+    name: `${variable.name}/${slot}`,
+  }));
+  return { iterations: state.iterations, tensors: [...scalars, ...slots] };
+}
+
+interface Target {
+  readonly member: OptimizerMember;
+  readonly rule: Rule;
+  /** Called once everything is checked and before anything changes; what it throws refuses the change. */
+  readonly record: (iterations: number, weights: readonly FlatTensor[]) => void;
+}
+
+/**
+ * Assigns a list of weights and returns whether anything changed. On a run without weights a list that has the
+ * length of all of them makes them first, which in Keras takes a call of its own.
+ *
+ * Throws invalid_weights (length, shape, an iteration count that is none) and what reading a tensor throws.
+ */
+export function setWeights(
+  state: RunState,
+  given: readonly unknown[],
+  { member, rule, record }: Target,
+): boolean {
+  const all = 1 + Object.keys(rule.state ?? {}).length +
+    state.optimized.length * Object.keys(rule.slots).length;
+  const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
+  const list = fromVersion1(given, member, now);
+  if (list.length === 0 && now === 0) return false;
+  const create = now === 0 && list.length === all;
+  if (list.length !== now && !create) {
+    refuse(
+      `Cannot set the weights of ${member.class_name}: the list has ${list.length}, must have ${now || all}`,
+    );
+  }
+  const [first, ...rest] = list.map((value, index) =>
+    isFlatTensor(value) ? value : readTensor(value, `weights.${index}`)
+  );
+  // A number keeps all its digits; float32 would round a count above 2^24.
+  const iterations = typeof list[0] === "number" ? list[0] : first?.values[0] ?? 0;
+  if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
+    refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
+  }
+  const created = create ? creationOrder(rule, state.optimized) : state.created;
+  const names = Object.keys(rule.state ?? {});
+  const shapes: Shape[] = [...names.map(() => []), ...created.map(({ variable }) => variable.shape)];
+  rest.forEach(({ shape }, index) => {
+    const wanted = shapes[index] as Shape;
+    if (!sameShape(shape, wanted)) {
+      const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
+      refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
+    }
+  });
+
+  record(iterations, rest);
+  if (create) state.createSlots(rule, state.optimized);
+  state.hypersCreated = true;
+  state.iterations = iterations;
+  const values = rest.map((tensor) => tensor.values);
+  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index]?.[0] ?? 0]));
+  created.forEach(({ variable, slot }, index) => {
+    state.slotValues(variable, slot).set(values[names.length + index] as Float32Array);
+  });
+  return true;
+}
+
+/** What did not come as JSON, which has no typed arrays. */
+function isFlatTensor(value: unknown): value is FlatTensor {
+  return typeof value === "object" && value !== null && "values" in value &&
+    value.values instanceof Float32Array;
+}
+
+/** Lists that Keras' first optimizers saved: without the iteration count, or with second moments nobody uses. */
+function fromVersion1(given: readonly unknown[], member: OptimizerMember, now: number): readonly unknown[] {
+  if (member.savedByVersion1 === "without_iterations" && given.length === now - 1) return [0, ...given];
+  const variables = Math.trunc((now - 1) / 2);
+  if (member.savedByVersion1 === "with_vhat" && given.length === 3 * variables + 1) {
+    return given.slice(0, now);
+  }
+  return given;
+}
+
+function refuse(text: string, path = "weights", message = text): never {
+  throw new StepwellError("invalid_weights", text, [{ path, message }]);
+}

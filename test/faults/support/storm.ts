@@ -1,0 +1,196 @@
+/**
+ * Many lives of one service under load: start, look around, let clients work, kill at a random moment, again. In the
+ * end everything that was acknowledged is compared with the twin, bit by bit.
+ */
+import assert from "node:assert/strict";
+import { ConfigStore } from "../../../src/store/kv.ts";
+import { random } from "../../kernels/support/special.ts";
+import { below, pick, type Random } from "./bodies.ts";
+import { type Call, codeOf, getCall, jsonCall, textOf } from "./calls.ts";
+import { own, type Stage, stepOnAndOn } from "./clients.ts";
+import { contributeOnAndOn } from "./contributors.ts";
+import type { Acknowledged } from "./life.ts";
+import { create, passBy, type World } from "./passer_by.ts";
+import { PLANS } from "./plans.ts";
+import { Server } from "./server.ts";
+import { Twin } from "./twin.ts";
+
+export interface StormOptions {
+  readonly kills: number;
+  readonly seed: number;
+  /** The data folder. */
+  readonly folder: string;
+}
+
+const STEPPERS_PER_RUN = 2;
+const CONTRIBUTORS_PER_RUN = 3;
+/** Runs whose owners set weights and restore checkpoints. */
+const RESTORED = ["adam", "ftrl", "custom"];
+const SETTINGS = {
+  // A sweep, with its snapshots, a second after each start.
+  STEPWELL_SWEEP_SECONDS: "1",
+  STEPWELL_IDLE_SECONDS: "1",
+  STEPWELL_JOURNAL_BYTES: "20000",
+  // Runs that nobody uses make room for others whenever one is placed.
+  STEPWELL_MEMORY_BYTES_MAX: "1500000",
+  STEPWELL_HOST: "127.0.0.1",
+};
+
+export async function storm({ kills, seed, folder }: StormOptions) {
+  await using server = new Server({ ...SETTINGS, STEPWELL_DATA: folder });
+  const world: World = { twin: new Twin(), lives: new Map(), deleted: [], created: [] };
+  const figures = { answers: 0, retries: 0, replays: 0 };
+  const next = random(seed);
+  let stops = false, failure: { readonly error: unknown } | undefined;
+  const stage: Stage = { server, stopped: () => stops || failure !== undefined, figures };
+  const guarded = (work: Promise<void>) => work.catch((error) => void (failure ??= { error }));
+  const clients = [guarded(passBy(stage, world, random(seed + 1)))];
+  for (const [index, [id, plan]] of Object.entries(PLANS).entries()) {
+    const seeds = Array.from(
+      { length: 1 + (plan.aggregation ? CONTRIBUTORS_PER_RUN : STEPPERS_PER_RUN) },
+      (_, at) => random(seed + 100 * (index + 1) + at),
+    );
+    clients.push(guarded((async () => {
+      const life = await create(stage, world, { id, plan });
+      life.countsSteps = !RESTORED.includes(id);
+      const [owner = next, ...steppers] = seeds;
+      await Promise.all([
+        own(stage, life, { plan, next: owner }),
+        ...steppers.map((next, n) =>
+          plan.aggregation
+            ? contributeOnAndOn(stage, life, { plan, next, name: `client ${n}` })
+            : stepOnAndOn(stage, life, { plan, next })
+        ),
+      ]);
+    })()));
+  }
+  let killed = 0, stopped = 0;
+  try {
+    while (killed < kills) {
+      if (next() < 0.1) {
+        await server.startAndKill(below(next, 1000));
+        killed += 1;
+        continue;
+      }
+      await server.start();
+      await lookAround(stage, world, next);
+      server.open();
+      await lasting(next);
+      if (failure) throw failure.error;
+      if (next() < 0.1) {
+        await server.end("SIGTERM");
+        stopped += 1;
+      } else {
+        await server.end("SIGKILL");
+        killed += 1;
+      }
+    }
+    await server.start();
+    await lookAround(stage, world, next);
+    stops = true;
+    server.open();
+    await Promise.all(clients);
+    if (failure) throw (failure as { error: unknown }).error;
+    await lookAtAll(stage, world);
+    await server.end("SIGTERM");
+    await lookAtFolder(folder);
+  } catch (error) {
+    // The clients' own failure says more than what follows from it.
+    throw failure?.error ?? error;
+  }
+  return { killed, stopped, ...figures, startMs: server.startMs, world };
+}
+
+/** How long the clients may work: mostly shortly, now and then until about when snapshots are written. */
+function lasting(next: Random): Promise<void> {
+  const ms = next() < 0.3 ? 850 + below(next, 250) : below(next, 250);
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** What must be true after each start, while nobody changes anything. */
+async function lookAround({ server }: Stage, world: World, next: Random): Promise<void> {
+  for (const life of world.lives.values()) {
+    const answer = await server.send(getCall(life.path));
+    assert.equal(answer.status, 200, textOf(answer));
+    life.restarted(JSON.parse(textOf(answer)));
+    if (life.acknowledged.length > 0) await replay(server, pick(next, life.acknowledged));
+    await life.advance();
+  }
+  if (world.created.length > 0) await replay(server, pick(next, world.created));
+  for (const id of world.deleted.slice(-5)) await isGone(server, id);
+}
+
+/** Sent again, a request gets its first answer; with another body, none. */
+async function replay(server: Server, { call, version, text, status }: Acknowledged): Promise<void> {
+  const again = await server.send(call);
+  assert.equal(again.status, status, textOf(again));
+  assert.equal(textOf(again), text, "A replayed answer differs from the first");
+  assert.ok(again.replayed, "A retry was taken for a new request");
+  if (status !== 201) assert.equal(again.version, version);
+  const { headers, method, path } = call;
+  const key = { "Idempotency-Key": headers["Idempotency-Key"] ?? "" };
+  const other: Call = jsonCall(method, path, OTHER_BODY[status] ?? {}, key);
+  const refused = await server.send(other);
+  assert.equal(refused.status, 422, textOf(refused));
+  assert.equal(codeOf(refused), "key_reused");
+}
+
+/** Well-formed bodies that no client sends. */
+const OTHER_BODY: Readonly<Record<number, unknown>> = {
+  200: { gradients: {} },
+  202: { gradients: {} },
+  201: { optimizer: "SGD", variables: [{ name: "other", shape: [1] }] },
+};
+
+async function isGone(server: Server, id: string): Promise<void> {
+  const answer = await server.send(getCall(`/v1/runs/${id}`));
+  assert.equal(answer.status, 404, `${id} was deleted: ${textOf(answer)}`);
+}
+
+/** All bits of all runs, all runs that are no more, and no others. */
+async function lookAtAll({ server }: Stage, world: World): Promise<void> {
+  for (const life of world.lives.values()) {
+    for (const path of ["/variables", "/weights", "/optimizer", "/checkpoint"]) {
+      life.read(life.path + path, await server.send(getCall(life.path + path)), life.seen);
+    }
+    await life.finish();
+    if (life.gathers) await life.compareRound(await server.send(getCall(`${life.path}/rounds/current`)));
+  }
+  for (const { definition } of Object.values(PLANS)) {
+    if (!definition) continue;
+    const path = `/v1/optimizers/${definition.class_name}`;
+    assert.equal(textOf(await server.send(getCall(path))), textOf(await world.twin.send(getCall(path))));
+    const refused = await server.send({ method: "DELETE", path, headers: {} });
+    assert.equal(codeOf(refused), "optimizer_in_use");
+  }
+  for (const id of world.deleted) await isGone(server, id);
+  const ids: string[] = [];
+  for (let cursor = "";;) {
+    const page = JSON.parse(textOf(await server.send(getCall(`/v1/runs?limit=100${cursor}`))));
+    ids.push(...page.runs.map(({ id }: { id: string }) => id));
+    if (!page.next_cursor) break;
+    cursor = `&cursor=${page.next_cursor}`;
+  }
+  assert.deepEqual(ids.sort(), [...world.lives.keys()].sort());
+}
+
+/** No file is left that no record needs. */
+async function lookAtFolder(folder: string): Promise<void> {
+  const configs = await ConfigStore.open(`${folder}/kv.sqlite`);
+  const records = await configs.runs();
+  configs.close();
+  const needed = new Map(
+    records.map(({ incarnation, snapshots }) => [incarnation, snapshots.at(-1)?.generation ?? 0]),
+  );
+  const found = [...Deno.readDirSync(`${folder}/runs`)].map(({ name }) => name);
+  assert.deepEqual(found.sort(), [...needed.keys()].sort());
+  for (const run of found) {
+    for (const { name } of Deno.readDirSync(`${folder}/runs/${run}`)) {
+      const generation = Number(/-(\d+)\./.exec(name)?.[1]);
+      assert.ok(
+        generation >= (needed.get(run) ?? 0),
+        `${name} is left over: ${needed.get(run)} is the first needed`,
+      );
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The service that never dies: the same app on a registry without a store, in this process.
+ *
+ * Not a fake: what differs from the service under test is that nothing of it ever leaves memory.
+ */
+import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { createApp } from "../../../routes/app.ts";
+import { Metrics } from "../../../routes/http/metrics.ts";
+import { placesOf } from "../../../routes/http/places.ts";
+import { Uploads } from "../../../routes/http/uploads.ts";
+import { Losses } from "../../../src/autodiff/losses.ts";
+import { readSettings } from "../../../src/config.ts";
+import { Registry } from "../../../src/run/registry/registry.ts";
+import { KeysInProgress } from "../../../src/run/answers/replies.ts";
+import { type Answer, answerOf, type Call, requestInit } from "./calls.ts";
+
+export class Twin {
+  readonly #app: ReturnType<typeof createApp>;
+
+  constructor() {
+    const settings = readSettings(() => undefined);
+    this.#app = createApp({
+      settings,
+      registry: new Registry({
+        runsMax: settings.STEPWELL_RUNS_MAX,
+        memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
+        run: runCompiled,
+        now: () => new Date(0),
+        newId: () => crypto.randomUUID(),
+        drawSeed: () => 7,
+      }),
+      creations: new KeysInProgress(),
+      wallClock: () => new Date(),
+      uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
+      losses: new Losses(settings),
+      ...placesOf(settings),
+      metrics: new Metrics(),
+      now: () => 0,
+      log: () => {},
+      stopping: new AbortController().signal,
+    });
+  }
+
+  async send(call: Call): Promise<Answer> {
+    return await answerOf(await this.#app.request(call.path, requestInit(call)));
+  }
+}

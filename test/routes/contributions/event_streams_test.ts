@@ -1,0 +1,174 @@
+/** Streams of events as connections: how many there may be, what keeps them open, what ends them. */
+import assert from "node:assert/strict";
+import { until } from "../../support/waiting.ts";
+import { assertProblem } from "../support/harness.ts";
+import { EventReader, isSettled, type Rounds, RUN, startRounds } from "../support/rounds.ts";
+
+const EVENTS = `${RUN}/events`;
+
+const open = async (rounds: Rounds) => new EventReader(await rounds.service.send("GET", EVENTS));
+
+interface Served extends AsyncDisposable {
+  readonly rounds: Rounds;
+  readonly url: string;
+  readonly server: Deno.HttpServer;
+}
+
+async function serve(...options: Parameters<typeof startRounds>): Promise<Served> {
+  const rounds = await startRounds(...options);
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, rounds.service.app.fetch);
+  return {
+    rounds,
+    url: `http://127.0.0.1:${server.addr.port}`,
+    server,
+    [Symbol.asyncDispose]: async () => {
+      rounds.stopping.abort();
+      await server.shutdown();
+      await rounds[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("a stream without events says that it is still there", async () => {
+  await using rounds = await startRounds(undefined, { STEPWELL_HEARTBEAT_SECONDS: 0.01 });
+  const reader = await open(rounds);
+  await reader.event();
+  for (let count = 0; count < 3; count++) assert.equal(await reader.block(), ":");
+  await rounds.contribute("a");
+  assert.deepEqual(await reader.types(1), ["contribution_accepted"]);
+  await reader.cancel();
+});
+
+Deno.test("one stream more than the settings allow is refused until another has ended", async () => {
+  await using rounds = await startRounds(undefined, { STEPWELL_EVENT_STREAMS_MAX: 2 });
+  const { send, streams } = rounds.service;
+  const [first, second] = [await open(rounds), await open(rounds)];
+  assert.equal(streams.open, 2);
+  const refused = await send("GET", EVENTS);
+  assert.equal(refused.headers.get("Retry-After"), "1");
+  await assertProblem(refused, "busy", 503);
+  assert.match(await (await send("GET", "/metrics")).text(), /^stepwell_event_streams 2$/m);
+  // Not read at all, and read while it waits.
+  await first.cancel();
+  await second.event();
+  const waiting = second.event();
+  assert.equal(await isSettled(waiting), false);
+  await second.cancel();
+  await second.cancel();
+  assert.equal(streams.open, 0);
+  const third = await open(rounds);
+  assert.equal(streams.open, 1);
+  await third.cancel();
+  assert.equal(streams.open, 0);
+});
+
+Deno.test("HEAD opens no stream, and a run that is not there has none", async () => {
+  await using rounds = await startRounds();
+  const { send, streams } = rounds.service;
+  const head = await send("HEAD", EVENTS);
+  assert.deepEqual([head.status, head.headers.get("Content-Type"), await head.text()], [
+    200,
+    "text/event-stream",
+    "",
+  ]);
+  await assertProblem(await send("GET", "/v1/runs/nope/events"), "unknown_run", 404);
+  const { issues } = await assertProblem(await send("GET", `${EVENTS}?from=1`), "invalid_request", 422);
+  assert.equal(issues[0]?.path, "query");
+  assert.equal(streams.open, 0);
+});
+
+Deno.test("an open stream keeps its run in memory, and no longer when it has ended", async () => {
+  await using rounds = await startRounds();
+  const { registry } = rounds.world;
+  const reader = await open(rounds);
+  await registry.sweep({ idleMs: 0 });
+  assert.equal(registry.figures().runsInMemory, 1);
+  await reader.cancel();
+  await registry.sweep({ idleMs: 0 });
+  assert.equal(registry.figures().runsInMemory, 0);
+});
+
+Deno.test("a stream ends when the run is deleted, replaced, or the service is told to stop", async () => {
+  for (const end of ["deleted", "replaced", "stopped"]) {
+    await using rounds = await startRounds();
+    const { send, streams } = rounds.service;
+    const checkpoint = await (await send("GET", `${RUN}/checkpoint`)).bytes();
+    const [waiting, unread] = [await open(rounds), await open(rounds)];
+    await waiting.event();
+    const next = waiting.event();
+    if (end === "deleted") await send("DELETE", RUN);
+    else if (end === "replaced") await send("PUT", `${RUN}/checkpoint`, { body: checkpoint });
+    else rounds.stopping.abort();
+    assert.equal(await next, undefined, end);
+    // At a stop also those that nobody reads: the process waits for them.
+    assert.equal(streams.open, end === "stopped" ? 0 : 1);
+    assert.deepEqual(await unread.types(1), ["the end"]);
+    assert.equal(streams.open, 0);
+    if (end === "stopped") await assertProblem(await send("GET", EVENTS), "shutting_down", 503);
+  }
+});
+
+Deno.test("events come over a socket as they happen, to readers that take compressed answers too", async () => {
+  await using served = await serve();
+  const { rounds, url } = served;
+  const response = await fetch(url + EVENTS, { headers: { "Accept-Encoding": "gzip, br" } });
+  assert.equal(response.headers.get("Content-Encoding"), null);
+  const reader = new EventReader(response);
+  assert.deepEqual(await reader.types(1), ["state"]);
+  for (const client of ["a", "b"]) {
+    await rounds.contribute(client);
+    assert.deepEqual(await reader.types(1), ["contribution_accepted"]);
+  }
+  assert.deepEqual(await reader.types(2), ["step_applied", "round_opened"]);
+  await reader.cancel();
+});
+
+/** A contribution over the socket that waits for its step. */
+function contribute(served: Served, client_id: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(`${served.url}${RUN}/gradients`, {
+    ...init,
+    method: "POST",
+    body: JSON.stringify({ gradients: { w: 1 }, client_id }),
+    headers: { "Content-Type": "application/json", Prefer: "wait=60", ...init.headers },
+  });
+}
+
+Deno.test("a client that goes away leaves no stream and no waiting request behind", async () => {
+  await using served = await serve({ mode: "round", quorum: 3 });
+  const { rounds: { service, world }, url } = served;
+  const gone = new AbortController();
+  const { signal } = gone;
+  const reader = new EventReader(await fetch(url + EVENTS, { signal }));
+  await reader.event();
+  const requests = [
+    contribute(served, "plain", { signal }),
+    contribute(served, "keyed", { signal, headers: { "Idempotency-Key": "key" } }),
+  ];
+  await until(() => world.registry.get("demo").round().accepted === 2);
+  const ended = Promise.allSettled([...requests, reader.event()]);
+  gone.abort();
+  for (const { status } of await ended) assert.equal(status, "rejected");
+  await until(() => service.streams.open === 0);
+  await until(() => service.lines.filter(({ status }) => status === 202).length === 2);
+  await until(async () => {
+    await world.registry.sweep({ idleMs: 0 });
+    return world.registry.figures().runsInMemory === 0;
+  });
+});
+
+Deno.test("a server shuts down when it tells its streams and those who wait to end", async () => {
+  await using served = await serve();
+  const { rounds, url } = served;
+  const reader = new EventReader(await fetch(url + EVENTS));
+  await reader.event();
+  const unread = await fetch(url + EVENTS);
+  const waiting = contribute(served, "a");
+  assert.deepEqual(await reader.types(1), ["contribution_accepted"]);
+  assert.equal(rounds.service.streams.open, 2);
+  rounds.stopping.abort();
+  const response = await waiting;
+  assert.equal(response.status, 202, await response.text());
+  assert.equal(await reader.event(), undefined);
+  await served.server.shutdown();
+  await unread.body?.cancel();
+});

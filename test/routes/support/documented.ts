@@ -1,0 +1,64 @@
+/**
+ * Holds every answer of every test of routes against the OpenAPI document: its status, its media type and its headers.
+ * What is in its body is contract.ts' part.
+ */
+import assert from "node:assert/strict";
+import type { App } from "../../../routes/http/context.ts";
+import { openapi31 } from "../../../routes/contract/openapi.ts";
+
+interface Answer {
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly content?: Readonly<Record<string, unknown>>;
+}
+type Operations = Readonly<Record<string, { readonly responses: Readonly<Record<string, Answer>> }>>;
+
+/** Said once for all answers in the document's own description, or by HTTP itself. */
+const EVERYWHERE = new Set([
+  "content-length",
+  "content-type",
+  "content-security-policy",
+  "cross-origin-resource-policy",
+  "referrer-policy",
+  "x-content-type-options",
+  "x-frame-options",
+]);
+
+interface Document {
+  readonly paths: Readonly<Record<string, Operations>>;
+  readonly components: { readonly headers: Readonly<Record<string, { readonly required: boolean }>> };
+}
+
+/** One for all apps: they differ in what their services are, not in their routes. */
+let document: Document | undefined;
+
+const isAt = (pattern: string, path: string) =>
+  new RegExp(`^${pattern.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path);
+
+/** Fails for an answer that the document does not know; answers that no operation gives are passed over. */
+export function assertDocumented(
+  app: App,
+  method: string,
+  path: string,
+  { status, headers }: Response,
+): void {
+  const [pathname = ""] = path.split("?");
+  const { paths, components } = document ??= openapi31(app) as unknown as Document;
+  const [, operations] = Object.entries(paths).find(([pattern]) => isAt(pattern, pathname)) ?? [];
+  const operation = operations?.[(method === "HEAD" ? "GET" : method).toLowerCase()];
+  if (operation === undefined) return;
+  const where = `${method} ${pathname} → ${status}`;
+  const answer = operation.responses[status];
+  assert.ok(answer !== undefined, `${where} is not documented`);
+  const known = new Map(
+    Object.keys(answer.headers ?? {}).map((name) => [name.toLowerCase(), components.headers[name]]),
+  );
+  const unknown = [...headers.keys()].filter((name) => !EVERYWHERE.has(name) && !known.has(name));
+  assert.deepEqual(unknown, [], `${where} has headers that are not documented`);
+  const missing = [...known].filter(([name, header]) => header?.required && !headers.has(name));
+  assert.deepEqual(missing, [], `${where} lacks headers that are documented`);
+  const type = headers.get("Content-Type")?.split(";")[0];
+  const types = Object.keys(answer.content ?? {});
+  assert.ok(type === undefined || types.includes(type), `${where} is ${type}, must be ${types.join(" or ")}`);
+  // The length of what would have been answered is not that of the refusal.
+  assert.ok(status < 400 || !headers.has("Content-Length"), `${where} has a Content-Length`);
+}

@@ -1,0 +1,95 @@
+/** Answers to keyed requests: how many are kept, for how long, and that the same ones are there after a crash. */
+import assert from "node:assert/strict";
+import type { StepAnswer } from "../../../src/run/api.ts";
+import { Replies } from "../../../src/run/answers/replies.ts";
+import { codeOf, step } from "../support/harness.ts";
+import { GRADIENT, newWorld, request, SMALL } from "../support/stored.ts";
+
+const HOUR = 3600 * 1000;
+
+const answer = (version: number, names: readonly string[] = ["w"]): StepAnswer => ({
+  applied: true,
+  iterations: version,
+  version,
+  learning_rate: 0.1,
+  gradient_norm: 1,
+  clip_factor: 1,
+  contributions: 1,
+  variables: Object.fromEntries(names.map((name) => [name, { gradient_norm: 1 }])),
+  warnings: ["one"],
+});
+
+const keysOf = (replies: Replies) => replies.all.map(({ key }) => Number(key));
+const add = (replies: Replies, n: number, at: number, names?: readonly string[]) =>
+  replies.add({ key: String(n), hash: "h", at }, answer(n, names));
+
+Deno.test("Replies keeps the newest thousand however old they are", () => {
+  const replies = new Replies();
+  for (let n = 0; n < 1500; n++) add(replies, n, n * HOUR);
+  assert.deepEqual(keysOf(replies), Array.from({ length: 1000 }, (_, n) => n + 500));
+});
+
+Deno.test("Replies keeps those of a day beyond the newest thousand", () => {
+  const replies = new Replies();
+  for (let n = 0; n < 4800; n++) add(replies, n, n * HOUR / 100);
+  // One every 36 seconds: 2,400 a day, and the one at its border.
+  assert.deepEqual(keysOf(replies), Array.from({ length: 2401 }, (_, n) => n + 2399));
+});
+
+Deno.test("Replies is bounded: long answers go before their day is over, but never one of the newest thousand", () => {
+  const replies = new Replies();
+  const names = Array.from({ length: 150 }, (_, n) => `layer-${n}/kernel`);
+  for (let n = 0; n < 3000; n++) add(replies, n, 0, names);
+  assert.deepEqual(keysOf(replies), Array.from({ length: 1000 }, (_, n) => n + 2000));
+  assert.deepEqual(replies.find({ key: "2999", hash: "h" }), answer(2999, names));
+  const short = new Replies();
+  for (let n = 0; n < 40_000; n++) add(short, n, 0);
+  const { length } = keysOf(short);
+  assert.ok(length > 15_000 && length < 40_000, String(length));
+});
+
+Deno.test("Replies keeps an answer about very many variables without each of them", () => {
+  const replies = new Replies();
+  const names = Array.from({ length: 10_000 }, (_, n) => `layer-${n}/kernel`);
+  add(replies, 7, 0, names);
+  assert.deepEqual(replies.find({ key: "7", hash: "h" }), { ...answer(7, []), warnings: [] });
+});
+
+Deno.test("Replies.find() tells one request from another, and begin() one after the other", () => {
+  const replies = new Replies();
+  add(replies, 1, 0);
+  assert.deepEqual(replies.find({ key: "1", hash: "h" }), answer(1));
+  assert.equal(replies.find({ key: "2", hash: "h" }), undefined);
+  assert.equal(codeOf(() => replies.find({ key: "1", hash: "other" })), "key_reused");
+  const done = replies.begin("1");
+  assert.equal(codeOf(() => replies.begin("1")), "key_in_progress");
+  replies.begin("2");
+  done();
+  replies.begin("1");
+});
+
+Deno.test("a run forgets the same keys whether it was replayed or not", async () => {
+  await using world = await newWorld();
+  await world.registry.create(SMALL);
+  const take = (n: number) =>
+    request(
+      world.registry,
+      "small",
+      (session) => step(session, GRADIENT, { key: { key: String(n), hash: "h", at: n * HOUR / 20 } }),
+    );
+  for (let n = 0; n < 1100; n++) await take(n);
+  const before = world.registry.get("small").replies.all;
+  assert.equal(before.length, 1000);
+  assert.equal(before[0]?.key, "100");
+  await world.restart();
+  assert.deepEqual(world.registry.get("small").replies.all, before);
+  await world.registry.shutdown();
+  await world.restart();
+  assert.deepEqual(world.registry.get("small").replies.all, before);
+  await take(1100);
+  await world.restart();
+  assert.deepEqual(world.registry.get("small").replies.all.map(({ key }) => Number(key)).slice(0, 2), [
+    101,
+    102,
+  ]);
+});

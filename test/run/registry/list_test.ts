@@ -1,0 +1,82 @@
+/** Lists of runs that are not in memory: told by their configs in KV, and only as long as those are true. */
+import assert from "node:assert/strict";
+import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { Registry } from "../../../src/run/registry/registry.ts";
+import { localFiles } from "../../../src/store/files.ts";
+import { ConfigStore } from "../../../src/store/kv.ts";
+import { step } from "../support/harness.ts";
+
+async function withStore(test: (reopen: () => Promise<Registry>) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const configs = await ConfigStore.open(":memory:");
+  let ids = 0;
+  const options = {
+    runsMax: 100,
+    memoryBytesMax: 2 ** 28,
+    run: runCompiled,
+    now: () => new Date(0),
+    newId: () => `id-${ids++}`,
+    drawSeed: () => 7,
+    store: { files: localFiles, configs, folder },
+  };
+  try {
+    await test(() => Registry.open(options));
+  } finally {
+    configs.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const VARIABLES = [{ name: "w", shape: [3] }];
+
+Deno.test("list() tells of stored runs without reading them, patches included", async () => {
+  await withStore(async (reopen) => {
+    const first = await reopen();
+    const session = await first.create({ id: "one", optimizer: "Adam", variables: VARIABLES });
+    step(session, { w: [1, 2, 3] });
+    session.patchOptimizer({ learning_rate: 0.5 });
+    const description = session.describe();
+    await first.shutdown();
+
+    const second = await reopen();
+    const { runs } = await second.list({ limit: 10 });
+    assert.deepEqual(runs, [{ ...description, journal_bytes: 0, snapshot_version: 2 }]);
+    assert.equal(second.figures().runsInMemory, 0);
+    assert.equal(second.get("one").version, 2);
+    await second.shutdown();
+  });
+});
+
+Deno.test("list() reads a run that has changed since its config was written", async () => {
+  await withStore(async (reopen) => {
+    const first = await reopen();
+    const session = await first.create({ id: "one", optimizer: "Adam", variables: VARIABLES });
+    step(session, { w: [1, 2, 3] });
+    await first.lease("one").durable();
+
+    // As after a crash: the first registry is not shut down before.
+    const second = await reopen();
+    const { runs } = await second.list({ limit: 10 });
+    assert.deepEqual(runs.map(({ version }) => version), [1]);
+    assert.equal(second.figures().runsInMemory, 1);
+    await second.shutdown();
+    await first.shutdown();
+  });
+});
+
+Deno.test("list() reads a run whose config is too long for KV", async () => {
+  await withStore(async (reopen) => {
+    const first = await reopen();
+    const variables = Array.from(
+      { length: 4000 },
+      (_, n) => ({ name: `layer-${n}/${"x".repeat(60)}`, shape: [1] }),
+    );
+    const session = await first.create({ id: "one", optimizer: "SGD", variables });
+    const description = session.describe();
+    await first.shutdown();
+    const second = await reopen();
+    const { runs } = await second.list({ limit: 10 });
+    assert.deepEqual(runs.map(({ variables }) => variables), [description.variables]);
+    await second.shutdown();
+  });
+});

@@ -1,0 +1,120 @@
+/** Registries with a store on a disk in memory: what dies with its process and comes back from its files. */
+import assert from "node:assert/strict";
+import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
+import type { RunSpec } from "../../../src/run/api.ts";
+import { Registry, type RegistryOptions } from "../../../src/run/registry/registry.ts";
+import type { Session } from "../../../src/run/session/session.ts";
+import { ConfigStore } from "../../../src/store/kv.ts";
+import { Disk } from "../../store/support/disk.ts";
+import { slotsOf, variablesOf } from "./harness.ts";
+
+const FOLDER = "/runs";
+
+export interface World extends AsyncDisposable {
+  disk: Disk;
+  registry: Registry;
+  readonly configs: ConfigStore;
+  /** Called before everything that is asked of KV, with the method's name: throws to make it fail. */
+  fault: (method: string) => void;
+  /** What KV was asked and has not answered yet. */
+  readonly unanswered: ReadonlySet<Promise<unknown>>;
+  /** Milliseconds since 1970. */
+  now: number;
+  /** The process dies and another one finds `disk`: by default as it was. */
+  restart(disk?: Disk): Promise<void>;
+}
+
+export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<World> {
+  const configs = await ConfigStore.open(":memory:");
+  const unanswered = new Set<Promise<unknown>>();
+  let ids = 0;
+  const asked = watched(configs, { asking: (method) => world.fault(method), unanswered });
+  const world: World = {
+    disk: new Disk(),
+    registry: undefined as unknown as Registry,
+    configs,
+    fault: () => {},
+    unanswered,
+    now: 0,
+    restart: async (disk = world.disk.copy()) => {
+      world.disk = disk;
+      world.registry = await Registry.open({
+        runsMax: 10_000,
+        memoryBytesMax: 2 ** 30,
+        run: runCompiled,
+        now: () => new Date(world.now),
+        newId: () => `id-${ids++}`,
+        drawSeed: () => 7,
+        store: { files: disk, configs: asked, folder: FOLDER },
+        ...options,
+      });
+    },
+    // deno-lint-ignore require-await -- as the interface has it
+    [Symbol.asyncDispose]: async () => configs.close(),
+  };
+  await world.restart();
+  return world;
+}
+
+function watched(
+  configs: ConfigStore,
+  { asking, unanswered }: { asking: (method: string) => void; unanswered: Set<Promise<unknown>> },
+): ConfigStore {
+  return new Proxy(configs, {
+    get(target, name) {
+      const member = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      return (...given: unknown[]) => {
+        asking(String(name));
+        const answer = member.apply(target, given);
+        if (answer instanceof Promise) {
+          const known: Promise<unknown> = answer.catch(() => {}).finally(() => unanswered.delete(known));
+          unanswered.add(known);
+        }
+        return answer;
+      };
+    },
+  });
+}
+
+export const SMALL: RunSpec = {
+  id: "small",
+  optimizer: { class_name: "Adam", config: { learning_rate: 0.1 } },
+  variables: [{ name: "w", shape: [3], initial: [1, 2, 3] }],
+};
+
+export const GRADIENT = { w: [1, -2, 0.5] };
+
+/** Everything of a run that its files must bring back; strict equality tells −0 from 0. */
+export function lasting(session: Session) {
+  const { iterations, tensors } = session.weights();
+  // What the process remembers, what depends on where the snapshots are, and where it stands.
+  const { journal_bytes: _, snapshot_version: __, ...description } = session.describe();
+  return {
+    description,
+    variables: variablesOf(session),
+    slots: slotsOf(session),
+    weights: [iterations, ...tensors.map(({ name, values }) => [name, ...values])],
+    replies: session.replies.all,
+  };
+}
+
+/** What a request does: a lease, the run, and no answer before it is on disk. */
+export async function request<T>(registry: Registry, id: string, act: (session: Session) => T): Promise<T> {
+  const lease = registry.lease(id);
+  try {
+    const result = act(registry.get(id));
+    await lease.durable();
+    return result;
+  } finally {
+    lease.release();
+  }
+}
+
+export async function refused(promise: Promise<unknown>, code: ErrorCode): Promise<void> {
+  await assert.rejects(promise, (error) => {
+    if (error instanceof StepwellError && error.code === code) return true;
+    throw error;
+  });
+}
