@@ -41,6 +41,7 @@ const registry = await storeOrExit(Registry.open({
   drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
   store,
   onFailure: ({ run, error }) => logFailure(error, { run }),
+  onNotice: (notice) => logLine({ level: "warn", ...notice }),
 }));
 const losses = new Losses(settings);
 const app = createApp({

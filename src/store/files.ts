@@ -58,11 +58,15 @@ export class AppendFile {
     }
   }
 
-  /** Everything appended so far is on disk when this resolves. */
+  /**
+   * Everything appended so far is on disk when this resolves, in a file that still has a name: bytes of a file that
+   * somebody removed are gone with the process.
+   */
   async sync(): Promise<void> {
     this.#assertWhole();
     try {
       await this.#file.syncData();
+      this.#assertNamed();
     } catch (error) {
       // After a failed flush nobody knows which bytes are on disk, and a second one would not tell.
       this.#broken = true;
@@ -75,10 +79,15 @@ export class AppendFile {
     this.#assertWhole();
     try {
       this.#file.syncDataSync();
+      this.#assertNamed();
     } catch (error) {
       this.#broken = true;
       throw error;
     }
+  }
+
+  #assertNamed(): void {
+    if (this.#file.statSync().nlink === 0) throw new Error("The file was removed while it was in use");
   }
 
   close(): void {
@@ -113,6 +122,8 @@ export interface RawFile {
   seekSync(offset: number, whence: Deno.SeekMode): number;
   syncData(): Promise<void>;
   syncDataSync(): void;
+  /** `nlink` counts the names of the file; null where the platform cannot tell. */
+  statSync(): { readonly nlink: number | null };
   close(): void;
 }
 
@@ -141,6 +152,8 @@ export interface Files {
   sync(path: string): Promise<void>;
   makeFolder(path: string): Promise<void>;
   removeFolder(path: string): Promise<void>;
+  /** Gives a folder another name; throws when there is one of that name. */
+  moveFolder(from: string, to: string): Promise<void>;
   list(path: string): string[];
 }
 
@@ -204,5 +217,6 @@ export const localFiles: Files = {
   },
   makeFolder: (path) => Deno.mkdir(path, { recursive: true }),
   removeFolder: (path) => Deno.remove(path, { recursive: true }),
+  moveFolder: (from, to) => Deno.rename(from, to),
   list: (path) => [...Deno.readDirSync(path)].map(({ name }) => name),
 };

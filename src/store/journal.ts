@@ -2,7 +2,8 @@
  * The journal of one run: every accepted change of its state, in order, in append-only files. What a record says is
  * for its writer; this is about bytes that are there whole, or known not to be.
  *
- *     file    "STEPJRNL" | format u32 | generation u32 | header crc32 u32 | records…
+ *     file    "STEPJRNL" | format u32 | generation u32 | header crc32 u32 | owner | records…
+ *     owner   length u32 | length crc32 u32 | JSON {"run", "incarnation"} | crc32 u32    (not in files of format 1)
  *     record  magic u32 | kind u32 | length u64 | sequence u64 | payload crc32 u32 | header crc32 u32 | payload | end u32
  *
  * All integers little-endian. A header's crc32 covers what stands before it there, so that a length can be believed
@@ -18,11 +19,45 @@ import { crc32 } from "node:zlib";
 import type { AppendFile } from "./files.ts";
 
 export const MAGIC = new TextEncoder().encode("STEPJRNL");
-export const JOURNAL_FORMAT = 1;
+export const JOURNAL_FORMAT = 2;
+/** Journals of before 2026-12, which do not say whose they are. */
+export const JOURNAL_FORMAT_WITHOUT_OWNER = 1;
+/** Of the part that all formats have. */
 export const FILE_HEADER_BYTES = 20;
+/** The length of the owner, and its checksum. */
+export const OWNER_PREFIX_BYTES = 8;
 export const RECORD_MAGIC = 0x43455253;
 export const RECORD_HEADER_BYTES = 32;
 export const RECORD_END = new TextEncoder().encode("DONE");
+
+/** Whose a journal is. */
+export interface JournalOwner {
+  /** The run's id. */
+  readonly run: string;
+  /** The name of its folder. */
+  readonly incarnation: string;
+}
+
+/** What stands before the records of a journal. */
+export function journalHeader(generation: number, { run, incarnation }: JournalOwner): Uint8Array {
+  const owner = new TextEncoder().encode(JSON.stringify({ run, incarnation }));
+  const start = FILE_HEADER_BYTES + OWNER_PREFIX_BYTES, end = start + owner.length;
+  const header = new Uint8Array(end + 4);
+  header.set(MAGIC);
+  const view = new DataView(header.buffer);
+  view.setUint32(8, JOURNAL_FORMAT, true);
+  view.setUint32(12, generation, true);
+  view.setUint32(16, crc32(header.subarray(0, 16)), true);
+  view.setUint32(FILE_HEADER_BYTES, owner.length, true);
+  view.setUint32(
+    FILE_HEADER_BYTES + 4,
+    crc32(header.subarray(FILE_HEADER_BYTES, FILE_HEADER_BYTES + 4)),
+    true,
+  );
+  header.set(owner, start);
+  view.setUint32(end, crc32(owner), true);
+  return header;
+}
 
 /** Appends to one file. Appending is synchronous, flushing is shared by all who wait for it. */
 export class JournalWriter {
@@ -39,15 +74,12 @@ export class JournalWriter {
   }
 
   /** Begins an empty file: durable once `durable` has resolved and its folder was synced. */
-  static begin(file: AppendFile, options: { generation: number; sequence: number }): JournalWriter {
-    const header = new Uint8Array(FILE_HEADER_BYTES);
-    header.set(MAGIC);
-    const view = new DataView(header.buffer);
-    view.setUint32(8, JOURNAL_FORMAT, true);
-    view.setUint32(12, options.generation, true);
-    view.setUint32(16, crc32(header.subarray(0, 16)), true);
-    file.append([header]);
-    return new JournalWriter(file, { sequence: options.sequence, flushed: 0 });
+  static begin(
+    file: AppendFile,
+    { generation, sequence, owner }: { generation: number; sequence: number; owner: JournalOwner },
+  ): JournalWriter {
+    file.append([journalHeader(generation, owner)]);
+    return new JournalWriter(file, { sequence, flushed: 0 });
   }
 
   /** Goes on after the last whole record of a file that was read, is on disk, and was cut there. */

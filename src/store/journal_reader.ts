@@ -7,7 +7,10 @@ import type { FileReader, Files } from "./files.ts";
 import {
   FILE_HEADER_BYTES,
   JOURNAL_FORMAT,
+  JOURNAL_FORMAT_WITHOUT_OWNER,
+  type JournalOwner,
   MAGIC,
+  OWNER_PREFIX_BYTES,
   RECORD_END,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
@@ -39,9 +42,17 @@ export class JournalDamage extends Error {
 export interface JournalContent {
   /** Undefined where not even the file's header is there: nothing was ever appended. */
   readonly generation: number | undefined;
+  /** Undefined in a file that does not say whose it is: one of format 1. */
+  readonly owner?: JournalOwner;
   /** Where the last record ends: what follows is a torn tail. */
   readonly bytes: number;
   readonly torn: boolean;
+}
+
+interface ReadOptions {
+  readonly bytesMax?: number;
+  /** Called before the first record, of a file that says whose it is: throws to refuse it. */
+  readonly onOwner?: (owner: JournalOwner) => void;
 }
 
 /**
@@ -52,7 +63,7 @@ export function readJournal(
   files: Files,
   path: string,
   onRecord: (record: JournalRecord) => void,
-  { bytesMax = Infinity }: { bytesMax?: number } = {},
+  { bytesMax = Infinity, onOwner = () => {} }: ReadOptions = {},
 ): JournalContent {
   const file = reading(JournalDamage, () => files.read(path));
   const reader: FileReader = { ...file, next: (count) => reading(JournalDamage, () => file.next(count)) };
@@ -67,10 +78,17 @@ export function readJournal(
     }
     if (MAGIC.some((byte, index) => header[index] !== byte)) throw damage(path, 0, "this is no journal");
     const format = view.getUint32(8, true);
-    if (format !== JOURNAL_FORMAT) {
-      throw damage(path, 8, `its format is ${format}, must be ${JOURNAL_FORMAT}`);
+    if (format !== JOURNAL_FORMAT && format !== JOURNAL_FORMAT_WITHOUT_OWNER) {
+      throw damage(path, 8, `its format is ${format}, must be at most ${JOURNAL_FORMAT}`);
     }
-    let offset = FILE_HEADER_BYTES, sequence: number | undefined;
+    let offset = FILE_HEADER_BYTES, sequence: number | undefined, owner: JournalOwner | undefined;
+    if (format === JOURNAL_FORMAT) {
+      const found = readOwner(reader, path);
+      if (!found) return { generation: undefined, bytes: 0, torn: true };
+      offset += found.bytes;
+      owner = found.owner;
+      onOwner(owner);
+    }
     while (offset < Math.min(reader.bytes, bytesMax)) {
       const record = readRecord(reader, { path, offset, sequence });
       if (record === undefined) break;
@@ -79,10 +97,35 @@ export function readJournal(
       reader.seek(offset);
       sequence = record.sequence + 1;
     }
-    return { generation: view.getUint32(12, true), bytes: offset, torn: reader.bytes > offset };
+    const generation = view.getUint32(12, true);
+    return { generation, bytes: offset, torn: reader.bytes > offset, ...owner && { owner } };
   } finally {
     reader.close();
   }
+}
+
+/** What follows the header of a file: whose it is. Undefined: it was not written to its end. */
+function readOwner(
+  reader: FileReader,
+  path: string,
+): { readonly owner: JournalOwner; readonly bytes: number } | undefined {
+  const prefix = reader.next(OWNER_PREFIX_BYTES).slice();
+  const view = new DataView(prefix.buffer);
+  if (prefix.length < OWNER_PREFIX_BYTES || view.getUint32(4, true) !== crc32(prefix.subarray(0, 4))) {
+    if (isUnwritten(reader, prefix, OWNER_PREFIX_BYTES)) return undefined;
+    throw damage(path, FILE_HEADER_BYTES, "the length of its owner does not fit its checksum");
+  }
+  const length = view.getUint32(0, true), wanted = length + 4;
+  const rest = reader.next(wanted).slice();
+  if (
+    rest.length === wanted &&
+    new DataView(rest.buffer).getUint32(length, true) === crc32(rest.subarray(0, length))
+  ) {
+    const text = new TextDecoder().decode(rest.subarray(0, length));
+    return { owner: JSON.parse(text) as JournalOwner, bytes: OWNER_PREFIX_BYTES + wanted };
+  }
+  if (isUnwritten(reader, rest, wanted)) return undefined;
+  throw damage(path, FILE_HEADER_BYTES, "its owner does not fit its checksum");
 }
 
 interface Place {

@@ -7,7 +7,7 @@
  */
 import type { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
-import { FILE_HEADER_BYTES, JournalWriter } from "./journal.ts";
+import { FILE_HEADER_BYTES, journalHeader, type JournalOwner, JournalWriter } from "./journal.ts";
 import { type JournalContent, JournalDamage, type JournalRecord, readJournal } from "./journal_reader.ts";
 import { reading, storageError } from "./storage_error.ts";
 
@@ -17,11 +17,18 @@ interface JournalEnd {
   readonly bytes: number;
 }
 
+interface JournalsPlace {
+  readonly files: Files;
+  readonly folder: string;
+  readonly owner: JournalOwner;
+}
+
 export const journalName = (generation: number) => `journal-${generation}.log`;
 
 export class Journals {
   readonly #files: Files;
   readonly #folder: string;
+  readonly #owner: JournalOwner;
   /** The journal that is being written, once something was. */
   #journal: JournalWriter | undefined;
   /** Where the last journal began to be written here. */
@@ -40,9 +47,10 @@ export class Journals {
   /** After a failure: what of the last journal is known to be on disk. */
   #trusted: JournalEnd | undefined;
 
-  constructor(files: Files, folder: string) {
+  constructor({ files, folder, owner }: JournalsPlace) {
     this.#files = files;
     this.#folder = folder;
+    this.#owner = owner;
   }
 
   /** Bytes that recovery would replay. */
@@ -84,7 +92,8 @@ export class Journals {
       if (this.#generations().at(-1) !== generation) return false;
       const reader = this.#files.read(this.#path(generation));
       reader.close();
-      return reader.bytes === FILE_HEADER_BYTES;
+      const headers = [FILE_HEADER_BYTES, journalHeader(generation, this.#owner).length];
+      return headers.includes(reader.bytes);
     } catch {
       return false;
     }
@@ -94,7 +103,7 @@ export class Journals {
   begin(generation: number, sequence: number): void {
     const file = this.#files.create(this.#path(generation));
     try {
-      const journal = JournalWriter.begin(file, { generation, sequence });
+      const journal = JournalWriter.begin(file, { generation, sequence, owner: this.#owner });
       this.#earlierBytes = this.bytes;
       this.#journal?.close();
       this.#journal = journal;
@@ -164,7 +173,15 @@ export class Journals {
     const bytesMax = this.#trusted?.generation === generation ? this.#trusted.bytes : Infinity;
     // Not even its header: it is to be begun again, since what it holds may come to light after all.
     if (bytesMax === 0) return { generation, bytes: 0, torn: true };
-    return readJournal(this.#files, this.#path(generation), onRecord, { bytesMax });
+    const path = this.#path(generation);
+    const onOwner = ({ run, incarnation }: JournalOwner) => {
+      if (run === this.#owner.run && incarnation === this.#owner.incarnation) return;
+      throw new JournalDamage(
+        `The journal ${path} belongs to the run "${run}" (${incarnation}), must belong to "${this.#owner.run}" ` +
+          `(${this.#owner.incarnation})`,
+      );
+    };
+    return readJournal(this.#files, path, onRecord, { bytesMax, onOwner });
   }
 
   /** Takes further changes after what was read; `sequence` is that of the next record. */
@@ -178,7 +195,7 @@ export class Journals {
     const file = this.#files.resume(this.#path(generation), bytes);
     try {
       const journal = bytes === 0
-        ? JournalWriter.begin(file, { generation, sequence })
+        ? JournalWriter.begin(file, { generation, sequence, owner: this.#owner })
         : JournalWriter.resume(file, sequence);
       this.#trusted = undefined;
       return journal;

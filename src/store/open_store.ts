@@ -1,11 +1,13 @@
 /**
- * The data folder: made when it is missing, locked against a second process, swept of leftovers.
+ * The data folder: made when it is missing, locked against a second process, and brought together with its database.
  *
- *     lock        held for as long as the process lives; names the folder, and the database has the same name
- *     kv.sqlite   the runs' records, unless they are elsewhere
- *     runs/       a folder for each run
+ *     lock          held for as long as the process lives; names the folder, and the database has the same name
+ *     kv.sqlite     the runs' records, unless they are elsewhere
+ *     runs/         a folder for each run
+ *     lost+found/   what could not be read at a start: never removed by the service
  *
- * Invariant: a run's folder is removed only if the database that it belongs to does not know it.
+ * Invariant: no run and no folder of one is removed here. What folder and database say of runs is compared by
+ * reconcile.ts.
  */
 import { dirname } from "node:path";
 import { type Files, localFiles } from "./files.ts";
@@ -35,9 +37,7 @@ export async function openStore({ folder, kv, newId, files = localFiles }: Store
   if (!await lock.tryLock(true)) throw new Error("another process is using it");
   const configs = await answered(kv, ConfigStore.open(kv === "" ? `${folder}/kv.sqlite` : kv));
   const parts = { files, configs, folder: runs };
-  const records = await configs.runs();
-  await join(lock, { ...parts, records, newId });
-  await removeLeftovers(parts, records);
+  await join(lock, { ...parts, records: await configs.runs(), newId });
   // What was made above stands in these two; what is in them is durable when the first run is.
   await files.sync(folder);
   await syncParent(files, folder);
@@ -70,7 +70,7 @@ async function syncParent(files: Files, folder: string): Promise<void> {
   }
 }
 
-/** Sees to it that folder and database go together: a new or wrong database would have every run swept away. */
+/** Sees to it that folder and database go together: a database with other runs is a mistake, a new one is filled. */
 async function join(
   lock: Deno.FsFile,
   { files, configs, folder, records, newId }: StoreParts & { records: readonly RunRecord[]; newId(): string },
@@ -78,7 +78,7 @@ async function join(
   const buffer = new Uint8Array(64);
   const own = new TextDecoder().decode(buffer.subarray(0, await lock.read(buffer) ?? 0));
   if (own === configs.folder) return;
-  if (records.length > 0 || files.list(folder).length > 0) {
+  if (records.length > 0 || configs.folder !== null && files.list(folder).length > 0) {
     throw new Error("its runs are not those of the database; STEPWELL_KV must name the one that they are in");
   }
   // Not the name that the database has: another service, whose folder is empty too, may go by it.
@@ -88,15 +88,4 @@ async function join(
   await lock.seek(0, Deno.SeekMode.Start);
   await lock.write(new TextEncoder().encode(name));
   await lock.sync();
-}
-
-/** Of runs that were being made, or deleted, when the process died. */
-async function removeLeftovers(
-  { files, folder }: { files: Files; folder: string },
-  records: readonly RunRecord[],
-): Promise<void> {
-  const known = new Set(records.map(({ incarnation }) => incarnation));
-  for (const name of files.list(folder)) {
-    if (!known.has(name)) await files.removeFolder(`${folder}/${name}`);
-  }
 }

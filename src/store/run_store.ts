@@ -4,17 +4,29 @@
  *
  *     INCARNATION/snapshot-3.safetensors   the state when journal-3.log was begun
  *     INCARNATION/journal-3.log            every change since
+ *     INCARNATION/run.json                 what the run is, and which snapshots can be trusted (run_file.ts)
+ *     INCARNATION/unfinished, /deleted     marks: nobody was told of the run yet, or it is to go (marks.ts)
  *
  * Knows no session: what a record means and what a snapshot holds is its caller's. Invariants: the journals from the
- * oldest kept snapshot on are there; a file is removed only when the record in KV no longer needs it.
+ * oldest kept snapshot on are there; a file is removed only when the run's file no longer needs it; the folder is
+ * removed only when a mark in it says so. The record in KV follows the folder.
  */
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
+import type { JournalOwner } from "./journal.ts";
 import { generationsOf, journalName, Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
+import { isMarked, mark, unmark } from "./marks.ts";
+import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
-import { type SnapshotPlace, Snapshots, type Taken } from "./snapshots.ts";
+import {
+  type SnapshotOwner,
+  type SnapshotPlace,
+  Snapshots,
+  type Taken,
+  type TakeSnapshot,
+} from "./snapshots.ts";
 import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
 import { storageError } from "./storage_error.ts";
 
@@ -31,26 +43,45 @@ export interface StoreParts {
 /** What is made of the files of a run that is opened. */
 export interface Rebuild {
   /** Called for the newest snapshot, and for the one before if that turns out to be damaged. */
-  onSnapshot(): { write(piece: Uint8Array<ArrayBuffer>): void; close(): void };
+  onSnapshot(owner: SnapshotOwner): {
+    write(piece: Uint8Array<ArrayBuffer>): void;
+    /** Gives the sequence number of the next change. */
+    close(): { readonly sequence: number };
+  };
   onRecord(record: JournalRecord): void;
 }
 
 export class RunStore {
   readonly #parts: StoreParts;
   readonly #folder: string;
+  readonly #owner: JournalOwner;
   readonly #journals: Journals;
   readonly #snapshots: Snapshots;
   #record: RunRecord;
   #newest: SnapshotPlace | undefined;
   /** A snapshot that turned out to be damaged. */
   #damaged: SnapshotRecord | undefined;
+  /** Of the next change when the run's file was written: the journals reach at least that far. */
+  #recorded = 0;
+  /** Whether the mark of a deletion that was refused may be on the disk. */
+  #mayBeMarked = false;
+  /** What the run's file says beside the record, as long as the run lives. */
+  #origin: Pick<RunFile, "creation" | "replaces"> = {};
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
     this.#record = record;
     this.#folder = `${parts.folder}/${record.incarnation}`;
-    const { files } = parts, folder = this.#folder, journals = this.#journals = new Journals(files, folder);
-    this.#snapshots = new Snapshots({ files, folder, journals, adopt: (...made) => this.#adopt(...made) });
+    const { files } = parts, folder = this.#folder;
+    const owner = this.#owner = { run: record.id, incarnation: record.incarnation };
+    const journals = this.#journals = new Journals({ files, folder, owner });
+    this.#snapshots = new Snapshots({
+      files,
+      folder,
+      journals,
+      owner,
+      adopt: (...made) => this.#adopt(...made),
+    });
   }
 
   get record(): RunRecord {
@@ -116,25 +147,64 @@ export class RunStore {
     this.#newest = undefined;
   }
 
-  /** Makes a new run durable with its first snapshot; `creation` is asked when the files are there. Leaves nothing behind when it throws. */
-  async create({ place, pieces, config }: Taken, creation?: () => Required<CreationRecord>): Promise<void> {
+  /**
+   * Makes a new run durable with its first snapshot; `creation` is asked when the files are there; `replaces` is the
+   * incarnation of the same id whose place it takes. Leaves nothing behind when it throws.
+   */
+  async create(
+    take: (owner: SnapshotOwner) => Taken,
+    { creation, replaces }: {
+      creation?: (() => Required<CreationRecord>) | undefined;
+      replaces?: string | undefined;
+    } = {},
+  ): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);
+      mark(files, this.#folder, "unfinished");
+      const { place, pieces, config } = take({ ...this.#owner, generation: 0 });
       const snapshot = await new SnapshotWriter(files, { folder: this.#folder, generation: 0 }, pieces)
         .finish();
       this.#journals.begin(0, place.sequence);
       this.#journals.adopt();
       await this.#journals.durable();
-      await files.sync(folder);
       this.#record = { ...this.#record, snapshots: [snapshot], configParts: partsOf(config) };
       this.#newest = place;
-      await configs.put(this.#record, config, creation?.());
+      const created = creation?.();
+      this.#origin = {
+        ...created && { creation: { key: created.key, hash: created.hash, at: created.at } },
+        ...replaces !== undefined && { replaces },
+      };
+      await this.#writeFile(this.#record, { config, sequence: place.sequence });
+      await unmark(files, this.#folder, "unfinished");
+      await files.sync(folder);
+      await configs.put(this.#record, config, created);
     } catch (error) {
       this.close();
-      await files.removeFolder(this.#folder).catch(() => {});
+      await this.#giveUp();
       throw storageError(error);
     }
+  }
+
+  /** Removes what was made of a run that nobody was told of. */
+  async #giveUp(): Promise<void> {
+    const { files } = this.#parts;
+    try {
+      // First the mark: a folder that is removed in part must not be taken for a run.
+      if (!isMarked(files, this.#folder)) mark(files, this.#folder, "deleted");
+      await files.sync(this.#folder);
+      await files.removeFolder(this.#folder);
+    } catch {
+      // What is left is removed at the next start, by its mark.
+    }
+  }
+
+  async #writeFile(
+    record: RunRecord,
+    { config, sequence }: Pick<RunFile, "config" | "sequence">,
+  ): Promise<void> {
+    await writeRunFile(this.#parts.files, this.#folder, { record, config, sequence, ...this.#origin });
+    this.#recorded = sequence;
   }
 
   /**
@@ -143,6 +213,7 @@ export class RunStore {
    */
   open(rebuild: Rebuild): void {
     const damages: string[] = [];
+    this.#readFile();
     for (const [index, snapshot] of this.#record.snapshots.entries()) {
       try {
         this.#openFrom(snapshot, rebuild);
@@ -164,11 +235,32 @@ export class RunStore {
     );
   }
 
+  /** What the run's file knows beside the record. One that is damaged is written anew with the next snapshot. */
+  #readFile(): void {
+    const { files } = this.#parts;
+    try {
+      const file = readRunFile(files, this.#folder);
+      if (file?.record.incarnation !== this.#owner.incarnation) return;
+      const { creation, replaces, sequence } = file;
+      this.#origin = { ...creation && { creation }, ...replaces !== undefined && { replaces } };
+      this.#recorded = sequence;
+    } catch (error) {
+      if (!(error instanceof RunFileDamage)) throw error;
+    }
+  }
+
   #openFrom(snapshot: SnapshotRecord, rebuild: Rebuild): void {
-    const sink = rebuild.onSnapshot();
+    const sink = rebuild.onSnapshot({ ...this.#owner, generation: snapshot.generation });
     readSnapshot(this.#parts.files, this.#folder, snapshot, (piece) => sink.write(piece));
-    sink.close();
-    this.#journals.read(snapshot.generation, (record) => rebuild.onRecord(record));
+    let { sequence } = sink.close();
+    this.#journals.read(snapshot.generation, (record) => {
+      rebuild.onRecord(record);
+      sequence = record.sequence + 1;
+    });
+    if (sequence >= this.#recorded) return;
+    throw new JournalDamage(
+      `The journals in ${this.#folder} end before change ${sequence}, must reach change ${this.#recorded}`,
+    );
   }
 
   /** Takes further changes after what `open` has read: `sequence` is that of the next; `snapshot` is what was opened. */
@@ -179,6 +271,7 @@ export class RunStore {
 
   /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
   append(kind: number, payload: readonly Uint8Array[]): void {
+    this.#assertUnmarked();
     this.#journals.append(kind, payload);
   }
 
@@ -208,7 +301,7 @@ export class RunStore {
    * not. One at a time, in order. `atOnce`: `take` is called before this call returns, unless another snapshot is under
    * way; `prepareSnapshot` is to be called before.
    */
-  snapshot(take: () => Taken | undefined, { atOnce = false } = {}): Promise<void> {
+  snapshot(take: TakeSnapshot, { atOnce = false } = {}): Promise<void> {
     return this.#snapshots.take(take, atOnce);
   }
 
@@ -219,10 +312,13 @@ export class RunStore {
 
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
   async #adopt(snapshot: SnapshotRecord, { config, place }: Taken): Promise<void> {
+    this.#assertUnmarked();
     const { files, configs } = this.#parts;
     const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
     const snapshots = [snapshot, ...earlier].slice(0, SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
+    await this.#writeFile(record, { config, sequence: place.sequence });
+    await files.sync(this.#folder);
     if (!await configs.replace(record, config)) {
       throw new StepwellError(
         "unknown_run",
@@ -241,22 +337,58 @@ export class RunStore {
     this.#newest = place;
   }
 
-  /** Removes the run for good. Throws and leaves it as it is when its record cannot be removed. */
+  /**
+   * Removes the run for good: a mark in its folder decides, whatever becomes of the rest. Throws and leaves the run as
+   * it is when the mark cannot be made.
+   */
   async remove(): Promise<void> {
-    await this.#parts.configs.remove(this.#record);
-    await this.#removeFiles();
+    await this.#markDeleted();
+    const isKnownGone = await this.#parts.configs.remove(this.#record).then(() => true, () => false);
+    // A database that was not told is told at the next start, by the mark.
+    await this.#removeFiles({ keepFolder: !isKnownGone });
   }
 
-  /** Removes what is left of a run that another incarnation has taken the place of. */
+  async #markDeleted(): Promise<void> {
+    const { files } = this.#parts;
+    try {
+      mark(files, this.#folder, "deleted");
+      await files.sync(this.#folder);
+    } catch (error) {
+      // A folder that is gone is as good as marked.
+      if (error instanceof Deno.errors.NotFound) return;
+      await this.#takeMarkAway();
+      throw storageError(error);
+    }
+  }
+
+  /** A deletion was refused: nothing is acknowledged before its mark is known to be off the disk. */
+  async #takeMarkAway(): Promise<void> {
+    this.#mayBeMarked = true;
+    try {
+      await unmark(this.#parts.files, this.#folder, "deleted");
+      this.#mayBeMarked = false;
+    } catch {
+      // Tried again with the next change.
+    }
+  }
+
+  #assertUnmarked(): void {
+    if (!this.#mayBeMarked) return;
+    void this.#takeMarkAway();
+    throw storageError(new Error("The run's folder is marked as deleted, and the mark cannot be removed"));
+  }
+
+  /** Removes what is left of a run that another incarnation has taken the place of, which its own file says. */
   async discard(): Promise<void> {
+    await this.#markDeleted().catch(() => {});
     await this.#removeFiles();
     await this.#parts.configs.removeReplaced(this.#record).catch(() => {});
   }
 
-  async #removeFiles(): Promise<void> {
+  async #removeFiles({ keepFolder = false } = {}): Promise<void> {
     await this.snapshotting;
     this.close();
-    await this.#parts.files.removeFolder(this.#folder).catch(() => {});
+    if (!keepFolder) await this.#parts.files.removeFolder(this.#folder).catch(() => {});
   }
 
   /** Gives the files back. What was appended and not flushed may or may not be there when it is opened again. */

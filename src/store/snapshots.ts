@@ -7,6 +7,7 @@
  */
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
+import type { JournalOwner } from "./journal.ts";
 import type { Journals } from "./journals.ts";
 import type { SnapshotRecord } from "./kv.ts";
 import { asideName, SnapshotWriter } from "./snapshot.ts";
@@ -30,10 +31,19 @@ export interface Taken {
   readonly config: string;
 }
 
+/** Whose a snapshot is, which its file says. */
+export interface SnapshotOwner extends JournalOwner {
+  readonly generation: number;
+}
+
+/** Gives the state that a snapshot is to hold; undefined: there is to be none. */
+export type TakeSnapshot = (owner: SnapshotOwner) => Taken | undefined;
+
 interface SnapshotsParts {
   readonly files: Files;
   readonly folder: string;
   readonly journals: Journals;
+  readonly owner: JournalOwner;
   /** Refers to a snapshot that is on disk. */
   adopt(snapshot: SnapshotRecord, taken: Taken): Promise<void>;
 }
@@ -54,7 +64,7 @@ export class Snapshots {
   }
 
   /** As RunStore.snapshot. */
-  async take(take: () => Taken | undefined, atOnce: boolean): Promise<void> {
+  async take(take: TakeSnapshot, atOnce: boolean): Promise<void> {
     while (this.#running) await this.running;
     this.#running = this.#take(take, atOnce);
     try {
@@ -72,17 +82,17 @@ export class Snapshots {
     await files.remove(`${folder}/${asideName(journals.nextGeneration)}`).catch(() => {});
   }
 
-  async #take(take: () => Taken | undefined, atOnce: boolean): Promise<void> {
-    const { files, folder, journals, adopt } = this.#parts;
+  async #take(take: TakeSnapshot, atOnce: boolean): Promise<void> {
+    const { files, folder, journals, owner, adopt } = this.#parts;
     if (!atOnce) {
       await this.prepare();
       await journals.finish();
     }
     // The snapshot holds nothing that could be given up later.
     journals.finishNow();
-    const taken = take();
-    if (!taken) return;
     const generation = journals.nextGeneration;
+    const taken = take({ ...owner, generation });
+    if (!taken) return;
     journals.begin(generation, taken.place.sequence);
     const writer = new SnapshotWriter(files, { folder, generation }, taken.pieces);
     this.#writing = { writer, detach: () => taken.detach() };

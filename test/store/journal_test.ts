@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
-import { JournalWriter } from "../../src/store/journal.ts";
+import { journalHeader, JournalWriter } from "../../src/store/journal.ts";
 import { JournalDamage, readJournal } from "../../src/store/journal_reader.ts";
 import { Disk, IO_ERROR, NO_SPACE } from "./support/disk.ts";
 
 const PATH = "/run/journal-3.log";
+const OWNER = { run: "demo", incarnation: "only" };
 /** Bytes of a file's header. */
-const HEADER = 20;
+const HEADER = journalHeader(3, OWNER).length;
 
 interface Written {
   readonly kind: number;
@@ -23,7 +24,7 @@ const joined = ({ pieces }: Written) => new Uint8Array(Buffer.concat(pieces));
 
 /** A journal of these records from sequence 7 on, and where each of them ends. */
 function write(disk: Disk, records: readonly Written[], { sequence = 7 } = {}) {
-  const writer = JournalWriter.begin(disk.create(PATH), { generation: 3, sequence });
+  const writer = JournalWriter.begin(disk.create(PATH), { generation: 3, sequence, owner: OWNER });
   const ends = records.map(({ kind, pieces }) => {
     writer.append(kind, pieces);
     return writer.bytes;
@@ -283,13 +284,13 @@ Deno.test("readJournal() refuses zeros with records behind them, another format,
   const [first = 0, second = 0] = ends;
   const sign = (bytes: Uint8Array) =>
     new DataView(bytes.buffer).setUint32(16, crc32(bytes.subarray(0, 16)), true);
-  refuses((bytes) => bytes.fill(0, first, second), /at byte 60 the header of a record/);
-  refuses((bytes) => bytes.fill(0, HEADER, first), /at byte 20 the header of a record/);
-  refuses((bytes) => bytes.fill(0, 0, HEADER), /at byte 0 the header is not a journal's/);
+  refuses((bytes) => bytes.fill(0, first, second), new RegExp(`at byte ${first} the header of a record`));
+  refuses((bytes) => bytes.fill(0, HEADER, first), new RegExp(`at byte ${HEADER} the header of a record`));
+  refuses((bytes) => bytes.fill(0, 0, 20), /at byte 0 the header is not a journal's/);
   refuses((bytes) => {
-    bytes[8] = 2;
+    bytes[8] = 3;
     sign(bytes);
-  }, /at byte 8 its format is 2, must be 1/);
+  }, /at byte 8 its format is 3, must be at most 2/);
   refuses((bytes) => {
     bytes.set(new TextEncoder().encode("PK\x03\x04"));
     sign(bytes);

@@ -9,7 +9,7 @@ import type { SnapshotFile } from "../../store/snapshot_file.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
 import { encodeSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
 import type { CheckpointFile } from "../api.ts";
-import { savedVersion } from "./checkpoint_format.ts";
+import { OWNER, savedVersion } from "./checkpoint_format.ts";
 import { REMEMBERED } from "../answers/remembered.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
 
@@ -82,7 +82,7 @@ async function readHeader(
   try {
     const header = JSON.parse(text) as Record<string, Record<string, string>>;
     const metadata = Object.fromEntries(
-      Object.entries(header[METADATA] ?? {}).filter(([key]) => !REMEMBERED.includes(key)),
+      Object.entries(header[METADATA] ?? {}).filter(([key]) => !REMEMBERED.includes(key) && key !== OWNER),
     );
     return {
       version: savedVersion(metadata),

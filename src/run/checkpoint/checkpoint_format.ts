@@ -6,6 +6,8 @@ import { z } from "zod";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api.ts";
 
 /** Of the metadata; a change that older code cannot read raises it. */
+/** Key of the metadata that says whose a snapshot is, as JSON. A checkpoint that is sent has none. */
+export const OWNER = "stepwell_owner";
 export const FORMAT_VERSION = 1;
 
 /** Runs of earlier versions of the service have no more than mode and aggregator. */

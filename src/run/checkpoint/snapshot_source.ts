@@ -4,7 +4,8 @@
  * Invariant: the bytes are those of the moment at which the snapshot was begun, as long as whoever changes the state
  * calls `detach` before, and has all pieces written where that is refused.
  */
-import type { Taken } from "../../store/snapshots.ts";
+import type { SnapshotOwner, Taken } from "../../store/snapshots.ts";
+import { OWNER } from "./checkpoint_format.ts";
 import { encodeHeader } from "../../wire/safetensors_writer.ts";
 import type { Spare } from "../tensors/memory.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
@@ -15,12 +16,12 @@ const PIECE_BYTES_MAX = 1024 ** 2;
 /** With `spare`, memory for a copy, the first change costs a copy of what is not written yet instead of its writing. */
 export function takeSnapshot(
   source: Pick<CheckpointSource, "liveCheckpoint" | "describe">,
-  spare?: Spare,
+  { owner, spare }: { readonly owner: SnapshotOwner; readonly spare?: Spare | undefined },
 ): Taken {
   const { version, sequence, tensors, metadata } = source.liveCheckpoint();
   const { bytes: header, ordered } = encodeHeader(
     tensors.map((tensor) => ({ ...tensor, values: tensor.view() })),
-    metadata,
+    { ...metadata, [OWNER]: JSON.stringify(owner) },
   );
   const bytes = ordered.reduce((sum, { values }) => sum + values.byteLength, 0);
   /** Of the tensors' bytes: how many are needed no more. */

@@ -82,7 +82,7 @@ export class Creator {
   /** Makes a session that is whole one of the runs, on disk first. */
   async keep(
     session: Session,
-    { sequence, key }: { sequence: number; key?: KeyUse | undefined },
+    { sequence, key, replaces }: Kept,
   ): Promise<Session> {
     const { id, createdAt, durability } = session;
     const { entries, store: parts, newId } = this.#parts;
@@ -102,7 +102,7 @@ export class Creator {
     // First: the creation's answer, which is kept, tells of the storage.
     entries.attach(entry, session);
     const creation = key && (() => creationOf(session, key));
-    if (store) await store.create(takeSnapshot(session), creation);
+    if (store) await store.create((owner) => takeSnapshot(session, { owner }), { creation, replaces });
     else if (creation) this.#remember(creation());
     entries.set(entry);
     return session;
@@ -125,6 +125,15 @@ export class Creator {
       `Cannot create a run: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
     );
   }
+}
+
+interface Kept {
+  /** The place in the order of creation. */
+  readonly sequence: number;
+  /** The request that created it, where it has a key. */
+  readonly key?: KeyUse | undefined;
+  /** The incarnation of the same id whose place it takes. */
+  readonly replaces?: string | undefined;
 }
 
 function creationOf(session: Session, { key, hash, at }: KeyUse): Required<CreationRecord> {

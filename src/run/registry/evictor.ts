@@ -137,7 +137,12 @@ export class Evictor {
     if (!session || !store) return;
     // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
     if (store.failed && session.durability === "snapshot") store.close();
-    await store.snapshot(() => canSnapshot(entry) ? takeSnapshot(session, spare) : undefined, { atOnce });
+    await store.snapshot(
+      (owner) => canSnapshot(entry) ? takeSnapshot(session, { owner, spare }) : undefined,
+      {
+        atOnce,
+      },
+    );
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */

@@ -3,15 +3,17 @@
  *
  * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Runner } from "../../../kernels/compiler/plan.ts";
 import { type ErrorCode, StepwellError } from "../../errors.ts";
 import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
-import type { SnapshotPlace } from "../../store/snapshots.ts";
+import type { SnapshotOwner, SnapshotPlace } from "../../store/snapshots.ts";
 import { SnapshotDamage } from "../../store/snapshot.ts";
 import { tensorFileReader } from "../../wire/gradients.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replay } from "../journal/change_records.ts";
+import { OWNER } from "../checkpoint/checkpoint_format.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
@@ -45,11 +47,12 @@ export function recover(parts: RecoverParts): Session {
   };
   try {
     store.open({
-      onSnapshot: () => {
+      onSnapshot: (owner) => {
         abandon();
         const file = tensorFileReader(later(() => reader), {
           headerBytesMax: HEADER_BYTES_MAX,
           onMetadata: (metadata) => {
+            checkOwner(metadata, owner);
             remembered = readRemembered(metadata);
             reader = new CheckpointReader(parts, metadata);
           },
@@ -62,6 +65,7 @@ export function recover(parts: RecoverParts): Session {
               session = begin(reader as CheckpointReader, remembered as Remembered, parts);
               snapshot = { version: session.version, sequence: session.sequence };
               reader = undefined;
+              return snapshot;
             }),
         };
       },
@@ -87,13 +91,21 @@ export function recover(parts: RecoverParts): Session {
 const PASSING: ReadonlySet<ErrorCode> = new Set(["out_of_memory", "storage_failed"]);
 
 /** What was accepted once is accepted again, if there is memory for it and it can be read: anything else is damage. */
-function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => void): void {
+function believed<T>(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => T): T {
   try {
-    act();
+    return act();
   } catch (error) {
     if (error instanceof StepwellError && PASSING.has(error.code)) throw error;
     throw new Damage(error instanceof Error ? error.message : String(error), { cause: error });
   }
+}
+
+/** Another run's snapshot, or another generation of this one, is none of what is to be read. */
+function checkOwner(metadata: ReadonlyMap<string, string>, owner: SnapshotOwner): void {
+  const found = metadata.get(OWNER);
+  // Snapshots of before 2026-12 do not say.
+  if (found === undefined || isDeepStrictEqual(JSON.parse(found), owner)) return;
+  throw new SnapshotDamage(`The snapshot belongs to ${found}, must belong to ${JSON.stringify(owner)}`);
 }
 
 function begin(

@@ -5,6 +5,7 @@
  */
 import type { Runner } from "../../../kernels/compiler/plan.ts";
 import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
+import { type Notice, reconcile } from "../../store/reconcile.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
 import type {
   Checkpoint,
@@ -44,6 +45,8 @@ export interface RegistryOptions {
   readonly journalBytesMax?: number;
   /** Told of what went wrong while nobody waited for it. */
   readonly onFailure?: (failure: BackgroundFailure) => void;
+  /** Told of what the start found and mended. */
+  readonly onNotice?: (notice: Notice) => void;
 }
 
 /** What the store has. */
@@ -89,8 +92,9 @@ export class Registry implements RunRegistry {
 
   /** The registry of the runs and optimizers that the store has. */
   static async open(options: RegistryOptions & { readonly store: StoreParts }): Promise<Registry> {
-    const { configs } = options.store;
-    return new Registry(options, { runs: await configs.runs(), optimizers: await configs.optimizers() });
+    const { store, now, onNotice = () => {} } = options;
+    const runs = await reconcile(store, { notify: onNotice, now: now().getTime() });
+    return new Registry(options, { runs, optimizers: await store.configs.optimizers() });
   }
 
   create(spec: RunSpec, key?: KeyUse): Promise<Session> {

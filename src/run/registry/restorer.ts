@@ -96,7 +96,10 @@ export class Restorer {
         // A retry of a request from before is still one.
         ...past && { replies: past.replies },
       });
-      await creator.keep(session, { sequence: past?.entry.sequence ?? entries.takeSequence() });
+      await creator.keep(session, {
+        sequence: past?.entry.sequence ?? entries.takeSequence(),
+        replaces: past?.entry.store?.record.incarnation,
+      });
       kept();
       // Others may change the run while the old files are removed.
       const description = session.describe();

@@ -275,8 +275,9 @@ Deno.test("restore() that fails at any operation leaves the run that is there, o
       const isRestored = await settles(restore(registry, id, checkpoint));
       calm(world);
       if (isRestored) {
-        // What is left of the run before is removed at the next start.
-        assert.ok(seen.failed === undefined || ["remove", "removeFolder"].includes(seen.failed), seen.failed);
+        // What is left of the run before is removed at the next start, as the new one's file says.
+        const tidying = [undefined, "remove", "removeFolder", "list", "create", "sync"];
+        assert.ok(tidying.includes(seen.failed), seen.failed);
         continue;
       }
       assert.deepEqual(lasting(registry.get("small")), before, `${number}: ${seen.failed}`);
@@ -291,18 +292,45 @@ Deno.test("restore() that fails at any operation leaves the run that is there, o
   }
 });
 
-Deno.test("delete() that cannot be recorded leaves the run; files that stay are not a run", async () => {
+Deno.test("delete() that cannot mark the folder leaves the run, and nothing is acknowledged under a mark", async () => {
+  for (const failing of ["create", "sync"]) {
+    await using world = await newWorld();
+    await stepped(world);
+    const before = lasting(world.registry.get("small"));
+    world.disk.fault = (operation, path) => {
+      if (operation === failing && (failing === "sync" || path.endsWith("/deleted"))) {
+        throw new Error(IO_ERROR);
+      }
+    };
+    await refused(world.registry.delete("small"), "storage_failed");
+    assert.deepEqual(lasting(world.registry.get("small")), before);
+    assert.deepEqual((await world.registry.list({ limit: 10 })).runs.map(({ id }) => id), ["small"]);
+    const take = () => request(world.registry, "small", (session) => step(session, GRADIENT));
+    await refused(take(), "storage_failed");
+    world.disk.fault = () => {};
+    // The first change after the trouble takes the mark away.
+    await refused(take(), "storage_failed");
+    await until(() => !world.disk.paths.some((path) => path.endsWith("/deleted")));
+    await take();
+    const after = lasting(world.registry.get("small"));
+    await world.restart(world.disk.powerCut());
+    assert.deepEqual(lasting(world.registry.get("small")), after);
+  }
+});
+
+Deno.test("delete() holds although the database cannot be told; files that stay are not a run", async () => {
   await using world = await newWorld();
   await stepped(world);
-  const before = lasting(world.registry.get("small"));
   world.fault = (method) => {
     if (method === "remove") throw new StepwellError("storage_failed", "The database is gone");
   };
-  await refused(world.registry.delete("small"), "storage_failed");
-  assert.deepEqual(lasting(world.registry.get("small")), before);
-  assert.deepEqual((await world.registry.list({ limit: 10 })).runs.map(({ id }) => id), ["small"]);
+  await world.registry.delete("small");
+  assert.ok(!world.registry.has("small"));
   world.fault = () => {};
-  await request(world.registry, "small", (session) => step(session, GRADIENT));
+  await world.restart();
+  assert.ok(!world.registry.has("small"));
+  assert.deepEqual(await world.configs.runs(), []);
+  await stepped(world);
   world.disk.fault = (operation) => {
     if (operation === "removeFolder") throw new Error(IO_ERROR);
   };

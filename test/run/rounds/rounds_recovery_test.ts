@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
 import type { AggregationSpec } from "../../../src/run/api.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { FILE_HEADER_BYTES } from "../../../src/store/journal.ts";
+import { journalHeader } from "../../../src/store/journal.ts";
 import type { Disk } from "../../store/support/disk.ts";
 import { type Drawn, give, roundSpec, SHAPES, whole } from "./support/contributions.ts";
 import { numbers, setVariables, tensor } from "../support/harness.ts";
@@ -144,11 +144,12 @@ Deno.test("a run whose journal ends anywhere is as it was then, and goes on as i
     const moments = [begun, ...acts.map((act, n) => life.do(session, act, `key-${n}`))];
     const { disk } = world, path = disk.paths.find((path) => path.endsWith(".log")) as string;
     const bytes = disk.bytesOf(path);
+    const header = journalHeader(0, { run: "r", incarnation: path.split("/").at(-2) ?? "" }).length;
     for (const end of ends) {
       const left = disk.copy();
       left.put(
         path,
-        bytes.slice(0, FILE_HEADER_BYTES + Math.round(end * (bytes.length - FILE_HEADER_BYTES))),
+        bytes.slice(0, header + Math.round(end * (bytes.length - header))),
       );
       // Nobody waited for longer than until the first record that is not there.
       const later = await life.restart(world, left.copy(), 0);

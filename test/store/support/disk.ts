@@ -22,6 +22,7 @@ export type Operation =
   | "sync"
   | "makeFolder"
   | "removeFolder"
+  | "moveFolder"
   | "list";
 
 /** Called before every operation: throws to make it fail. Of a write the answer is how many bytes are taken. */
@@ -141,6 +142,7 @@ export class Disk implements Files {
         assertOpen();
         tryFlush(node.bytes);
       },
+      statSync: () => ({ nlink: [...this.#names.values()].filter((each) => each === node).length }),
       close: () => {
         assertOpen();
         isOpen = false;
@@ -214,9 +216,22 @@ export class Disk implements Files {
     }
   }
 
+  // deno-lint-ignore require-await -- as files are
+  async moveFolder(from: string, to: string): Promise<void> {
+    this.#do("moveFolder", from);
+    for (const names of [this.#names, this.#durableNames]) {
+      for (const [name, node] of [...names]) {
+        if (folderOf(name) !== from) continue;
+        names.set(`${to}/${nameOf(name)}`, node);
+        names.delete(name);
+      }
+    }
+  }
+
   list(path: string): string[] {
     this.#do("list", path);
-    return [...this.#names.keys()].filter((name) => folderOf(name) === path).map(nameOf);
+    const inside = [...this.#names.keys()].filter((name) => name.startsWith(`${path}/`));
+    return [...new Set(inside.map((name) => name.slice(path.length + 1).replace(/\/.*/, "")))];
   }
 
   /** All paths. */
