@@ -65,8 +65,8 @@ export class AppendFile {
   async sync(): Promise<void> {
     this.#assertWhole();
     try {
-      await this.#file.syncData();
       this.#assertNamed();
+      await this.#file.syncData();
     } catch (error) {
       // After a failed flush nobody knows which bytes are on disk, and a second one would not tell.
       this.#broken = true;
@@ -78,8 +78,8 @@ export class AppendFile {
   syncNow(): void {
     this.#assertWhole();
     try {
-      this.#file.syncDataSync();
       this.#assertNamed();
+      this.#file.syncDataSync();
     } catch (error) {
       this.#broken = true;
       throw error;

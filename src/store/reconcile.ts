@@ -38,6 +38,10 @@ export async function reconcile(places: Places, { notify, now }: Told): Promise<
   const known = new Map((await places.configs.runs()).map((record) => [record.incarnation, record]));
   const found = new Map<string, RunFile>();
   for (const incarnation of foldersOf(places)) {
+    if (await removeMarked(places, incarnation, known.get(incarnation))) {
+      known.delete(incarnation);
+      continue;
+    }
     const file = await look(places, incarnation, known.get(incarnation), notify);
     if (file) found.set(incarnation, file);
   }
@@ -49,7 +53,7 @@ export async function reconcile(places: Places, { notify, now }: Told): Promise<
   }
   const ids = new Set(records.map(({ id }) => id));
   for (const record of known.values()) {
-    if (ids.has(record.id) || isMarkedFolder(places, record)) continue;
+    if (ids.has(record.id)) continue;
     const message = `The run "${record.id}" has no folder ${record.incarnation}: it is listed as damaged`;
     notify({ run: record.id, message });
     records.push(record);
@@ -65,10 +69,20 @@ function foldersOf({ files, folder }: Places): string[] {
   }
 }
 
-const isMarkedFolder = ({ files, folder }: Places, { incarnation }: RunRecord) =>
-  files.list(folder).includes(incarnation) && isMarked(files, `${folder}/${incarnation}`);
+/** Removes a folder whose mark says so, with its record: whether it had one. */
+async function removeMarked(
+  { files, configs, folder }: Places,
+  incarnation: string,
+  known: RunRecord | undefined,
+): Promise<boolean> {
+  const path = `${folder}/${incarnation}`;
+  if (!isMarked(files, path)) return false;
+  if (known) await configs.remove(known);
+  await files.removeFolder(path).catch(() => {});
+  return true;
+}
 
-/** What a folder says of its run; undefined where it holds none, or none any more. */
+/** What a folder says of its run; undefined where it says nothing and is laid aside. */
 async function look(
   places: Places,
   incarnation: string,
@@ -76,11 +90,6 @@ async function look(
   notify: (notice: Notice) => void,
 ): Promise<RunFile | undefined> {
   const { files, configs, folder } = places, path = `${folder}/${incarnation}`;
-  if (isMarked(files, path)) {
-    if (known) await configs.remove(known);
-    await files.removeFolder(path).catch(() => {});
-    return undefined;
-  }
   let damage = "it has no run.json";
   try {
     const file = readRunFile(files, path);

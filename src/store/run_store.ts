@@ -343,9 +343,14 @@ export class RunStore {
    */
   async remove(): Promise<void> {
     await this.#markDeleted();
-    const isKnownGone = await this.#parts.configs.remove(this.#record).then(() => true, () => false);
-    // A database that was not told is told at the next start, by the mark.
-    await this.#removeFiles({ keepFolder: !isKnownGone });
+    let isTold = true;
+    try {
+      await this.#parts.configs.remove(this.#record);
+    } catch {
+      // It is told at the next start, by the mark.
+      isTold = false;
+    }
+    await this.#removeFiles({ keepFolder: !isTold });
   }
 
   async #markDeleted(): Promise<void> {

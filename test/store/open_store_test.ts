@@ -61,20 +61,6 @@ test("openStore() makes the names of what it has made durable", async (folder) =
   configs.close();
 });
 
-test("openStore() removes the folders that no run has, and no others", async (folder, again) => {
-  const first = await open(folder);
-  for (const incarnation of ["one", "two", "half"]) {
-    await Deno.mkdir(`${first.folder}/${incarnation}`);
-    await Deno.writeTextFile(`${first.folder}/${incarnation}/snapshot-0.safetensors`, "x");
-  }
-  await first.configs.put({ ...RECORD, incarnation: "one" }, "{}");
-  await first.configs.put({ ...RECORD, id: "two", incarnation: "two" }, "{}");
-  first.configs.close();
-  const second = await open(await again());
-  assert.deepEqual(second.files.list(second.folder).sort(), ["one", "two"]);
-  second.configs.close();
-});
-
 test(
   "openStore() refuses a database that is not the folder's, and leaves every file",
   async (folder, again) => {
@@ -85,10 +71,16 @@ test(
     const problem = {
       message: "its runs are not those of the database; STEPWELL_KV must name the one that they are in",
     };
+    // A new database is filled from the folders.
     const lost = await again();
     await Deno.remove(`${lost}/kv.sqlite`);
-    await assert.rejects(open(lost), problem);
-    await assert.rejects(open(await again(), `${folder}/another.sqlite`), problem);
+    const filled = await open(lost);
+    assert.deepEqual(filled.files.list(filled.folder), ["one"]);
+    filled.configs.close();
+    // One that another service has made its own is not.
+    const others = await open(`${folder}/others`, `${folder}/others.sqlite`);
+    others.configs.close();
+    await assert.rejects(open(await again(), `${folder}/others.sqlite`), problem);
     // A database that knows runs of another folder, and a folder that is new to it.
     await assert.rejects(open(`${folder}/new`, `${await again()}/kv.sqlite`), problem);
     assert.deepEqual(first.files.list(`${lost}/runs`), ["one"]);
