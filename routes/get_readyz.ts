@@ -15,14 +15,24 @@ export const route = createRoute({
   operationId: "get_readyz",
   tags: ["service"],
   summary: "Does the service take work?",
-  description: "200 from the start until the service was told to stop, then 503. Needs no token.",
+  description:
+    "200 from the start until the service was told to stop, then 503; 503 or 507 with the reason while the storage " +
+    "refuses changes. Needs no token.",
   security: [],
   request: { query: NoQuery },
-  responses: openAnswers({ 200: json("It does.", Readiness) }, ["shutting_down"]),
+  responses: openAnswers({ 200: json("It does.", Readiness) }, [
+    "shutting_down",
+    "storage_failed",
+    "storage_full",
+  ]),
 });
 
-export const register: Register = (app, { stopping }) =>
-  mount(app, route, (c) => {
-    if (!stopping.aborted) return answerJson(c, { status: "ready" });
-    throw new StepwellError("shutting_down", "Cannot take work: the service was told to stop");
+export const register: Register = (app, { stopping, registry }) =>
+  mount(app, route, async (c) => {
+    if (stopping.aborted) {
+      throw new StepwellError("shutting_down", "Cannot take work: the service was told to stop");
+    }
+    const trouble = await registry.storageTrouble();
+    if (trouble) throw trouble;
+    return answerJson(c, { status: "ready" });
   });

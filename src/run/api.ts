@@ -5,6 +5,7 @@
  * Invariant: every method that changes state is synchronous (the turn), validates everything before its first
  * write, and throws a `StepwellError` without having changed anything.
  */
+import type { StepwellError } from "../errors.ts";
 import type { Definition } from "../families/optimizers/custom/schema.ts";
 import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
@@ -392,6 +393,8 @@ export interface RunRegistry {
    * run_damaged, out_of_memory, storage_failed.
    */
   checkpoint(id: string, isKnown: (version: number) => boolean): Promise<Checkpoint>;
+  /** Why the storage refuses changes, found out anew; undefined when it takes them. */
+  storageTrouble(): Promise<StepwellError | undefined>;
   figures(): {
     readonly runs: number;
     readonly runsInMemory: number;

@@ -4,6 +4,7 @@
  *     lock          held for as long as the process lives; names the folder, and the database has the same name
  *     kv.sqlite     the runs' records, unless they are elsewhere
  *     runs/         a folder for each run
+ *     reserve       room for a deletion on a full disk (room.ts)
  *     lost+found/   what could not be read at a start: never removed by the service
  *
  * Invariant: no run and no folder of one is removed here. What folder and database say of runs is compared by
@@ -12,6 +13,7 @@
 import { dirname } from "node:path";
 import { type Files, localFiles } from "./files.ts";
 import { ConfigStore, type RunRecord } from "./kv.ts";
+import { Room } from "./room.ts";
 import type { StoreParts } from "./run_store.ts";
 
 interface StorePlace {
@@ -36,8 +38,9 @@ export async function openStore({ folder, kv, newId, files = localFiles }: Store
   const lock = await Deno.open(`${folder}/lock`, { create: true, read: true, write: true });
   if (!await lock.tryLock(true)) throw new Error("another process is using it");
   const configs = await answered(kv, ConfigStore.open(kv === "" ? `${folder}/kv.sqlite` : kv));
-  const parts = { files, configs, folder: runs };
+  const parts = { files, configs, folder: runs, room: new Room({ files, folder: runs }) };
   await join(lock, { ...parts, records: await configs.runs(), newId });
+  await parts.room.reserve();
   // What was made above stands in these two; what is in them is durable when the first run is.
   await files.sync(folder);
   await syncParent(files, folder);

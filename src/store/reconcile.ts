@@ -13,6 +13,7 @@ import { type ConfigStore, CREATION_KEPT_MS, type RunRecord } from "./kv.ts";
 import { isMarked, mark } from "./marks.ts";
 import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
 import { storageError } from "./storage_error.ts";
+import { tidy } from "./tidy.ts";
 
 interface Places {
   readonly files: Files;
@@ -93,7 +94,10 @@ async function look(
   let damage = "it has no run.json";
   try {
     const file = readRunFile(files, path);
-    if (file?.record.incarnation === incarnation) return file;
+    if (file?.record.incarnation === incarnation) {
+      await tidy(files, path, file.record);
+      return file;
+    }
     if (file) damage = `its run.json is that of ${file.record.incarnation}`;
   } catch (error) {
     if (!(error instanceof RunFileDamage)) throw error;

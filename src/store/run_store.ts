@@ -15,7 +15,7 @@ import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
 import type { JournalOwner } from "./journal.ts";
-import { generationsOf, journalName, Journals } from "./journals.ts";
+import { Journals } from "./journals.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { isMarked, mark, unmark } from "./marks.ts";
 import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
@@ -27,14 +27,17 @@ import {
   type Taken,
   type TakeSnapshot,
 } from "./snapshots.ts";
-import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
+import { readSnapshot, SnapshotDamage, SnapshotWriter } from "./snapshot.ts";
+import type { Room } from "./room.ts";
 import { storageError } from "./storage_error.ts";
+import { tidy } from "./tidy.ts";
 
 /** Snapshots that are kept: the newest, and one in case that it is damaged. */
 const SNAPSHOTS_KEPT = 2;
 
 export interface StoreParts {
   readonly files: Files;
+  readonly room: Room;
   readonly configs: ConfigStore;
   /** Folder that holds the runs' folders. */
   readonly folder: string;
@@ -63,6 +66,8 @@ export class RunStore {
   #damaged: SnapshotRecord | undefined;
   /** Of the next change when the run's file was written: the journals reach at least that far. */
   #recorded = 0;
+  /** Whether there is room for one snapshot only. */
+  #isTight = false;
   /** Whether the mark of a deletion that was refused may be on the disk. */
   #mayBeMarked = false;
   /** What the run's file says beside the record, as long as the run lives. */
@@ -182,7 +187,7 @@ export class RunStore {
     } catch (error) {
       this.close();
       await this.#giveUp();
-      throw storageError(error);
+      throw this.#parts.room.refused(error);
     }
   }
 
@@ -272,7 +277,11 @@ export class RunStore {
   /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
   append(kind: number, payload: readonly Uint8Array[]): void {
     this.#assertUnmarked();
-    this.#journals.append(kind, payload);
+    try {
+      this.#journals.append(kind, payload);
+    } catch (error) {
+      throw this.#parts.room.refused(error, payload.reduce((sum, piece) => sum + piece.length, 0));
+    }
   }
 
   /** Reads the changes since the oldest kept snapshot again. Throws what the disk throws, and for damage. */
@@ -291,18 +300,28 @@ export class RunStore {
   }
 
   /** Resolves when everything appended is on disk. Throws storage_full or storage_failed and sets `failed`. */
-  durable(): Promise<void> {
-    return this.#journals.durable();
+  async durable(): Promise<void> {
+    try {
+      await this.#journals.durable();
+    } catch (error) {
+      throw this.#parts.room.refused(error);
+    }
   }
 
   /**
    * Begins the next generation: changes go to a new journal from the moment on at which `take` gives the state, which
    * is written behind; `changing` and `leaving` are to be called from then on. There is no snapshot when `take` would
    * not. One at a time, in order. `atOnce`: `take` is called before this call returns, unless another snapshot is under
-   * way; `prepareSnapshot` is to be called before.
+   * way; `prepareSnapshot` is to be called before. `isTight`: it is the only one that is kept, so that the journals
+   * before it can go.
    */
-  snapshot(take: TakeSnapshot, { atOnce = false } = {}): Promise<void> {
-    return this.#snapshots.take(take, atOnce);
+  async snapshot(take: TakeSnapshot, { atOnce = false, isTight = false } = {}): Promise<void> {
+    if (isTight) this.#isTight = true;
+    try {
+      await this.#snapshots.take(take, atOnce);
+    } finally {
+      if (isTight) this.#isTight = false;
+    }
   }
 
   /** Removes what an attempt has left that the process did not survive. */
@@ -315,7 +334,9 @@ export class RunStore {
     this.#assertUnmarked();
     const { files, configs } = this.#parts;
     const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
-    const snapshots = [snapshot, ...earlier].slice(0, SNAPSHOTS_KEPT);
+    // What there is no room for is made up for by reading back what was written.
+    if (this.#isTight) readSnapshot(files, this.#folder, snapshot, () => {});
+    const snapshots = [snapshot, ...earlier].slice(0, this.#isTight ? 1 : SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
     await this.#writeFile(record, { config, sequence: place.sequence });
     await files.sync(this.#folder);
@@ -327,13 +348,7 @@ export class RunStore {
     }
     this.#record = record;
     this.#journals.forgetEarlier();
-    const oldest = snapshots.at(-1)?.generation ?? 0;
-    for (const name of [snapshotName, asideName, journalName]) {
-      for (const generation of generationsOf(files.list(this.#folder), name)) {
-        // What cannot be removed is tried again with the next snapshot.
-        if (generation < oldest) await files.remove(`${this.#folder}/${name(generation)}`).catch(() => {});
-      }
-    }
+    await tidy(files, this.#folder, record);
     this.#newest = place;
   }
 
@@ -342,15 +357,17 @@ export class RunStore {
    * it is when the mark cannot be made.
    */
   async remove(): Promise<void> {
-    await this.#markDeleted();
+    const { room, configs } = this.#parts;
+    await room.withReserve(() => this.#markDeleted());
     let isTold = true;
     try {
-      await this.#parts.configs.remove(this.#record);
+      await room.withReserve(() => configs.remove(this.#record));
     } catch {
       // It is told at the next start, by the mark.
       isTold = false;
     }
     await this.#removeFiles({ keepFolder: !isTold });
+    await room.reserve();
   }
 
   async #markDeleted(): Promise<void> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { localFiles } from "../../src/store/files.ts";
 import { ConfigStore } from "../../src/store/kv.ts";
+import { Room } from "../../src/store/room.ts";
 import { RunStore } from "../../src/store/run_store.ts";
 
 /** More turns of the microtask queue than a snapshot takes until the next journal is begun. */
@@ -18,7 +19,12 @@ Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal m
     snapshots: [],
     configParts: 0,
   };
-  const store = new RunStore({ files: localFiles, configs, folder }, record);
+  const store = new RunStore({
+    files: localFiles,
+    configs,
+    folder,
+    room: new Room({ files: localFiles, folder }),
+  }, record);
   let version = 0, taken = 0;
   const take = () => ({
     place: { version, sequence: taken = version },

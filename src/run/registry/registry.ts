@@ -4,8 +4,10 @@
  * Not their behaviour (session.ts) and not their files (store/).
  */
 import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { StepwellError } from "../../errors.ts";
 import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
 import { type Notice, reconcile } from "../../store/reconcile.ts";
+import type { Room } from "../../store/room.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
 import type {
   Checkpoint,
@@ -57,6 +59,7 @@ interface Records {
 
 export class Registry implements RunRegistry {
   readonly #memory: Memory;
+  readonly #room: Room | undefined;
   readonly #entries: Entries;
   readonly #creator: Creator;
   readonly #restorer: Restorer;
@@ -82,6 +85,7 @@ export class Registry implements RunRegistry {
       entries.set(entries.make(record.id, record.sequence, store && new RunStore(store, record)));
     }
     this.#memory = memory;
+    this.#room = store?.room;
     this.#entries = entries;
     this.optimizers = optimizers;
     this.#creator = new Creator({ entries, optimizers, memory, run, now, newId, drawSeed, store });
@@ -143,6 +147,10 @@ export class Registry implements RunRegistry {
 
   shutdown(): Promise<void> {
     return this.#evictor.shutdown();
+  }
+
+  async storageTrouble(): Promise<StepwellError | undefined> {
+    return await this.#room?.trouble();
   }
 
   figures() {

@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/plan.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import { localFiles } from "../../../src/store/files.ts";
+import { Room } from "../../../src/store/room.ts";
 import { ConfigStore } from "../../../src/store/kv.ts";
 import { step } from "../support/harness.ts";
 
 async function withStore(test: (reopen: () => Promise<Registry>) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
+  await Deno.mkdir(`${folder}/runs`);
   const configs = await ConfigStore.open(":memory:");
   let ids = 0;
   const options = {
@@ -17,7 +19,12 @@ async function withStore(test: (reopen: () => Promise<Registry>) => Promise<void
     now: () => new Date(0),
     newId: () => `id-${ids++}`,
     drawSeed: () => 7,
-    store: { files: localFiles, configs, folder },
+    store: {
+      files: localFiles,
+      configs,
+      folder: `${folder}/runs`,
+      room: new Room({ files: localFiles, folder: `${folder}/runs` }),
+    },
   };
   try {
     await test(() => Registry.open(options));

@@ -6,6 +6,7 @@ import type { RunSpec } from "../../../src/run/api.ts";
 import { Registry, type RegistryOptions } from "../../../src/run/registry/registry.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { ConfigStore } from "../../../src/store/kv.ts";
+import { Room } from "../../../src/store/room.ts";
 import { Disk } from "../../store/support/disk.ts";
 import { slotsOf, variablesOf } from "./harness.ts";
 
@@ -46,7 +47,12 @@ export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<
         now: () => new Date(world.now),
         newId: () => `id-${ids++}`,
         drawSeed: () => 7,
-        store: { files: disk, configs: asked, folder: FOLDER },
+        store: {
+          files: disk,
+          configs: asked,
+          folder: FOLDER,
+          room: new Room({ files: disk, folder: FOLDER }),
+        },
         ...options,
       });
     },
