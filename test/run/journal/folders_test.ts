@@ -1,0 +1,163 @@
+/**
+ * The folders are the truth, the database is their index: whatever happens to one file of one run, and whatever the
+ * database has lost, every other run is what it was, and no folder goes away.
+ */
+import assert from "node:assert/strict";
+import { StepwellError } from "../../../src/errors.ts";
+import type { Registry } from "../../../src/run/registry/registry.ts";
+import type { Notice } from "../../../src/store/reconcile.ts";
+import type { Disk } from "../../store/support/disk.ts";
+import { step } from "../support/harness.ts";
+import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../support/stored.ts";
+
+const IDS = ["first", "second", "third"] as const;
+
+/** Three runs with a snapshot behind their first one and changes since; `older` are the files as they were before. */
+async function withRuns(world: World) {
+  for (const id of IDS) await world.registry.create({ ...SMALL, id }, { key: id, hash: "h", at: 0 });
+  const take = (id: string) => request(world.registry, id, (session) => step(session, GRADIENT));
+  for (const id of IDS) await take(id);
+  const older = world.disk.copy();
+  for (const id of IDS) await take(id);
+  await world.registry.sweep({ idleMs: 1e9 });
+  for (const id of IDS) await take(id);
+  return { older, states: new Map(IDS.map((id) => [id, lasting(world.registry.get(id))])) };
+}
+
+const foldersOf = (disk: Disk) =>
+  [...new Set(disk.paths.flatMap((path) => /(?:runs|lost\+found)\/([^/]+)\//.exec(path)?.[1] ?? []))].sort();
+
+/** What a run is then: its state, or the code that says why it is not. */
+function found(registry: Registry, id: string) {
+  try {
+    return lasting(registry.get(id));
+  } catch (error) {
+    if (error instanceof StepwellError) return error.code;
+    throw error;
+  }
+}
+
+/** The runs' folders, in order of their creation. */
+const FOLDERS = ["id-0", "id-1", "id-2"];
+
+interface Harm {
+  readonly disk: Disk;
+  readonly older: Disk;
+  /** The harmed file. */
+  readonly path: string;
+}
+
+const HARMS: Readonly<Record<string, (harm: Harm) => void>> = {
+  flip: ({ disk, path }) => {
+    const bytes = disk.bytesOf(path).slice();
+    const at = bytes.length >> 1;
+    bytes[at] = (bytes[at] ?? 0) ^ 4;
+    disk.put(path, bytes);
+  },
+  truncation: ({ disk, path }) => disk.put(path, disk.bytesOf(path).slice(0, disk.bytesOf(path).length >> 1)),
+  emptiness: ({ disk, path }) => disk.put(path, new Uint8Array(0)),
+  removal: ({ disk, path }) => disk.delete(path),
+  exchange: ({ disk, path }) => {
+    const other = path.replace("id-1", "id-2"), bytes = disk.bytesOf(other);
+    disk.put(other, disk.bytesOf(path));
+    disk.put(path, bytes);
+  },
+  "an older copy": ({ disk, older, path }) => {
+    if (older.paths.includes(path)) disk.put(path, older.bytesOf(path));
+  },
+};
+
+const DATABASES: Readonly<Record<string, (world: World) => Promise<void>>> = {
+  whole: () => Promise.resolve(),
+  "that lost the run": async ({ configs }) => {
+    for (const record of await configs.runs()) if (record.id === "second") await configs.remove(record);
+  },
+  "that lost all runs": async ({ configs }) => {
+    for (const record of await configs.runs()) await configs.remove(record);
+  },
+};
+
+for (const [harm, act] of Object.entries(HARMS)) {
+  for (const [database, lose] of Object.entries(DATABASES)) {
+    Deno.test(`${harm} of any file of a run, with a database ${database}: nothing goes away, others are whole`, async () => {
+      const names = await namesOf();
+      assert.ok(names.length >= 5, names.join());
+      for (const name of names) {
+        await using world = await newWorld({ journalBytesMax: 0 });
+        const { older, states } = await withRuns(world);
+        const before = await world.configs.runs();
+        const disk = world.disk.copy();
+        act({ disk, older, path: `/runs/id-1/${name}` });
+        await lose(world);
+        await world.restart(disk);
+        const what = `${harm} of ${name}, database ${database}`;
+        assert.deepEqual(foldersOf(world.disk), FOLDERS, what);
+        assert.deepEqual(found(world.registry, "first"), states.get("first"), what);
+        const harmed = found(world.registry, "second"), third = found(world.registry, "third");
+        if (harm !== "exchange") assert.deepEqual(third, states.get("third"), what);
+        for (const [id, now] of [["second", harmed], ["third", third]] as const) {
+          if (typeof now === "string") {
+            // A folder that says nothing, of which the database says nothing either, was laid aside.
+            const isAside = now === "unknown_run" && database !== "whole";
+            assert.ok(now === "run_damaged" || isAside, `${what}: ${now}`);
+            continue;
+          }
+          // The end of the last journal is not told from one that was never written; nothing else is lost in silence.
+          const { version } = now.description;
+          assert.ok(
+            version === 3 || /journal-1/.test(name) && version === 2,
+            `${what}: ${id} has ${version}`,
+          );
+        }
+        // The database has what the folders have.
+        const after = await world.configs.runs();
+        if (typeof harmed !== "string" && harm !== "exchange") {
+          assert.deepEqual(
+            after.map(({ id, incarnation, sequence, createdAt }) => [id, incarnation, sequence, createdAt]),
+            before.map(({ id, incarnation, sequence, createdAt }) => [id, incarnation, sequence, createdAt]),
+            what,
+          );
+        }
+        await request(world.registry, "first", (session) => step(session, GRADIENT));
+      }
+    });
+  }
+}
+
+/** The files that a run's folder has then. */
+async function namesOf(): Promise<string[]> {
+  await using world = await newWorld({ journalBytesMax: 0 });
+  await withRuns(world);
+  return world.disk.paths.filter((path) => path.startsWith("/runs/id-1/")).map((path) =>
+    path.slice("/runs/id-1/".length)
+  );
+}
+
+Deno.test("a run that the database does not know is taken in with a notice, its key and its place", async () => {
+  const notices: Notice[] = [];
+  await using world = await newWorld({ journalBytesMax: 0, onNotice: (notice) => void notices.push(notice) });
+  const { states } = await withRuns(world);
+  const spec = { ...SMALL, id: "second" };
+  for (const record of await world.configs.runs()) await world.configs.remove(record);
+  await world.restart();
+  assert.deepEqual(notices.map(({ run }) => run).sort(), ["first", "second", "third"]);
+  assert.deepEqual((await world.registry.list({ limit: 10 })).runs.map(({ id }) => id), [...IDS]);
+  for (const id of IDS) assert.deepEqual(lasting(world.registry.get(id)), states.get(id));
+  assert.equal((await world.registry.creation({ key: "second", hash: "h" }))?.id, spec.id);
+  notices.length = 0;
+  await world.restart();
+  assert.deepEqual(notices, []);
+});
+
+Deno.test("a record without its folder is a damaged run, which can be deleted", async () => {
+  await using world = await newWorld({ journalBytesMax: 0 });
+  await withRuns(world);
+  const disk = world.disk.copy();
+  for (const path of disk.paths) if (path.startsWith("/runs/id-1/")) disk.delete(path);
+  await world.restart(disk);
+  assert.equal(found(world.registry, "second"), "run_damaged");
+  await world.registry.delete("second");
+  assert.equal(found(world.registry, "second"), "unknown_run");
+  await world.restart();
+  assert.equal(found(world.registry, "second"), "unknown_run");
+});
