@@ -65,7 +65,7 @@ export function meanAsTheyArrive(
   }, optimizers);
   const state = new RunState(memory, spec, ruleOf(spec.optimizer));
   const { arena } = state, variable = state.variable("w");
-  const round = new Round({ state, memory, run: runCompiled, aggregation: spec.aggregation }, 0);
+  const round = new Round({ state, memory, runner: runCompiled, aggregation: spec.aggregation }, 0);
   const result = new Float32Array(base.length), own = arena.bytesUsed;
   let bytesMost = 0;
   const stage = () =>
@@ -134,7 +134,7 @@ export function combineHeld(
       return offset;
     };
     const variables = [{ count: base.length, offsets, result }];
-    rule.combine({ arena, variables, weights: offsets.map(() => 1), run: runCompiled, allocate });
+    rule.combine({ arena, variables, weights: offsets.map(() => 1), runner: runCompiled, allocate });
     scratch.forEach((offset) => arena.free(offset));
   };
   return {

@@ -51,7 +51,7 @@ export interface Held {
   }[];
   /** The clients' weights, ≥ 0, one a contribution. */
   readonly weights: readonly number[];
-  readonly run: Runner;
+  readonly runner: Runner;
   /** Scratch, freed by the caller afterwards. Throws out_of_memory. */
   allocate(bytes: number): number;
 }

@@ -24,7 +24,7 @@ interface CreatorParts {
   readonly entries: Entries;
   readonly optimizers: Optimizers;
   readonly memory: Memory;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly now: () => Date;
   readonly newId: () => string;
   readonly drawSeed: () => number;
@@ -41,7 +41,7 @@ export class Creator {
   }
 
   async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
-    const { entries, optimizers, memory, run, drawSeed, now, newId } = this.#parts;
+    const { entries, optimizers, memory, runner, drawSeed, now, newId } = this.#parts;
     const id = spec.id ?? newId();
     entries.reserve(id);
     let letGo: (() => void) | undefined;
@@ -63,7 +63,7 @@ export class Creator {
           spec: resolved,
           state,
           memory,
-          run,
+          runner,
           now: () => now().getTime(),
           createdAt,
           version: 0,

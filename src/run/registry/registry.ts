@@ -31,7 +31,7 @@ export interface RegistryOptions {
   readonly runsMax: number;
   readonly memoryBytesMax: number;
   /** Performs kernel calls: the compiled kernels, or the interpreter. */
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly now: () => Date;
   /** What ends rounds at their deadlines; without it they end by their contributions only. */
   readonly schedule?: Schedule;
@@ -62,7 +62,7 @@ export class Registry implements RunRegistry {
   readonly optimizers: Optimizers;
 
   constructor(options: RegistryOptions, { runs = [], optimizers: registered = [] }: Records = {}) {
-    const { run, now, newId, drawSeed, store, schedule } = options;
+    const { runner, now, newId, drawSeed, store, schedule } = options;
     const { journalBytesMax = Infinity, onFailure = () => {} } = options;
     const memory = new Memory({
       bytesMax: options.memoryBytesMax,
@@ -74,15 +74,15 @@ export class Registry implements RunRegistry {
       store: store?.configs,
       usersOf: (className) => this.#entries.usersOf(className),
     }, registered);
-    const entries = new Entries({ memory, optimizers, run, now, runsMax: options.runsMax, deadlines });
+    const entries = new Entries({ memory, optimizers, runner, now, runsMax: options.runsMax, deadlines });
     for (const record of runs) {
       entries.set(entries.make(record.id, record.sequence, store && new RunStore(store, record)));
     }
     this.#memory = memory;
     this.#entries = entries;
     this.optimizers = optimizers;
-    this.#creator = new Creator({ entries, optimizers, memory, run, now, newId, drawSeed, store });
-    this.#restorer = new Restorer({ entries, optimizers, creator: this.#creator, memory, run, now });
+    this.#creator = new Creator({ entries, optimizers, memory, runner, now, newId, drawSeed, store });
+    this.#restorer = new Restorer({ entries, optimizers, creator: this.#creator, memory, runner, now });
     this.#evictor = new Evictor({ entries, memory, now, journalBytesMax, onFailure });
     this.#downloads = new Downloads({ entries, evictor: this.#evictor, onFailure });
   }

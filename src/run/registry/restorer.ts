@@ -19,7 +19,7 @@ interface RestorerParts {
   readonly creator: Creator;
   readonly memory: Memory;
   readonly optimizers: Optimizers;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly now: () => Date;
 }
 
@@ -74,7 +74,7 @@ export class Restorer {
 
   /** `kept` is called when the run has the reader's memory for its own. */
   async #replace(id: string, { reader, past, kept }: Replacement) {
-    const { entries, creator, memory, run, now } = this.#parts;
+    const { entries, creator, memory, runner, now } = this.#parts;
     if (!past) entries.reserve(id);
     let free: (() => void) | undefined;
     try {
@@ -85,7 +85,7 @@ export class Restorer {
         spec: reader.spec,
         state: reader.state,
         memory,
-        run,
+        runner,
         now: () => now().getTime(),
         createdAt: past?.createdAt ?? now().toISOString(),
         // A version never comes back with other content, so that ETags stay true.

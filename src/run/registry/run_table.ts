@@ -36,7 +36,7 @@ export interface Entry {
 interface EntriesParts {
   readonly memory: Memory;
   readonly optimizers: Optimizers;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly runsMax: number;
   readonly now: () => Date;
   /** Without them, rounds end by their contributions only. */
@@ -131,8 +131,8 @@ export class Entries {
     // Nobody knows what is on disk.
     if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
     if (!entry.session && entry.store) {
-      const { memory, optimizers, run, now } = this.#parts;
-      const session = recover({ store: entry.store, memory, optimizers, run, now: () => now().getTime() });
+      const { memory, optimizers, runner, now } = this.#parts;
+      const session = recover({ store: entry.store, memory, optimizers, runner, now: () => now().getTime() });
       // Steps that were made again are no new ones.
       this.#stepsOfClosed -= session.stepCount;
       this.attach(entry, session);

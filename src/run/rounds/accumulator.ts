@@ -17,7 +17,7 @@ import type { RunState, VariableState } from "../tensors/state.ts";
 export interface GatheredParts {
   readonly state: RunState;
   readonly memory: Memory;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly aggregation: Aggregation;
 }
 
@@ -57,9 +57,9 @@ export function dense(variable: VariableState, values: number, squares: number):
 }
 
 /** to = to * factor over `count` elements; nothing to do for 1. */
-export function scale({ state, run }: GatheredParts, to: number, count: number, factor: number): void {
+export function scale({ state, runner }: GatheredParts, to: number, count: number, factor: number): void {
   if (factor === 1) return;
-  run(state.arena, {
+  runner(state.arena, {
     kernel: program(["g = factor * g"], ["g"], ["g"], ["factor"]).kernel(),
     tensors: { g: to },
     rowCount: 1,
@@ -76,7 +76,7 @@ export interface Addend {
 
 /** to = to + factor * values, for one addend after the other: the same bits in one pass as in many. */
 export function accumulate(
-  { state, run }: Pick<GatheredParts, "state" | "run">,
+  { state, runner }: Pick<GatheredParts, "state" | "runner">,
   { to, count, addends }: {
     readonly to: number;
     readonly count: number;
@@ -92,7 +92,7 @@ export function accumulate(
     return `total = ${n < addends.length - 1 ? `flush(${sum})` : sum}`;
   });
   const kernel = program(lines, Object.keys(tensors), ["total"], Object.keys(uniforms)).kernel();
-  run(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
+  runner(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
 }
 
 /** The variable becomes the sum of values at `from` over `weight`. */

@@ -49,7 +49,7 @@ export class HeldContributions implements Gathered {
   }
 
   combine(into: ArenaStaging): Combined {
-    const { state: { arena }, run } = this.#parts;
+    const { state: { arena }, runner } = this.#parts;
     const weights = this.#held.map(({ weight }) => weight);
     const variables = this.variables ?? [];
     const optimized = variables.filter(({ role }) => role === "optimize").map((variable) => ({
@@ -60,7 +60,7 @@ export class HeldContributions implements Gathered {
     }));
     const { warnings = [] } = this.#rule.combine({
       arena,
-      run,
+      runner,
       weights,
       variables: optimized,
       allocate: (bytes) => into.allocate(bytes),
@@ -93,8 +93,8 @@ export class HeldContributions implements Gathered {
   }
 
   #squares(values: number, count: number): number {
-    const { state, run } = this.#parts;
-    const { g_squares = 0 } = run(state.arena, {
+    const { state, runner } = this.#parts;
+    const { g_squares = 0 } = runner(state.arena, {
       kernel: program(["g_squares = squares(g)"], ["g"], [], []).kernel(),
       tensors: { g: values },
       rowCount: 1,

@@ -33,9 +33,9 @@ const FROM_WEIGHTS = ["g = w - g", "g_squares = squares(g)"];
 /** Makes pseudo-gradients of `staged`; `stalenessFactor` is in 0..1. */
 export function prepare(
   staged: readonly Staged[],
-  { state, run, aggregation, stalenessFactor, staleness, weight }: {
+  { state, runner, aggregation, stalenessFactor, staleness, weight }: {
     readonly state: RunState;
-    readonly run: Runner;
+    readonly runner: Runner;
     readonly aggregation: Aggregation;
     readonly stalenessFactor: number;
     readonly staleness: number;
@@ -45,7 +45,7 @@ export function prepare(
 ): Prepared {
   const gradients = staged.filter(({ variable }) => variable.role === "optimize");
   if (aggregation.payload === "weights") {
-    for (const each of gradients) subtractFromVariable(state, each, run);
+    for (const each of gradients) subtractFromVariable(state, each, runner);
   }
   const squares = gradients.reduce((sum, each) => sum + each.squares, 0);
   const norm = Math.sqrt(squares);
@@ -62,10 +62,10 @@ export function prepare(
   };
 }
 
-function subtractFromVariable({ arena }: RunState, staged: Staged, run: Runner): void {
+function subtractFromVariable({ arena }: RunState, staged: Staged, runner: Runner): void {
   const { variable, values, count } = staged;
   const isSparse = staged.kind === "sparse";
-  const { g_squares = 0 } = run(arena, {
+  const { g_squares = 0 } = runner(arena, {
     kernel: program(FROM_WEIGHTS, ["g", "w"], ["g"], []).kernel(isSparse ? { w: { access: "indexed" } } : {}),
     tensors: { g: values, w: variable.offset },
     rowCount: isSparse ? staged.rows : 1,

@@ -184,14 +184,14 @@ export class Round {
 
   /** The pseudo-gradient of what is staged, in place. */
   prepare(staging: ArenaStaging, claims: Claims): Prepared {
-    const { state, run, aggregation } = this.#parts;
+    const { state, runner, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
     const staleness = this.stalenessOf(claims);
     const stalenessFactor = member.factor(config, staleness);
     const { weight = 1 } = claims;
     return prepare([...staging.tensors.values()], {
       state,
-      run,
+      runner,
       aggregation,
       stalenessFactor,
       staleness,

@@ -115,8 +115,8 @@ export class SummedContributions implements Gathered {
   }
 
   #merge({ variable, rows }: Sum, allocator: Allocator): RowList {
-    const { state, run } = this.#parts;
-    return mergeRows(rows, { state, variable, run, allocator });
+    const { state, runner } = this.#parts;
+    return mergeRows(rows, { state, variable, runner, allocator });
   }
 
   combine(into: ArenaStaging, noise: Noisy | null): Combined {
@@ -145,12 +145,12 @@ export class SummedContributions implements Gathered {
     let total = sum.dense;
     const to = into.allocate(4 * count);
     if (sum.rows.length > 0 || noise) {
-      const { state: { arena }, run } = this.#parts;
+      const { state: { arena }, runner } = this.#parts;
       arena.f32(to, count).set(arena.f32(total, count));
       total = to;
       // As one list, so that no bit depends on which of them were merged before.
       if (sum.rows.length > 0) {
-        addRows({ arena, run }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
+        addRows({ arena, runner }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
       }
       noise?.(variable, to);
     }
@@ -165,8 +165,8 @@ export class SummedContributions implements Gathered {
 
   /** to = total / by; returns the sum of squares. */
   #divide({ total, to, count, by }: { total: number; to: number; count: number; by: number }): number {
-    const { state, run } = this.#parts;
-    const { g_squares = 0 } = run(state.arena, {
+    const { state, runner } = this.#parts;
+    const { g_squares = 0 } = runner(state.arena, {
       kernel: program(["g = total / by", "g_squares = squares(g)"], ["g", "total"], ["g"], ["by"]).kernel(),
       tensors: { g: to, total },
       rowCount: 1,

@@ -57,7 +57,7 @@ export interface SessionParts {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly memory: Memory;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly createdAt: string;
   readonly version: number;
   /** Of the next change; absent: the version. */
@@ -81,7 +81,7 @@ export class Session implements RunSession {
   readonly #spec: ResolvedSpec;
   readonly #state: RunState;
   readonly #memory: Memory;
-  readonly #run: Runner;
+  readonly #runner: Runner;
   readonly #publisher: Publisher;
   /** The answers to keyed requests. */
   readonly replies: Replies;
@@ -100,18 +100,18 @@ export class Session implements RunSession {
     this.#spec = parts.spec;
     this.#state = parts.state;
     this.#memory = parts.memory;
-    this.#run = parts.run;
+    this.#runner = parts.runner;
     this.#version = parts.version;
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
     this.recorder = new Recorder(parts.sequence ?? parts.version);
-    const { spec: { aggregation }, memory, state, run } = parts;
+    const { spec: { aggregation }, memory, state, runner } = parts;
     this.events = new EventLog(this.recorder.sequence, parts.lastEvent);
     this.#stepper = new Stepper({
       session: this,
       spec: parts.spec,
       state,
-      run,
+      runner,
       recorder: this.recorder,
       latest: parts.steps ?? [],
       changed: () => this.#changed(),
@@ -123,7 +123,7 @@ export class Session implements RunSession {
       now: parts.now,
       recorder: this.recorder,
       stepper: this.#stepper,
-      round: new Round({ state, memory, run, aggregation }, parts.round ?? 0),
+      round: new Round({ state, memory, runner, aggregation }, parts.round ?? 0),
     });
   }
 
@@ -210,7 +210,7 @@ export class Session implements RunSession {
     const rows = rowsToGather(this.#state.variable(name), indices, bytesMax);
     const scratch = this.stage("values");
     try {
-      return gather(this.#state, rows, { run: this.#run, scratch });
+      return gather(this.#state, rows, { runner: this.#runner, scratch });
     } finally {
       scratch.release();
     }

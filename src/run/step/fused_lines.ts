@@ -20,7 +20,7 @@ export interface StepContext {
   readonly spec: ResolvedSpec;
   readonly optimizer: Optimizer;
   readonly staging: ArenaStaging;
-  readonly run: Runner;
+  readonly runner: Runner;
 }
 
 /** One optimizer step over all gradients: its rule, and the numbers that every line may name. */

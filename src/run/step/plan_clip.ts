@@ -55,9 +55,9 @@ function extend(stages: Map<Staged, Stage>, staged: Staged, more: Stage): void {
 }
 
 /** Sum of squares of the gradient after `stage`, in float32. */
-function squaresOf({ state, run }: StepContext, staged: Staged, stage: Stage): number {
+function squaresOf({ state, runner }: StepContext, staged: Staged, stage: Stage): number {
   if (stage.lines.length === 0) return Math.fround(staged.squares);
-  const { g_squares = 0 } = run(state.arena, {
+  const { g_squares = 0 } = runner(state.arena, {
     kernel: program([...stage.lines, "g_squares = squares(g)"], ["g"], [], Object.keys(stage.uniforms))
       .kernel(),
     tensors: { g: staged.values },

@@ -39,11 +39,11 @@ export function rowsToGather(variable: VariableState, indices: readonly number[]
 export function gather(
   { arena }: RunState,
   { variable, indices, bytes }: Rows,
-  { run, scratch }: { readonly run: Runner; readonly scratch: { allocate(bytes: number): number } },
+  { runner, scratch }: { readonly runner: Runner; readonly scratch: { allocate(bytes: number): number } },
 ): NamedTensor {
   const list = scratch.allocate(4 * indices.length), rows = scratch.allocate(bytes);
   arena.i32(list, indices.length).set(indices);
-  run(arena, {
+  runner(arena, {
     kernel: COPY,
     tensors: { to: rows, from: variable.offset },
     rowCount: indices.length,

@@ -38,7 +38,7 @@ export function holding(class_name: string, config: Record<string, unknown> = {}
 export function combined(class_name: string, config: Record<string, unknown>, round: Round): Outcome {
   const { combine, contributionsMin } = holding(class_name, config);
   assert(round.contributions.length >= contributionsMin, `${class_name} needs ${contributionsMin}`);
-  const [compiled, interpreted] = [runCompiled, runInterpreted].map((run) => {
+  const [compiled, interpreted] = [runCompiled, runInterpreted].map((runner) => {
     const { contributions, weights = contributions.map(() => 1) } = round;
     const arena = new Arena({ bytesMax: 1 << 26 });
     const guards: number[] = [];
@@ -59,7 +59,7 @@ export function combined(class_name: string, config: Record<string, unknown>, ro
       }),
       result: guarded(4 * count),
     }));
-    const told = combine({ arena, variables, weights, run, allocate: guarded });
+    const told = combine({ arena, variables, weights, runner, allocate: guarded });
     variables.forEach(({ count, offsets }, variable) =>
       offsets.forEach((offset, n) => {
         const given = contributions[n]?.[variable] as Float32Array;
