@@ -125,7 +125,7 @@ export function combineHeld(
   const result = arena.allocate(4 * base.length);
   const part = aggregators.resolve({ class_name, config });
   const rule = part.member.rule(part.config);
-  if (rule.kind !== "hold") throw new Error(`Cannot combine with ${class_name}: it holds nothing`);
+  if (rule.kind !== "list") throw new Error(`Cannot combine with ${class_name}: it keeps no list`);
   const combine = () => {
     const scratch: number[] = [];
     const allocate = (bytes: number) => {

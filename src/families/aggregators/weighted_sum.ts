@@ -1,6 +1,6 @@
 /** Weighted sums of what is held: `Σ factor · g / divisor` in float32, in the order of the terms. */
 import { Program } from "../../../kernels/compiler/compile.ts";
-import type { Held } from "./aggregator.ts";
+import type { ContributionList } from "./aggregator.ts";
 
 export interface Term {
   readonly place: number;
@@ -17,7 +17,7 @@ const CHUNK = 1 << 15;
 
 /** Fills the results. There is at least one term. */
 export function fillWithSum(
-  { arena, variables, runner }: Held,
+  { arena, variables, runner }: ContributionList,
   { terms, divisor }: { terms: readonly Term[]; divisor: number },
 ): void {
   for (const { count, offsets, result } of variables) {

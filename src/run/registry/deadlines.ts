@@ -43,20 +43,20 @@ export class Deadlines {
       this.#alarms.delete(session);
       if (at === null) return;
       const delay = Math.min(Math.max(0, at - this.#parts.now().getTime()), DELAY_MS_MAX);
-      this.#alarms.set(session, this.#parts.schedule(delay, () => this.#settle(owner, session)));
+      this.#alarms.set(session, this.#parts.schedule(delay, () => this.#endDueRound(owner, session)));
     };
     session.onDeadline = set;
-    this.#settle(owner, session);
+    this.#endDueRound(owner, session);
   }
 
-  #settle(owner: Owner, session: Session): void {
+  #endDueRound(owner: Owner, session: Session): void {
     this.#alarms.delete(session);
     // Given up for what its files say: whoever asks for the run next reads them.
     if (owner.session !== session || owner.store?.failed) return;
     const fail = (error: unknown) => this.#parts.onFailure({ run: owner.id, error });
     const { sequence } = session;
     try {
-      session.settle();
+      session.endDueRound();
     } catch (error) {
       fail(error);
       session.onDeadline(this.#parts.now().getTime() + RETRY_MS);

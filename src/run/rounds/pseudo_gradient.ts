@@ -12,7 +12,7 @@ import { program } from "../../../kernels/compiler/programs.ts";
 import type { Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
-export interface Prepared {
+export interface PseudoGradient {
   /** Of the optimized variables, in the order of the body. */
   readonly gradients: readonly Staged[];
   /** Values of variables with the role "average". */
@@ -30,8 +30,8 @@ export interface Prepared {
 
 const FROM_WEIGHTS = ["g = w - g", "g_squares = squares(g)"];
 
-/** Makes pseudo-gradients of `staged`; `stalenessFactor` is in 0..1. */
-export function prepare(
+/** The pseudo-gradient of a contribution; `stalenessFactor` is in 0..1. */
+export function toPseudoGradient(
   staged: readonly Staged[],
   { state, runner, aggregation, stalenessFactor, staleness, weight }: {
     readonly state: RunState;
@@ -42,7 +42,7 @@ export function prepare(
     /** What the client says. */
     readonly weight: number;
   },
-): Prepared {
+): PseudoGradient {
   const gradients = staged.filter(({ variable }) => variable.role === "optimize");
   if (aggregation.payload === "weights") {
     for (const each of gradients) subtractFromVariable(state, each, runner);

@@ -12,11 +12,11 @@
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import {
   accumulate,
+  type Accumulator,
+  type AccumulatorParts,
   type Addend,
   type Combined,
   dense,
-  type Gathered,
-  type GatheredParts,
   type Joining,
   type Noisy,
   scale,
@@ -40,13 +40,13 @@ interface Sum {
 
 type SumRule = Extract<AggregatorRule, { kind: "sum" }>;
 
-export class SummedContributions implements Gathered {
-  readonly #parts: GatheredParts;
+export class SumAccumulator implements Accumulator {
+  readonly #parts: AccumulatorParts;
   readonly #rule: SumRule;
   readonly #sums = new Map<string, Sum>();
   readonly #allocator: Allocator;
 
-  constructor(parts: GatheredParts, rule: SumRule) {
+  constructor(parts: AccumulatorParts, rule: SumRule) {
     this.#parts = parts;
     this.#rule = rule;
     const { memory, state: { arena } } = parts;
@@ -56,7 +56,7 @@ export class SummedContributions implements Gathered {
     };
   }
 
-  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
+  join({ staging, pseudoGradient: { gradients, averages, factor, weight } }: Joining): void {
     const own = this.#rule.divide === "weight" ? Math.fround(factor * Math.fround(weight)) : factor;
     for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
     for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });

@@ -18,8 +18,8 @@ import {
 } from "../journal/change_records.ts";
 import { checkContribution, checkFinite, checkNoise } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import type { Gathered } from "../rounds/accumulator.ts";
-import type { Prepared } from "../rounds/pseudo_gradient.ts";
+import type { Accumulator } from "../rounds/accumulator.ts";
+import type { PseudoGradient } from "../rounds/pseudo_gradient.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
 import type { Round } from "../rounds/round.ts";
@@ -42,7 +42,7 @@ interface Host {
   stage(kind: "gradients" | "values"): ArenaStaging;
 }
 
-interface RoundTurnsParts {
+interface RoundStepperParts {
   readonly session: Host;
   readonly state: RunState;
   readonly spec: ResolvedSpec;
@@ -53,11 +53,11 @@ interface RoundTurnsParts {
   readonly stepper: Stepper;
 }
 
-export class RoundTurns {
+export class RoundStepper {
   readonly round: Round;
-  readonly #parts: RoundTurnsParts;
+  readonly #parts: RoundStepperParts;
 
-  constructor(parts: RoundTurnsParts) {
+  constructor(parts: RoundStepperParts) {
     this.#parts = parts;
     this.round = parts.round;
   }
@@ -88,17 +88,20 @@ export class RoundTurns {
     const skipped = checkFinite(state, staged, spec.nonFinite);
     const warnings = [...absent, ...skipped];
     if (skipped.length > 0 || options.dryRun) {
-      return this.#answer(this.round.prepare(staged, options), options, { accepted: false, warnings });
+      return this.#answer(this.round.toPseudoGradient(staged, options), options, {
+        accepted: false,
+        warnings,
+      });
     }
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
     const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
-    const prepared = this.round.join(staged, claims, {
+    const pseudoGradient = this.round.join(staged, claims, {
       acceptedAt: claims.at,
       sequence,
       version: this.#session.version,
     });
-    const answer = this.#answer(prepared, claims, { accepted: true, warnings });
+    const answer = this.#answer(pseudoGradient, claims, { accepted: true, warnings });
     if (options.key) this.#session.replies.add(options.key, answer);
     const { round, contributions, missing, deadline } = answer;
     this.#session.events.add(sequence, "contribution_accepted", {
@@ -114,7 +117,7 @@ export class RoundTurns {
   }
 
   #answer(
-    { norm, variableNorms, weight, clipFactor }: Prepared,
+    { norm, variableNorms, weight, clipFactor }: PseudoGradient,
     options: StepOptions,
     { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
   ): ContributionAnswer {
@@ -202,8 +205,8 @@ export class RoundTurns {
     this.#session.onQuiet();
   }
 
-  /** Ends the round if that is due: it is complete but could not be closed, or its deadline is over. */
-  settle(): void {
+  /** Ends the round if it is complete but could not be closed, or if its deadline has passed. */
+  endIfDue(): void {
     const { isComplete, deadline, sufficesAtDeadline } = this.round;
     if (isComplete) this.#close({ reason: "complete", applied: true });
     else if (deadline !== null && deadline <= this.#parts.now()) {
@@ -214,7 +217,7 @@ export class RoundTurns {
   /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
   withdraw(clientId: string): void {
     const place = this.round.find(clientId);
-    const others = this.round.keepsWhole ? undefined : this.#gatherWithout(place);
+    const others = this.round.keepsWhole ? undefined : this.#accumulateOthers(place);
     let sequence: number;
     try {
       sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
@@ -236,10 +239,10 @@ export class RoundTurns {
     if (contributions.length === 0) this.#session.onQuiet();
   }
 
-  /** The round's sums without one of its contributions: added up again from the journal. */
-  #gatherWithout(place: number): Gathered {
+  /** The round's contributions but one, added up again from the journal. */
+  #accumulateOthers(place: number): Accumulator {
     const { contributions } = this.round;
-    const others = this.round.gather();
+    const others = this.round.newAccumulator();
     if (contributions.length === 1) return others;
     const { durability, version } = this.#session;
     const { readRecords } = this.#parts.recorder;
@@ -263,8 +266,11 @@ export class RoundTurns {
         if (!contribution) return;
         wanted.delete(record.sequence);
         readContribution(this.#session, record, (staging, claims) => {
-          const prepared = this.round.prepare(staging, { ...claims, staleness: contribution.staleness });
-          others.join({ staging, prepared });
+          const pseudoGradient = this.round.toPseudoGradient(staging, {
+            ...claims,
+            staleness: contribution.staleness,
+          });
+          others.join({ staging, pseudoGradient });
         });
       });
       if (wanted.size > 0) {

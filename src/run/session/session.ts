@@ -40,7 +40,7 @@ import { Recorder } from "../journal/recorder.ts";
 import { rememberedMetadata } from "../answers/remembered.ts";
 import { Replies } from "../answers/replies.ts";
 import { Round } from "../rounds/round.ts";
-import { RoundTurns } from "./round_stepper.ts";
+import { RoundStepper } from "./round_stepper.ts";
 import type { Durability, ResolvedSpec } from "../spec/spec.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -89,7 +89,7 @@ export class Session implements RunSession {
   readonly #stagings = new Set<ArenaStaging>();
   readonly #stepper: Stepper;
   #version: number;
-  readonly #rounds: RoundTurns;
+  readonly #roundStepper: RoundStepper;
   readonly events: EventLog;
   #ending: Ending | undefined;
   #held = false;
@@ -116,7 +116,7 @@ export class Session implements RunSession {
       latest: parts.steps ?? [],
       changed: () => this.#changed(),
     });
-    this.#rounds = new RoundTurns({
+    this.#roundStepper = new RoundStepper({
       session: this,
       state,
       spec: parts.spec,
@@ -148,12 +148,12 @@ export class Session implements RunSession {
 
   /** Whether the open round has no contributions: snapshots have no place for them. */
   get isQuiet(): boolean {
-    return this.#rounds.round.contributions.length === 0;
+    return this.#roundStepper.round.contributions.length === 0;
   }
 
   /** When the open round is due, in milliseconds since 1970; null without a deadline. */
   get deadline(): number | null {
-    return this.#rounds.round.deadline;
+    return this.#roundStepper.round.deadline;
   }
 
   /** Called, within the turn, when a round has ended or lost its last contribution. */
@@ -182,7 +182,7 @@ export class Session implements RunSession {
 
   describe(): RunDescription {
     const { id, createdAt, version } = this;
-    const round = this.#rounds.round.number;
+    const round = this.#roundStepper.round.number;
     const run = {
       id,
       createdAt,
@@ -267,7 +267,7 @@ export class Session implements RunSession {
       state: this.#state,
       version: this.#version,
       sequence: this.recorder.sequence,
-      round: this.#rounds.round.number,
+      round: this.#roundStepper.round.number,
       createdAt: this.createdAt,
       remembered: isSnapshot
         ? rememberedMetadata({
@@ -300,7 +300,7 @@ export class Session implements RunSession {
 
   applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer {
     if (this.#spec.aggregation.isPlain || !options.aggregate) return this.step(staging, options);
-    return this.#rounds.apply(this.#staged(staging, "gradients"), options);
+    return this.#roundStepper.apply(this.#staged(staging, "gradients"), options);
   }
 
   /** One contribution, one step. */
@@ -310,36 +310,36 @@ export class Session implements RunSession {
 
   /** A contribution to the open round, which stays open. */
   contribute(staging: Staging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
-    return this.#rounds.contribute(this.#staged(staging, "gradients"), options);
+    return this.#roundStepper.contribute(this.#staged(staging, "gradients"), options);
   }
 
   /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
   endRound(end: RoundEnd): StepAnswer | undefined {
     this.#assertFree();
-    return this.#rounds.end(end);
+    return this.#roundStepper.end(end);
   }
 
   /**
-   * Ends the round if time has made that due: it is complete but could not be closed, or its deadline is over. Throws
-   * what ending it throws; then it is due again.
+   * Ends the round if it is complete but could not be closed, or if its deadline has passed. Throws what `endRound`
+   * throws; then the round is still due.
    */
-  settle(): void {
+  endDueRound(): void {
     this.#assertFree();
-    this.#rounds.settle();
+    this.#roundStepper.endIfDue();
   }
 
   round(): RoundDescription {
     this.#assertOpen();
-    return { ...this.#rounds.round.describe(), version: this.#version };
+    return { ...this.#roundStepper.round.describe(), version: this.#version };
   }
 
   outcome(round: number): RoundOutcome | undefined {
-    return this.#rounds.round.outcome(round);
+    return this.#roundStepper.round.outcome(round);
   }
 
   withdraw(clientId: string): void {
     this.#assertFree();
-    this.#rounds.withdraw(clientId);
+    this.#roundStepper.withdraw(clientId);
   }
 
   setVariables(staging: Staging): void {
@@ -407,7 +407,7 @@ export class Session implements RunSession {
     this.#ending = ending;
     this.onDeadline(null);
     this.#publisher.invalidate();
-    this.#rounds.round.free();
+    this.#roundStepper.round.free();
     if (this.#stagings.size === 0) this.#state.free();
     this.events.close();
   }
