@@ -111,10 +111,9 @@ export class Evictor {
   async #snapshotWhenQuiet(entry: RunEntry, session: Session, { idle }: { idle: boolean }): Promise<void> {
     if (canSnapshot(entry)) return await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
     await entry.store?.prepareSnapshot();
-    session.onQuiet = () => {
-      session.onQuiet = () => {};
-      this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
-    };
+    // The run may have left memory meanwhile.
+    if (entry.session !== session) return;
+    entry.whenQuiet = () => void this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
   }
 
   /** Of a run that is likely to change meanwhile: with memory for a copy, if there is some. */

@@ -104,7 +104,7 @@ function begin(
   reader.finish();
   const { id, createdAt } = store.record;
   const { spec, state, version, sequence, round } = reader;
-  const parts = {
+  return new Session({
     id,
     spec,
     state,
@@ -116,10 +116,8 @@ function begin(
     sequence,
     round,
     ...remembered,
-  };
-  const session = new Session(parts);
-  session.recorder.readRecords = (onRecord) => store.records(onRecord);
-  return session;
+    records: (onRecord) => store.records(onRecord),
+  });
 }
 
 /** A target that exists once the metadata, which comes first, has said what the run is. */

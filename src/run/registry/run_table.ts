@@ -31,6 +31,8 @@ export interface RunEntry {
   openings: number;
   /** There while changes are refused; gives them free again where there is a session. */
   held: { free?: (() => void) | undefined } | undefined;
+  /** To be done, once, in the turn in which the open round of the session has no contribution any more. */
+  whenQuiet: (() => void) | undefined;
 }
 
 interface RunTableParts {
@@ -82,7 +84,17 @@ export class RunTable {
   /** An entry that nobody can find yet. */
   make(id: string, sequence: number, store: RunStore | undefined): RunEntry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt, openings: 0, held: undefined };
+    return {
+      id,
+      sequence,
+      store,
+      session: undefined,
+      users: 0,
+      usedAt,
+      openings: 0,
+      held: undefined,
+      whenQuiet: undefined,
+    };
   }
 
   /** From now on the id names the run of this entry. */
@@ -174,15 +186,22 @@ export class RunTable {
     entry.session = session;
     entry.openings += 1;
     if (entry.held) entry.held.free = session.hold();
-    const { store } = entry;
-    if (store) {
-      session.attach(session.durability === "journal" ? store : { changing: () => store.changing() });
-    }
-    session.describeStorage = () => ({
-      journal_bytes: store?.journalBytes ?? 0,
-      snapshot_version: store?.newest?.version ?? null,
+    const { store } = entry, { deadlines } = this.#parts;
+    session.attach({
+      log: store && session.durability === "journal" ? store : { changing: () => store?.changing() },
+      describeStorage: () => ({
+        journal_bytes: store?.journalBytes ?? 0,
+        snapshot_version: store?.newest?.version ?? null,
+      }),
+      deadlineChanged: (at) => deadlines?.set(entry, session, at),
+      becameQuiet: () => {
+        const { whenQuiet } = entry;
+        entry.whenQuiet = undefined;
+        whenQuiet?.();
+      },
     });
-    this.#parts.deadlines?.watch(entry, session);
+    // Its deadline may have passed while it was out of memory.
+    deadlines?.endDueRound(entry, session);
   }
 
   /** Refuses changes of a run, in memory or not, until the answer is called. Throws busy when they are refused already. */
@@ -217,6 +236,7 @@ export class RunTable {
     entry.store?.leaving();
     entry.session.close(ending);
     entry.session = undefined;
+    entry.whenQuiet = undefined;
   }
 
   /** Forgets what memory says of a run: the files say it. */

@@ -26,24 +26,24 @@ import type { Round } from "../rounds/round.ts";
 import type { Durability, ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import type { SessionHost } from "./host.ts";
 import { normsOf, type Stepper } from "./stepper.ts";
 
 /** A round that is complete but could not be closed is tried again after this. */
 const RETRY_MS = 1000;
 
 /** What rounds need of the session that they belong to. */
-interface Host {
+interface RoundSession {
   readonly durability: Durability;
   readonly version: number;
   readonly events: EventLog;
   readonly replies: Replies;
-  onDeadline(at: number | null): void;
-  onQuiet(): void;
   stage(kind: "gradients" | "values"): ArenaStaging;
 }
 
 interface RoundStepperParts {
-  readonly session: Host;
+  readonly session: RoundSession;
+  readonly host: Pick<SessionHost, "deadlineChanged" | "becameQuiet">;
   readonly state: RunState;
   readonly spec: ResolvedSpec;
   readonly round: Round;
@@ -62,7 +62,7 @@ export class RoundStepper {
     this.round = parts.round;
   }
 
-  get #session(): Host {
+  get #session(): RoundSession {
     return this.#parts.session;
   }
 
@@ -112,7 +112,7 @@ export class RoundStepper {
       deadline,
       ...this.#place,
     });
-    if (contributions === 1) this.#session.onDeadline(this.round.deadline);
+    if (contributions === 1) this.#parts.host.deadlineChanged(this.round.deadline);
     return answer;
   }
 
@@ -146,7 +146,7 @@ export class RoundStepper {
       return this.#close({ reason: "complete", applied: true });
     } catch (error) {
       if (!(error instanceof StepwellError)) throw error;
-      this.#session.onDeadline(this.#parts.now() + RETRY_MS);
+      this.#parts.host.deadlineChanged(this.#parts.now() + RETRY_MS);
       return undefined;
     }
   }
@@ -198,11 +198,11 @@ export class RoundStepper {
 
   #ended(sequence: number, outcome: RoundOutcome): void {
     this.round.end(outcome);
-    this.#session.onDeadline(null);
+    this.#parts.host.deadlineChanged(null);
     if (this.round.isSeen) {
       this.#session.events.add(sequence, "round_opened", { round: this.round.number, ...this.#place });
     }
-    this.#session.onQuiet();
+    this.#parts.host.becameQuiet();
   }
 
   /** Ends the round if it is complete but could not be closed, or if its deadline has passed. */
@@ -211,7 +211,7 @@ export class RoundStepper {
     if (isComplete) this.#close({ reason: "complete", applied: true });
     else if (deadline !== null && deadline <= this.#parts.now()) {
       this.end({ reason: "deadline", applied: sufficesAtDeadline });
-    } else this.#session.onDeadline(deadline);
+    } else this.#parts.host.deadlineChanged(deadline);
   }
 
   /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
@@ -235,8 +235,8 @@ export class RoundStepper {
       deadline: this.round.deadlineText,
       ...this.#place,
     });
-    this.#session.onDeadline(this.round.deadline);
-    if (contributions.length === 0) this.#session.onQuiet();
+    this.#parts.host.deadlineChanged(this.round.deadline);
+    if (contributions.length === 0) this.#parts.host.becameQuiet();
   }
 
   /** The round's contributions but one, added up again from the journal. */
@@ -245,12 +245,12 @@ export class RoundStepper {
     const others = this.round.newAccumulator();
     if (contributions.length === 1) return others;
     const { durability, version } = this.#session;
-    const { readRecords } = this.#parts.recorder;
+    const { recorder } = this.#parts;
     const wanted = new Map(contributions.map((each) => [each.sequence, each]));
     wanted.delete(contributions[place]?.sequence as number);
     const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
       wanted.values().some((each) => each.version !== version);
-    if (!readRecords || isMoved) {
+    if (!recorder.hasRecords || isMoved) {
       const client = JSON.stringify(contributions[place]?.clientId);
       const why = isMoved
         ? "the variables that others were subtracted from have changed since"
@@ -261,7 +261,7 @@ export class RoundStepper {
       );
     }
     try {
-      readRecords((record) => {
+      recorder.readRecords((record) => {
         const contribution = wanted.get(record.sequence);
         if (!contribution) return;
         wanted.delete(record.sequence);

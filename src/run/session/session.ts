@@ -33,6 +33,7 @@ import {
 import { describeRun } from "./describe.ts";
 import { endedError, type Ending } from "./ending.ts";
 import { EventLog } from "../answers/events.ts";
+import { LateHost, type SessionHost } from "./host.ts";
 import { gather, rowsToGather } from "../tensors/gather.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Publisher } from "../tensors/publication.ts";
@@ -69,11 +70,11 @@ export interface SessionParts {
   readonly steps?: readonly StepAnswer[];
   /** The id of the last event of an earlier session. */
   readonly lastEvent?: string | undefined;
+  /** Reads the journal that the session is made from; absent for a new run. */
+  readonly records?: ChangeLog["records"];
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
-
-type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
 
 export class Session implements RunSession {
   readonly id: string;
@@ -85,7 +86,8 @@ export class Session implements RunSession {
   readonly #publisher: Publisher;
   /** The answers to keyed requests. */
   readonly replies: Replies;
-  readonly recorder: Recorder;
+  readonly #host: LateHost;
+  readonly #recorder: Recorder;
   readonly #stagings = new Set<ArenaStaging>();
   readonly #stepper: Stepper;
   #version: number;
@@ -104,24 +106,26 @@ export class Session implements RunSession {
     this.#version = parts.version;
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
-    this.recorder = new Recorder(parts.sequence ?? parts.version);
+    this.#host = new LateHost(parts.records);
+    this.#recorder = new Recorder(parts.sequence ?? parts.version, this.#host);
     const { spec: { aggregation }, memory, state, runner } = parts;
-    this.events = new EventLog(this.recorder.sequence, parts.lastEvent);
+    this.events = new EventLog(this.#recorder.sequence, parts.lastEvent);
     this.#stepper = new Stepper({
       session: this,
       spec: parts.spec,
       state,
       runner,
-      recorder: this.recorder,
+      recorder: this.#recorder,
       latest: parts.steps ?? [],
       changed: () => this.#changed(),
     });
     this.#roundStepper = new RoundStepper({
       session: this,
+      host: this.#host,
       state,
       spec: parts.spec,
       now: parts.now,
-      recorder: this.recorder,
+      recorder: this.#recorder,
       stepper: this.#stepper,
       round: new Round({ state, memory, runner, aggregation }, parts.round ?? 0),
     });
@@ -131,19 +135,13 @@ export class Session implements RunSession {
     return this.#spec.durability;
   }
 
-  /** What whoever stores this run has to say of it. */
-  describeStorage = (): StorageDescription => ({ journal_bytes: 0, snapshot_version: null });
-
-  /** Called when the round's deadline is another: milliseconds since 1970, or null without one. */
-  onDeadline = (_: number | null): void => {};
-
   get iterations(): number {
     return this.#state.iterations;
   }
 
   /** Of the next change. */
   get sequence(): number {
-    return this.recorder.sequence;
+    return this.#recorder.sequence;
   }
 
   /** Whether the open round has no contributions: snapshots have no place for them. */
@@ -155,9 +153,6 @@ export class Session implements RunSession {
   get deadline(): number | null {
     return this.#roundStepper.round.deadline;
   }
-
-  /** Called, within the turn, when a round has ended or lost its last contribution. */
-  onQuiet = (): void => {};
 
   get version(): number {
     return this.#version;
@@ -192,7 +187,7 @@ export class Session implements RunSession {
       state: this.#state,
       optimizer: this.optimizer(),
     };
-    return { ...describeRun(run), ...this.describeStorage() };
+    return { ...describeRun(run), ...this.#host.describeStorage() };
   }
 
   bodyBytesMax(format: "json" | "safetensors"): number {
@@ -266,7 +261,7 @@ export class Session implements RunSession {
       optimizer: this.#stepper.optimizer,
       state: this.#state,
       version: this.#version,
-      sequence: this.recorder.sequence,
+      sequence: this.#recorder.sequence,
       round: this.#roundStepper.round.number,
       createdAt: this.createdAt,
       remembered: isSnapshot
@@ -280,9 +275,9 @@ export class Session implements RunSession {
     };
   }
 
-  /** From now on the log is told of every change before it is made. */
-  attach(log: ChangeLog): void {
-    this.recorder.attach(log);
+  /** Gives the session what it needs from outside: once, for as long as it lives. */
+  attach(host: SessionHost): void {
+    this.#host.attach(host);
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
@@ -291,7 +286,7 @@ export class Session implements RunSession {
       kind,
       memory: this.#memory,
       state: this.#state,
-      keepsBytes: this.recorder.keepsChanges,
+      keepsBytes: this.#recorder.keepsChanges,
       released: () => this.#released(staging),
     });
     this.#stagings.add(staging);
@@ -350,7 +345,7 @@ export class Session implements RunSession {
       ]);
     }
     const { arena } = this.#state;
-    const sequence = this.recorder.record(() => stagedChange(this.#state, staged));
+    const sequence = this.#recorder.record(() => stagedChange(this.#state, staged));
     for (const { variable, values, count } of staged.tensors.values()) {
       this.#state.values(variable).set(arena.f32(values, count));
     }
@@ -373,7 +368,7 @@ export class Session implements RunSession {
     const changed = setWeights(this.#state, weights, {
       member: this.#stepper.optimizer.member,
       rule,
-      record: (iterations, rest) => sequence = this.recorder.record(() => weightsChange(iterations, rest)),
+      record: (iterations, rest) => sequence = this.#recorder.record(() => weightsChange(iterations, rest)),
     });
     if (!changed) return;
     this.#changed();
@@ -390,7 +385,7 @@ export class Session implements RunSession {
     const undo = this.#state.addSlots(ruleOf(optimizer));
     let sequence: number;
     try {
-      sequence = this.recorder.record(() => optimizerChange(config));
+      sequence = this.#recorder.record(() => optimizerChange(config));
     } catch (error) {
       undo();
       throw error;
@@ -405,7 +400,7 @@ export class Session implements RunSession {
   close(ending: Ending = "deleted"): void {
     if (this.#ending) return;
     this.#ending = ending;
-    this.onDeadline(null);
+    this.#host.deadlineChanged(null);
     this.#publisher.invalidate();
     this.#roundStepper.round.free();
     if (this.#stagings.size === 0) this.#state.free();
