@@ -60,7 +60,8 @@ export function dense(variable: VariableState, values: number, squares: number):
 export function scale({ state, runner }: AccumulatorParts, to: number, count: number, factor: number): void {
   if (factor === 1) return;
   runner(state.arena, {
-    kernel: program(["g = factor * g"], ["g"], ["g"], ["factor"]).kernel(),
+    kernel: program({ lines: ["g = factor * g"], tensors: ["g"], stored: ["g"], uniforms: ["factor"] })
+      .kernel(),
     tensors: { g: to },
     rowCount: 1,
     rowLength: count,
@@ -91,7 +92,12 @@ export function accumulate(
     // A pass flushes what it stores; what it only passes on is flushed as if it had been stored.
     return `total = ${n < addends.length - 1 ? `flush(${sum})` : sum}`;
   });
-  const kernel = program(lines, Object.keys(tensors), ["total"], Object.keys(uniforms)).kernel();
+  const kernel = program({
+    lines,
+    tensors: Object.keys(tensors),
+    stored: ["total"],
+    uniforms: Object.keys(uniforms),
+  }).kernel();
   runner(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
 }
 
@@ -100,7 +106,12 @@ export function setAverage(variable: VariableState, from: number, weight: number
   return {
     kind: "call",
     call: {
-      kernel: program(["w = total / weight"], ["w", "total"], ["w"], ["weight"]).kernel(),
+      kernel: program({
+        lines: ["w = total / weight"],
+        tensors: ["w", "total"],
+        stored: ["w"],
+        uniforms: ["weight"],
+      }).kernel(),
       tensors: { w: variable.offset, total: from },
       rowCount: 1,
       rowLength: variable.count,

@@ -95,7 +95,7 @@ export class ListAccumulator implements Accumulator {
   #squares(values: number, count: number): number {
     const { state, runner } = this.#parts;
     const { g_squares = 0 } = runner(state.arena, {
-      kernel: program(["g_squares = squares(g)"], ["g"], [], []).kernel(),
+      kernel: program({ lines: ["g_squares = squares(g)"], tensors: ["g"] }).kernel(),
       tensors: { g: values },
       rowCount: 1,
       rowLength: count,

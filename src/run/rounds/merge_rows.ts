@@ -70,7 +70,11 @@ export function addRows(
   { to, values, rows, rowLength, indices }: RowList & { readonly to: number; readonly rowLength: number },
 ): void {
   runner(arena, {
-    kernel: program(["sum_of_rows = sum_of_rows + g"], ["sum_of_rows", "g"], ["sum_of_rows"], [])
+    kernel: program({
+      lines: ["sum_of_rows = sum_of_rows + g"],
+      tensors: ["sum_of_rows", "g"],
+      stored: ["sum_of_rows"],
+    })
       .kernel({ sum_of_rows: { access: "indexed" } }),
     tensors: { sum_of_rows: to, g: values },
     rowCount: rows,

@@ -66,7 +66,9 @@ function subtractFromVariable({ arena }: RunState, staged: Staged, runner: Runne
   const { variable, values, count } = staged;
   const isSparse = staged.kind === "sparse";
   const { g_squares = 0 } = runner(arena, {
-    kernel: program(FROM_WEIGHTS, ["g", "w"], ["g"], []).kernel(isSparse ? { w: { access: "indexed" } } : {}),
+    kernel: program({ lines: FROM_WEIGHTS, tensors: ["g", "w"], stored: ["g"] }).kernel(
+      isSparse ? { w: { access: "indexed" } } : {},
+    ),
     tensors: { g: values, w: variable.offset },
     rowCount: isSparse ? staged.rows : 1,
     rowLength: isSparse ? variable.rowLength : count,

@@ -167,7 +167,12 @@ export class SumAccumulator implements Accumulator {
   #divide({ total, to, count, by }: { total: number; to: number; count: number; by: number }): number {
     const { state, runner } = this.#parts;
     const { g_squares = 0 } = runner(state.arena, {
-      kernel: program(["g = total / by", "g_squares = squares(g)"], ["g", "total"], ["g"], ["by"]).kernel(),
+      kernel: program({
+        lines: ["g = total / by", "g_squares = squares(g)"],
+        tensors: ["g", "total"],
+        stored: ["g"],
+        uniforms: ["by"],
+      }).kernel(),
       tensors: { g: to, total },
       rowCount: 1,
       rowLength: count,

@@ -68,13 +68,21 @@ export function isLight({ load }: { readonly load?: Load | undefined }): boolean
 export function constraintLines({ constraint }: VariableState): FusedLines & { load: Load } | undefined {
   if (constraint?.rule.kind !== "elementwise") return undefined;
   const { rule: { lines }, uniforms } = constraint;
-  return { lines, uniforms, load: loadOf(program(lines, ["w"], ["w"], Object.keys(uniforms)).graph) };
+  return {
+    lines,
+    uniforms,
+    load: loadOf(program({ lines, tensors: ["w"], stored: ["w"], uniforms: Object.keys(uniforms) }).graph),
+  };
 }
 
 /** Whether the rule's lines are light. */
 export function isLightRule({ rule, base }: RuleStep, variable: VariableState): boolean {
   const stored = Object.keys(tensorsOf(variable));
-  return isLight({ load: loadOf(program(rule.dense, [...stored, "g"], stored, Object.keys(base)).graph) });
+  return isLight({
+    load: loadOf(
+      program({ lines: rule.dense, tensors: [...stored, "g"], stored, uniforms: Object.keys(base) }).graph,
+    ),
+  });
 }
 
 /** A transformer that cannot be written as lines: it runs between two kernels. */
@@ -101,7 +109,10 @@ function linesOfSpec(transformers: ResolvedSpec["transformers"]): readonly (Fuse
         suffix: String(place),
       });
       const uniforms = ["t", "T", ...Object.keys(own.uniforms)];
-      return { ...own, load: loadOf(program(own.lines, ["g", "w"], ["g"], uniforms).graph) };
+      return {
+        ...own,
+        load: loadOf(program({ lines: own.lines, tensors: ["g", "w"], stored: ["g"], uniforms }).graph),
+      };
     });
     cachedLines.set(transformers, found);
   }
@@ -141,7 +152,7 @@ export function wholeCall(
   return {
     kind: "call",
     call: {
-      kernel: program(part.lines, names, stored, Object.keys(values)).kernel(),
+      kernel: program({ lines: part.lines, tensors: names, stored, uniforms: Object.keys(values) }).kernel(),
       tensors: part.g === undefined ? tensors : { ...tensors, g: part.g },
       rowCount: 1,
       rowLength: variable.count,
@@ -161,7 +172,7 @@ export function linesCall(
   return [{
     kind: "call",
     call: {
-      kernel: program(lines, ["g", "w"], ["g"], Object.keys(values)).kernel(),
+      kernel: program({ lines, tensors: ["g", "w"], stored: ["g"], uniforms: Object.keys(values) }).kernel(),
       tensors: { g: staged.values, w: staged.variable.offset },
       rowCount: 1,
       rowLength: staged.count,

@@ -41,7 +41,10 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
     const halves = [...squares.values()].reduce((sum, each) => Math.fround(sum + Math.fround(each / 2)), 0);
     const total = Math.fround(Math.sqrt(Math.fround(halves * 2)));
     const values = { total, global_clipnorm: Math.fround(global_clipnorm) };
-    const { clip_scale = 1 } = evaluateScalars(program(GLOBAL_SCALE, [], [], Object.keys(values)), values);
+    const { clip_scale = 1 } = evaluateScalars(
+      program({ lines: GLOBAL_SCALE, uniforms: Object.keys(values) }),
+      values,
+    );
     for (const staged of gradients) {
       extend(lines, staged, { lines: [GLOBAL_CLIP], uniforms: { clip__scale: clip_scale } });
     }
@@ -58,7 +61,11 @@ function extend(lines: Map<Staged, FusedLines>, staged: Staged, more: FusedLines
 function squaresOf({ state, runner }: StepContext, staged: Staged, { lines, uniforms }: FusedLines): number {
   if (lines.length === 0) return Math.fround(staged.squares);
   const { g_squares = 0 } = runner(state.arena, {
-    kernel: program([...lines, "g_squares = squares(g)"], ["g"], [], Object.keys(uniforms))
+    kernel: program({
+      lines: [...lines, "g_squares = squares(g)"],
+      tensors: ["g"],
+      uniforms: Object.keys(uniforms),
+    })
       .kernel(),
     tensors: { g: staged.values },
     rowCount: 1,

@@ -85,7 +85,7 @@ function planCentralize({ staging }: StepContext, { variable, values }: StagedDe
     {
       kind: "call",
       call: {
-        kernel: program(["g = g - average"], ["g", "average"], ["g"], []).kernel({
+        kernel: program({ lines: ["g = g - average"], tensors: ["g", "average"], stored: ["g"] }).kernel({
           average: { access: "repeat" },
         }),
         tensors: { g: values, average: result },

@@ -84,7 +84,12 @@ function rowsCall(
   return {
     kind: "call",
     call: {
-      kernel: program(part.lines, [...names, "g"], part.stored ?? names, Object.keys(numbers)).kernel(
+      kernel: program({
+        lines: part.lines,
+        tensors: [...names, "g"],
+        stored: part.stored ?? names,
+        uniforms: Object.keys(numbers),
+      }).kernel(
         indexed,
       ),
       tensors: { ...tensors, g: values },
@@ -112,7 +117,11 @@ function planMerge({ state, staging }: StepContext, staged: StagedSparse) {
   const add: Instruction = {
     kind: "call",
     call: {
-      kernel: program(["sum_of_rows = sum_of_rows + g"], ["sum_of_rows", "g"], ["sum_of_rows"], [])
+      kernel: program({
+        lines: ["sum_of_rows = sum_of_rows + g"],
+        tensors: ["sum_of_rows", "g"],
+        stored: ["sum_of_rows"],
+      })
         .kernel({ sum_of_rows: { access: "indexed" } }),
       tensors: { sum_of_rows: sums, g: staged.values },
       rowCount: rows,

@@ -65,7 +65,9 @@ export function planStep(context: StepContext): StepPlan {
     t: state.iterations,
     T: state.iterations + 1,
   };
-  const scalars = rule.scalars ? evaluateScalars(program(rule.scalars, [], [], Object.keys(base)), base) : {};
+  const scalars = rule.scalars
+    ? evaluateScalars(program({ lines: rule.scalars, uniforms: Object.keys(base) }), base)
+    : {};
   const gradients = state.optimized.flatMap(({ name }) => staging.tensors.get(name) ?? []);
   const clip = planClip(context, gradients);
   const step = { context, rule, base: { ...base, ...scalars } };

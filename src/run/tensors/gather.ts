@@ -12,7 +12,9 @@ interface Rows {
   readonly bytes: number;
 }
 
-const COPY = program(["to = from"], ["to", "from"], ["to"], []).kernel({ from: { access: "indexed" } });
+const COPY = program({ lines: ["to = from"], tensors: ["to", "from"], stored: ["to"] }).kernel({
+  from: { access: "indexed" },
+});
 
 /** Throws shape_mismatch for a scalar, invalid_request for more than `bytesMax` bytes, index_out_of_range. */
 export function rowsToGather(variable: VariableState, indices: readonly number[], bytesMax: number): Rows {
