@@ -12,7 +12,7 @@ import { Uploads } from "../routes/http/uploads.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
-import { LineLog } from "./log.ts";
+import { LineLog } from "./line_log.ts";
 import { Registry } from "./run/registry/registry.ts";
 import { KeysInProgress } from "./run/answers/replies.ts";
 import { openStore } from "./store/open_store.ts";
