@@ -1,7 +1,9 @@
 /**
  * Rounds that end by time: one alarm a run, set to when its open round is due.
  *
- * No clock and no timer of its own. Invariant: what could not be done when it was due is tried again until it is, or
+ * No clock and no timer of its own. What is left of a deadline is measured by the alarm, so that a clock that is set
+ * back keeps no round open; a clock that was set back while the service was down costs at most the whole deadline
+ * again. Invariant: what could not be done when it was due is tried again until it is, or
  * until the session has ended.
  */
 import type { Session } from "../session/session.ts";
@@ -29,31 +31,38 @@ interface DeadlineParts {
 
 export class Deadlines {
   readonly #parts: DeadlineParts;
-  /** What cancels an alarm. */
-  readonly #alarms = new Map<Session, () => void>();
+  readonly #alarms = new Map<Session, { readonly at: number; readonly cancel: () => void }>();
 
   constructor(parts: DeadlineParts) {
     this.#parts = parts;
   }
 
-  /** Sets the alarm of a session, in place of an earlier one; null: the session needs none. */
+  /** Sets the alarm of a session, in place of one for another moment; null: the session needs none. */
   set(owner: Owner, session: Session, at: number | null): void {
-    this.#alarms.get(session)?.();
+    const alarm = this.#alarms.get(session);
+    // One that runs has measured what is left already.
+    if (alarm?.at === at) return;
+    alarm?.cancel();
     this.#alarms.delete(session);
     if (at === null) return;
-    const delay = Math.min(Math.max(0, at - this.#parts.now().getTime()), DELAY_MS_MAX);
-    this.#alarms.set(session, this.#parts.schedule(delay, () => this.endDueRound(owner, session)));
+    const left = Math.min(Math.max(0, at - this.#parts.now().getTime()), session.deadlineMs ?? Infinity);
+    const delay = Math.min(left, DELAY_MS_MAX);
+    const ring = () => this.endDueRound(owner, session, { isDue: delay === left });
+    this.#alarms.set(session, { at, cancel: this.#parts.schedule(delay, ring) });
   }
 
-  /** Ends the open round if it is due; otherwise the session asks for an alarm at its deadline. */
-  endDueRound(owner: Owner, session: Session): void {
+  /**
+   * Ends the open round if it is due, by an alarm or by the clock; otherwise the session asks for an alarm at its
+   * deadline.
+   */
+  endDueRound(owner: Owner, session: Session, { isDue = false } = {}): void {
     this.#alarms.delete(session);
     // Given up for what its files say: whoever asks for the run next reads them.
     if (owner.session !== session || owner.store?.failed) return;
     const fail = (error: unknown) => this.#parts.onFailure({ run: owner.id, error });
     const { sequence } = session;
     try {
-      session.endDueRound();
+      session.endDueRound({ isDue });
     } catch (error) {
       fail(error);
       this.set(owner, session, this.#parts.now().getTime() + RETRY_MS);

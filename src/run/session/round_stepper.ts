@@ -205,11 +205,11 @@ export class RoundStepper {
     this.#parts.host.becameQuiet();
   }
 
-  /** Ends the round if it is complete but could not be closed, or if its deadline has passed. */
-  endIfDue(): void {
+  /** Ends the round if it is complete but could not be closed, or if its deadline has passed: by `isDue`, or the clock. */
+  endIfDue(isDue: boolean): void {
     const { isComplete, deadline, sufficesAtDeadline } = this.round;
     if (isComplete) this.#close({ reason: "complete", applied: true });
-    else if (deadline !== null && deadline <= this.#parts.now()) {
+    else if (deadline !== null && (isDue || deadline <= this.#parts.now())) {
       this.end({ reason: "deadline", applied: sufficesAtDeadline });
     } else this.#parts.host.deadlineChanged(deadline);
   }

@@ -44,6 +44,8 @@ export class Session implements RunSession {
   readonly createdAt: string;
   readonly durability: Durability;
   readonly mode: RunSession["mode"];
+  /** How long a round may be open at most, in milliseconds; null without a deadline. */
+  readonly deadlineMs: number | null;
   /** The answers to keyed requests. */
   readonly replies: Replies;
   readonly events: EventLog;
@@ -67,6 +69,7 @@ export class Session implements RunSession {
     this.createdAt = parts.createdAt;
     this.durability = spec.durability;
     this.mode = aggregation.mode;
+    this.deadlineMs = aggregation.deadlineSeconds === null ? null : 1000 * aggregation.deadlineSeconds;
     this.#isPlain = aggregation.isPlain;
     this.#state = state;
     this.#version = parts.version;
@@ -217,12 +220,13 @@ export class Session implements RunSession {
   }
 
   /**
-   * Ends the round if it is complete but could not be closed, or if its deadline has passed. Throws what `endRound`
+   * Ends the round if it is complete but could not be closed, or if its deadline has passed, which `isDue` says whatever
+   * the clock says. Throws what `endRound`
    * throws; then the round is still due.
    */
-  endDueRound(): void {
+  endDueRound({ isDue = false } = {}): void {
     this.#assertFree();
-    this.#roundStepper.endIfDue();
+    this.#roundStepper.endIfDue(isDue);
   }
 
   round(): RoundDescription {

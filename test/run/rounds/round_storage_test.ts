@@ -144,6 +144,37 @@ Deno.test("at its deadline a round closes with what suffices, or is dropped", as
   assert.deepEqual([session.round().round, session.iterations, session.outcome(0)?.kind], [2, 1, "dropped"]);
 });
 
+Deno.test("a clock that is set back keeps no round open for longer than its deadline", async () => {
+  let wall = 1e12, monotonic = 0;
+  const { schedule, ring } = manual(() => monotonic);
+  await using world = await newWorld({ schedule, now: () => new Date(wall) });
+  const aggregation = { mode: "round", quorum: 3, deadline_seconds: 10, aggregator: "Mean" } as const;
+  let session = await world.registry.create(spec(aggregation));
+  contribute(session, { w: [1, 1] }, { clientId: "a" });
+  monotonic = 6000;
+  wall -= 3600_000;
+  // What sets the alarm anew does not begin to count anew.
+  contribute(session, { w: [1, 1] }, { clientId: "b" });
+  session.withdraw("b");
+  monotonic = 9999;
+  ring();
+  assert.equal(session.round().round, 0);
+  monotonic = 10_000;
+  ring();
+  assert.equal(session.round().round, 1);
+  contribute(session, { w: [1, 1] }, { clientId: "a" });
+  // A day, while the service is down: at most the whole deadline again.
+  wall -= 24 * 3600_000;
+  session = await restarted(world);
+  assert.equal(session.round().accepted, 1);
+  monotonic += 9999;
+  ring();
+  assert.equal(session.round().accepted, 1);
+  monotonic += 1;
+  ring();
+  assert.deepEqual([session.round().round, session.round().accepted], [2, 0]);
+});
+
 Deno.test("a round whose deadline passed while the service was down ends at once", async () => {
   let now = 0;
   const { schedule } = manual(() => now);
