@@ -24,7 +24,7 @@ const TIGHT_BYTES = 60_000;
 const RETRY_MS = 1500;
 
 export class Service {
-  readonly clock = new Clock();
+  readonly clock: Clock;
   readonly ledgers = PLANS.map((plan) => new Ledger(plan));
   /** What must not have happened. */
   readonly failures: unknown[] = [];
@@ -37,17 +37,18 @@ export class Service {
   #isUp = false;
   #troubleUntil = -Infinity;
 
-  private constructor(world: World, arenas: Set<Arena>) {
+  private constructor(world: World, clock: Clock, arenas: Set<Arena>) {
     this.world = world;
+    this.clock = clock;
     this.#arenas = arenas;
   }
 
   static async begin(): Promise<Service> {
-    const arenas = new Set<Arena>();
+    const arenas = new Set<Arena>(), clock = new Clock();
     const world = await newWorld({
       memoryBytesMax: MEMORY_BYTES_MAX,
       journalBytesMax: JOURNAL_BYTES_MAX,
-      now: () => new Date(service.clock.now),
+      now: () => new Date(clock.now),
       runner: (arena, call) => {
         arenas.add(arena);
         return runCompiled(arena, call);
@@ -55,7 +56,7 @@ export class Service {
       schedule: (delayMs, call) => service.#schedule(delayMs, call),
       onFailure: ({ run, error }) => service.#failed(run, error),
     });
-    const service = new Service(world, arenas);
+    const service = new Service(world, clock, arenas);
     for (const plan of PLANS) await world.registry.create(specOf(plan));
     service.#started();
     return service;
