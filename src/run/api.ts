@@ -393,6 +393,8 @@ export interface RunRegistry {
    * run_damaged, out_of_memory, storage_failed.
    */
   checkpoint(id: string, isKnown: (version: number) => boolean): Promise<Checkpoint>;
+  /** Makes room on a full disk by a snapshot in place of a longer journal: whether there was one. */
+  makeRoom(): Promise<boolean>;
   /** Why the storage refuses changes, found out anew; undefined when it takes them. */
   storageTrouble(): Promise<StepwellError | undefined>;
   figures(): {

@@ -4,6 +4,7 @@
  * Invariant: a session leaves memory only when the disk has all of it.
  */
 import { StepwellError } from "../../errors.ts";
+import type { Room } from "../../store/room.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory, Spare } from "../tensors/memory.ts";
 import type { Session } from "../session/session.ts";
@@ -11,6 +12,8 @@ import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
 
 /** Snapshots that are written at a time. */
 const AT_A_TIME = 8;
+/** What a snapshot has beside variables and slots: names, answers. */
+const SNAPSHOT_SLACK_BYTES = 64 * 1024;
 /** Smaller runs are written in the time that a copy would take. */
 const COPY_BYTES_MIN = 4 * 1024 ** 2;
 
@@ -20,6 +23,8 @@ interface EvictorParts {
   readonly now: () => Date;
   /** A journal of this many bytes asks for a snapshot. */
   readonly journalBytesMax: number;
+  /** Of the disk; absent without one. */
+  readonly room: Room | undefined;
   readonly onFailure: (failure: BackgroundFailure) => void;
 }
 
@@ -31,6 +36,7 @@ export interface BackgroundFailure {
 
 export class Evictor {
   readonly #parts: EvictorParts;
+  #shortening: Promise<boolean> | undefined;
 
   constructor(parts: EvictorParts) {
     this.#parts = parts;
@@ -107,6 +113,33 @@ export class Evictor {
     return oldestFirst.some((entry) => this.#evict(entry));
   }
 
+  /**
+   * Makes room on a full disk: a snapshot takes the place of a journal that is longer than it, the longest first.
+   * Whether there was one.
+   */
+  shortenJournals(): Promise<boolean> {
+    return this.#shortening ??= this.#shorten().finally(() => this.#shortening = undefined);
+  }
+
+  async #shorten(): Promise<boolean> {
+    const { room } = this.#parts;
+    const gain = ({ session, store }: RunEntry) =>
+      session && store ? store.journalBytes - session.bytes.state - SNAPSHOT_SLACK_BYTES : 0;
+    const candidates = this.#parts.table.all().filter((entry) => gain(entry) > 0 && canSnapshot(entry))
+      .sort((a, b) => gain(b) - gain(a));
+    for (const entry of candidates) {
+      try {
+        await room?.withReserve(() => this.#snapshot(entry, { isTight: true }));
+      } catch {
+        // Another run's may fit.
+        continue;
+      }
+      await room?.reserve();
+      return true;
+    }
+    return false;
+  }
+
   /** A run whose open round has contributions has its snapshot when that round ends, in the same turn. */
   async #snapshotWhenQuiet(entry: RunEntry, session: Session, { idle }: { idle: boolean }): Promise<void> {
     if (canSnapshot(entry)) return await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
@@ -130,7 +163,11 @@ export class Evictor {
 
   async #snapshot(
     entry: RunEntry,
-    { atOnce = false, spare }: { atOnce?: boolean; spare?: Spare | undefined } = {},
+    { atOnce = false, isTight = false, spare }: {
+      atOnce?: boolean;
+      isTight?: boolean;
+      spare?: Spare | undefined;
+    } = {},
   ): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
@@ -140,6 +177,7 @@ export class Evictor {
       (owner) => canSnapshot(entry) ? takeSnapshot(session, { owner, spare }) : undefined,
       {
         atOnce,
+        isTight,
       },
     );
   }

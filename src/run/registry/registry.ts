@@ -90,7 +90,7 @@ export class Registry implements RunRegistry {
     this.optimizers = optimizers;
     this.#creator = new Creator({ table, optimizers, memory, runner, now, newId, drawSeed, store });
     this.#restorer = new Restorer({ table, optimizers, creator: this.#creator, memory, runner, now });
-    this.#evictor = new Evictor({ table, memory, now, journalBytesMax, onFailure });
+    this.#evictor = new Evictor({ table, memory, now, journalBytesMax, room: store?.room, onFailure });
     this.#downloads = new Downloads({ table, evictor: this.#evictor, onFailure });
   }
 
@@ -147,6 +147,10 @@ export class Registry implements RunRegistry {
 
   shutdown(): Promise<void> {
     return this.#evictor.shutdown();
+  }
+
+  makeRoom(): Promise<boolean> {
+    return this.#evictor.shortenJournals();
   }
 
   async storageTrouble(): Promise<StepwellError | undefined> {
