@@ -200,3 +200,25 @@ export class StepwellError extends Error {
     this.issues = issues;
   }
 }
+
+/** What a refusal is about: where it stands in the request, and what messages call it. */
+export interface Subject {
+  readonly path: string;
+  /** Empty where the problem names its own subject. */
+  readonly called: string;
+}
+
+/**
+ * Refuses for one reason: "Cannot {action}: {subject} {problem}", with the problem as the issue at the subject's path.
+ * A path alone is called by itself.
+ */
+export function refusal(
+  code: ErrorCode,
+  action: string,
+  subject: string | Subject,
+  problem: string,
+): StepwellError {
+  const { path, called } = typeof subject === "string" ? { path: subject, called: subject } : subject;
+  const reason = called === "" ? problem : `${called} ${problem}`;
+  return new StepwellError(code, `Cannot ${action}: ${reason}`, [{ path, message: problem }]);
+}

@@ -3,7 +3,7 @@
  * the variables' shapes, then asks for the values of those that the loss names.
  */
 import type { Settings } from "../config.ts";
-import { StepwellError } from "../errors.ts";
+import { refusal } from "../errors.ts";
 import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
 import { isObject } from "../wire/tensor_source.ts";
 import { readTensor } from "../wire/tensors.ts";
@@ -156,17 +156,31 @@ function expressionLoss(
 ): Compiled {
   const { loss, inputs: given = {} } = request;
   if (typeof loss !== "string") {
-    throw refusal("invalid_request", "loss", "must be an expression, or there must be a model");
+    throw refusal(
+      "invalid_request",
+      "take the loss",
+      "loss",
+      "must be an expression, or there must be a model",
+    );
   }
   for (const key of ["targets", "training"] as const) {
-    if (request[key] !== undefined) throw refusal("invalid_request", key, "is for a loss of a model");
+    if (request[key] !== undefined) {
+      throw refusal("invalid_request", "take the loss", key, "is for a loss of a model");
+    }
   }
   const shapes = new Map(variables.map(({ name, shape }) => [name, shape]));
-  if (!isObject(given)) throw refusal("invalid_request", "inputs", "must be an object of tensors by name");
+  if (!isObject(given)) {
+    throw refusal("invalid_request", "take the loss", "inputs", "must be an object of tensors by name");
+  }
   const inputs = Object.entries(given).map(([name, value]) => {
     const path = `inputs.${name}`;
     if (shapes.has(name)) {
-      throw refusal("invalid_request", path, "has the name of a variable, must have another");
+      throw refusal(
+        "invalid_request",
+        "take the loss",
+        path,
+        "has the name of a variable, must have another",
+      );
     }
     return { name, ...readTensor(value, path) };
   });
@@ -183,7 +197,7 @@ const TARGETS = "#targets";
 function modelLoss(request: LossRequest, variables: readonly VariableShape[], elementsMax: number): Compiled {
   const { model, loss, inputs: given, targets: wanted, training = true } = request;
   for (const key of ["inputs", "targets"] as const) {
-    if (request[key] === undefined) throw refusal("invalid_request", key, "is missing");
+    if (request[key] === undefined) throw refusal("invalid_request", "take the loss", key, "is missing");
   }
   const several = isObject(given) && !("base64" in given) ? Object.entries(given) : [["", given] as const];
   const inputs = several.map(([name, value]) => ({
@@ -212,13 +226,13 @@ function checkList(names: readonly string[], variables: readonly VariableShape[]
     const path = `var_list.${at}`, role = roles.get(name);
     if (role === undefined) {
       const known = [...roles.keys()].slice(0, 20).join(", ");
-      throw refusal("unknown_variable", path, `is "${name}", must be one of ${known}`);
+      throw refusal("unknown_variable", "take the loss", path, `is "${name}", must be one of ${known}`);
     }
     if (role === "average") {
-      throw refusal("invalid_request", path, `is "${name}", which has the role "average"`);
+      throw refusal("invalid_request", "take the loss", path, `is "${name}", which has the role "average"`);
     }
     if (names.indexOf(name) !== at) {
-      throw refusal("invalid_request", path, `is "${name}" again, must be given once`);
+      throw refusal("invalid_request", "take the loss", path, `is "${name}" again, must be given once`);
     }
   });
   return names;
@@ -230,15 +244,7 @@ function readLossGradient(value: unknown, { nodes, loss }: Graph): Float32Array<
   const wanted = nodes[loss]?.shape ?? [];
   if (sameShape(shape, wanted)) return values;
   const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)} as the loss`;
-  throw refusal("shape_mismatch", "grad_loss", message);
-}
-
-function refusal(
-  code: "invalid_request" | "unknown_variable" | "shape_mismatch",
-  path: string,
-  problem: string,
-) {
-  return new StepwellError(code, `Cannot take the loss: ${path} ${problem}`, [{ path, message: problem }]);
+  throw refusal("shape_mismatch", "take the loss", "grad_loss", message);
 }
 
 /** What is minimized: the sum of the loss's elements. */

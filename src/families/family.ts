@@ -7,8 +7,8 @@
  * member's config, checked and with defaults filled in.
  */
 import { z } from "zod";
-import { type Issue, StepwellError } from "../errors.ts";
-import { join, tell } from "./issues.ts";
+import { type Issue, refusal, StepwellError } from "../errors.ts";
+import { join, refusalOfAll, tell } from "./issues.ts";
 
 export type Config = Readonly<Record<string, unknown>>;
 
@@ -88,10 +88,9 @@ export class Family<M extends Member> {
     const member = this.#byName.get(className.toLowerCase());
     if (member) return member;
     const names = this.members.map((each) => each.class_name).join(", ");
-    const message = `is ${JSON.stringify(className)}, must be one of ${names}`;
-    throw new StepwellError("unknown_class", `Cannot find this ${this.noun}: class_name ${message}`, [
-      { path: join(path, "class_name"), message },
-    ]);
+    const problem = `is ${JSON.stringify(className)}, must be one of ${names}`;
+    const subject = { path: join(path, "class_name"), called: "class_name" };
+    throw refusal("unknown_class", `find this ${this.noun}`, subject, problem);
   }
 
   /**
@@ -159,11 +158,5 @@ export function parseConfig(member: Member, given: Config, path = ""): Config {
 
 /** The refusal of a config; the paths of `issues` start at the config. */
 export function invalidConfig(className: string, issues: readonly Issue[], path = ""): StepwellError {
-  const [first] = issues;
-  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
-  return new StepwellError(
-    "invalid_config",
-    `Cannot configure ${className}: ${[first?.path, first?.message].filter(Boolean).join(" ")}${more}`,
-    issues.map((issue) => ({ path: join(path, "config", issue.path), message: issue.message })),
-  );
+  return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, "config") });
 }

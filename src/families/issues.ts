@@ -1,11 +1,35 @@
 /**
- * zod issues in our cadence: "is -1, must be >= 0". Only the words; what they mean for a request is family.ts's matter.
+ * zod issues in our cadence: "is -1, must be >= 0", and the refusal of several at once. Knows no family and no member.
  */
 import type { z } from "zod";
+import { type ErrorCode, type Issue, StepwellError } from "../errors.ts";
 
 /** A path of keys with dots; empty ones are left out. */
 export function join(...keys: PropertyKey[]): string {
   return keys.map(String).filter((key) => key !== "").join(".");
+}
+
+/**
+ * Refuses for all `issues`: the message tells the first of them and how many there are. `path` is put before their
+ * paths; at most `issuesMax` of them are listed.
+ */
+export function refusalOfAll(
+  code: ErrorCode,
+  action: string,
+  issues: readonly Issue[],
+  { path, issuesMax = Infinity }: { path: string; issuesMax?: number },
+): StepwellError {
+  const [first] = issues;
+  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
+  const reason = [first?.path, first?.message].filter(Boolean).join(" ");
+  return new StepwellError(
+    code,
+    `Cannot ${action}: ${reason}${more}`,
+    issues.slice(0, issuesMax).map((issue) => ({
+      path: join(path, issue.path),
+      message: issue.message,
+    })),
+  );
 }
 
 /**

@@ -6,8 +6,8 @@
  * `s` has a zero before its last dimension; only payloads of NaN are lost.
  */
 
-import { StepwellError } from "../errors.ts";
 import { elementCount, type Shape } from "../tensor.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** What {@link nest} gives; ready for `JSON.stringify`. */
 export type Nested = number | string | RawJson | Nested[];
@@ -38,7 +38,9 @@ const MINUS_ZERO = (JSON as unknown as { rawJSON(text: string): RawJson }).rawJS
 export function flatten(value: unknown, path: string): FlatTensor {
   const shape: number[] = [];
   for (let part = value; Array.isArray(part); part = part[0]) {
-    if (shape.length === RANK_MAX) throw mismatch(path, `is nested more than ${RANK_MAX} deep`);
+    if (shape.length === RANK_MAX) {
+      throw unreadable(path, `is nested more than ${RANK_MAX} deep`, "shape_mismatch");
+    }
     shape.push(part.length);
   }
   if (shape.length === 0) return { shape, values: Float32Array.of(readNumber(value, path)) };
@@ -59,11 +61,16 @@ export function flatten(value: unknown, path: string): FlatTensor {
       if (!Array.isArray(part) || part.length !== wanted) {
         const place = showTrail(axis, i);
         if (!Array.isArray(part)) {
-          throw mismatch(place, `is ${showValue(part)}, must be an array as its siblings`);
+          throw unreadable(
+            place,
+            `is ${showValue(part)}, must be an array as its siblings`,
+            "shape_mismatch",
+          );
         }
-        throw mismatch(
+        throw unreadable(
           place,
           `has ${part.length} elements, must have ${wanted} as the first of its siblings`,
+          "shape_mismatch",
         );
       }
       if (axis + 1 === innermost) continue;
@@ -95,12 +102,18 @@ export function flatten(value: unknown, path: string): FlatTensor {
 function readNumber(value: unknown, path: string): number {
   if (typeof value === "number") {
     if (value < OVERFLOW && value > -OVERFLOW) return value;
-    throw invalid(path, `is ${value}, must be within float32's range, ±3.4028235e38`);
+    throw unreadable(path, `is ${value}, must be within float32's range, ±3.4028235e38`, "invalid_number");
   }
   const number = NON_FINITE.get(value);
   if (number !== undefined) return number;
-  if (Array.isArray(value)) throw mismatch(path, "is an array, must be a number as its siblings");
-  throw invalid(path, `is ${showValue(value)}, must be a number, "NaN", "Infinity" or "-Infinity"`);
+  if (Array.isArray(value)) {
+    throw unreadable(path, "is an array, must be a number as its siblings", "shape_mismatch");
+  }
+  throw unreadable(
+    path,
+    `is ${showValue(value)}, must be a number, "NaN", "Infinity" or "-Infinity"`,
+    "invalid_number",
+  );
 }
 
 /** A value as a message may quote it. */
@@ -109,20 +122,6 @@ export function showValue(value: unknown): string {
   if (typeof value === "object" && value !== null) return "an object";
   const text = JSON.stringify(value) ?? "missing";
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
-}
-
-function mismatch(path: string, problem: string): StepwellError {
-  return new StepwellError("shape_mismatch", `Cannot read ${path}: it ${problem}`, [{
-    path,
-    message: problem,
-  }]);
-}
-
-function invalid(path: string, problem: string): StepwellError {
-  return new StepwellError("invalid_number", `Cannot read ${path}: it ${problem}`, [{
-    path,
-    message: problem,
-  }]);
 }
 
 /**

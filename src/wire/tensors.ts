@@ -14,11 +14,11 @@ import {
   base64Source,
   checkKeys,
   indexSource,
-  invalid,
   isObject,
   type TensorSource,
   tensorSource,
 } from "./tensor_source.ts";
+import { unreadable } from "./unreadable.ts";
 
 /**
  * Every member of `tensors` into `target`, in their order: `null` as no gradient, the others as dense or sparse.
@@ -28,7 +28,7 @@ import {
  * index_out_of_range for what stands in it; what the target throws.
  */
 export function writeTensors(tensors: unknown, target: TensorTarget, path: string): void {
-  if (!isObject(tensors)) throw invalid(path, "must be an object of tensors by name");
+  if (!isObject(tensors)) throw unreadable(path, "must be an object of tensors by name");
   for (const [name, value] of Object.entries(tensors)) {
     writeTensor(name, value, { target, path: `${path}.${name}` });
   }
@@ -56,8 +56,8 @@ function writeParts(
   const wanted = isScaled ? ["values"] : ["indices", "values"];
   checkKeys(value, wanted, path, ["indices", "flat", ...(isScaled ? ["scale", "block"] : [])]);
   const { flat = false, block = BLOCK_DEFAULT } = value;
-  if (typeof flat !== "boolean") throw invalid(`${path}.flat`, "must be true or false");
-  if (flat && !("indices" in value)) throw invalid(`${path}.indices`, "is missing");
+  if (typeof flat !== "boolean") throw unreadable(`${path}.flat`, "must be true or false");
+  if (flat && !("indices" in value)) throw unreadable(`${path}.indices`, "is missing");
   const indices = "indices" in value ? indexSource(value["indices"], `${path}.indices`) : undefined;
   const scale = isScaled
     ? { ...tensorSource(value["scale"], `${path}.scale`), block: checkBlock(block, `${path}.block`) }
@@ -72,7 +72,7 @@ function writeParts(
     return;
   }
   const sinks = target.packed?.(name, tensor);
-  if (!sinks) throw invalid(path, "is in a compact form, must be plain here");
+  if (!sinks) throw unreadable(path, "is in a compact form, must be plain here");
   // The scales before the values: they are decoded as they come then.
   if (indices && sinks.indices) pour(indices, sinks.indices);
   if (scale && sinks.scale) pour(scale, sinks.scale);

@@ -5,7 +5,7 @@
  * Invariant: a node's arguments stand before it, their shapes fit, and all nodes together have at most `elementsMax`
  * elements: what would take more is refused before anything is computed.
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal, type StepwellError } from "../../errors.ts";
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { MisfitError, type OptionValue } from "../functions/define.ts";
 import { FUNCTIONS } from "../functions/mod.ts";
@@ -107,8 +107,5 @@ export class GraphBuilder {
 }
 
 function tooLarge(problem: string): StepwellError {
-  return new StepwellError("loss_too_large", `Cannot take the loss: ${problem}`, [{
-    path: "loss",
-    message: problem,
-  }]);
+  return refusal("loss_too_large", "take the loss", { path: "loss", called: "" }, problem);
 }

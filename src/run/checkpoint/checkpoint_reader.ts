@@ -4,7 +4,7 @@
  * Not a file reader. Invariant: whoever makes one either gets a run in memory or an error and no memory taken.
  */
 import type { z } from "zod";
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, ruleOf, ruleOfConfig } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
@@ -145,7 +145,5 @@ function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved
 }
 
 function refuse(problem: string): never {
-  throw new StepwellError("invalid_request", `Cannot restore the checkpoint: ${problem}`, [
-    { path: "checkpoint", message: problem },
-  ]);
+  throw refusal("invalid_request", "restore the checkpoint", { path: "checkpoint", called: "" }, problem);
 }

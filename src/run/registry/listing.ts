@@ -1,5 +1,5 @@
 /** Lists of runs, page by page, in order of creation. Opens only the runs of which the disk cannot tell enough. */
-import { type ErrorCode, StepwellError } from "../../errors.ts";
+import { type ErrorCode, refusal, StepwellError } from "../../errors.ts";
 import type { RunDescription } from "../api.ts";
 import type { Entries } from "./run_table.ts";
 
@@ -14,11 +14,8 @@ interface Page {
 
 export async function listRuns(entries: Entries, { limit, cursor }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
-    const message = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
-    throw new StepwellError("invalid_request", `Cannot list runs: cursor ${message}`, [{
-      path: "cursor",
-      message,
-    }]);
+    const problem = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
+    throw refusal("invalid_request", "list runs", "cursor", problem);
   }
   const after = Number(cursor ?? -1);
   // Runs that were made at the same time may have been finished in another order.

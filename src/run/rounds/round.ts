@@ -6,13 +6,14 @@
  * stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws it.
  */
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
-import { StepwellError } from "../../errors.ts";
+import { refusal, StepwellError } from "../../errors.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { KeyUse, Loss, RoundDescription, RoundOutcome, StepOptions } from "../api.ts";
 import type { Combined, Gathered, GatheredParts } from "./accumulator.ts";
 import { HeldContributions } from "./list_accumulator.ts";
 import { prepare, type Prepared } from "./pseudo_gradient.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
+import { gradientOf } from "../step/check_contribution.ts";
 import type { VariableState } from "../tensors/state.ts";
 import { SummedContributions } from "./sum_accumulator.ts";
 
@@ -140,10 +141,8 @@ export class Round {
       );
     }
     if (hyperparameters) {
-      const message = "are given, must be absent: the step of a round is not one contribution's";
-      throw new StepwellError("invalid_request", `Cannot contribute: hyperparameters ${message}`, [
-        { path: "hyperparameters", message },
-      ]);
+      const problem = "are given, must be absent: the step of a round is not one contribution's";
+      throw refusal("invalid_request", "contribute", "hyperparameters", problem);
     }
     this.#checkTensors(staging);
   }
@@ -158,13 +157,11 @@ export class Round {
         ? `${aggregator.member.class_name} compares whole tensors`
         : undefined;
       if (why === undefined) continue;
-      const message = `is sparse, must be dense: ${why}`;
-      throw new StepwellError(
+      throw refusal(
         "sparse_with_aggregator",
-        `Cannot contribute: the gradient of "${name}" ${message}`,
-        [
-          { path: `gradients.${name}`, message },
-        ],
+        "contribute",
+        gradientOf(name),
+        `is sparse, must be dense: ${why}`,
       );
     }
     const wanted = this.#gathered instanceof HeldContributions ? this.#gathered.variables : undefined;
@@ -172,14 +169,12 @@ export class Round {
     const names = wanted.map(({ name }) => name);
     const lacking = names.find((name) => !tensors.has(name));
     const strange = [...tensors.keys()].find((name) => !names.includes(name));
-    if (lacking === undefined && strange === undefined) return;
-    const message = lacking === undefined
+    const name = lacking ?? strange;
+    if (name === undefined) return;
+    const problem = lacking === undefined
       ? "is given, must be absent: the round's first contribution has none"
       : "is missing, must be given: the round's first contribution has one";
-    const name = lacking ?? strange;
-    throw new StepwellError("invalid_request", `Cannot contribute: the gradient of "${name}" ${message}`, [
-      { path: `gradients.${name}`, message },
-    ]);
+    throw refusal("invalid_request", "contribute", gradientOf(name), problem);
   }
 
   /** The pseudo-gradient of what is staged, in place. */

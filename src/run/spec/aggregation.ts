@@ -3,7 +3,7 @@
  *
  * Invariant: what leaves `resolveAggregation` fits its mode and its aggregator.
  */
-import { type Issue, StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import type { AggregatorMember, AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import { aggregators } from "../../families/aggregators/mod.ts";
 import { type Part, serialize } from "../../families/family.ts";
@@ -105,11 +105,8 @@ function checkHolding(
   }
 }
 
-function refuse(field: string, message: string): never {
-  const issue: Issue = { path: `aggregation.${field}`, message };
-  throw new StepwellError("invalid_request", `Cannot create the run: aggregation.${field} ${message}`, [
-    issue,
-  ]);
+function refuse(field: string, problem: string): never {
+  throw refusal("invalid_request", "create the run", `aggregation.${field}`, problem);
 }
 
 /** What creates the same again. */

@@ -5,7 +5,7 @@
  * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
  * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import {
   type ByteSink,
   elementCount,
@@ -225,9 +225,8 @@ export class ArenaStaging implements Staging {
     name: string,
     problem: string,
   ): never {
-    throw new StepwellError(code, `Cannot take the tensor "${name}": it ${problem}`, [
-      { path: this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`, message: problem },
-    ]);
+    const path = this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`;
+    throw refusal(code, `take the tensor "${name}"`, { path, called: "it" }, problem);
   }
 
   #floats(

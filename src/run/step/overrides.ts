@@ -1,5 +1,5 @@
 /** An optimizer with hyperparameters of a step's own. Nothing here outlives the step. */
-import { StepwellError } from "../../errors.ts";
+import { refusal, StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -17,10 +17,9 @@ export function forOneStep(
   const stepping = overwriteAt(optimizer, hyperparameters, hypersCreated);
   const missing = Object.keys(ruleOf(stepping.optimizer).slots).find((slot) => !slotNames.includes(slot));
   if (missing === undefined) return stepping;
-  const message = `need the slot "${missing}", which the run does not have: patch the optimizer instead`;
-  throw new StepwellError("invalid_config", `Cannot step: hyperparameters for one step ${message}`, [
-    { path: "hyperparameters", message },
-  ]);
+  const problem = `need the slot "${missing}", which the run does not have: patch the optimizer instead`;
+  const subject = { path: "hyperparameters", called: "hyperparameters for one step" };
+  throw refusal("invalid_config", "step", subject, problem);
 }
 
 /** As `overwrite`, with issues at the place where a step's hyperparameters stand. */

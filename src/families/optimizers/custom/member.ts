@@ -4,10 +4,10 @@
  * Not the checks (check.ts). Invariant: the rule is one object, whatever the config: a definition has no switches.
  */
 import { z } from "zod";
-import { StepwellError } from "../../../errors.ts";
+import type { Issue } from "../../../errors.ts";
 import { type Config, REFERENCE } from "../../family.ts";
 import { float32, maybeNumber } from "../../fields.ts";
-import { tell } from "../../issues.ts";
+import { refusalOfAll, tell } from "../../issues.ts";
 import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../definition.ts";
 import { DECAY, overrides } from "../keras.ts";
@@ -43,17 +43,8 @@ export function readDefinition(json: unknown, path = ""): Definition {
   return parsed.data;
 }
 
-function refuse(issues: readonly { readonly path: string; readonly message: string }[], path: string): never {
-  const [first] = issues;
-  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
-  throw new StepwellError(
-    "invalid_definition",
-    `Cannot register the optimizer: ${[first?.path, first?.message].filter(Boolean).join(" ")}${more}`,
-    issues.slice(0, ISSUES_MAX).map((issue) => ({
-      path: [path, issue.path].filter(Boolean).join("."),
-      message: issue.message,
-    })),
-  );
+function refuse(issues: readonly Issue[], path: string): never {
+  throw refusalOfAll("invalid_definition", "register the optimizer", issues, { path, issuesMax: ISSUES_MAX });
 }
 
 type Hyperparameter = Definition["hyperparameters"][string];
