@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
 import { constraints } from "./constraints/mod.ts";
-import type { Config, Family, Member } from "./family.ts";
+import type { Config, Family, Member } from "./mechanism/family.ts";
 import { definitionOf } from "./optimizers/custom/of_member.ts";
 import type { Definition } from "./optimizers/custom/schema.ts";
 import { initializers } from "./initializers/mod.ts";

@@ -5,9 +5,9 @@
  * constructors have. Invariant: a constructed config has its keys in the order of Keras' `get_config`.
  */
 import { z } from "zod";
-import { type Config, type Problem, REFERENCE, serialize } from "../family.ts";
-import { float32, maybeNumber } from "../fields.ts";
-import { join } from "../issues.ts";
+import { type Config, type Problem, REFERENCE, serialize } from "../mechanism/family.ts";
+import { float32, maybeNumber } from "../mechanism/fields.ts";
+import { join } from "../mechanism/issues.ts";
 import { schedules } from "../schedules/mod.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./definition.ts";
 

@@ -5,7 +5,7 @@
  * Invariant: a rule holds no number of any config. Hyperparameters are uniforms, so that changing one
  * compiles nothing; only switches (nesterov, amsgrad, …) choose between rules.
  */
-import type { Config, Member } from "../family.ts";
+import type { Config, Member } from "../mechanism/family.ts";
 import type { Definition } from "./custom/schema.ts";
 
 /** An update rule, exactly in the order and with the parentheses of the specification. */

@@ -6,8 +6,8 @@
  * accepted, what it refuses is refused, and where it surprises a warning says so.
  */
 import { z } from "zod";
-import type { Config } from "../family.ts";
-import { float32, number } from "../fields.ts";
+import type { Config } from "../mechanism/family.ts";
+import { float32, number } from "../mechanism/fields.ts";
 import { baseFields, bothNorms, constructBase, type Definition, SCHEDULABLE, type Values } from "./base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./definition.ts";
 

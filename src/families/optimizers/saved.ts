@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
-import { type Config, parseConfig } from "../family.ts";
+import { type Config, parseConfig } from "../mechanism/family.ts";
 import type { OptimizerConfig, OptimizerMember } from "./definition.ts";
 import { type OptimizerFamily, optimizers } from "./mod.ts";
 import type { Optimizer } from "./optimizer.ts";

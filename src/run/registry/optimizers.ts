@@ -9,7 +9,7 @@ import { readDefinition } from "../../families/optimizers/custom/member.ts";
 import { definitionOf } from "../../families/optimizers/custom/of_member.ts";
 import type { Definition } from "../../families/optimizers/custom/schema.ts";
 import { differences, OptimizerSet } from "../../families/optimizers/custom/set.ts";
-import { join } from "../../families/issues.ts";
+import { join } from "../../families/mechanism/issues.ts";
 import type { OptimizerMember } from "../../families/optimizers/definition.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import type { OptimizerRecord } from "../../store/kv.ts";

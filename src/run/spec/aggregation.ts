@@ -6,7 +6,7 @@
 import { refusal } from "../../errors.ts";
 import type { AggregatorMember, AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import { aggregators } from "../../families/aggregators/mod.ts";
-import { type Part, serialize } from "../../families/family.ts";
+import { type Part, serialize } from "../../families/mechanism/family.ts";
 import { stalenessWeightings } from "../../families/staleness_weightings/mod.ts";
 import type { StalenessWeightingMember } from "../../families/staleness_weightings/staleness_weighting.ts";
 import type { AggregationDescription, AggregationSpec, Noise, Payload } from "../api.ts";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
-import { LINES_MAX } from "../../../src/families/formula.ts";
+import { LINES_MAX } from "../../../src/families/mechanism/user_formula.ts";
 import { readDefinition } from "../../../src/families/optimizers/custom/member.ts";
 import { schedules } from "../../../src/families/schedules/mod.ts";
 import { transformers } from "../../../src/families/transformers/mod.ts";

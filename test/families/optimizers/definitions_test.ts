@@ -1,7 +1,7 @@
 /** What a definition must be: a table whose rows break one rule each. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
-import { Family } from "../../../src/families/family.ts";
+import { Family } from "../../../src/families/mechanism/family.ts";
 import { memberOf, readDefinition } from "../../../src/families/optimizers/custom/member.ts";
 import type { OptimizerMember } from "../../../src/families/optimizers/definition.ts";
 import {

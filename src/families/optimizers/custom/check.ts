@@ -5,7 +5,7 @@
  */
 import { FormulaError } from "../../../../kernels/language/formula.ts";
 import type { Issue } from "../../../errors.ts";
-import { GIVEN, meaningOf, readLines } from "../../formula.ts";
+import { GIVEN, meaningOf, readLines } from "../../mechanism/user_formula.ts";
 import { type Definition, DEFINITION_LENGTH_MAX } from "./schema.ts";
 
 /** What every config has, or may have, besides hyperparameters. */

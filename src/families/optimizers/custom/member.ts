@@ -5,9 +5,9 @@
  */
 import { z } from "zod";
 import type { Issue } from "../../../errors.ts";
-import { type Config, REFERENCE } from "../../family.ts";
-import { float32, maybeNumber } from "../../fields.ts";
-import { refusalOfAll, tell } from "../../issues.ts";
+import { type Config, REFERENCE } from "../../mechanism/family.ts";
+import { float32, maybeNumber } from "../../mechanism/fields.ts";
+import { refusalOfAll, tell } from "../../mechanism/issues.ts";
 import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../definition.ts";
 import { DECAY, overrides } from "../keras.ts";

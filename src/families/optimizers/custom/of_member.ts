@@ -4,9 +4,9 @@
  */
 import { z } from "zod";
 import type { OptimizerMember, Rule } from "../definition.ts";
-import { type Config, parseConfig } from "../../family.ts";
-import { FLOAT32_MAX } from "../../fields.ts";
-import { isName } from "../../formula.ts";
+import { type Config, parseConfig } from "../../mechanism/family.ts";
+import { FLOAT32_MAX } from "../../mechanism/fields.ts";
+import { isName } from "../../mechanism/user_formula.ts";
 import { CLIPS } from "../definition.ts";
 import type { Definition } from "./schema.ts";
 

@@ -5,8 +5,8 @@
  * in one order, so that equal definitions have equal JSON.
  */
 import { z } from "zod";
-import { float32 } from "../../fields.ts";
-import { isName, LINES_MAX, NAME_WANTED } from "../../formula.ts";
+import { float32 } from "../../mechanism/fields.ts";
+import { isName, LINES_MAX, NAME_WANTED } from "../../mechanism/user_formula.ts";
 
 export const HYPERPARAMETERS_MAX = 32;
 export const SLOTS_MAX = 16;

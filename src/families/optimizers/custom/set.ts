@@ -3,7 +3,7 @@
  *
  * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names differ, whatever the case of their letters.
  */
-import { Family } from "../../family.ts";
+import { Family } from "../../mechanism/family.ts";
 import type { OptimizerMember } from "../definition.ts";
 import { type OptimizerFamily, optimizers } from "../mod.ts";
 import { type CustomMember, memberOf } from "./member.ts";

@@ -1,9 +1,9 @@
-/** Formulas in the configs of members: one expression, or lines with parameters. Not the limits (formula.ts). */
+/** Formulas in the configs of members: one expression, or lines with parameters. Not the limits (user_formula.ts). */
 import { z } from "zod";
-import { FormulaError, rename } from "../../kernels/language/formula.ts";
+import { FormulaError, rename } from "../../../kernels/language/formula.ts";
 import type { Problem } from "./family.ts";
 import { float32 } from "./fields.ts";
-import { isName, LINES_MAX, meaningOf, NAME_WANTED, readLines } from "./formula.ts";
+import { isName, LINES_MAX, meaningOf, NAME_WANTED, readLines } from "./user_formula.ts";
 
 /** Leaves room for the longer names that lines get where they meet others. */
 const LINE_LENGTH_MAX = 500;

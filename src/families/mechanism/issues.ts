@@ -2,7 +2,7 @@
  * zod issues in our cadence: "is -1, must be >= 0", and the refusal of several at once. Knows no family and no member.
  */
 import type { z } from "zod";
-import { type ErrorCode, type Issue, StepwellError } from "../errors.ts";
+import { type ErrorCode, type Issue, StepwellError } from "../../errors.ts";
 
 /** A path of keys with dots; empty ones are left out. */
 export function join(...keys: PropertyKey[]): string {

@@ -7,7 +7,7 @@
  * member's config, checked and with defaults filled in.
  */
 import { z } from "zod";
-import { type Issue, refusal, StepwellError } from "../errors.ts";
+import { type Issue, refusal, StepwellError } from "../../errors.ts";
 import { join, refusalOfAll, tell } from "./issues.ts";
 
 export type Config = Readonly<Record<string, unknown>>;
