@@ -5,7 +5,7 @@
  * Invariant: every method that changes state is synchronous (the turn), validates everything before its first
  * write, and throws a `StepwellError` without having changed anything.
  */
-import type { Definition } from "../families/optimizers/custom/schema.ts";
+import type { Definition } from "../families/optimizers/definition_schema.ts";
 import type { OptimizerFamily } from "../families/optimizers/mod.ts";
 import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
 

@@ -14,7 +14,6 @@
  * folder nothing is written for this one any more. Methods throw storage_full or storage_failed.
  */
 import { StepwellError } from "../errors.ts";
-import type { Definition } from "../families/optimizers/custom/schema.ts";
 import { storageError } from "./storage_error.ts";
 
 export const KV_FORMAT = 1;
@@ -50,7 +49,8 @@ export interface RunRecord {
 export interface OptimizerRecord {
   /** Order of registration. */
   readonly sequence: number;
-  readonly definition: Definition;
+  /** The JSON that was registered. The store reads its name; the registry checks the rest. */
+  readonly definition: { readonly class_name: string };
 }
 
 /** How many values a config takes, 0 for one that is too long. */

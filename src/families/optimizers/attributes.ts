@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { type Config, type Member, parseConfig } from "../mechanism/family.ts";
 import { resolveRate } from "./base.ts";
-import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./definition.ts";
+import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./optimizer_member.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 /**

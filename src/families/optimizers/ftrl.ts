@@ -10,7 +10,7 @@
  * step. Slots are created variable by variable.
  */
 import { number } from "../mechanism/fields.ts";
-import type { Rule } from "./definition.ts";
+import type { Rule } from "./optimizer_member.ts";
 import { legacy } from "./keras.ts";
 
 export const ftrl = legacy({

@@ -13,7 +13,7 @@ import {
   type OptimizerMember,
   type Rule,
   type Schedulable,
-} from "./definition.ts";
+} from "./optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./mod.ts";
 
 export interface Optimizer {

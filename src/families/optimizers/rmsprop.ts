@@ -11,7 +11,7 @@
  * TensorFlow's sparse momentum rule takes an approximate 1/√, this one the exact one.
  */
 import { flag, number } from "../mechanism/fields.ts";
-import type { Rule } from "./definition.ts";
+import type { Rule } from "./optimizer_member.ts";
 import { epsilon, legacy, withoutMomentum } from "./keras.ts";
 
 export const rmsprop = legacy({

@@ -5,12 +5,12 @@
  * that any run needs, on disk or in memory, stays.
  */
 import { StepwellError } from "../../errors.ts";
-import { readDefinition } from "../../families/optimizers/custom/member.ts";
-import { definitionOf } from "../../families/optimizers/custom/of_member.ts";
-import type { Definition } from "../../families/optimizers/custom/schema.ts";
-import { differences, OptimizerSet } from "../../families/optimizers/custom/set.ts";
+import { readDefinition } from "../../families/optimizers/custom/custom_member.ts";
+import { definitionOf } from "../../families/optimizers/custom/definition_of_member.ts";
+import { type Definition, DefinitionSchema } from "../../families/optimizers/definition_schema.ts";
+import { differences, OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
 import { join } from "../../families/mechanism/issues.ts";
-import type { OptimizerMember } from "../../families/optimizers/definition.ts";
+import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import type { OptimizerRecord } from "../../store/kv.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -42,11 +42,14 @@ export class Optimizers {
   /** Changes go one after the other: their records are written in between. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `records` as the store has them, in the order of registration. */
+  /**
+   * `records` as the store has them, in the order of registration. Their form is checked; the formulas were when they
+   * were registered.
+   */
   constructor(parts: OptimizersParts, records: readonly OptimizerRecord[] = []) {
     this.#parts = parts;
     for (const { sequence, definition } of records) {
-      this.#set.add(definition);
+      this.#set.add(DefinitionSchema.parse(definition));
       this.#sequence = sequence + 1;
     }
   }

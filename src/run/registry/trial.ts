@@ -5,8 +5,8 @@
  * Invariant: nothing of it stays. A definition that passed its checks and fails here is the service's fault.
  */
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
-import type { Definition } from "../../families/optimizers/custom/schema.ts";
-import { OptimizerSet } from "../../families/optimizers/custom/set.ts";
+import type { Definition } from "../../families/optimizers/definition_schema.ts";
+import { OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { perform } from "../step/instruction.ts";
 import type { Memory } from "../tensors/memory.ts";

@@ -7,7 +7,7 @@
 import { type Runner } from "../../../kernels/compiler/plan.ts";
 import { StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
-import type { OptimizerMember } from "../../families/optimizers/definition.ts";
+import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
 import { getConfig, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type {

@@ -6,7 +6,7 @@
  * Elementwise stages are lines put before the rule's own, so that each array is read once and written once.
  */
 import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
-import type { Rule } from "../../families/optimizers/definition.ts";
+import type { Rule } from "../../families/optimizers/optimizer_member.ts";
 import {
   learningRate,
   type Optimizer,

@@ -8,7 +8,7 @@
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
-import type { Rule } from "../../families/optimizers/definition.ts";
+import type { Rule } from "../../families/optimizers/optimizer_member.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";
 import type { ResolvedSpec, ResolvedVariable } from "../spec/spec.ts";

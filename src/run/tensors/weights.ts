@@ -3,7 +3,7 @@
  * state, then slots in order of creation. Before the first step there are none.
  */
 import { StepwellError } from "../../errors.ts";
-import type { OptimizerMember, Rule } from "../../families/optimizers/definition.ts";
+import type { OptimizerMember, Rule } from "../../families/optimizers/optimizer_member.ts";
 import { type NamedTensor, sameShape, type Shape, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/json.ts";
 import { readTensor } from "../../wire/tensors.ts";

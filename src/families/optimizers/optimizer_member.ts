@@ -6,7 +6,7 @@
  * compiles nothing; only switches (nesterov, amsgrad, …) choose between rules.
  */
 import type { Config, Member } from "../mechanism/family.ts";
-import type { Definition } from "./custom/schema.ts";
+import type { Definition } from "./definition_schema.ts";
 
 /** An update rule, exactly in the order and with the parentheses of the specification. */
 export interface Rule {

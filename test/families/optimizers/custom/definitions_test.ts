@@ -1,15 +1,15 @@
 /** What a definition must be: a table whose rows break one rule each. */
 import assert from "node:assert/strict";
-import { StepwellError } from "../../../src/errors.ts";
-import { Family } from "../../../src/families/mechanism/family.ts";
-import { memberOf, readDefinition } from "../../../src/families/optimizers/custom/member.ts";
-import type { OptimizerMember } from "../../../src/families/optimizers/definition.ts";
+import { StepwellError } from "../../../../src/errors.ts";
+import { Family } from "../../../../src/families/mechanism/family.ts";
+import { memberOf, readDefinition } from "../../../../src/families/optimizers/custom/custom_member.ts";
+import type { OptimizerMember } from "../../../../src/families/optimizers/optimizer_member.ts";
 import {
   getConfig,
   learningRate,
   parseOptimizer,
   scheduled,
-} from "../../../src/families/optimizers/optimizer.ts";
+} from "../../../../src/families/optimizers/optimizer.ts";
 
 const GOOD = {
   class_name: "Mine",

@@ -6,7 +6,7 @@
 import { FormulaError } from "../../../../kernels/language/formula.ts";
 import type { Issue } from "../../../errors.ts";
 import { GIVEN, meaningOf, readLines } from "../../mechanism/user_formula.ts";
-import { type Definition, DEFINITION_LENGTH_MAX } from "./schema.ts";
+import { type Definition, DEFINITION_LENGTH_MAX } from "../definition_schema.ts";
 
 /** What every config has, or may have, besides hyperparameters. */
 const CONFIG_KEYS = new Set(["name", "clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);

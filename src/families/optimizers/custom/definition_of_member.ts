@@ -3,12 +3,12 @@
  * under another name it does the same, bit for bit.
  */
 import { z } from "zod";
-import type { OptimizerMember, Rule } from "../definition.ts";
+import type { OptimizerMember, Rule } from "../optimizer_member.ts";
 import { type Config, parseConfig } from "../../mechanism/family.ts";
 import { FLOAT32_MAX } from "../../mechanism/fields.ts";
 import { isName } from "../../mechanism/user_formula.ts";
-import { CLIPS } from "../definition.ts";
-import type { Definition } from "./schema.ts";
+import { CLIPS } from "../optimizer_member.ts";
+import type { Definition } from "../definition_schema.ts";
 
 /** The definition of the rule that `given` brings out. Numbers that no line reads are left out. */
 export function definitionOf(member: OptimizerMember, given: Config): Definition {

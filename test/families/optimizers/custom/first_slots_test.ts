@@ -1,8 +1,15 @@
 /** Slots that start as their variable: averages of weights, Lookahead, distances from where training began. */
 import assert from "node:assert/strict";
-import { readDefinition } from "../../../src/families/optimizers/custom/member.ts";
-import { newRegistry, refusal, setVariables, slotsOf, step, variablesOf } from "../../run/support/harness.ts";
-import { lasting, newWorld, request } from "../../run/support/stored.ts";
+import { readDefinition } from "../../../../src/families/optimizers/custom/custom_member.ts";
+import {
+  newRegistry,
+  refusal,
+  setVariables,
+  slotsOf,
+  step,
+  variablesOf,
+} from "../../../run/support/harness.ts";
+import { lasting, newWorld, request } from "../../../run/support/stored.ts";
 
 const AVERAGED = {
   class_name: "Averaged",

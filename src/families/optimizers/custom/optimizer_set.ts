@@ -4,10 +4,10 @@
  * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names differ, whatever the case of their letters.
  */
 import { Family } from "../../mechanism/family.ts";
-import type { OptimizerMember } from "../definition.ts";
+import type { OptimizerMember } from "../optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "../mod.ts";
-import { type CustomMember, memberOf } from "./member.ts";
-import type { Definition } from "./schema.ts";
+import { type CustomMember, memberOf } from "./custom_member.ts";
+import type { Definition } from "../definition_schema.ts";
 
 export class OptimizerSet {
   readonly #custom = new Map<string, CustomMember>();

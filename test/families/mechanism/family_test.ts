@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
-import { StepwellError } from "../../src/errors.ts";
-import { Family, type Member, REFERENCE, serialize } from "../../src/families/mechanism/family.ts";
-import { number } from "../../src/families/mechanism/fields.ts";
+import { StepwellError } from "../../../src/errors.ts";
+import { Family, type Member, REFERENCE, serialize } from "../../../src/families/mechanism/family.ts";
+import { number } from "../../../src/families/mechanism/fields.ts";
 
 const box: Member = {
   class_name: "Box",

@@ -1,7 +1,7 @@
 /**
  * A definition → a member of the family of optimizers, like those that are built in.
  *
- * Not the checks (check.ts). Invariant: the rule is one object, whatever the config: a definition has no switches.
+ * Not the checks (check_definition.ts). Invariant: the rule is one object, whatever the config: a definition has no switches.
  */
 import { z } from "zod";
 import type { Issue } from "../../../errors.ts";
@@ -9,10 +9,10 @@ import { type Config, REFERENCE } from "../../mechanism/family.ts";
 import { float32, maybeNumber } from "../../mechanism/fields.ts";
 import { refusalOfAll, tell } from "../../mechanism/issues.ts";
 import { bothNorms, constructBase } from "../base.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../definition.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../optimizer_member.ts";
 import { DECAY, overrides } from "../keras.ts";
-import { checkDefinition } from "./check.ts";
-import { type Definition, DefinitionSchema, keysAt } from "./schema.ts";
+import { checkDefinition } from "./check_definition.ts";
+import { type Definition, DefinitionSchema, keysAt } from "../definition_schema.ts";
 
 /** Of one refusal: a body of nothing but unknown keys has thousands. */
 const ISSUES_MAX = 50;

@@ -5,14 +5,14 @@
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 import fc from "fast-check";
-import { StepwellError } from "../../../src/errors.ts";
-import { LINES_MAX } from "../../../src/families/mechanism/user_formula.ts";
-import { readDefinition } from "../../../src/families/optimizers/custom/member.ts";
-import { schedules } from "../../../src/families/schedules/mod.ts";
-import { transformers } from "../../../src/families/transformers/mod.ts";
-import { Memory } from "../../../src/run/tensors/memory.ts";
-import { tryOut } from "../../../src/run/registry/trial.ts";
-import { rules } from "../../kernels/support/arbitrary.ts";
+import { StepwellError } from "../../../../src/errors.ts";
+import { LINES_MAX } from "../../../../src/families/mechanism/user_formula.ts";
+import { readDefinition } from "../../../../src/families/optimizers/custom/custom_member.ts";
+import { schedules } from "../../../../src/families/schedules/mod.ts";
+import { transformers } from "../../../../src/families/transformers/mod.ts";
+import { Memory } from "../../../../src/run/tensors/memory.ts";
+import { tryOut } from "../../../../src/run/registry/trial.ts";
+import { rules } from "../../../kernels/support/arbitrary.ts";
 
 const { values } = parseArgs({
   args: Deno.args,

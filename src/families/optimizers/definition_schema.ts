@@ -1,12 +1,12 @@
 /**
  * An optimizer as JSON: what a user registers, and what the catalogue shows of those that are built in.
  *
- * Only its form is checked here; check.ts reads the formulas. Invariant: what leaves `DefinitionSchema` has every key,
- * in one order, so that equal definitions have equal JSON.
+ * Only its form is checked here; custom/check_definition.ts reads the formulas. Invariant: what leaves
+ * `DefinitionSchema` has every key, in one order, so that equal definitions have equal JSON.
  */
 import { z } from "zod";
-import { float32 } from "../../mechanism/fields.ts";
-import { isName, LINES_MAX, NAME_WANTED } from "../../mechanism/user_formula.ts";
+import { float32 } from "../mechanism/fields.ts";
+import { isName, LINES_MAX, NAME_WANTED } from "../mechanism/user_formula.ts";
 
 export const HYPERPARAMETERS_MAX = 32;
 export const SLOTS_MAX = 16;
