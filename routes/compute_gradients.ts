@@ -1,6 +1,6 @@
 /** POST /v1/runs/{run}/compute-gradients: a loss and its gradients; changes nothing. */
 import type { Gradient } from "../src/autodiff/losses.ts";
-import { nest } from "../src/wire/json.ts";
+import { nest } from "../src/wire/nested_numbers.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, sayable } from "./http/answer.ts";
 import { receiveJson } from "./http/body.ts";

@@ -5,7 +5,7 @@
 
 const entry = <S extends number>(status: S, title: string, meaning: string) => ({ status, title, meaning });
 
-/** Grouped by status, in the order of the README's table. The OpenAPI document keeps the order it was published with. */
+/** By status, as in the README's table. The OpenAPI document keeps the order that it was published with. */
 export const ERRORS = {
   // 400 Bad Request
   malformed_json: entry(400, "Body is not JSON", "The body cannot be parsed as JSON."),

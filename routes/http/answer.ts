@@ -7,7 +7,7 @@ import { StepwellError } from "../../src/errors.ts";
 import type { Publication, RunSession } from "../../src/run/api.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
 import { elementCount } from "../../src/tensor.ts";
-import { nest, type Nested } from "../../src/wire/json.ts";
+import { nest, type Nested } from "../../src/wire/nested_numbers.ts";
 import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import type { AppContext, Services } from "./context.ts";
 import { isSafetensors, JSON_TYPE, type TensorType } from "./negotiate.ts";

@@ -7,10 +7,10 @@
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
 import type { TensorTarget } from "../../src/tensor.ts";
-import { decodedLength, readBody, readJson } from "../../src/wire/body.ts";
+import { decodedLength, readBody, readJson } from "../../src/wire/read_body.ts";
 import { contentLength } from "../../src/wire/body_chunks.ts";
-import { tensorFileReader } from "../../src/wire/gradients.ts";
-import { writeTensors } from "../../src/wire/tensors.ts";
+import { tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { writeTensors } from "../../src/wire/json_tensors.ts";
 import type { AppContext, Services } from "./context.ts";
 import { invalidRequest } from "./invalid_request.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";

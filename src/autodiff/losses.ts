@@ -6,7 +6,7 @@ import type { Settings } from "../config.ts";
 import { refusal } from "../errors.ts";
 import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
 import { isObject } from "../wire/tensor_source.ts";
-import { readTensor } from "../wire/tensors.ts";
+import { readTensor } from "../wire/json_tensors.ts";
 import { Admission } from "./pool/admission.ts";
 import { Evaluators } from "./pool/worker_pool.ts";
 import { compileLoss } from "./graph/compile_loss.ts";

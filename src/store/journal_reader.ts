@@ -1,6 +1,6 @@
 /**
- * Reads journals (journal.ts has the layout) in bounded pieces: whatever is in a record, its checksum was found to fit
- * before anybody gets a byte of it. A long record is read twice for that, the second time from the system's cache.
+ * Reads journals (journal_writer.ts has the layout) in bounded pieces: whatever is in a record, its checksum was found
+ * to fit before anybody gets a byte of it. A long record is read twice for that, the second time from the system's cache.
  */
 import { crc32 } from "node:zlib";
 import type { FileReader, Files } from "./files.ts";
@@ -11,7 +11,7 @@ import {
   RECORD_END,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
-} from "./journal.ts";
+} from "./journal_writer.ts";
 import { reading } from "./storage_error.ts";
 
 /** Bytes that are read at a time. */

@@ -7,7 +7,8 @@
 import { crc32 } from "node:zlib";
 import type { FileReader, Files } from "./files.ts";
 import type { SnapshotRecord } from "./kv.ts";
-import { SnapshotDamage, snapshotName } from "./snapshot.ts";
+import { SnapshotDamage } from "./snapshot_reader.ts";
+import { snapshotName } from "./snapshot_writer.ts";
 import { reading, readingLater } from "./storage_error.ts";
 
 export class SnapshotFile {

@@ -7,7 +7,7 @@
 
 import { elementCount, isShape, showShape, WIRE_DTYPES, type WireTensor } from "../tensor.ts";
 import { JSON_DTYPES } from "./dtypes.ts";
-import { flatten, showValue } from "./json.ts";
+import { flatten, showValue } from "./nested_numbers.ts";
 import { unreadable } from "./unreadable.ts";
 
 /** A tensor whose form is known and whose bytes can be had. */

@@ -1,8 +1,8 @@
 /** Files of the reference implementation (golden/make_golden.py says which), read and written. */
 
 import assert from "node:assert/strict";
-import { gradientFields, tensorFileReader } from "../../src/wire/gradients.ts";
-import { SafetensorsReader } from "../../src/wire/safetensors.ts";
+import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { SafetensorsReader } from "../../src/wire/safetensors_reader.ts";
 import { encodeSafetensors } from "../../src/wire/safetensors_writer.ts";
 import { RecordingSink, RecordingTarget } from "./support/recording_target.ts";
 

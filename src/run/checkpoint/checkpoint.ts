@@ -8,7 +8,7 @@ import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import type { Shape } from "../../tensor.ts";
 import { exactJson } from "../../wire/exact_json.ts";
-import { nest } from "../../wire/json.ts";
+import { nest } from "../../wire/nested_numbers.ts";
 import type { Publication, RunDescription } from "../api.ts";
 import { FORMAT_VERSION, type Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";

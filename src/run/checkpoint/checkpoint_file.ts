@@ -4,7 +4,7 @@
  *
  * Invariant: both ways give the same bytes; the file is closed when its last byte was read, or when nobody wants it.
  */
-import { SnapshotDamage } from "../../store/snapshot.ts";
+import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import type { SnapshotFile } from "../../store/snapshot_file.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
 import { encodeSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";

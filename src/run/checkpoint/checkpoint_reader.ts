@@ -9,7 +9,7 @@ import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, ruleOf, ruleOfConfig } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
-import { flatten } from "../../wire/json.ts";
+import { flatten } from "../../wire/nested_numbers.ts";
 import type { RunSpec } from "../api.ts";
 import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";

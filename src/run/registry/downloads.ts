@@ -4,7 +4,7 @@
  *
  * Invariant: the file has every change that was acknowledged when it was asked for.
  */
-import { SnapshotDamage } from "../../store/snapshot.ts";
+import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Checkpoint, CheckpointFile } from "../api.ts";
 import { copiedFile, savedFile } from "../checkpoint/checkpoint_file.ts";

@@ -14,7 +14,7 @@ import { resolveSpec } from "../spec/spec.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import { RunState } from "../tensors/state.ts";
 import { planStep } from "../step/plan_step.ts";
-import { writeTensors } from "../../wire/tensors.ts";
+import { writeTensors } from "../../wire/json_tensors.ts";
 
 const STEPS = 2;
 /** A whole matrix, rows with a repetition, and rows of one element. */

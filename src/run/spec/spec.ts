@@ -16,7 +16,7 @@ import { type Optimizer, parseOptimizer } from "../../families/optimizers/optimi
 import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
 import { type Shape, showShape } from "../../tensor.ts";
-import { readTensor } from "../../wire/tensors.ts";
+import { readTensor } from "../../wire/json_tensors.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member, MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api.ts";
 

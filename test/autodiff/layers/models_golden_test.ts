@@ -5,7 +5,7 @@ import { LAYERS } from "../../../src/autodiff/layers/mod.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
 import { loadTfjs } from "../../../src/autodiff/worker/tfjs.ts";
 import { readSettings } from "../../../src/config.ts";
-import { nest } from "../../../src/wire/json.ts";
+import { nest } from "../../../src/wire/nested_numbers.ts";
 import {
   assertClose,
   assertGolden,

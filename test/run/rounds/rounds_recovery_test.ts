@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
 import type { AggregationSpec } from "../../../src/run/api.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { FILE_HEADER_BYTES } from "../../../src/store/journal.ts";
+import { FILE_HEADER_BYTES } from "../../../src/store/journal_writer.ts";
 import type { Disk } from "../../store/support/disk.ts";
 import { type Drawn, give, roundSpec, SHAPES, whole } from "./support/contributions.ts";
 import { numbers, setVariables, tensor } from "../support/harness.ts";

@@ -5,7 +5,7 @@ import type { MemberSpec, VariableSpec } from "../../../src/run/api.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { elementCount } from "../../../src/tensor.ts";
-import { writeTensors } from "../../../src/wire/tensors.ts";
+import { writeTensors } from "../../../src/wire/json_tensors.ts";
 
 interface GoldenVariable {
   readonly name: string;

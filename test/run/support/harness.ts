@@ -4,7 +4,7 @@ import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
 import type { ContributionAnswer, RunSpec, StepAnswer, StepOptions } from "../../../src/run/api.ts";
 import { Registry, type RegistryOptions } from "../../../src/run/registry/registry.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { writeTensors } from "../../../src/wire/tensors.ts";
+import { writeTensors } from "../../../src/wire/json_tensors.ts";
 import { random, SPECIAL } from "../../kernels/support/special.ts";
 
 export function newRegistry(options: Partial<RegistryOptions> = {}): Registry {

@@ -1,7 +1,8 @@
 /**
  * A definition → a member of the family of optimizers, like those that are built in.
  *
- * Not the checks (check_definition.ts). Invariant: the rule is one object, whatever the config: a definition has no switches.
+ * Not the checks (check_definition.ts). Invariant: the rule is one object, whatever the config: a definition has no
+ * switches.
  */
 import { z } from "zod";
 import type { Issue } from "../../../errors.ts";

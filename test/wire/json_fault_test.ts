@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findJsonFault, showJsonFault } from "../../src/wire/json_text.ts";
+import { findJsonFault, showJsonFault } from "../../src/wire/json_fault.ts";
 
 function isJson(text: string): boolean {
   try {

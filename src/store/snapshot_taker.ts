@@ -7,9 +7,9 @@
  */
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
-import type { Journals } from "./journals.ts";
+import type { JournalChain } from "./journal_chain.ts";
 import type { SnapshotRecord } from "./kv.ts";
-import { asideName, SnapshotWriter } from "./snapshot.ts";
+import { asideName, SnapshotWriter } from "./snapshot_writer.ts";
 import { storageError } from "./storage_error.ts";
 
 /** Where a snapshot stands among a run's changes. */
@@ -33,12 +33,12 @@ export interface Taken {
 interface SnapshotsParts {
   readonly files: Files;
   readonly folder: string;
-  readonly journals: Journals;
+  readonly journals: JournalChain;
   /** Refers to a snapshot that is on disk. */
   adopt(snapshot: SnapshotRecord, taken: Taken): Promise<void>;
 }
 
-export class Snapshots {
+export class SnapshotTaker {
   readonly #parts: SnapshotsParts;
   #running: Promise<void> | undefined;
   /** The snapshot that is being written. */

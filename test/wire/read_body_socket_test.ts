@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
-import { readBody } from "../../src/wire/body.ts";
+import { readBody } from "../../src/wire/read_body.ts";
 import { until } from "../support/waiting.ts";
 
 /** Serves while `visit` runs; every request is read by readBody, and how that ended is remembered. */

@@ -7,7 +7,7 @@
  */
 import type { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
-import { FILE_HEADER_BYTES, JournalWriter } from "./journal.ts";
+import { FILE_HEADER_BYTES, JournalWriter } from "./journal_writer.ts";
 import { type JournalContent, JournalDamage, type JournalRecord, readJournal } from "./journal_reader.ts";
 import { reading, storageError } from "./storage_error.ts";
 
@@ -19,7 +19,7 @@ interface JournalEnd {
 
 export const journalName = (generation: number) => `journal-${generation}.log`;
 
-export class Journals {
+export class JournalChain {
   readonly #files: Files;
   readonly #folder: string;
   /** The journal that is being written, once something was. */

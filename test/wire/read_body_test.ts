@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
-import { readBody, type ReadBodyOptions, readJson } from "../../src/wire/body.ts";
+import { readBody, type ReadBodyOptions, readJson } from "../../src/wire/read_body.ts";
 import { StepwellError } from "../../src/errors.ts";
 import { assertRejects } from "./support/refusals.ts";
 

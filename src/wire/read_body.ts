@@ -8,7 +8,7 @@
 import { StepwellError } from "../errors.ts";
 import { chunksOf, contentLength, eachChunk, isSmall, wholeOf } from "./body_chunks.ts";
 import { contentEncoding, decode } from "./content_encoding.ts";
-import { findJsonFault, showJsonFault } from "./json_text.ts";
+import { findJsonFault, showJsonFault } from "./json_fault.ts";
 
 export interface ReadBodyOptions {
   /** Most decoded bytes to take. */

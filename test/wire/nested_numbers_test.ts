@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { flatten, nest } from "../../src/wire/json.ts";
+import { flatten, nest } from "../../src/wire/nested_numbers.ts";
 import { assertRefuses } from "./support/refusals.ts";
 
 const bitsOf = (

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../src/errors.ts";
 import type { ByteSink } from "../../src/tensor.ts";
-import { SafetensorsReader } from "../../src/wire/safetensors.ts";
+import { SafetensorsReader } from "../../src/wire/safetensors_reader.ts";
 import type { SafetensorsHeader } from "../../src/wire/safetensors_header.ts";
 import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import { RecordingSink } from "./support/recording_target.ts";

@@ -8,7 +8,7 @@
  */
 
 import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
-import { flatten, type FlatTensor } from "./json.ts";
+import { flatten, type FlatTensor } from "./nested_numbers.ts";
 import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
 import {
   base64Source,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { ErrorCode } from "../../src/errors.ts";
 import { JSON_DTYPES } from "../../src/wire/dtypes.ts";
-import { readTensor, writeTensors } from "../../src/wire/tensors.ts";
+import { readTensor, writeTensors } from "../../src/wire/json_tensors.ts";
 import { RecordingTarget } from "./support/recording_target.ts";
 import { assertRefuses } from "./support/refusals.ts";
 

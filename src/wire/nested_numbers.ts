@@ -1,6 +1,6 @@
 /**
  * Tensors as nested arrays of numbers: `flatten` reads them, `nest` writes them. Knows no dtype but float32 and no
- * other form of a tensor (tensors.ts does).
+ * other form of a tensor (json_tensors.ts does).
  *
  * Invariant: `flatten(JSON.parse(JSON.stringify(nest(v, s))))` gives the bits of `v` again, with the shape `s` unless
  * `s` has a zero before its last dimension; only payloads of NaN are lost.

@@ -7,7 +7,7 @@
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
 import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
-import { SafetensorsReader } from "./safetensors.ts";
+import { SafetensorsReader } from "./safetensors_reader.ts";
 import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
 
