@@ -1,6 +1,6 @@
 /**
- * What a contribution must be before a step is planned: warnings for what is odd, a refusal for what is wrong. Names,
- * shapes, dtypes and indices were checked as the body came in (staging.ts).
+ * What a contribution must be before a step is planned. What is odd gives a warning, what is wrong is refused. Names,
+ * shapes, dtypes and indices were checked when the body came in (staging.ts).
  */
 import { refusal, StepwellError, type Subject } from "../../errors.ts";
 import { showShape } from "../../tensor.ts";
@@ -50,7 +50,7 @@ export function checkContribution(
   return [`Gradients do not exist for the variables ${absent.join(", ")}: they stay as they are`];
 }
 
-/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise: it would have to be in all rows. */
+/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise, which must reach all rows. */
 export function checkNoise(
   { transformers }: Pick<ResolvedSpec, "transformers">,
   gradients: Iterable<Staged>,
@@ -65,7 +65,7 @@ export function checkNoise(
   }
 }
 
-/** Why the policy skips this step, or nothing. Throws non_finite_gradient where the policy is to reject. */
+/** Why the step is skipped; empty if it is not. Throws non_finite_gradient where the policy is to reject. */
 export function checkFinite(state: RunState, { tensors }: ArenaStaging, policy: NonFinite): string[] {
   if (policy === "propagate") return [];
   for (const staged of tensors.values()) {

@@ -1,11 +1,11 @@
-/** An optimizer with hyperparameters of a step's own. Nothing here outlives the step. */
+/** The optimizer of one step that brings its own hyperparameters. Nothing here outlives the step. */
 import { refusal, StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /**
- * The optimizer of a step, and what there is to say about it. Throws what {@link overwrite} throws, and
+ * The optimizer of the step, with warnings. Throws what {@link overwrite} throws, and
  * invalid_config for switches that need a slot which the run does not have.
  */
 export function forOneStep(
@@ -22,7 +22,7 @@ export function forOneStep(
   throw refusal("invalid_config", "step", subject, problem);
 }
 
-/** As `overwrite`, with issues at the place where a step's hyperparameters stand. */
+/** Does what `overwrite` does; issues have the path of the step's hyperparameters. */
 function overwriteAt(
   optimizer: Optimizer,
   hyperparameters: Readonly<Record<string, unknown>>,
