@@ -1,7 +1,7 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
 import { gradientFields } from "../src/wire/gradients.ts";
 import { answerContribution } from "./contributions/contribute.ts";
-import { receiveTensors } from "./http/body.ts";
+import { receiveTensors } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import {
   STEP_ERRORS,
@@ -86,7 +86,7 @@ export const register: Register = (app, services) =>
     app,
     route,
     (c) =>
-      answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, settle) => {
+      answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, applyOnce) => {
         const staging = run.stage("gradients");
         try {
           const fields = await receiveTensors(c, services, {
@@ -96,7 +96,7 @@ export const register: Register = (app, services) =>
             schema: Gradients,
             fields: gradientFields,
           });
-          return await settle(fields.client_id, (key) => {
+          return await applyOnce(fields.client_id, (key) => {
             confirm();
             return run.applyGradients(staging, {
               ...stepOptions(fields, c.req.valid("query")),

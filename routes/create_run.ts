@@ -1,5 +1,5 @@
 /** POST /v1/runs: creates a run. */
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api.ts";
 import type { AppContext, Register } from "./http/context.ts";

@@ -3,7 +3,7 @@ import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { answerJson } from "./http/answer.ts";
-import { receiveFile } from "./http/body.ts";
+import { receiveFile } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { preconditions } from "./http/preconditions.ts";
 import {

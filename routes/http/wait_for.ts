@@ -75,28 +75,28 @@ export function waitFor<T>(events: RunEvents, waiting: Waiting<T>): Promise<T | 
   const { seconds, signals, find } = waiting;
   return new Promise((resolve, reject) => {
     let isOverdue = seconds === 0;
-    let isSettled = false;
+    let isOver = false;
     const stops: (() => void)[] = [];
-    const settle = () => {
-      isSettled = true;
+    const finish = () => {
+      isOver = true;
       for (const stop of stops) stop();
     };
     // Looks where it is woken: of many that wait most look in vain, and a promise for each look costs more than a look.
     const look = () => {
-      if (isSettled) return;
+      if (isOver) return;
       try {
-        const isOver = isOverdue || events.closed || signals.some(({ aborted }) => aborted);
+        const isLast = isOverdue || events.closed || signals.some(({ aborted }) => aborted);
         const found = find();
-        if (found === undefined && !isOver) return;
-        settle();
+        if (found === undefined && !isLast) return;
+        finish();
         resolve(found);
       } catch (error) {
-        settle();
+        finish();
         reject(error);
       }
     };
     look();
-    if (isSettled) return;
+    if (isOver) return;
     const timer = setTimeout(() => {
       isOverdue = true;
       look();

@@ -8,13 +8,13 @@ import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from
 import { isObject } from "../wire/tensor_source.ts";
 import { readTensor } from "../wire/tensors.ts";
 import { Admission } from "./pool/admission.ts";
-import { Evaluators } from "./pool/worker_pool.ts";
+import { WorkerPool } from "./pool/worker_pool.ts";
 import { compileLoss } from "./graph/compile_loss.ts";
 import type { Graph } from "./graph/loss_graph.ts";
 import { compileModel } from "./layers/model.ts";
 import { addLoss } from "./layers/model_loss.ts";
 import type { Evaluation, Gradient } from "./graph/messages.ts";
-import { Turns } from "./pool/keyed_mutex.ts";
+import { KeyedMutex } from "./pool/keyed_mutex.ts";
 
 export type { Evaluation, Gradient };
 
@@ -41,7 +41,7 @@ export interface VariableShape {
 }
 
 /** A loss that fits the run's variables. */
-export interface PreparedLoss {
+export interface CompiledLoss {
   /** The variables whose values it needs, each once. */
   readonly names: readonly string[];
   readonly graph: Graph;
@@ -57,9 +57,9 @@ const HELD_MAX = 4;
 
 export class Losses {
   /** By the run's id. */
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
   readonly #admission: Admission;
-  readonly #evaluators: Evaluators;
+  readonly #pool: WorkerPool;
   readonly #elementsMax: number;
 
   constructor(settings: Settings) {
@@ -68,7 +68,7 @@ export class Losses {
       count: settings.STEPWELL_LOSSES_MAX,
       elements: HELD_MAX * this.#elementsMax,
     });
-    this.#evaluators = new Evaluators({
+    this.#pool = new WorkerPool({
       workers: settings.STEPWELL_LOSS_WORKERS,
       seconds: settings.STEPWELL_LOSS_SECONDS,
       idleSeconds: settings.STEPWELL_IDLE_SECONDS,
@@ -79,7 +79,7 @@ export class Losses {
    * Checks all that can be checked without values. Throws invalid_loss, loss_too_large, unknown_variable, shape_mismatch,
    * invalid_request, and what reading tensors throws.
    */
-  prepare(request: LossRequest, variables: readonly VariableShape[]): PreparedLoss {
+  compile(request: LossRequest, variables: readonly VariableShape[]): CompiledLoss {
     const { graph, inputs, frozen } = request.model === undefined
       ? expressionLoss(request, variables, this.#elementsMax)
       : modelLoss(request, variables, this.#elementsMax);
@@ -103,7 +103,7 @@ export class Losses {
   }
 
   /** Acts with a place among the losses that are taken. Throws busy. */
-  async among<T>({ graph }: PreparedLoss, act: () => Promise<T>): Promise<T> {
+  async among<T>({ graph }: CompiledLoss, act: () => Promise<T>): Promise<T> {
     const held = graph.nodes.filter(({ kind }) => kind === "variable" || kind === "input");
     const leave = this.#admission.enter(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
     try {
@@ -114,9 +114,9 @@ export class Losses {
   }
 
   /** As {@link among}, once all who asked before for the same run are done. */
-  alone<T>(run: string, loss: PreparedLoss, act: () => Promise<T>): Promise<T> {
+  alone<T>(run: string, loss: CompiledLoss, act: () => Promise<T>): Promise<T> {
     return this.among(loss, async () => {
-      const end = await this.#turns.enter(run);
+      const end = await this.#mutex.enter(run);
       try {
         return await act();
       } finally {
@@ -127,22 +127,22 @@ export class Losses {
 
   /** Throws busy, loss_too_slow, shutting_down, index_out_of_range. */
   evaluate(
-    { graph, inputs, watched, lossGradient }: PreparedLoss,
+    { graph, inputs, watched, lossGradient }: CompiledLoss,
     { run, tensors: variables, iterations: iteration }: {
       readonly run: string;
       readonly tensors: readonly NamedTensor[];
       readonly iterations: number;
     },
   ): Promise<Evaluation> {
-    return this.#evaluators.evaluate({ graph, variables, inputs, watched, lossGradient, iteration }, run);
+    return this.#pool.evaluate({ graph, variables, inputs, watched, lossGradient, iteration }, run);
   }
 
   close(): void {
-    this.#evaluators.close();
+    this.#pool.close();
   }
 }
 
-interface Compiled {
+interface CompiledGraph {
   readonly graph: Graph;
   readonly inputs: readonly NamedTensor[];
   /** Variables that are not differentiated by unless `var_list` names them. */
@@ -153,7 +153,7 @@ function expressionLoss(
   request: LossRequest,
   variables: readonly VariableShape[],
   elementsMax: number,
-): Compiled {
+): CompiledGraph {
   const { loss, inputs: given = {} } = request;
   if (typeof loss !== "string") {
     throw refusal("invalid_request", "loss", "must be an expression, or there must be a model");
@@ -180,7 +180,11 @@ function expressionLoss(
 /** The name of the targets among the inputs: no layer's. */
 const TARGETS = "#targets";
 
-function modelLoss(request: LossRequest, variables: readonly VariableShape[], elementsMax: number): Compiled {
+function modelLoss(
+  request: LossRequest,
+  variables: readonly VariableShape[],
+  elementsMax: number,
+): CompiledGraph {
   const { model, loss, inputs: given, targets: wanted, training = true } = request;
   for (const key of ["inputs", "targets"] as const) {
     if (request[key] === undefined) throw refusal("invalid_request", key, "is missing");

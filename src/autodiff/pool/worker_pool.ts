@@ -20,7 +20,7 @@ interface Limits {
 /** So many losses that take all their time may go before; who would wait longer is refused. */
 const AHEAD_MAX = 6;
 
-/** Whose last turns are remembered. */
+/** Clients whose last jobs are remembered. */
 const SERVED_MAX = 1024;
 
 interface Task {
@@ -33,7 +33,7 @@ interface Task {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-export class Evaluators {
+export class WorkerPool {
   readonly #limits: Limits;
   /** In order of arrival. */
   readonly #queue = new Set<Task>();
