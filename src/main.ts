@@ -31,7 +31,7 @@ const registry = await storeOrExit(Registry.open({
   runsMax: settings.STEPWELL_RUNS_MAX,
   memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
   journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
-  run: runCompiled,
+  runner: runCompiled,
   now: () => new Date(),
   schedule: (delayMs, call) => {
     const timer = setTimeout(call, delayMs);

@@ -9,12 +9,12 @@ import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { KeyUse, Loss, RoundDescription, RoundOutcome, StepOptions } from "../api.ts";
-import type { Combined, Gathered, GatheredParts } from "./accumulator.ts";
-import { HeldContributions } from "./list_accumulator.ts";
-import { prepare, type Prepared } from "./pseudo_gradient.ts";
+import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
+import { ListAccumulator } from "./list_accumulator.ts";
+import { type PseudoGradient, toPseudoGradient } from "./pseudo_gradient.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
-import { SummedContributions } from "./sum_accumulator.ts";
+import { SumAccumulator } from "./sum_accumulator.ts";
 
 /** Tells the noise on sums from that of transformers with the same seed (fused_lines.ts). */
 const NOISE_STREAM = 0;
@@ -46,15 +46,15 @@ export type Claims =
 
 export class Round {
   #number: number;
-  readonly #parts: GatheredParts;
+  readonly #parts: AccumulatorParts;
   #contributions: Contribution[] = [];
-  #gathered: Gathered;
+  #accumulator: Accumulator;
   readonly #outcomes = new Map<number, RoundOutcome>();
 
-  constructor(parts: GatheredParts, number: number) {
+  constructor(parts: AccumulatorParts, number: number) {
     this.#parts = parts;
     this.#number = number;
-    this.#gathered = this.gather();
+    this.#accumulator = this.newAccumulator();
   }
 
   get #aggregation(): Aggregation {
@@ -154,7 +154,7 @@ export class Round {
       if (kind === "dense") continue;
       const why = noise
         ? "the run's noise falls on every element"
-        : this.#gathered instanceof HeldContributions
+        : this.#accumulator instanceof ListAccumulator
         ? `${aggregator.member.class_name} compares whole tensors`
         : undefined;
       if (why === undefined) continue;
@@ -167,7 +167,7 @@ export class Round {
         ],
       );
     }
-    const wanted = this.#gathered instanceof HeldContributions ? this.#gathered.variables : undefined;
+    const wanted = this.#accumulator instanceof ListAccumulator ? this.#accumulator.variables : undefined;
     if (!wanted) return;
     const names = wanted.map(({ name }) => name);
     const lacking = names.find((name) => !tensors.has(name));
@@ -182,16 +182,16 @@ export class Round {
     ]);
   }
 
-  /** The pseudo-gradient of what is staged, in place. */
-  prepare(staging: ArenaStaging, claims: Claims): Prepared {
-    const { state, run, aggregation } = this.#parts;
+  /** Makes a pseudo-gradient of the staged tensors, in place. */
+  toPseudoGradient(staging: ArenaStaging, claims: Claims): PseudoGradient {
+    const { state, runner, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
     const staleness = this.stalenessOf(claims);
     const stalenessFactor = member.factor(config, staleness);
     const { weight = 1 } = claims;
-    return prepare([...staging.tensors.values()], {
+    return toPseudoGradient([...staging.tensors.values()], {
       state,
-      run,
+      runner,
       aggregation,
       stalenessFactor,
       staleness,
@@ -199,22 +199,30 @@ export class Round {
     });
   }
 
-  /** Takes a contribution in: it was checked, and is in the journal. */
+  /** Adds a contribution, which was checked before and is in the journal. */
   join(
     staging: ArenaStaging,
     claims: Claims,
     at: Pick<Contribution, "acceptedAt" | "sequence" | "version">,
-  ): Prepared {
-    const prepared = this.prepare(staging, claims);
+  ): PseudoGradient {
+    const pseudoGradient = this.toPseudoGradient(staging, claims);
     const { clientId = null, key, loss } = claims;
-    const { weight } = prepared;
+    const { weight } = pseudoGradient;
     const staleness = this.stalenessOf(claims);
-    this.#gathered.join({ staging, prepared });
-    this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, key, loss, ...at });
-    return prepared;
+    this.#accumulator.join({ staging, pseudoGradient });
+    this.#contributions.push({
+      clientId,
+      weight,
+      staleness,
+      gradientNorm: pseudoGradient.norm,
+      key,
+      loss,
+      ...at,
+    });
+    return pseudoGradient;
   }
 
-  /** Puts what the contributions are together into `into`. Throws out_of_memory and changes nothing. */
+  /** Puts the combined contributions into `into`. Throws out_of_memory and changes nothing. */
   combine(into: ArenaStaging): Combined {
     const { noise } = this.#aggregation;
     const { arena, iterations, variables } = this.#parts.state;
@@ -228,7 +236,7 @@ export class Round {
         variable,
       });
     });
-    return this.#gathered.combine(into, noisy);
+    return this.#accumulator.combine(into, noisy);
   }
 
   /** Throws unknown_contribution. */
@@ -245,25 +253,25 @@ export class Round {
     return this.#contributions.findIndex((each) => each.clientId === clientId);
   }
 
-  /** A place for contributions, empty. */
-  gather(): Gathered {
+  /** An empty accumulator of the kind that the aggregator needs. */
+  newAccumulator(): Accumulator {
     const { rule } = this.#aggregation;
     return rule.kind === "sum"
-      ? new SummedContributions(this.#parts, rule)
-      : new HeldContributions(this.#parts, rule);
+      ? new SumAccumulator(this.#parts, rule)
+      : new ListAccumulator(this.#parts, rule);
   }
 
-  /** Whether a contribution can be taken out of what is held; else `others` must hold all but it. */
+  /** Whether a contribution can be taken out again; if not, `remove` needs an accumulator with all the others. */
   get keepsWhole(): boolean {
-    return this.#gathered instanceof HeldContributions;
+    return this.#accumulator instanceof ListAccumulator;
   }
 
-  /** Takes a contribution out; `others` holds all the others when what is held is a sum. */
-  remove(place: number, others?: Gathered): void {
+  /** Takes a contribution out. `others` has all the other contributions; it is needed where they are a sum. */
+  remove(place: number, others?: Accumulator): void {
     if (others) {
-      this.#gathered.free();
-      this.#gathered = others;
-    } else (this.#gathered as HeldContributions).remove(place);
+      this.#accumulator.free();
+      this.#accumulator = others;
+    } else (this.#accumulator as ListAccumulator).remove(place);
     this.#contributions.splice(place, 1);
   }
 
@@ -275,7 +283,7 @@ export class Round {
     this.free();
     this.#number += 1;
     this.#contributions = [];
-    this.#gathered = this.gather();
+    this.#accumulator = this.newAccumulator();
   }
 
   outcome(round: number): RoundOutcome | undefined {
@@ -306,6 +314,6 @@ export class Round {
   }
 
   free(): void {
-    this.#gathered.free();
+    this.#accumulator.free();
   }
 }

@@ -33,6 +33,7 @@ import {
 import { describeRun } from "./describe.ts";
 import { endedError, type Ending } from "./ending.ts";
 import { EventLog } from "../answers/events.ts";
+import { LateHost, type SessionHost } from "./host.ts";
 import { gather, rowsToGather } from "../tensors/gather.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Publisher } from "../tensors/publication.ts";
@@ -40,7 +41,7 @@ import { Recorder } from "../journal/recorder.ts";
 import { rememberedMetadata } from "../answers/remembered.ts";
 import { Replies } from "../answers/replies.ts";
 import { Round } from "../rounds/round.ts";
-import { RoundTurns } from "./round_stepper.ts";
+import { RoundStepper } from "./round_stepper.ts";
 import type { Durability, ResolvedSpec } from "../spec/spec.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -57,7 +58,7 @@ export interface SessionParts {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly memory: Memory;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly createdAt: string;
   readonly version: number;
   /** Of the next change; absent: the version. */
@@ -69,11 +70,11 @@ export interface SessionParts {
   readonly steps?: readonly StepAnswer[];
   /** The id of the last event of an earlier session. */
   readonly lastEvent?: string | undefined;
+  /** Reads the journal that the session is made from; absent for a new run. */
+  readonly records?: ChangeLog["records"];
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
-
-type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
 
 export class Session implements RunSession {
   readonly id: string;
@@ -81,15 +82,16 @@ export class Session implements RunSession {
   readonly #spec: ResolvedSpec;
   readonly #state: RunState;
   readonly #memory: Memory;
-  readonly #run: Runner;
+  readonly #runner: Runner;
   readonly #publisher: Publisher;
   /** The answers to keyed requests. */
   readonly replies: Replies;
-  readonly recorder: Recorder;
+  readonly #host: LateHost;
+  readonly #recorder: Recorder;
   readonly #stagings = new Set<ArenaStaging>();
   readonly #stepper: Stepper;
   #version: number;
-  readonly #rounds: RoundTurns;
+  readonly #roundStepper: RoundStepper;
   readonly events: EventLog;
   #ending: Ending | undefined;
   #held = false;
@@ -100,30 +102,32 @@ export class Session implements RunSession {
     this.#spec = parts.spec;
     this.#state = parts.state;
     this.#memory = parts.memory;
-    this.#run = parts.run;
+    this.#runner = parts.runner;
     this.#version = parts.version;
     this.replies = parts.replies ?? new Replies();
     this.#publisher = new Publisher(parts.memory, parts.state);
-    this.recorder = new Recorder(parts.sequence ?? parts.version);
-    const { spec: { aggregation }, memory, state, run } = parts;
-    this.events = new EventLog(this.recorder.sequence, parts.lastEvent);
+    this.#host = new LateHost(parts.records);
+    this.#recorder = new Recorder(parts.sequence ?? parts.version, this.#host);
+    const { spec: { aggregation }, memory, state, runner } = parts;
+    this.events = new EventLog(this.#recorder.sequence, parts.lastEvent);
     this.#stepper = new Stepper({
       session: this,
       spec: parts.spec,
       state,
-      run,
-      recorder: this.recorder,
+      runner,
+      recorder: this.#recorder,
       latest: parts.steps ?? [],
       changed: () => this.#changed(),
     });
-    this.#rounds = new RoundTurns({
+    this.#roundStepper = new RoundStepper({
       session: this,
+      host: this.#host,
       state,
       spec: parts.spec,
       now: parts.now,
-      recorder: this.recorder,
+      recorder: this.#recorder,
       stepper: this.#stepper,
-      round: new Round({ state, memory, run, aggregation }, parts.round ?? 0),
+      round: new Round({ state, memory, runner, aggregation }, parts.round ?? 0),
     });
   }
 
@@ -131,33 +135,24 @@ export class Session implements RunSession {
     return this.#spec.durability;
   }
 
-  /** What whoever stores this run has to say of it. */
-  describeStorage = (): StorageDescription => ({ journal_bytes: 0, snapshot_version: null });
-
-  /** Called when the round's deadline is another: milliseconds since 1970, or null without one. */
-  onDeadline = (_: number | null): void => {};
-
   get iterations(): number {
     return this.#state.iterations;
   }
 
   /** Of the next change. */
   get sequence(): number {
-    return this.recorder.sequence;
+    return this.#recorder.sequence;
   }
 
   /** Whether the open round has no contributions: snapshots have no place for them. */
   get isQuiet(): boolean {
-    return this.#rounds.round.contributions.length === 0;
+    return this.#roundStepper.round.contributions.length === 0;
   }
 
   /** When the open round is due, in milliseconds since 1970; null without a deadline. */
   get deadline(): number | null {
-    return this.#rounds.round.deadline;
+    return this.#roundStepper.round.deadline;
   }
-
-  /** Called, within the turn, when a round has ended or lost its last contribution. */
-  onQuiet = (): void => {};
 
   get version(): number {
     return this.#version;
@@ -182,7 +177,7 @@ export class Session implements RunSession {
 
   describe(): RunDescription {
     const { id, createdAt, version } = this;
-    const round = this.#rounds.round.number;
+    const round = this.#roundStepper.round.number;
     const run = {
       id,
       createdAt,
@@ -192,7 +187,7 @@ export class Session implements RunSession {
       state: this.#state,
       optimizer: this.optimizer(),
     };
-    return { ...describeRun(run), ...this.describeStorage() };
+    return { ...describeRun(run), ...this.#host.describeStorage() };
   }
 
   bodyBytesMax(format: "json" | "safetensors"): number {
@@ -210,7 +205,7 @@ export class Session implements RunSession {
     const rows = rowsToGather(this.#state.variable(name), indices, bytesMax);
     const scratch = this.stage("values");
     try {
-      return gather(this.#state, rows, { run: this.#run, scratch });
+      return gather(this.#state, rows, { runner: this.#runner, scratch });
     } finally {
       scratch.release();
     }
@@ -266,8 +261,8 @@ export class Session implements RunSession {
       optimizer: this.#stepper.optimizer,
       state: this.#state,
       version: this.#version,
-      sequence: this.recorder.sequence,
-      round: this.#rounds.round.number,
+      sequence: this.#recorder.sequence,
+      round: this.#roundStepper.round.number,
       createdAt: this.createdAt,
       remembered: isSnapshot
         ? rememberedMetadata({
@@ -280,9 +275,9 @@ export class Session implements RunSession {
     };
   }
 
-  /** From now on the log is told of every change before it is made. */
-  attach(log: ChangeLog): void {
-    this.recorder.attach(log);
+  /** Gives the session what it needs from outside: once, for as long as it lives. */
+  attach(host: SessionHost): void {
+    this.#host.attach(host);
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
@@ -291,7 +286,7 @@ export class Session implements RunSession {
       kind,
       memory: this.#memory,
       state: this.#state,
-      keepsBytes: this.recorder.keepsChanges,
+      keepsBytes: this.#recorder.keepsChanges,
       released: () => this.#released(staging),
     });
     this.#stagings.add(staging);
@@ -300,7 +295,7 @@ export class Session implements RunSession {
 
   applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer {
     if (this.#spec.aggregation.isPlain || !options.aggregate) return this.step(staging, options);
-    return this.#rounds.apply(this.#staged(staging, "gradients"), options);
+    return this.#roundStepper.apply(this.#staged(staging, "gradients"), options);
   }
 
   /** One contribution, one step. */
@@ -310,36 +305,36 @@ export class Session implements RunSession {
 
   /** A contribution to the open round, which stays open. */
   contribute(staging: Staging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
-    return this.#rounds.contribute(this.#staged(staging, "gradients"), options);
+    return this.#roundStepper.contribute(this.#staged(staging, "gradients"), options);
   }
 
   /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
   endRound(end: RoundEnd): StepAnswer | undefined {
     this.#assertFree();
-    return this.#rounds.end(end);
+    return this.#roundStepper.end(end);
   }
 
   /**
-   * Ends the round if time has made that due: it is complete but could not be closed, or its deadline is over. Throws
-   * what ending it throws; then it is due again.
+   * Ends the round if it is complete but could not be closed, or if its deadline has passed. Throws what `endRound`
+   * throws; then the round is still due.
    */
-  settle(): void {
+  endDueRound(): void {
     this.#assertFree();
-    this.#rounds.settle();
+    this.#roundStepper.endIfDue();
   }
 
   round(): RoundDescription {
     this.#assertOpen();
-    return { ...this.#rounds.round.describe(), version: this.#version };
+    return { ...this.#roundStepper.round.describe(), version: this.#version };
   }
 
   outcome(round: number): RoundOutcome | undefined {
-    return this.#rounds.round.outcome(round);
+    return this.#roundStepper.round.outcome(round);
   }
 
   withdraw(clientId: string): void {
     this.#assertFree();
-    this.#rounds.withdraw(clientId);
+    this.#roundStepper.withdraw(clientId);
   }
 
   setVariables(staging: Staging): void {
@@ -350,7 +345,7 @@ export class Session implements RunSession {
       ]);
     }
     const { arena } = this.#state;
-    const sequence = this.recorder.record(() => stagedChange(this.#state, staged));
+    const sequence = this.#recorder.record(() => stagedChange(this.#state, staged));
     for (const { variable, values, count } of staged.tensors.values()) {
       this.#state.values(variable).set(arena.f32(values, count));
     }
@@ -373,7 +368,7 @@ export class Session implements RunSession {
     const changed = setWeights(this.#state, weights, {
       member: this.#stepper.optimizer.member,
       rule,
-      record: (iterations, rest) => sequence = this.recorder.record(() => weightsChange(iterations, rest)),
+      record: (iterations, rest) => sequence = this.#recorder.record(() => weightsChange(iterations, rest)),
     });
     if (!changed) return;
     this.#changed();
@@ -390,7 +385,7 @@ export class Session implements RunSession {
     const undo = this.#state.addSlots(ruleOf(optimizer));
     let sequence: number;
     try {
-      sequence = this.recorder.record(() => optimizerChange(config));
+      sequence = this.#recorder.record(() => optimizerChange(config));
     } catch (error) {
       undo();
       throw error;
@@ -405,9 +400,9 @@ export class Session implements RunSession {
   close(ending: Ending = "deleted"): void {
     if (this.#ending) return;
     this.#ending = ending;
-    this.onDeadline(null);
+    this.#host.deadlineChanged(null);
     this.#publisher.invalidate();
-    this.#rounds.round.free();
+    this.#roundStepper.round.free();
     if (this.#stagings.size === 0) this.#state.free();
     this.events.close();
   }
