@@ -87,26 +87,22 @@ export const register: Register = (app, services) =>
     route,
     (c) =>
       answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, applyOnce) => {
-        const staging = run.stage("gradients");
-        try {
-          const fields = await receiveTensors(c, services, {
-            bytesMax: (format) => run.bodyBytesMax(format),
-            target: staging,
-            member: "gradients",
-            schema: Gradients,
-            fields: gradientFields,
+        using staging = run.stage("gradients");
+        const fields = await receiveTensors(c, services, {
+          bytesMax: (format) => run.bodyBytesMax(format),
+          target: staging,
+          member: "gradients",
+          schema: Gradients,
+          fields: gradientFields,
+        });
+        return await applyOnce(fields.client_id, (key) => {
+          confirm();
+          return run.applyGradients(staging, {
+            ...stepOptions(fields, c.req.valid("query")),
+            baseIteration: fields.base_iteration,
+            loss: fields.loss,
+            key,
           });
-          return await applyOnce(fields.client_id, (key) => {
-            confirm();
-            return run.applyGradients(staging, {
-              ...stepOptions(fields, c.req.valid("query")),
-              baseIteration: fields.base_iteration,
-              loss: fields.loss,
-              key,
-            });
-          });
-        } finally {
-          staging.release();
-        }
+        });
       }),
   );

@@ -56,10 +56,8 @@ export const register: Register = (app, services) =>
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
     const compiled = compileFor(services, run, await receiveJson(c, services, LossRequest));
-    const { loss, gradients, absent, iterations, version } = await services.losses.among(
-      compiled,
-      () => differentiate(services, run, compiled),
-    );
+    using _place = services.losses.acquire(compiled);
+    const { loss, gradients, absent, iterations, version } = await differentiate(services, run, compiled);
     return answerTensors(c, services, {
       type,
       run: { version },

@@ -75,15 +75,14 @@ export const register: Register = (app, services) =>
       answerContribution(c, services, c.req.valid("param").run, async (checked, applyOnce) => {
         const { run, confirm } = checked;
         const body = await receiveJson(c, services, Minimize);
-        return applyOnce(body.client_id, (key) => {
+        return applyOnce(body.client_id, async (key) => {
           checkPayload(run);
           const compiled = compileFor(services, run, body);
-          return services.losses.alone(run.id, compiled, async () => {
-            // Before the work: while this one waited, the run may have been deleted or moved on.
-            confirm();
-            const found = await differentiate(services, run, compiled);
-            return apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });
-          });
+          using _place = await services.losses.acquireAlone(run.id, compiled);
+          // Before the work: while this one waited, the run may have been deleted or moved on.
+          confirm();
+          const found = await differentiate(services, run, compiled);
+          return apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });
         });
       }),
   );
@@ -93,14 +92,10 @@ function apply(
   { loss, gradients, absent, iterations }: Differentiated,
   options: StepOptions,
 ): Step | ContributionAnswer {
-  const staging = run.stage("gradients");
-  try {
-    pour(gradients, absent, staging);
-    confirm();
-    return run.applyGradients(staging, { ...options, baseIteration: iterations, loss: sayable(loss) });
-  } finally {
-    staging.release();
-  }
+  using staging = run.stage("gradients");
+  pour(gradients, absent, staging);
+  confirm();
+  return run.applyGradients(staging, { ...options, baseIteration: iterations, loss: sayable(loss) });
 }
 
 function checkPayload(run: RunSession): void {

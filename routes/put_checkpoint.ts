@@ -51,18 +51,14 @@ export const register: Register = (app, services) =>
     const { registry, settings } = services;
     const { run: id } = c.req.valid("param");
     const confirm = preconditions(c);
-    const restoration = registry.restore(id);
-    try {
-      confirm(restoration.current());
-      const { target, onMetadata } = deferred(restoration);
-      await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
-      confirm(restoration.current());
-      const { description, created } = await restoration.commit();
-      if (created) c.header("Location", `/v1/runs/${id}`);
-      return answerJson(c, description, { status: created ? 201 : 200, run: description });
-    } finally {
-      restoration.release();
-    }
+    using restoration = registry.restore(id);
+    confirm(restoration.current());
+    const { target, onMetadata } = deferred(restoration);
+    await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
+    confirm(restoration.current());
+    const { description, created } = await restoration.commit();
+    if (created) c.header("Location", `/v1/runs/${id}`);
+    return answerJson(c, description, { status: created ? 201 : 200, run: description });
   });
 
 /** A target that exists once the metadata, which comes first, has said what the run is. */

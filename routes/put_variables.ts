@@ -46,19 +46,15 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
-    const target = run.stage("values");
-    try {
-      await receiveTensors(c, services, {
-        bytesMax: (format) => run.bodyBytesMax(format),
-        target,
-        member: "variables",
-        schema: VariablesRequest,
-        fields: noFields,
-      });
-      confirm();
-      run.setVariables(target);
-      return answerChange(c, services, { run, representation });
-    } finally {
-      target.release();
-    }
+    using target = run.stage("values");
+    await receiveTensors(c, services, {
+      bytesMax: (format) => run.bodyBytesMax(format),
+      target,
+      member: "variables",
+      schema: VariablesRequest,
+      fields: noFields,
+    });
+    confirm();
+    run.setVariables(target);
+    return answerChange(c, services, { run, representation });
   });

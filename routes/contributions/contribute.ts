@@ -42,13 +42,17 @@ export async function answerContribution(
   // Before anything is changed: who may not wait is refused, and comes again.
   using wait = run.mode === "immediate" ? undefined : openWait(c, services);
   const keyed = keyedRequest(c, services);
-  const done = keyed && run.replies.begin(keyed.key);
-  const contributed = contribute(checked, async (clientId, apply) => {
+  const applyOnce: ApplyOnce = async (clientId, apply) => {
     const key = keyed?.use();
     const known = key && run.replies.find(key);
     return { answer: known ?? await apply(key), clientId, isReplayed: known !== undefined };
-  });
-  const { answer, clientId, isReplayed } = await contributed.finally(done);
+  };
+  let contributed: Contributed;
+  {
+    using _key = keyed && run.replies.acquireKey(keyed.key);
+    contributed = await contribute(checked, applyOnce);
+  }
+  const { answer, clientId, isReplayed } = contributed;
   const made = wait && isPending(answer)
     ? await awaitRound(wait, services, { run, answer, clientId, isReplayed })
     : undefined;

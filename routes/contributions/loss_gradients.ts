@@ -93,17 +93,13 @@ export async function differentiate(
   compiled: CompiledLoss,
 ): Promise<Differentiated> {
   const { names, watched } = compiled;
-  const publication = run.publish(names);
-  try {
-    const { tensors, iterations, version } = publication;
-    const evaluation: Evaluation = await losses.evaluate(compiled, { run: run.id, tensors, iterations });
-    const { gradients, updates } = evaluation;
-    const found = new Set(gradients.map(({ name }) => name));
-    const absent = [...compiled.absent, ...watched.filter((name) => !found.has(name))];
-    return { loss: totalOf(evaluation), gradients: [...gradients, ...updates], absent, iterations, version };
-  } finally {
-    publication.release();
-  }
+  using publication = run.publish(names);
+  const { tensors, iterations, version } = publication;
+  const evaluation: Evaluation = await losses.evaluate(compiled, { run: run.id, tensors, iterations });
+  const { gradients, updates } = evaluation;
+  const found = new Set(gradients.map(({ name }) => name));
+  const absent = [...compiled.absent, ...watched.filter((name) => !found.has(name))];
+  return { loss: totalOf(evaluation), gradients: [...gradients, ...updates], absent, iterations, version };
 }
 
 /** Checks all of a loss that can be checked without values. */

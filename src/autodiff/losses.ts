@@ -7,7 +7,9 @@ import { StepwellError } from "../errors.ts";
 import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
 import { isObject } from "../wire/tensor_source.ts";
 import { readTensor } from "../wire/tensors.ts";
-import { Admission } from "./pool/admission.ts";
+import type { Gate } from "../gate.ts";
+import type { Releasable } from "../releasable.ts";
+import { admission } from "./pool/admission.ts";
 import { WorkerPool } from "./pool/worker_pool.ts";
 import { compileLoss } from "./graph/compile_loss.ts";
 import type { Graph } from "./graph/loss_graph.ts";
@@ -58,13 +60,13 @@ const HELD_MAX = 4;
 export class Losses {
   /** By the run's id. */
   readonly #mutex = new KeyedMutex();
-  readonly #admission: Admission;
+  readonly #admission: Gate;
   readonly #pool: WorkerPool;
   readonly #elementsMax: number;
 
   constructor(settings: Settings) {
     this.#elementsMax = settings.STEPWELL_LOSS_ELEMENTS_MAX;
-    this.#admission = new Admission({
+    this.#admission = admission({
       count: settings.STEPWELL_LOSSES_MAX,
       elements: HELD_MAX * this.#elementsMax,
     });
@@ -102,27 +104,18 @@ export class Losses {
     };
   }
 
-  /** Acts with a place among the losses that are taken. Throws busy. */
-  async among<T>({ graph }: CompiledLoss, act: () => Promise<T>): Promise<T> {
+  /** A place among the losses that are evaluated or wait for it. Throws busy. */
+  acquire({ graph }: CompiledLoss): Releasable {
     const held = graph.nodes.filter(({ kind }) => kind === "variable" || kind === "input");
-    const leave = this.#admission.enter(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
-    try {
-      return await act();
-    } finally {
-      leave();
-    }
+    return this.#admission.acquireNow(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
   }
 
-  /** As {@link among}, once all who asked before for the same run are done. */
-  alone<T>(run: string, loss: CompiledLoss, act: () => Promise<T>): Promise<T> {
-    return this.among(loss, async () => {
-      const end = await this.#mutex.enter(run);
-      try {
-        return await act();
-      } finally {
-        end();
-      }
-    });
+  /** As {@link acquire}, and the run to itself: once all that asked before for the same run are done. */
+  async acquireAlone(run: string, loss: CompiledLoss): Promise<Disposable> {
+    using acquired = new DisposableStack();
+    acquired.use(this.acquire(loss));
+    acquired.use(await this.#mutex.acquire(run));
+    return acquired.move();
   }
 
   /** Throws busy, loss_too_slow, shutting_down, index_out_of_range. */

@@ -4,18 +4,20 @@
  *
  * It does not lock the run: gradients that clients send are taken meanwhile. It bounds nothing either (admission.ts).
  */
+import { type Releasable, releasable } from "../../releasable.ts";
+
 export class KeyedMutex {
   readonly #last = new Map<string, Promise<void>>();
 
-  /** Waits for all who asked before; the answer ends the turn (call it once). */
-  async enter(name: string): Promise<() => void> {
+  /** The mutex of this name, once all that asked for it before have released it. */
+  async acquire(name: string): Promise<Releasable> {
     const before = this.#last.get(name);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#last.set(name, promise);
     await before;
-    return () => {
+    return releasable(() => {
       if (this.#last.get(name) === promise) this.#last.delete(name);
       resolve();
-    };
+    });
   }
 }

@@ -43,40 +43,32 @@ export class Creator {
   async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
     const { table, optimizers, memory, runner, drawSeed, now, newId } = this.#parts;
     const id = spec.id ?? newId();
-    table.reserve(id);
-    let letGo: (() => void) | undefined;
-    try {
-      const resolved = resolveSpec(spec, optimizers.family);
-      letGo = optimizers.hold(resolved.optimizer.member.class_name);
-      // First: a run that does not fit is refused before anything of its size is made.
-      const state = new RunState(memory, resolved, ruleOf(resolved.optimizer));
-      try {
-        for (const [index, variable] of spec.variables.entries()) {
-          const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
-          const region = state.values(state.variable(variable.name));
-          if (typeof values === "number") region.fill(values);
-          else region.set(values);
-        }
-        const createdAt = now().toISOString();
-        const session = new Session({
-          id,
-          spec: resolved,
-          state,
-          memory,
-          runner,
-          now: () => now().getTime(),
-          createdAt,
-          version: 0,
-        });
-        return await this.keep(session, { sequence: table.takeSequence(), key });
-      } catch (error) {
-        state.free();
-        throw error;
-      }
-    } finally {
-      letGo?.();
-      table.unreserve(id);
+    using _id = table.reserve(id);
+    const resolved = resolveSpec(spec, optimizers.family);
+    using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
+    using unfinished = new DisposableStack();
+    // First: a run that does not fit is refused before anything of its size is made.
+    const state = unfinished.use(new RunState(memory, resolved, ruleOf(resolved.optimizer)));
+    for (const [index, variable] of spec.variables.entries()) {
+      const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
+      const region = state.values(state.variable(variable.name));
+      if (typeof values === "number") region.fill(values);
+      else region.set(values);
     }
+    const createdAt = now().toISOString();
+    const session = new Session({
+      id,
+      spec: resolved,
+      state,
+      memory,
+      runner,
+      now: () => now().getTime(),
+      createdAt,
+      version: 0,
+    });
+    await this.keep(session, { sequence: table.takeSequence(), key });
+    unfinished.move();
+    return session;
   }
 
   /** Makes a session that is whole one of the runs, on disk first. */

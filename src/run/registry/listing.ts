@@ -50,7 +50,7 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   if (description?.round !== undefined && !entry.session) {
     return { ...description, journal_bytes: 0, snapshot_version: description.version };
   }
-  const lease = table.lease(id);
+  using lease = table.lease(id);
   try {
     const description = table.get(id).describe();
     await lease.durable();
@@ -58,7 +58,5 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   } catch (error) {
     if (error instanceof StepwellError && SKIPPED.has(error.code)) return undefined;
     throw error;
-  } finally {
-    lease.release();
   }
 }

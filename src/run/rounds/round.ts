@@ -7,6 +7,7 @@
  */
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
+import type { Releasable } from "../../releasable.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { KeyUse, Loss, RoundDescription, RoundOutcome, StepOptions } from "../api.ts";
 import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
@@ -44,7 +45,7 @@ export type Claims =
     readonly staleness?: number;
   };
 
-export class Round {
+export class Round implements Releasable {
   #number: number;
   readonly #parts: AccumulatorParts;
   #contributions: Contribution[] = [];
@@ -269,7 +270,7 @@ export class Round {
   /** Takes a contribution out. `others` has all the other contributions; it is needed where they are a sum. */
   remove(place: number, others?: Accumulator): void {
     if (others) {
-      this.#accumulator.free();
+      this.#accumulator.release();
       this.#accumulator = others;
     } else (this.#accumulator as ListAccumulator).remove(place);
     this.#contributions.splice(place, 1);
@@ -280,7 +281,7 @@ export class Round {
     this.#outcomes.set(this.#number, outcome);
     const [oldest] = this.#outcomes.keys();
     if (this.#outcomes.size > OUTCOMES_KEPT) this.#outcomes.delete(oldest as number);
-    this.free();
+    this.release();
     this.#number += 1;
     this.#contributions = [];
     this.#accumulator = this.newAccumulator();
@@ -313,7 +314,11 @@ export class Round {
     return this.deadline === null ? null : new Date(this.deadline).toISOString();
   }
 
-  free(): void {
-    this.#accumulator.free();
+  release(): void {
+    this.#accumulator.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

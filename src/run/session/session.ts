@@ -9,6 +9,7 @@ import { StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import type { OptimizerMember } from "../../families/optimizers/definition.ts";
 import { getConfig, ruleOf } from "../../families/optimizers/optimizer.ts";
+import { type Releasable, releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type {
   ContributionAnswer,
@@ -94,7 +95,7 @@ export class Session implements RunSession {
   readonly #roundStepper: RoundStepper;
   readonly events: EventLog;
   #ending: Ending | undefined;
-  #held = false;
+  #isFrozen = false;
 
   constructor(parts: SessionParts) {
     this.id = parts.id;
@@ -203,12 +204,8 @@ export class Session implements RunSession {
   gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
     this.#assertOpen();
     const rows = rowsToGather(this.#state.variable(name), indices, bytesMax);
-    const scratch = this.stage("values");
-    try {
-      return gather(this.#state, rows, { runner: this.#runner, scratch });
-    } finally {
-      scratch.release();
-    }
+    using scratch = this.stage("values");
+    return gather(this.#state, rows, { runner: this.#runner, scratch });
   }
 
   slotNames(): readonly string[] {
@@ -382,14 +379,9 @@ export class Session implements RunSession {
     const { optimizer, warnings } = overwrite(this.#stepper.optimizer, config, {
       hypersCreated: this.#state.hypersCreated,
     });
-    const undo = this.#state.addSlots(ruleOf(optimizer));
-    let sequence: number;
-    try {
-      sequence = this.#recorder.record(() => optimizerChange(config));
-    } catch (error) {
-      undo();
-      throw error;
-    }
+    using added = this.#state.addSlots(ruleOf(optimizer));
+    const sequence = this.#recorder.record(() => optimizerChange(config));
+    added.move();
     this.#stepper.optimizer = optimizer;
     this.#changed();
     this.#tell(sequence, "optimizer");
@@ -402,21 +394,21 @@ export class Session implements RunSession {
     this.#ending = ending;
     this.#host.deadlineChanged(null);
     this.#publisher.invalidate();
-    this.#roundStepper.round.free();
-    if (this.#stagings.size === 0) this.#state.free();
+    this.#roundStepper.round.release();
+    if (this.#stagings.size === 0) this.#state.release();
     this.events.close();
   }
 
-  /** Refuses changes until the answer is called. Throws busy when it is held already. */
-  hold(): () => void {
+  /** Refuses changes until it is released. Throws busy when they are refused already. */
+  freeze(): Releasable {
     this.#assertFree();
-    this.#held = true;
-    return () => this.#held = false;
+    this.#isFrozen = true;
+    return releasable(() => void (this.#isFrozen = false));
   }
 
   #assertFree(): void {
     this.#assertOpen();
-    if (!this.#held) return;
+    if (!this.#isFrozen) return;
     throw new StepwellError("busy", `Cannot change the run "${this.id}": a checkpoint is taking its place`);
   }
 
@@ -427,7 +419,7 @@ export class Session implements RunSession {
 
   #released(staging: ArenaStaging): void {
     this.#stagings.delete(staging);
-    if (this.#ending && this.#stagings.size === 0) this.#state.free();
+    if (this.#ending && this.#stagings.size === 0) this.#state.release();
   }
 
   #assertOpen(): void {

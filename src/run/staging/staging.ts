@@ -198,11 +198,15 @@ export class ArenaStaging implements Staging {
   }
 
   release(): void {
-    for (const offset of this.#regions.keys()) this.#memory.free(this.#state.arena, offset);
+    for (const offset of this.#regions.keys()) this.#memory.release(this.#state.arena, offset);
     this.#regions.clear();
     this.tensors.clear();
     this.#bytes = 0;
     this.#released();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   /** The variable, if this body has not named it before. */

@@ -1,6 +1,6 @@
 /** Workers: when they start, when they end, and that a loss that harms one harms nobody else. */
 import assert from "node:assert/strict";
-import { Admission } from "../../../src/autodiff/pool/admission.ts";
+import { admission } from "../../../src/autodiff/pool/admission.ts";
 import { WorkerPool } from "../../../src/autodiff/pool/worker_pool.ts";
 import { compileLoss } from "../../../src/autodiff/graph/compile_loss.ts";
 import type { Job } from "../../../src/autodiff/graph/messages.ts";
@@ -91,11 +91,10 @@ Deno.test("KeyedMutex is held by one after the other by name, in order", async (
   const mutex = new KeyedMutex();
   const said: string[] = [];
   const act = async (name: string, what: string) => {
-    const end = await mutex.enter(name);
+    using _held = await mutex.acquire(name);
     said.push(`${what} in`);
     await new Promise((resolve) => setTimeout(resolve, 5));
     said.push(`${what} out`);
-    end();
   };
   await Promise.all([act("a", "1"), act("a", "2"), act("b", "3"), act("a", "4")]);
   const ofA = said.filter((text) => !text.startsWith("3"));
@@ -103,16 +102,21 @@ Deno.test("KeyedMutex is held by one after the other by name, in order", async (
   assert.ok(said.indexOf("3 in") < said.indexOf("2 in"));
 });
 
-Deno.test("Admission takes so many losses, and so many numbers unless there is one alone", () => {
-  const admission = new Admission({ count: 2, elements: 10 });
-  const leave = admission.enter(100);
-  assert.throws(() => admission.enter(1), withCode("busy"));
-  leave();
-  const first = admission.enter(4);
-  const second = admission.enter(6);
-  assert.throws(() => admission.enter(0), withCode("busy"));
-  first();
-  assert.throws(() => admission.enter(5), withCode("busy"));
-  second();
-  admission.enter(5);
+Deno.test("admission() takes so many losses, and so many numbers unless there is one alone", () => {
+  const gate = admission({ count: 2, elements: 10 });
+  const alone = gate.acquireNow(100);
+  assert.throws(() => gate.acquireNow(1), withCode("busy"));
+  alone.release();
+  const first = gate.acquireNow(4);
+  const second = gate.acquireNow(6);
+  assert.throws(() => gate.acquireNow(0), withCode("busy"));
+  first.release();
+  assert.throws(() => gate.acquireNow(5), {
+    code: "busy",
+    message:
+      "Cannot evaluate this loss: 1 others with 6 numbers are waiting or being evaluated, must leave room " +
+      "among 2 and 10 numbers",
+  });
+  second.release();
+  gate.acquireNow(5);
 });
