@@ -3,6 +3,7 @@
  *
  * Invariant: a run that could not be created leaves nothing behind, in memory or on disk.
  */
+import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import type { Runner } from "../../../kernels/compiler/plan.ts";
 import { StepwellError } from "../../errors.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
@@ -34,7 +35,7 @@ interface CreatorParts {
 export class Creator {
   readonly #parts: CreatorParts;
   /** What keyed creations of runs got that are not stored. */
-  readonly #creations = new Map<string, CreationRecord>();
+  readonly #creations = new BoundedMap<string, CreationRecord>(CREATIONS_KEPT);
 
   constructor(parts: CreatorParts) {
     this.#parts = parts;
@@ -95,15 +96,9 @@ export class Creator {
     table.attach(entry, session);
     const creation = key && (() => creationOf(session, key));
     if (store) await store.create(takeSnapshot(session), creation);
-    else if (creation) this.#remember(creation());
+    else if (key) this.#creations.set(key.key, creationOf(session, key));
     table.set(entry);
     return session;
-  }
-
-  #remember(creation: CreationRecord): void {
-    this.#creations.set(creation.key, creation);
-    const [oldest] = this.#creations.keys();
-    if (this.#creations.size > CREATIONS_KEPT) this.#creations.delete(oldest as string);
   }
 
   /** What a keyed creation got before. Throws key_reused when it was another one. */

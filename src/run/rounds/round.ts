@@ -5,6 +5,7 @@
  * Writes to no variable and no journal: the session does. Invariants: a client is in a round once; what `join` has taken
  * stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws it.
  */
+import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Releasable } from "../../releasable.ts";
@@ -50,7 +51,7 @@ export class Round implements Releasable {
   readonly #parts: AccumulatorParts;
   #contributions: Contribution[] = [];
   #accumulator: Accumulator;
-  readonly #outcomes = new Map<number, RoundOutcome>();
+  readonly #outcomes = new BoundedMap<number, RoundOutcome>(OUTCOMES_KEPT);
 
   constructor(parts: AccumulatorParts, number: number) {
     this.#parts = parts;
@@ -279,8 +280,6 @@ export class Round implements Releasable {
   /** Opens the next round. */
   end(outcome: RoundOutcome): void {
     this.#outcomes.set(this.#number, outcome);
-    const [oldest] = this.#outcomes.keys();
-    if (this.#outcomes.size > OUTCOMES_KEPT) this.#outcomes.delete(oldest as number);
     this.release();
     this.#number += 1;
     this.#contributions = [];
