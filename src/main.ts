@@ -11,7 +11,7 @@ import { gatesOf } from "../routes/http/gates.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
-import { LineLog } from "./log.ts";
+import { LineLog } from "./line_log.ts";
 import { releasable } from "./releasable.ts";
 import { Registry } from "./run/registry/registry.ts";
 import { KeysInProgress } from "./run/answers/replies.ts";

@@ -9,7 +9,7 @@ import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import type { SnapshotPlace } from "../../store/snapshots.ts";
 import { SnapshotDamage } from "../../store/snapshot.ts";
-import { tensorFileReader } from "../../wire/gradients.ts";
+import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replay } from "../journal/change_records.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";

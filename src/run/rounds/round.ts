@@ -10,8 +10,10 @@ import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Releasable } from "../../releasable.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
-import type { KeyUse, Loss, RoundDescription, RoundOutcome, StepOptions } from "../api.ts";
+import type { Loss, RoundDescription, RoundOutcome } from "../api.ts";
 import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
+import { checkClaims, checkDense, checkSameVariables } from "./check_joining.ts";
+import type { Claims, Contribution } from "./contribution.ts";
 import { ListAccumulator } from "./list_accumulator.ts";
 import { type PseudoGradient, toPseudoGradient } from "./pseudo_gradient.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
@@ -22,29 +24,6 @@ import { SumAccumulator } from "./sum_accumulator.ts";
 const NOISE_STREAM = 0;
 /** Rounds whose outcome is remembered, for those who wait for it. */
 const OUTCOMES_KEPT = 64;
-
-export interface Contribution {
-  readonly clientId: string | null;
-  readonly weight: number;
-  readonly staleness: number;
-  readonly gradientNorm: number;
-  /** Milliseconds since 1970. */
-  readonly acceptedAt: number;
-  /** Of its journal record. */
-  readonly sequence: number;
-  /** Of the run when it was accepted. */
-  readonly version: number;
-  readonly key: KeyUse | undefined;
-  readonly loss: Loss | undefined;
-}
-
-/** What a contribution says of itself. */
-export type Claims =
-  & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key" | "loss">
-  & {
-    /** Of a contribution that is read again: what it was when it was accepted. */
-    readonly staleness?: number;
-  };
 
 export class Round implements Releasable {
   #number: number;
@@ -121,67 +100,17 @@ export class Round implements Releasable {
 
   /** Throws contribution_repeated, too_stale, invalid_request, sparse_with_aggregator, and changes nothing. */
   check(staging: ArenaStaging, claims: Claims): void {
-    const { clientId, hyperparameters } = claims;
-    if (clientId !== undefined && this.#placeOf(clientId) >= 0) {
-      throw new StepwellError(
-        "contribution_repeated",
-        `Cannot contribute to round ${this.#number}: it has a contribution of the client ${
-          JSON.stringify(clientId)
-        }, must be one a client`,
-      );
-    }
-    const { maxStaleness } = this.#aggregation;
-    const staleness = this.stalenessOf(claims);
-    if (maxStaleness !== null && staleness > maxStaleness) {
-      const { iterations } = this.#parts.state;
-      throw new StepwellError(
-        "too_stale",
-        `Cannot contribute to round ${this.#number}: base_iteration is ${claims.baseIteration}, must be ${
-          Math.max(0, iterations - maxStaleness)
-        } or more: the run is at iteration ${iterations} and takes a staleness of at most ${maxStaleness}`,
-      );
-    }
-    if (hyperparameters) {
-      const message = "are given, must be absent: the step of a round is not one contribution's";
-      throw new StepwellError("invalid_request", `Cannot contribute: hyperparameters ${message}`, [
-        { path: "hyperparameters", message },
-      ]);
-    }
-    this.#checkTensors(staging);
-  }
-
-  #checkTensors({ tensors }: ArenaStaging): void {
-    const { noise, aggregator } = this.#aggregation;
-    for (const { kind, variable: { name } } of tensors.values()) {
-      if (kind === "dense") continue;
-      const why = noise
-        ? "the run's noise falls on every element"
-        : this.#accumulator instanceof ListAccumulator
-        ? `${aggregator.member.class_name} compares whole tensors`
-        : undefined;
-      if (why === undefined) continue;
-      const message = `is sparse, must be dense: ${why}`;
-      throw new StepwellError(
-        "sparse_with_aggregator",
-        `Cannot contribute: the gradient of "${name}" ${message}`,
-        [
-          { path: `gradients.${name}`, message },
-        ],
-      );
-    }
-    const wanted = this.#accumulator instanceof ListAccumulator ? this.#accumulator.variables : undefined;
-    if (!wanted) return;
-    const names = wanted.map(({ name }) => name);
-    const lacking = names.find((name) => !tensors.has(name));
-    const strange = [...tensors.keys()].find((name) => !names.includes(name));
-    if (lacking === undefined && strange === undefined) return;
-    const message = lacking === undefined
-      ? "is given, must be absent: the round's first contribution has none"
-      : "is missing, must be given: the round's first contribution has one";
-    const name = lacking ?? strange;
-    throw new StepwellError("invalid_request", `Cannot contribute: the gradient of "${name}" ${message}`, [
-      { path: `gradients.${name}`, message },
-    ]);
+    const { state: { iterations }, aggregation } = this.#parts;
+    const { maxStaleness } = aggregation;
+    checkClaims(claims, this.stalenessOf(claims), {
+      number: this.#number,
+      contributions: this.#contributions,
+      iterations,
+      maxStaleness,
+    });
+    checkDense(staging, aggregation);
+    const list = this.#accumulator instanceof ListAccumulator ? this.#accumulator : undefined;
+    if (list?.variables) checkSameVariables(staging, list.variables);
   }
 
   /** Makes a pseudo-gradient of the staged tensors, in place. */
@@ -243,16 +172,12 @@ export class Round implements Releasable {
 
   /** Throws unknown_contribution. */
   find(clientId: string): number {
-    const place = this.#placeOf(clientId);
+    const place = this.#contributions.findIndex((each) => each.clientId === clientId);
     if (place >= 0) return place;
     throw new StepwellError(
       "unknown_contribution",
       `Cannot withdraw: round ${this.#number} has no contribution of the client ${JSON.stringify(clientId)}`,
     );
-  }
-
-  #placeOf(clientId: string): number {
-    return this.#contributions.findIndex((each) => each.clientId === clientId);
   }
 
   /** An empty accumulator of the kind that the aggregator needs. */

@@ -100,7 +100,7 @@ export class ArenaStaging implements Staging {
     return offset;
   }
 
-  /** Leaves a region to the caller, who frees it. */
+  /** Leaves a region to the caller, who releases it. */
   handOver(offset: number): void {
     this.#bytes -= this.#regions.get(offset) ?? 0;
     this.#regions.delete(offset);
