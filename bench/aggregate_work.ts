@@ -135,7 +135,7 @@ export function combineHeld(
     };
     const variables = [{ count: base.length, offsets, result }];
     rule.combine({ arena, variables, weights: offsets.map(() => 1), runner: runCompiled, allocate });
-    scratch.forEach((offset) => arena.free(offset));
+    scratch.forEach((offset) => arena.release(offset));
   };
   return {
     name: "stepwell",

@@ -6,7 +6,7 @@ import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
-import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/body.ts";
+import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
 

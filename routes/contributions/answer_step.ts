@@ -27,7 +27,7 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
         tensors,
         figures,
         json: () => ({ ...figures, variables: withValues(figures.variables, nestByName(tensors)) }),
-        release: () => publication.release(),
+        owner: publication,
       });
     },
   });

@@ -7,6 +7,7 @@
  */
 import type { Definition } from "../families/optimizers/definition_schema.ts";
 import type { OptimizerFamily } from "../families/optimizers/mod.ts";
+import type { Releasable } from "../releasable.ts";
 import type { NamedTensor, Shape, TensorTarget } from "../tensor.ts";
 
 /** A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`. */
@@ -123,18 +124,15 @@ export interface RunDescription {
   readonly warnings: readonly string[];
 }
 
-/** Tensors that no later step changes; `release` exactly once, when the last byte was read. */
-export interface Publication {
+/** Tensors that no later step changes; to be released when the last byte was read. */
+export interface Publication extends Releasable {
   readonly iterations: number;
   readonly version: number;
   readonly tensors: readonly NamedTensor[];
-  release(): void;
 }
 
-/** Where a body's tensors wait until they are applied; `release` is idempotent. */
-export interface Staging extends TensorTarget {
-  release(): void;
-}
+/** Where a body's tensors wait until they are applied. */
+export interface Staging extends TensorTarget, Releasable {}
 
 /** A number as JSON can say it: where it is not finite, "NaN", "Infinity" or "-Infinity". */
 export type Loss = number | string;
@@ -231,8 +229,8 @@ export interface RunEvents {
 
 /** What keyed requests were answered. */
 export interface KeyedAnswers {
-  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
-  begin(key: string): () => void;
+  /** Marks a key as being worked on until it is released. Throws key_in_progress. */
+  acquireKey(key: string): Releasable;
   /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
   find(use: { readonly key: string; readonly hash: string }): StepAnswer | ContributionAnswer | undefined;
 }
@@ -309,8 +307,8 @@ export interface RunSession {
   ): Member & { readonly warnings: readonly string[] };
 }
 
-/** A checkpoint on its way in: `begin` once with the file's metadata, then the tensors, then `commit` or `release`. */
-export interface Restoration {
+/** A checkpoint on its way in: `begin` once with the file's metadata, then the tensors, then `commit`. */
+export interface Restoration extends Releasable {
   /** The run that is there now, as far as preconditions are concerned; undefined when there is none. Throws as `get`. */
   current(): { readonly version: number } | undefined;
   /** Throws when the metadata describes no run that can be held here. */
@@ -322,16 +320,14 @@ export interface Restoration {
     readonly description: RunDescription;
     readonly created: boolean;
   }>;
-  release(): void;
 }
 
 /** A whole run as a safetensors file on its way out. */
-export interface CheckpointFile {
+export interface CheckpointFile extends Releasable {
   readonly version: number;
   readonly byteLength: number;
-  /** To be read to its end or cancelled, or `release` to be called. */
+  /** To be read to its end or cancelled, or the file to be released. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>;
-  release(): void;
 }
 
 export interface Checkpoint {
@@ -341,10 +337,9 @@ export interface Checkpoint {
 }
 
 /** A run that is in use. */
-export interface Lease {
+export interface Lease extends Releasable {
   /** Resolves when every change so far is on disk. Throws storage_full, storage_failed. */
   durable(): Promise<void>;
-  release(): void;
 }
 
 /** What a keyed creation got. */

@@ -82,8 +82,7 @@ export class JournalChain {
   isEmptySince(generation: number): boolean {
     try {
       if (this.#generations().at(-1) !== generation) return false;
-      const reader = this.#files.read(this.#path(generation));
-      reader.close();
+      using reader = this.#files.read(this.#path(generation));
       return reader.bytes === FILE_HEADER_BYTES;
     } catch {
       return false;
@@ -92,19 +91,16 @@ export class JournalChain {
 
   /** Begins a journal; the one before must be finished. Throws and goes on with that one. */
   begin(generation: number, sequence: number): void {
-    const file = this.#files.create(this.#path(generation));
-    try {
-      const journal = JournalWriter.begin(file, { generation, sequence });
-      this.#earlierBytes = this.bytes;
-      this.#journal?.close();
-      this.#journal = journal;
-      this.#end = { generation, bytes: 0 };
-      this.#sequence = sequence;
-      this.#folderChanges += 1;
-    } catch (error) {
-      file.close();
-      throw error;
-    }
+    using unused = new DisposableStack();
+    const file = unused.use(this.#files.create(this.#path(generation)));
+    const journal = JournalWriter.begin(file, { generation, sequence });
+    this.#earlierBytes = this.bytes;
+    this.#journal?.release();
+    this.#journal = journal;
+    this.#end = { generation, bytes: 0 };
+    this.#sequence = sequence;
+    this.#folderChanges += 1;
+    unused.move();
   }
 
   /** Nothing reads the journals up to here any more. */
@@ -175,17 +171,14 @@ export class JournalChain {
 
   #resumeLast(sequence: number): JournalWriter {
     const { generation, bytes } = this.#end;
-    const file = this.#files.resume(this.#path(generation), bytes);
-    try {
-      const journal = bytes === 0
-        ? JournalWriter.begin(file, { generation, sequence })
-        : JournalWriter.resume(file, sequence);
-      this.#trusted = undefined;
-      return journal;
-    } catch (error) {
-      file.close();
-      throw error;
-    }
+    using unused = new DisposableStack();
+    const file = unused.use(this.#files.resume(this.#path(generation), bytes));
+    const journal = bytes === 0
+      ? JournalWriter.begin(file, { generation, sequence })
+      : JournalWriter.resume(file, sequence);
+    unused.move();
+    this.#trusted = undefined;
+    return journal;
   }
 
   /** Appends a record. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
@@ -251,7 +244,7 @@ export class JournalChain {
   /** What was refused shall not come back after the next crash. While it cannot be cut off, nothing is appended. */
   #cut({ generation, bytes }: JournalEnd): void {
     try {
-      this.#files.resume(this.#path(generation), bytes).close();
+      this.#files.resume(this.#path(generation), bytes).release();
     } catch {
       return;
     }
@@ -259,7 +252,7 @@ export class JournalChain {
 
   /** Gives the files back. */
   close(): void {
-    this.#journal?.close();
+    this.#journal?.release();
     this.#journal = undefined;
     this.#sequence = undefined;
     this.#failed = false;

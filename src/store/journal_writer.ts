@@ -15,6 +15,7 @@
  * failed append leaves nothing.
  */
 import { crc32 } from "node:zlib";
+import type { Releasable } from "../releasable.ts";
 import type { AppendFile } from "./files.ts";
 
 export const MAGIC = new TextEncoder().encode("STEPJRNL");
@@ -25,7 +26,7 @@ export const RECORD_HEADER_BYTES = 32;
 export const RECORD_END = new TextEncoder().encode("DONE");
 
 /** Appends to one file. Appending is synchronous, flushing is shared by all who wait for it. */
-export class JournalWriter {
+export class JournalWriter implements Releasable {
   readonly #file: AppendFile;
   #sequence: number;
   #flushed: number;
@@ -128,7 +129,12 @@ export class JournalWriter {
     this.#flushed = this.#file.bytes;
   }
 
-  close(): void {
-    this.#file.close();
+  /** Gives the file back. */
+  release(): void {
+    this.#file.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

@@ -107,14 +107,16 @@ export class ConfigStore {
 
   /** Opens a database file or a KV Connect URL. Throws when its format is newer than this program. */
   static async open(path: string): Promise<ConfigStore> {
-    const kv = await Deno.openKv(path);
+    using opened = new DisposableStack();
+    const kv = opened.use(await Deno.openKv(path));
     const { value } = await kv.get<number>(["stepwell", "format"]);
     if (value !== null && value !== KV_FORMAT) {
-      kv.close();
       throw new Error(`the database has format ${value}, this program reads format ${KV_FORMAT}`);
     }
     if (value === null) await kv.set(["stepwell", "format"], KV_FORMAT);
-    return new ConfigStore(kv, await kv.get<string>(FOLDER));
+    const folder = await kv.get<string>(FOLDER);
+    opened.move();
+    return new ConfigStore(kv, folder);
   }
 
   /** Name of the data folder that this database goes with. */

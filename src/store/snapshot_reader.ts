@@ -24,31 +24,27 @@ export function readSnapshot(
   onPiece: (piece: Uint8Array<ArrayBuffer>) => void,
 ): void {
   const path = `${folder}/${snapshotName(generation)}`;
-  const reader = reading(SnapshotDamage, () => files.read(path));
-  try {
-    if (reader.bytes !== bytes) {
-      throw new SnapshotDamage(
-        `Cannot read the snapshot ${path}: it has ${reader.bytes} bytes, must have ${bytes}`,
-      );
-    }
-    let crc = 0;
-    let offence: { readonly error: unknown } | undefined;
-    for (;;) {
-      const piece = reading(SnapshotDamage, () => reader.next(PIECE_BYTES));
-      if (piece.length === 0) break;
-      crc = crc32(piece, crc);
-      // Damaged bytes can offend whoever reads them before the checksum is known.
-      try {
-        if (offence === undefined) onPiece(piece);
-      } catch (error) {
-        offence = { error };
-      }
-    }
-    if (crc !== wanted) {
-      throw new SnapshotDamage(`Cannot read the snapshot ${path}: its checksum does not fit`);
-    }
-    if (offence) throw offence.error;
-  } finally {
-    reader.close();
+  using reader = reading(SnapshotDamage, () => files.read(path));
+  if (reader.bytes !== bytes) {
+    throw new SnapshotDamage(
+      `Cannot read the snapshot ${path}: it has ${reader.bytes} bytes, must have ${bytes}`,
+    );
   }
+  let crc = 0;
+  let offence: { readonly error: unknown } | undefined;
+  for (;;) {
+    const piece = reading(SnapshotDamage, () => reader.next(PIECE_BYTES));
+    if (piece.length === 0) break;
+    crc = crc32(piece, crc);
+    // Damaged bytes can offend whoever reads them before the checksum is known.
+    try {
+      if (offence === undefined) onPiece(piece);
+    } catch (error) {
+      offence = { error };
+    }
+  }
+  if (crc !== wanted) {
+    throw new SnapshotDamage(`Cannot read the snapshot ${path}: its checksum does not fit`);
+  }
+  if (offence) throw offence.error;
 }

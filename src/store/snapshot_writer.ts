@@ -60,7 +60,7 @@ export class SnapshotWriter {
       await this.#files.remove(asidePath(this.#place)).catch(() => {});
       throw error;
     } finally {
-      this.#file.close();
+      this.#file.release();
     }
     await this.#files.sync(folder);
     return { generation, bytes: this.#file.bytes, crc32: this.#crc };

@@ -62,11 +62,11 @@ export class GraphBuilder {
     if (node.shape.length > RANK_MAX) {
       throw new MisfitError(`${showShape(node.shape)} has more than ${RANK_MAX} dimensions`);
     }
-    this.#hold(elementCount(node.shape));
+    this.#addElements(elementCount(node.shape));
     return this.nodes.push(node) - 1;
   }
 
-  #hold(elements: number): void {
+  #addElements(elements: number): void {
     this.#elements += elements;
     if (this.#elements <= this.#elementsMax) return;
     throw tooLarge(
@@ -96,7 +96,7 @@ export class GraphBuilder {
         `${name} takes ${cost.work} multiplications for one result, must take at most ${WORK_MAX}`,
       );
     }
-    if (cost) this.#hold(cost.scratch);
+    if (cost) this.#addElements(cost.scratch);
     const [table, indices] = args;
     const of = table === undefined ? undefined : this.nodes[table];
     if (name === "gather" && all["axis"] === 0 && of?.kind === "variable" && indices !== undefined) {

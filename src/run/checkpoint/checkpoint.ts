@@ -104,17 +104,13 @@ export function liveCheckpointOf(
 /** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
 export function checkpointOf(memory: Memory, checkpointed: Checkpointed): CheckpointCopy {
   const { bytes, iterations } = checkpointed.state;
-  memory.publish(bytes);
+  const counted = memory.publish(bytes);
   const { version, metadata, tensors } = liveCheckpointOf(checkpointed);
-  let open = true;
   return {
+    ...counted,
     iterations,
     version,
     tensors: tensors.map(({ name, shape, view }) => ({ name, shape, values: view().slice() })),
     metadata,
-    release() {
-      if (open) memory.unpublish(bytes);
-      open = false;
-    },
   };
 }

@@ -8,6 +8,7 @@ import { refusal } from "../../errors.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, ruleOf, ruleOfConfig } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
+import type { Releasable } from "../../releasable.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
 import { flatten } from "../../wire/nested_numbers.ts";
 import type { RunSpec } from "../api.ts";
@@ -23,7 +24,7 @@ interface Definitions {
 }
 
 /** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */
-export class CheckpointReader implements TensorTarget {
+export class CheckpointReader implements TensorTarget, Releasable {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly version: number;
@@ -43,13 +44,10 @@ export class CheckpointReader implements TensorTarget {
     this.version = saved.version;
     this.sequence = saved.sequence ?? saved.version;
     this.round = saved.round ?? 0;
-    this.state = new RunState(memory, this.spec, ruleOf(optimizer));
-    try {
-      this.#fill(saved, optimizer);
-    } catch (error) {
-      this.state.free();
-      throw error;
-    }
+    using made = new DisposableStack();
+    this.state = made.use(new RunState(memory, this.spec, ruleOf(optimizer)));
+    this.#fill(saved, optimizer);
+    made.move();
   }
 
   #fill(saved: z.output<typeof Saved>, optimizer: Optimizer): void {
@@ -111,6 +109,15 @@ export class CheckpointReader implements TensorTarget {
   finish(): void {
     const [missing] = this.#expected.keys();
     if (missing !== undefined) refuse(`the tensor "${missing}" is missing`);
+  }
+
+  /** Gives the run's memory back, unless a session has it now. */
+  release(): void {
+    this.state.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }
 

@@ -47,7 +47,7 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   if (description?.round !== undefined && !entry.session) {
     return { ...description, journal_bytes: 0, snapshot_version: description.version };
   }
-  const lease = table.lease(id);
+  using lease = table.lease(id);
   try {
     const description = table.get(id).describe();
     await lease.durable();
@@ -55,7 +55,5 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   } catch (error) {
     if (error instanceof StepwellError && SKIPPED.has(error.code)) return undefined;
     throw error;
-  } finally {
-    lease.release();
   }
 }

@@ -39,7 +39,7 @@ export function recover(parts: RecoverParts): Session {
   let session: Session | undefined;
   const abandon = () => {
     session?.close();
-    reader?.state.free();
+    reader?.release();
     session = undefined;
     reader = undefined;
   };

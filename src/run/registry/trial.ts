@@ -50,37 +50,29 @@ function trial(definition: Definition, { memory, runner }: { memory: Memory; run
   const set = new OptimizerSet();
   set.add(definition);
   const spec = resolveSpec({ optimizer: definition.class_name, variables: VARIABLES }, set.family);
-  const state = new RunState(memory, spec, ruleOf(spec.optimizer));
-  try {
-    for (const variable of state.optimized) {
-      state.values(variable).set(Array.from({ length: variable.count }, (_, at) => at / 4 - 1));
-    }
-    for (let n = 0; n < STEPS; n++) {
-      const staging = new ArenaStaging({
-        kind: "gradients",
-        memory,
-        state,
-        keepsBytes: false,
-        released: () => {},
-      });
-      try {
-        writeTensors(GRADIENTS, staging, "gradients");
-        const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, runner });
-        perform(state, plan.instructions, runner);
-        state.scalars = plan.scalars;
-        state.iterations += 1;
-      } finally {
-        staging.release();
-      }
-    }
-    return [
-      ...state.optimized.flatMap((variable) => [
-        ...state.values(variable),
-        ...state.slotNames.flatMap((slot) => [...state.slotValues(variable, slot)]),
-      ]),
-      ...Object.values(state.scalars),
-    ];
-  } finally {
-    state.free();
+  using state = new RunState(memory, spec, ruleOf(spec.optimizer));
+  for (const variable of state.optimized) {
+    state.values(variable).set(Array.from({ length: variable.count }, (_, at) => at / 4 - 1));
   }
+  for (let n = 0; n < STEPS; n++) {
+    using staging = new ArenaStaging({
+      kind: "gradients",
+      memory,
+      state,
+      keepsBytes: false,
+      released: () => {},
+    });
+    writeTensors(GRADIENTS, staging, "gradients");
+    const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, runner });
+    perform(state, plan.instructions, runner);
+    state.scalars = plan.scalars;
+    state.iterations += 1;
+  }
+  return [
+    ...state.optimized.flatMap((variable) => [
+      ...state.values(variable),
+      ...state.slotNames.flatMap((slot) => [...state.slotValues(variable, slot)]),
+    ]),
+    ...Object.values(state.scalars),
+  ];
 }

@@ -88,12 +88,8 @@ export class Reader {
   gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
     const { session, state, runner } = this.#parts;
     const rows = rowsToGather(state.variable(name), indices, bytesMax);
-    const scratch = session.stage("values");
-    try {
-      return gather(state, rows, { runner, scratch });
-    } finally {
-      scratch.release();
-    }
+    using scratch = session.stage("values");
+    return gather(state, rows, { runner, scratch });
   }
 
   readSlot(slot: string): readonly NamedTensor[] {

@@ -158,27 +158,23 @@ export class RoundStepper {
 
   #close(end: RoundEnd): StepAnswer {
     const { number, contributions, loss } = this.round;
-    const combined = this.#session.stage("gradients");
-    try {
-      const { averages, warnings } = this.round.combine(combined);
-      const plan = this.#parts.stepper.plan(combined);
-      const sequence = this.#parts.recorder.record(() => roundChange(end));
-      const step = {
-        sequence,
-        contributions: contributions.length,
-        warnings,
-        ...this.round.isSeen && { round: number },
-        ...loss !== undefined && { loss },
-      };
-      const answer = this.#parts.stepper.perform(plan, averages, step);
-      // Who completed the round is answered with the step.
-      const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
-      if (key) this.#session.replies.add(key, answer);
-      this.#ended(sequence, { kind: "applied", answer });
-      return answer;
-    } finally {
-      combined.release();
-    }
+    using combined = this.#session.stage("gradients");
+    const { averages, warnings } = this.round.combine(combined);
+    const plan = this.#parts.stepper.plan(combined);
+    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const step = {
+      sequence,
+      contributions: contributions.length,
+      warnings,
+      ...this.round.isSeen && { round: number },
+      ...loss !== undefined && { loss },
+    };
+    const answer = this.#parts.stepper.perform(plan, averages, step);
+    // Who completed the round is answered with the step.
+    const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
+    if (key) this.#session.replies.add(key, answer);
+    this.#ended(sequence, { kind: "applied", answer });
+    return answer;
   }
 
   #drop(end: RoundEnd): undefined {
@@ -217,14 +213,10 @@ export class RoundStepper {
   /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
   withdraw(clientId: string): void {
     const place = this.round.find(clientId);
-    const others = this.round.keepsWhole ? undefined : this.#accumulateOthers(place);
-    let sequence: number;
-    try {
-      sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
-    } catch (error) {
-      others?.free();
-      throw error;
-    }
+    using unrecorded = new DisposableStack();
+    const others = this.round.keepsWhole ? undefined : unrecorded.use(this.#accumulateOthers(place));
+    const sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
+    unrecorded.move();
     this.round.remove(place, others);
     const { number, contributions, missing } = this.round;
     this.#session.events.add(sequence, "contribution_withdrawn", {
@@ -241,9 +233,15 @@ export class RoundStepper {
 
   /** The round's contributions but one, added up again from the journal. */
   #accumulateOthers(place: number): Accumulator {
+    using unfinished = new DisposableStack();
+    const others = unfinished.use(this.round.newAccumulator());
+    if (this.round.contributions.length > 1) this.#addAllBut(place, others);
+    unfinished.move();
+    return others;
+  }
+
+  #addAllBut(place: number, others: Accumulator): void {
     const { contributions } = this.round;
-    const others = this.round.newAccumulator();
-    if (contributions.length === 1) return others;
     const { durability, version } = this.#session;
     const { recorder } = this.#parts;
     const wanted = new Map(contributions.map((each) => [each.sequence, each]));
@@ -260,26 +258,20 @@ export class RoundStepper {
         `Cannot withdraw the contribution of the client ${client}: it is part of a sum, and ${why}`,
       );
     }
-    try {
-      recorder.readRecords((record) => {
-        const contribution = wanted.get(record.sequence);
-        if (!contribution) return;
-        wanted.delete(record.sequence);
-        readContribution(this.#session, record, (staging, claims) => {
-          const pseudoGradient = this.round.toPseudoGradient(staging, {
-            ...claims,
-            staleness: contribution.staleness,
-          });
-          others.join({ staging, pseudoGradient });
+    recorder.readRecords((record) => {
+      const contribution = wanted.get(record.sequence);
+      if (!contribution) return;
+      wanted.delete(record.sequence);
+      readContribution(this.#session, record, (staging, claims) => {
+        const pseudoGradient = this.round.toPseudoGradient(staging, {
+          ...claims,
+          staleness: contribution.staleness,
         });
+        others.join({ staging, pseudoGradient });
       });
-      if (wanted.size > 0) {
-        throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
-      }
-      return others;
-    } catch (error) {
-      others.free();
-      throw error;
+    });
+    if (wanted.size > 0) {
+      throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
     }
   }
 }

@@ -100,7 +100,7 @@ export class ArenaStaging implements Staging {
     return offset;
   }
 
-  /** Leaves a region to the caller, who frees it. */
+  /** Leaves a region to the caller, who releases it. */
   handOver(offset: number): void {
     this.#bytes -= this.#regions.get(offset) ?? 0;
     this.#regions.delete(offset);
@@ -198,11 +198,15 @@ export class ArenaStaging implements Staging {
   }
 
   release(): void {
-    for (const offset of this.#regions.keys()) this.#memory.free(this.#state.arena, offset);
+    for (const offset of this.#regions.keys()) this.#memory.release(this.#state.arena, offset);
     this.#regions.clear();
     this.tensors.clear();
     this.#bytes = 0;
     this.#released();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   /** The variable, if this body has not named it before. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
+import { releasable } from "../../../src/releasable.ts";
 import type { AggregationSpec } from "../../../src/run/api.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { FILE_HEADER_BYTES } from "../../../src/store/journal_writer.ts";
@@ -95,7 +96,8 @@ class Life {
       now: () => new Date(life.clock.now),
       schedule: (delayMs, call) => {
         const process = life.#process;
-        return life.clock.at(life.clock.now + delayMs, () => process === life.#process && call());
+        const cancel = life.clock.at(life.clock.now + delayMs, () => process === life.#process && call());
+        return releasable(cancel);
       },
     });
     await world.registry.create(roundSpec(aggregation));

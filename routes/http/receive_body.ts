@@ -2,7 +2,7 @@
  * Bodies of requests on their way in: a place among the uploads, a time to arrive in, a media type, then src/wire.
  * Knows no operation and holds no tensor.
  *
- * Invariant: whatever happens, the upload's place is given back.
+ * Invariant: whatever happens, the upload's place is released.
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
@@ -126,14 +126,13 @@ async function upload<T>(
   // Before it waits for a place.
   if (length !== undefined && length > bytesMax) throw tooLarge(length, bytesMax);
   // A body that does not say how long it is may become as long as it is let.
-  const leave = await uploads.enter(length ?? bytesMax);
+  using _place = await uploads.acquire(length ?? bytesMax);
   const slow = new AbortController();
   const timer = setTimeout(() => slow.abort(tooSlow(settings)), settings.STEPWELL_UPLOAD_SECONDS * 1000);
   try {
     return await read(request, { bytesMax, signal: slow.signal });
   } finally {
     clearTimeout(timer);
-    leave();
   }
 }
 
