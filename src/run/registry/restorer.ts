@@ -6,7 +6,7 @@
  */
 import type { Runner } from "../../../kernels/compiler/plan.ts";
 import { releasable } from "../../releasable.ts";
-import type { Restoration } from "../api.ts";
+import type { Restoration } from "../api/checkpoints.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";

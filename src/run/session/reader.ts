@@ -6,7 +6,9 @@ import type { NamedTensor } from "../../tensor.ts";
 import type { EventLog } from "../answers/events.ts";
 import { rememberedMetadata } from "../answers/remembered.ts";
 import type { Replies } from "../answers/replies.ts";
-import type { Member, Publication, RunDescription, StepAnswer } from "../api.ts";
+import type { Member, RunDescription } from "../api/run_description.ts";
+import type { Publication } from "../api/run_session.ts";
+import type { StepAnswer } from "../api/steps.ts";
 import {
   type CheckpointCopy,
   checkpointOf,

@@ -6,7 +6,8 @@
  * record of its own, so that a replay closes the round when the first life closed it.
  */
 import { StepwellError } from "../../errors.ts";
-import type { ContributionAnswer, RoundOutcome, StepAnswer, StepOptions } from "../api.ts";
+import type { RoundOutcome } from "../api/rounds.ts";
+import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
 import {
   type ContributionOptions,
   KINDS,

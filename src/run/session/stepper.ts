@@ -5,7 +5,7 @@
  */
 import type { Runner } from "../../../kernels/compiler/plan.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
-import type { Loss, StepAnswer, StepOptions } from "../api.ts";
+import type { Loss, StepAnswer, StepOptions } from "../api/steps.ts";
 import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
