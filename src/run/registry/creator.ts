@@ -4,7 +4,7 @@
  * Invariant: a run that could not be created leaves nothing behind, in memory or on disk.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../../store/kv.ts";

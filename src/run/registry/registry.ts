@@ -3,7 +3,7 @@
  *
  * Not their behaviour (session.ts) and not their files (store/).
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
 import type { Checkpoint, Restoration } from "../api/checkpoints.ts";

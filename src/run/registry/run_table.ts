@@ -5,7 +5,7 @@
  * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
  * before it left memory is what the disk has.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import type { RunStore } from "../../store/run_store.ts";

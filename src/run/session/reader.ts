@@ -1,6 +1,6 @@
 /** What can be asked of a run: nothing here changes it. Tensors are copies, except those of a live checkpoint. */
 import { StepwellError } from "../../errors.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { getConfig } from "../../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type { EventLog } from "../answers/events.ts";

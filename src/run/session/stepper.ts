@@ -3,7 +3,7 @@
  *
  * Invariant: what `perform` is given is certain; it cannot fail.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import type { Loss, StepAnswer, StepOptions } from "../api/steps.ts";
 import { stagedChange } from "../journal/change_records.ts";
