@@ -93,6 +93,11 @@ export class Round implements Releasable {
     return this.#aggregation.mode !== "immediate";
   }
 
+  /** Whether clients send new weights, which are subtracted from the variables as they are then. */
+  get subtractsWeights(): boolean {
+    return this.#aggregation.payload === "weights";
+  }
+
   /** Iterations that a contribution is behind. */
   stalenessOf({ baseIteration, staleness }: Claims): number {
     const { iterations } = this.#parts.state;
