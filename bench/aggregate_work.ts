@@ -3,7 +3,7 @@
  * The rival (rivals/aggregate/rival.py) makes the same contributions of the same base.
  */
 import { Arena } from "../kernels/arena.ts";
-import { runCompiled } from "../kernels/compiler/plan.ts";
+import { runCompiled } from "../kernels/compiler/runner.ts";
 import { aggregators } from "../src/families/aggregators/mod.ts";
 import { optimizers } from "../src/families/optimizers/mod.ts";
 import { ruleOf } from "../src/families/optimizers/optimizer.ts";

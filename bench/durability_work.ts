@@ -3,7 +3,7 @@
  * is told by it. Clients reach it over sockets, as they would the real one.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
-import { runCompiled } from "../kernels/compiler/plan.ts";
+import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";

@@ -1,7 +1,7 @@
 /** POST /v1/runs: creates a run. */
 import { receiveJson } from "./http/receive_body.ts";
 import { answerJson } from "./http/answer.ts";
-import type { Creation, RunRegistry } from "../src/run/api.ts";
+import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
 import type { AppContext, Register } from "./http/context.ts";
 import { keyedRequest } from "./http/idempotency.ts";
 import {

@@ -1,5 +1,5 @@
 /** GET /v1/runs/{run}/weights: Keras' get_weights. */
-import type { RunSession } from "../src/run/api.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
 import { nest } from "../src/wire/nested_numbers.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, answerUnlessFresh } from "./http/answer.ts";

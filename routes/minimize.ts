@@ -1,13 +1,8 @@
 /** POST /v1/runs/{run}/minimize: a loss, its gradients, a step. */
 import type { Gradient } from "../src/autodiff/losses.ts";
 import { StepwellError } from "../src/errors.ts";
-import type {
-  ContributionAnswer,
-  RunSession,
-  Staging,
-  StepAnswer as Step,
-  StepOptions,
-} from "../src/run/api.ts";
+import type { RunSession, Staging } from "../src/run/api/run_session.ts";
+import type { ContributionAnswer, StepAnswer as Step, StepOptions } from "../src/run/api/steps.ts";
 import { sayable } from "./http/answer.ts";
 import { answerContribution } from "./contributions/contribute.ts";
 import { receiveJson } from "./http/receive_body.ts";

@@ -1,6 +1,6 @@
 /** PUT /v1/runs/{run}/checkpoint: a run from a file, into its own or a new id. */
 import { StepwellError } from "../src/errors.ts";
-import type { Restoration } from "../src/run/api.ts";
+import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveFile } from "./http/receive_body.ts";

@@ -3,7 +3,7 @@
  * their places: 0, 1, 2, … What belongs at a place is the session's to say.
  */
 import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
-import type { RunSession } from "../src/run/api.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
 import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/receive_body.ts";

@@ -4,7 +4,7 @@
  *
  * Invariant: once the port is open, the process gives up the right to open another and to read the environment.
  */
-import { runCompiled } from "../kernels/compiler/plan.ts";
+import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";

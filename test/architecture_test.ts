@@ -38,7 +38,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["src/autodiff/layers/", "src/autodiff/worker/"],
   ["src/autodiff/pool/"],
   ["src/autodiff/"],
-  ["src/run/api.ts"],
+  ["src/run/api/"],
   ["src/run/spec/", "src/run/answers/"],
   ["src/run/tensors/"],
   ["src/run/staging/", "src/run/checkpoint/"],

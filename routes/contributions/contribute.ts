@@ -2,7 +2,7 @@
  * What every contribution needs, whether its gradients come in the body or are made here: its run, checked; its key; the
  * round that it may wait for. The gradients are the route's.
  */
-import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api.ts";
+import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
 import { awaitRound } from "./await_round.ts";
 import type { AppContext, Services } from "../http/context.ts";

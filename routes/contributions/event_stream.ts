@@ -4,7 +4,9 @@
  *
  * Invariants: nothing is told that is not on disk; what the stream owns is released, however it ends.
  */
-import type { Lease, RunEvent, RunSession } from "../../src/run/api.ts";
+import type { RunEvent } from "../../src/run/api/run_events.ts";
+import type { Lease } from "../../src/run/api/run_registry.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
 import { sayable } from "../http/answer.ts";
 import { roundState } from "./round_state.ts";
 import { onAbort, waitFor } from "../http/wait_for.ts";

@@ -8,7 +8,7 @@ import {
   type LossRequest,
   totalOf,
 } from "../../src/autodiff/losses.ts";
-import type { RunSession } from "../../src/run/api.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import type { Services } from "../http/context.ts";
 import { z } from "../contract/operation.ts";

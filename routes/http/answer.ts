@@ -4,7 +4,7 @@
  * Invariant: a publication is released exactly once, also when the caller goes away or sent a HEAD.
  */
 import { StepwellError } from "../../src/errors.ts";
-import type { Publication, RunSession } from "../../src/run/api.ts";
+import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
 import { elementCount } from "../../src/tensor.ts";

@@ -2,7 +2,7 @@
  * The checks before every change of a run: it exists, it still does when the body has come, and it is at the version
  * that the caller wants. The change itself belongs to the session.
  */
-import type { RunSession } from "../../src/run/api.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preconditions } from "./preconditions.ts";
 

@@ -6,7 +6,7 @@ import type { Context } from "hono";
 import type { Losses } from "../../src/autodiff/losses.ts";
 import type { Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
-import type { RunRegistry } from "../../src/run/api.ts";
+import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 import type { KeysInProgress } from "../../src/run/answers/replies.ts";
 import type { Gates } from "./gates.ts";
 import type { Metrics } from "./metrics.ts";

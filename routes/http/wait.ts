@@ -4,7 +4,7 @@
  *
  * Invariant: who gets no place is refused before anything has changed.
  */
-import type { RunEvents } from "../../src/run/api.ts";
+import type { RunEvents } from "../../src/run/api/run_events.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preference } from "./prefer.ts";
 import { waitFor } from "./wait_for.ts";

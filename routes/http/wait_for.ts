@@ -5,7 +5,7 @@
  * Invariant: who has waited leaves nothing behind, however it ended: no timer, no listener, no promise that grows.
  */
 import { type Releasable, releasable } from "../../src/releasable.ts";
-import type { RunEvents } from "../../src/run/api.ts";
+import type { RunEvents } from "../../src/run/api/run_events.ts";
 
 type Listeners = Set<() => void>;
 

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { Program } from "../../../kernels/compiler/compile.ts";
-import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
+import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
 import { checkExpression } from "../mechanism/formula_config.ts";
 import { aggregator, type Figures } from "./aggregator.ts";
 

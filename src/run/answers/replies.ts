@@ -12,7 +12,7 @@
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
-import type { ContributionAnswer, KeyUse, StepAnswer } from "../api.ts";
+import type { ContributionAnswer, KeyUse, StepAnswer } from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;

@@ -9,7 +9,7 @@ import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import type { SnapshotFile } from "../../store/snapshot_file.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
 import { encodeSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
-import type { CheckpointFile } from "../api.ts";
+import type { CheckpointFile } from "../api/checkpoints.ts";
 import { savedVersion } from "./checkpoint_format.ts";
 import { REMEMBERED } from "../answers/remembered.ts";
 import type { CheckpointSource } from "./checkpoint.ts";

@@ -11,7 +11,7 @@ import { loadOptimizer } from "../../families/optimizers/saved.ts";
 import type { Releasable } from "../../releasable.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
 import { flatten } from "../../wire/nested_numbers.ts";
-import type { RunSpec } from "../api.ts";
+import type { RunSpec } from "../api/run_spec.ts";
 import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, resolveSpec } from "../spec/spec.ts";

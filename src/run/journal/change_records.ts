@@ -12,7 +12,7 @@ import type { Arena } from "../../../kernels/arena.ts";
 import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
-import type { StepOptions } from "../api.ts";
+import type { StepOptions } from "../api/steps.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 

@@ -4,13 +4,15 @@
  * Invariant: a run that could not be created leaves nothing behind, in memory or on disk.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../../store/kv.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
-import type { Creation, KeyUse, RunSpec } from "../api.ts";
+import type { Creation } from "../api/run_registry.ts";
+import type { RunSpec } from "../api/run_spec.ts";
+import type { KeyUse } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";

@@ -1,6 +1,6 @@
 /** Lists of runs, page by page, in order of creation. Opens only the runs of which the disk cannot tell enough. */
 import { type ErrorCode, refusal, StepwellError } from "../../errors.ts";
-import type { RunDescription } from "../api.ts";
+import type { RunDescription } from "../api/run_description.ts";
 import type { RunTable } from "./run_table.ts";
 
 /** Refusals for which a list leaves a run out. */

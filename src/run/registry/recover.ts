@@ -3,7 +3,7 @@
  *
  * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../errors.ts";
 import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";

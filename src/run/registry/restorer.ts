@@ -4,9 +4,9 @@
  * Invariant: the old run stays as it is until the new one is on disk. It need not be in memory for that: what of it goes
  * on in the new one is known from the beginning, unless somebody changes it meanwhile.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
-import type { Restoration } from "../api.ts";
+import type { Restoration } from "../api/checkpoints.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";

@@ -5,12 +5,13 @@
  * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
  * before it left memory is what the disk has.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import { storageError } from "../../store/storage_error.ts";
-import type { Lease, RunSession } from "../api.ts";
+import type { Lease } from "../api/run_registry.ts";
+import type { RunSession } from "../api/run_session.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { endedError, type Ending } from "../session/ending.ts";
 import type { Memory } from "../tensors/memory.ts";

@@ -4,7 +4,7 @@
  *
  * Invariant: nothing of it stays. A definition that passed its checks and fails here is the service's fault.
  */
-import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
+import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import type { Definition } from "../../families/optimizers/definition_schema.ts";
 import { OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";

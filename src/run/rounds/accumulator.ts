@@ -5,7 +5,7 @@
  * Invariants: `join` cannot fail, because the contribution is in the journal by then. `combine` does not change the
  * accumulator, so that a close that fails for lack of memory can be tried again.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { Instruction } from "../step/instruction.ts";
 import type { Memory } from "../tensors/memory.ts";

@@ -2,7 +2,7 @@
  * Lists of a variable's rows, as sparse contributions leave them, made one: distinct rows in order of first occurrence,
  * each the sum from zero in order.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";

@@ -10,7 +10,8 @@ import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Releasable } from "../../releasable.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
-import type { Loss, RoundDescription, RoundOutcome } from "../api.ts";
+import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
+import type { Loss } from "../api/steps.ts";
 import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
 import { checkClaims, checkDense, checkSameVariables } from "./check_joining.ts";
 import type { Claims, Contribution } from "./contribution.ts";
@@ -90,6 +91,11 @@ export class Round implements Releasable {
   /** Whether anybody but the one contributor sees the round: in mode immediate it opens and closes in one turn. */
   get isSeen(): boolean {
     return this.#aggregation.mode !== "immediate";
+  }
+
+  /** Whether clients send new weights, which are subtracted from the variables as they are then. */
+  get subtractsWeights(): boolean {
+    return this.#aggregation.payload === "weights";
   }
 
   /** Iterations that a contribution is behind. */

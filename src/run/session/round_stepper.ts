@@ -6,11 +6,11 @@
  * record of its own, so that a replay closes the round when the first life closed it.
  */
 import { StepwellError } from "../../errors.ts";
-import type { ContributionAnswer, RoundOutcome, StepAnswer, StepOptions } from "../api.ts";
+import type { RoundOutcome } from "../api/rounds.ts";
+import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
 import {
   type ContributionOptions,
   KINDS,
-  readContribution,
   roundChange,
   type RoundEnd,
   stagedChange,
@@ -18,7 +18,6 @@ import {
 } from "../journal/change_records.ts";
 import { checkContribution, checkFinite, checkNoise } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import type { Accumulator } from "../rounds/accumulator.ts";
 import type { PseudoGradient } from "../rounds/pseudo_gradient.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
@@ -26,6 +25,7 @@ import type { Round } from "../rounds/round.ts";
 import type { Durability, ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
 import { normsOf, type Stepper } from "./stepper.ts";
 
@@ -214,7 +214,7 @@ export class RoundStepper {
   withdraw(clientId: string): void {
     const place = this.round.find(clientId);
     using unrecorded = new DisposableStack();
-    const others = this.round.keepsWhole ? undefined : unrecorded.use(this.#accumulateOthers(place));
+    const others = this.round.keepsWhole ? undefined : unrecorded.use(accumulateOthers(this.#parts, place));
     const sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
     unrecorded.move();
     this.round.remove(place, others);
@@ -229,49 +229,5 @@ export class RoundStepper {
     });
     this.#parts.host.deadlineChanged(this.round.deadline);
     if (contributions.length === 0) this.#parts.host.becameQuiet();
-  }
-
-  /** The round's contributions but one, added up again from the journal. */
-  #accumulateOthers(place: number): Accumulator {
-    using unfinished = new DisposableStack();
-    const others = unfinished.use(this.round.newAccumulator());
-    if (this.round.contributions.length > 1) this.#addAllBut(place, others);
-    unfinished.move();
-    return others;
-  }
-
-  #addAllBut(place: number, others: Accumulator): void {
-    const { contributions } = this.round;
-    const { durability, version } = this.#session;
-    const { recorder } = this.#parts;
-    const wanted = new Map(contributions.map((each) => [each.sequence, each]));
-    wanted.delete(contributions[place]?.sequence as number);
-    const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
-      wanted.values().some((each) => each.version !== version);
-    if (!recorder.hasRecords || isMoved) {
-      const client = JSON.stringify(contributions[place]?.clientId);
-      const why = isMoved
-        ? "the variables that others were subtracted from have changed since"
-        : `a run with durability "${durability}" has no journal to add it up again`;
-      throw new StepwellError(
-        "not_withdrawable",
-        `Cannot withdraw the contribution of the client ${client}: it is part of a sum, and ${why}`,
-      );
-    }
-    recorder.readRecords((record) => {
-      const contribution = wanted.get(record.sequence);
-      if (!contribution) return;
-      wanted.delete(record.sequence);
-      readContribution(this.#session, record, (staging, claims) => {
-        const pseudoGradient = this.round.toPseudoGradient(staging, {
-          ...claims,
-          staleness: contribution.staleness,
-        });
-        others.join({ staging, pseudoGradient });
-      });
-    });
-    if (wanted.size > 0) {
-      throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
-    }
   }
 }

@@ -11,18 +11,10 @@ import { type Releasable, releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { EventLog } from "../answers/events.ts";
 import { Replies } from "../answers/replies.ts";
-import type {
-  ContributionAnswer,
-  Member,
-  Publication,
-  RoundDescription,
-  RoundOutcome,
-  RunDescription,
-  RunSession,
-  Staging,
-  StepAnswer,
-  StepOptions,
-} from "../api.ts";
+import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
+import type { Member, RunDescription } from "../api/run_description.ts";
+import type { Publication, RunSession, Staging } from "../api/run_session.ts";
+import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
 import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
 import { Recorder } from "../journal/recorder.ts";

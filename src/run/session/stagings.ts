@@ -3,7 +3,7 @@
  *
  * Invariant: the run's memory lives until the session has ended and the last of its stagings is released.
  */
-import type { Staging } from "../api.ts";
+import type { Staging } from "../api/run_session.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import type { Memory } from "../tensors/memory.ts";

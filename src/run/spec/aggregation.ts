@@ -9,7 +9,8 @@ import { aggregators } from "../../families/aggregators/mod.ts";
 import { type Part, serialize } from "../../families/mechanism/family.ts";
 import { stalenessWeightings } from "../../families/staleness_weightings/mod.ts";
 import type { StalenessWeightingMember } from "../../families/staleness_weightings/staleness_weighting.ts";
-import type { AggregationDescription, AggregationSpec, Noise, Payload } from "../api.ts";
+import type { AggregationDescription } from "../api/run_description.ts";
+import type { AggregationSpec, Noise, Payload } from "../api/run_spec.ts";
 
 export interface Aggregation {
   readonly mode: AggregationSpec["mode"];

@@ -18,7 +18,8 @@ import type { TransformerMember } from "../../families/transformers/transformer.
 import { type Shape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
-import type { Member, MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api.ts";
+import type { Member } from "../api/run_description.ts";
+import type { MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api/run_spec.ts";
 
 export interface ResolvedVariable {
   readonly name: string;

@@ -16,7 +16,7 @@ import {
   showShape,
   type WireTensor,
 } from "../../tensor.ts";
-import type { Staging } from "../api.ts";
+import type { Staging } from "../api/run_session.ts";
 import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { placeEntries } from "./packed_sinks.ts";

@@ -4,7 +4,7 @@
  */
 import { refusal, StepwellError, type Subject } from "../../errors.ts";
 import { showShape } from "../../tensor.ts";
-import type { StepOptions } from "../api.ts";
+import type { StepOptions } from "../api/steps.ts";
 import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
 import { type ArenaStaging, firstNonFinite, type Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";

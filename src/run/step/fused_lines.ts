@@ -3,7 +3,7 @@
  * constraints that work element by element. Also the kernel calls that such lines become.
  */
 import type { Noise } from "../../../kernels/noise/noise.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { type Load, loadOf } from "../../families/mechanism/user_formula.ts";
 import { withOwnNames } from "../../families/mechanism/formula_config.ts";
 import type { Rule } from "../../families/optimizers/optimizer_member.ts";

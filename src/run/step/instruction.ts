@@ -1,7 +1,7 @@
 /** A step as data: instructions in order. plan_step.ts and its parts make them, `perform` carries them out. */
 import { reduceAxes } from "../../../kernels/routines/axes.ts";
 import { addGaussianNoise, type Noise } from "../../../kernels/noise/noise.ts";
-import type { Call, Runner } from "../../../kernels/compiler/plan.ts";
+import type { Call, Runner } from "../../../kernels/compiler/runner.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /** A kernel call, numbers to fill in or to copy, norms or means over axes, or noise to add. */

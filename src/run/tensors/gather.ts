@@ -1,5 +1,5 @@
 /** Rows of a variable, copied out by a kernel. */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { refusal, StepwellError } from "../../errors.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { program } from "../../../kernels/compiler/programs.ts";

@@ -6,7 +6,7 @@
  */
 import { releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
-import type { Publication } from "../api.ts";
+import type { Publication } from "../api/run_session.ts";
 import type { Memory } from "./memory.ts";
 import type { RunState } from "./state.ts";
 

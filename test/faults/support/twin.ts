@@ -3,7 +3,7 @@
  *
  * Not a fake: what differs from the service under test is that nothing of it ever leaves memory.
  */
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";
 import { Metrics } from "../../../routes/http/metrics.ts";
 import { gatesOf } from "../../../routes/http/gates.ts";

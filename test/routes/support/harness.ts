@@ -3,7 +3,7 @@
  * still. No socket: that is sockets_test.ts' and main_test.ts' part.
  */
 import assert from "node:assert/strict";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";
 import type { App, Services } from "../../../routes/http/context.ts";
 import { Metrics } from "../../../routes/http/metrics.ts";

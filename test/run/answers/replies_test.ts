@@ -1,6 +1,6 @@
 /** Answers to keyed requests: how many are kept, for how long, and that the same ones are there after a crash. */
 import assert from "node:assert/strict";
-import type { StepAnswer } from "../../../src/run/api.ts";
+import type { StepAnswer } from "../../../src/run/api/steps.ts";
 import { Replies } from "../../../src/run/answers/replies.ts";
 import { codeOf, step } from "../support/harness.ts";
 import { GRADIENT, newWorld, request, SMALL } from "../support/stored.ts";

@@ -1,7 +1,7 @@
 /** Checkpoints that are sent from the disk: the bytes that a copy would give, whatever happens meanwhile. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Checkpoint, CheckpointFile } from "../../../src/run/api.ts";
+import type { Checkpoint, CheckpointFile } from "../../../src/run/api/checkpoints.ts";
 import { copiedFile } from "../../../src/run/checkpoint/checkpoint_file.ts";
 import type { BackgroundFailure } from "../../../src/run/registry/evictor.ts";
 import type { Registry, RegistryOptions } from "../../../src/run/registry/registry.ts";

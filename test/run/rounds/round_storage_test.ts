@@ -1,7 +1,7 @@
 /** Rounds over the death of the process, over eviction, snapshots and their deadlines. */
 import assert from "node:assert/strict";
 import { releasable } from "../../../src/releasable.ts";
-import type { AggregationSpec, RunSpec } from "../../../src/run/api.ts";
+import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Schedule } from "../../../src/run/registry/deadlines.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { NO_SPACE } from "../../store/support/disk.ts";

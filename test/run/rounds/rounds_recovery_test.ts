@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
 import { releasable } from "../../../src/releasable.ts";
-import type { AggregationSpec } from "../../../src/run/api.ts";
+import type { AggregationSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { FILE_HEADER_BYTES } from "../../../src/store/journal_writer.ts";
 import type { Disk } from "../../store/support/disk.ts";

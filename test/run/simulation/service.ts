@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import type { Arena } from "../../../kernels/arena.ts";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../../src/errors.ts";
 import { type Releasable, releasable } from "../../../src/releasable.ts";
 import type { Session } from "../../../src/run/session/session.ts";

@@ -5,7 +5,7 @@ import { Arena } from "../../../kernels/arena.ts";
 import { Program } from "../../../kernels/compiler/compile.ts";
 import { interpretPass } from "../../../kernels/compiler/interpret.ts";
 import type { Pass } from "../../../kernels/compiler/pass.ts";
-import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/compiler/plan.ts";
+import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
 import { rules } from "../support/arbitrary.ts";
 import { performLines, sumInOrder, type Value } from "../support/line_by_line.ts";
 import { fillSpecial, random, sameBits } from "../support/special.ts";
