@@ -1,7 +1,7 @@
 /** docs/formulas.md: its table of functions is that of the compiler, and its worked rules do what their papers say. */
 import assert from "node:assert/strict";
 import { OPS, REDUCTIONS } from "../kernels/language/ops.ts";
-import type { Definition } from "../src/families/optimizers/custom/schema.ts";
+import type { Definition } from "../src/families/optimizers/definition_schema.ts";
 import { newRegistry, numbers, step, variablesOf } from "./run/support/harness.ts";
 import { holdTables, type Table } from "./support/markdown_tables.ts";
 import { type Variable, WORKED_RULES } from "./support/worked_rules.ts";

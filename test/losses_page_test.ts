@@ -1,7 +1,7 @@
 /** docs/losses.md: its tables are those of the compiler, and its losses are taken. */
 import assert from "node:assert/strict";
 import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/language/syntax.ts";
-import { lossCatalog } from "../src/autodiff/catalog.ts";
+import { lossCatalog } from "../src/autodiff/loss_catalog.ts";
 import { compileLoss } from "../src/autodiff/graph/compile_loss.ts";
 import { NODES_MAX, RANK_MAX, WORK_MAX } from "../src/autodiff/graph/loss_graph.ts";
 import { CALLS_MAX } from "../src/autodiff/layers/model.ts";

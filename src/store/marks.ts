@@ -10,7 +10,7 @@ const MARKS: readonly string[] = ["unfinished", "deleted"] satisfies Mark[];
 /** Durable once the folder is synced. Throws what the disk throws. */
 export function mark(files: Files, folder: string, name: Mark): void {
   if (files.list(folder).includes(name)) return;
-  files.create(`${folder}/${name}`).close();
+  files.create(`${folder}/${name}`).release();
 }
 
 /** Durable when this resolves. */

@@ -66,13 +66,9 @@ export class Room {
 
   async #write(path: string, bytes: number): Promise<void> {
     await this.#files.remove(path).catch(() => {});
-    const file = this.#files.create(path);
-    try {
-      file.append([new Uint8Array(bytes)]);
-      await file.sync();
-    } finally {
-      file.close();
-    }
+    using file = this.#files.create(path);
+    file.append([new Uint8Array(bytes)]);
+    await file.sync();
   }
 
   /** Lays the reserve by, unless it is there or there is no room for it. */

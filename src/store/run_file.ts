@@ -41,13 +41,9 @@ export async function writeRunFile(files: Files, folder: string, run: RunFile): 
   const text = JSON.stringify(run);
   const whole = `{"format":${FORMAT},"crc32":${crc32(text)},"run":${text}}\n`;
   await files.remove(aside).catch(() => {});
-  const file = files.create(aside);
-  try {
-    file.append([new TextEncoder().encode(whole)]);
-    await file.sync();
-  } finally {
-    file.close();
-  }
+  using file = files.create(aside);
+  file.append([new TextEncoder().encode(whole)]);
+  await file.sync();
   await files.rename(aside, `${folder}/${RUN_FILE}`);
 }
 
@@ -55,14 +51,10 @@ export async function writeRunFile(files: Files, folder: string, run: RunFile): 
 export function readRunFile(files: Files, folder: string): RunFile | undefined {
   const path = `${folder}/${RUN_FILE}`;
   if (!reading(RunFileDamage, () => files.list(folder)).includes(RUN_FILE)) return undefined;
-  const file = reading(RunFileDamage, () => files.read(path));
-  try {
-    if (file.bytes > BYTES_MAX) throw new RunFileDamage(`${path} has ${file.bytes} bytes`);
-    const bytes = reading(RunFileDamage, () => file.next(file.bytes));
-    return parse(path, new TextDecoder().decode(bytes));
-  } finally {
-    file.close();
-  }
+  using file = reading(RunFileDamage, () => files.read(path));
+  if (file.bytes > BYTES_MAX) throw new RunFileDamage(`${path} has ${file.bytes} bytes`);
+  const bytes = reading(RunFileDamage, () => file.next(file.bytes));
+  return parse(path, new TextDecoder().decode(bytes));
 }
 
 function parse(path: string, text: string): RunFile {

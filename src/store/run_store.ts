@@ -14,8 +14,8 @@
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
-import type { JournalOwner } from "./journal.ts";
-import { Journals } from "./journals.ts";
+import type { JournalOwner } from "./journal_writer.ts";
+import { JournalChain } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { isMarked, mark, unmark } from "./marks.ts";
 import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
@@ -23,11 +23,12 @@ import { SnapshotFile } from "./snapshot_file.ts";
 import {
   type SnapshotOwner,
   type SnapshotPlace,
-  Snapshots,
+  SnapshotTaker,
   type Taken,
   type TakeSnapshot,
-} from "./snapshots.ts";
-import { readSnapshot, SnapshotDamage, SnapshotWriter } from "./snapshot.ts";
+} from "./snapshot_taker.ts";
+import { readSnapshot, SnapshotDamage } from "./snapshot_reader.ts";
+import { SnapshotWriter } from "./snapshot_writer.ts";
 import type { Room } from "./room.ts";
 import { storageError } from "./storage_error.ts";
 import { tidy } from "./tidy.ts";
@@ -58,8 +59,8 @@ export class RunStore {
   readonly #parts: StoreParts;
   readonly #folder: string;
   readonly #owner: JournalOwner;
-  readonly #journals: Journals;
-  readonly #snapshots: Snapshots;
+  readonly #journals: JournalChain;
+  readonly #snapshots: SnapshotTaker;
   #record: RunRecord;
   #newest: SnapshotPlace | undefined;
   /** A snapshot that turned out to be damaged. */
@@ -79,8 +80,8 @@ export class RunStore {
     this.#folder = `${parts.folder}/${record.incarnation}`;
     const { files } = parts, folder = this.#folder;
     const owner = this.#owner = { run: record.id, incarnation: record.incarnation };
-    const journals = this.#journals = new Journals({ files, folder, owner });
-    this.#snapshots = new Snapshots({
+    const journals = this.#journals = new JournalChain({ files, folder, owner });
+    this.#snapshots = new SnapshotTaker({
       files,
       folder,
       journals,

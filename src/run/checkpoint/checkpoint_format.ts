@@ -3,7 +3,7 @@
  * of the file's metadata. Written by checkpoint.ts, read by checkpoint_reader.ts.
  */
 import { z } from "zod";
-import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api.ts";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
 
 /** Of the metadata; a change that older code cannot read raises it. */
 /** Key of the metadata that says whose a snapshot is, as JSON. A checkpoint that is sent has none. */

@@ -6,10 +6,11 @@
  * again. Invariant: what could not be done when it was due is tried again until it is, or
  * until the session has ended.
  */
+import type { Releasable } from "../../releasable.ts";
 import type { Session } from "../session/session.ts";
 
-/** Calls back once after a delay; returns what cancels it. */
-export type Schedule = (delayMs: number, call: () => void) => () => void;
+/** Calls back once after a delay, unless it is released before. */
+export type Schedule = (delayMs: number, call: () => void) => Releasable;
 
 const RETRY_MS = 1000;
 /** What timers can count; a later deadline is looked at again by then. */
@@ -31,7 +32,7 @@ interface DeadlineParts {
 
 export class Deadlines {
   readonly #parts: DeadlineParts;
-  readonly #alarms = new Map<Session, { readonly at: number; readonly cancel: () => void }>();
+  readonly #alarms = new Map<Session, { readonly at: number; readonly timer: Releasable }>();
 
   constructor(parts: DeadlineParts) {
     this.#parts = parts;
@@ -42,13 +43,13 @@ export class Deadlines {
     const alarm = this.#alarms.get(session);
     // One that runs has measured what is left already.
     if (alarm?.at === at) return;
-    alarm?.cancel();
+    alarm?.timer.release();
     this.#alarms.delete(session);
     if (at === null) return;
     const left = Math.min(Math.max(0, at - this.#parts.now().getTime()), session.deadlineMs ?? Infinity);
     const delay = Math.min(left, DELAY_MS_MAX);
     const ring = () => this.endDueRound(owner, session, { isDue: delay === left });
-    this.#alarms.set(session, { at, cancel: this.#parts.schedule(delay, ring) });
+    this.#alarms.set(session, { at, timer: this.#parts.schedule(delay, ring) });
   }
 
   /**

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
-import { journalHeader } from "../../../src/store/journal.ts";
+import { journalHeader } from "../../../src/store/journal_writer.ts";
 import type { Disk } from "../../store/support/disk.ts";
 import { codeOf, step } from "../support/harness.ts";
 import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../support/stored.ts";

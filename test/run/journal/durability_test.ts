@@ -1,6 +1,6 @@
 /** What each durability promises, and what is said of it. */
 import assert from "node:assert/strict";
-import { journalHeader } from "../../../src/store/journal.ts";
+import { journalHeader } from "../../../src/store/journal_writer.ts";
 import { IO_ERROR } from "../../store/support/disk.ts";
 import { checkpointOf, restore } from "../checkpoint/support/checkpoints.ts";
 import { step } from "../support/harness.ts";
