@@ -181,7 +181,7 @@ async function index(
     ? `The database had an older record of the run "${record.id}": it has that of the folder now`
     : `The database did not know the run "${record.id}": it was taken in from its folder ${record.incarnation}`;
   notify({ run: record.id, message });
-  await configs.put(record, config, isRemembered ? undefined : { ...creation, id: record.id, answer: null });
+  await configs.put(record, config, isRemembered ? undefined : creation);
 }
 
 function messageOf(error: unknown): string {

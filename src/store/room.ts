@@ -5,7 +5,7 @@
  *     reserve   a file of 1 MiB in the data folder
  *     probe     written and removed to find out whether the storage takes changes again
  */
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { storageError } from "./storage_error.ts";
@@ -28,13 +28,14 @@ export class Room {
   readonly #probe: string;
   /** What was refused last, and how many bytes it had; undefined while the storage takes what it is given. */
   #refused: { readonly error: StepwellError; readonly bytes: number } | undefined;
+  #isReserveMissing = false;
   #probing: Promise<void> | undefined;
 
   constructor({ files, folder }: RoomPlace) {
     this.#files = files;
     const parent = dirname(folder);
-    this.#reserve = `${parent}/reserve`;
-    this.#probe = `${parent}/probe`;
+    this.#reserve = join(parent, "reserve");
+    this.#probe = join(parent, "probe");
   }
 
   /** The storage has refused a change of this many bytes. Returns what to throw. */
@@ -71,14 +72,21 @@ export class Room {
     await file.sync();
   }
 
-  /** Lays the reserve by, unless it is there or there is no room for it. */
+  /** Lays the reserve by. Where there is no room for it, `restore` tries again. */
   async reserve(): Promise<void> {
+    this.#isReserveMissing = false;
     try {
       if (this.#files.list(dirname(this.#reserve)).includes("reserve")) return;
       await this.#write(this.#reserve, RESERVE_BYTES);
     } catch {
+      this.#isReserveMissing = true;
       await this.#files.remove(this.#reserve).catch(() => {});
     }
+  }
+
+  /** Lays the reserve by again if it was used, or found no room. To be called when there may be room. */
+  async restore(): Promise<void> {
+    if (this.#isReserveMissing) await this.reserve();
   }
 
   /** Does something that makes room; on a full disk it has the reserve for that. */
@@ -88,6 +96,7 @@ export class Room {
     } catch (error) {
       if (storageError(error).code !== "storage_full") throw error;
       await this.#files.remove(this.#reserve).catch(() => {});
+      this.#isReserveMissing = true;
       return await act();
     }
   }

@@ -8,7 +8,7 @@
  */
 import { crc32 } from "node:zlib";
 import type { Files } from "./files.ts";
-import type { RunRecord } from "./kv.ts";
+import type { CreationRecord, RunRecord } from "./kv.ts";
 import { reading } from "./storage_error.ts";
 
 export const RUN_FILE = "run.json";
@@ -23,7 +23,7 @@ export interface RunFile {
   /** The run's config as JSON, as of its newest snapshot. */
   readonly config: string;
   /** The keyed request that created it. */
-  readonly creation?: { readonly key: string; readonly hash: string; readonly at: number };
+  readonly creation?: Required<CreationRecord>;
   /** The incarnation of the same id in whose place this one stands. */
   readonly replaces?: string;
   /** Of the next change when this file was written: the journals reach at least that far. */

@@ -178,7 +178,7 @@ export class RunStore {
       this.#newest = place;
       const created = creation?.();
       this.#origin = {
-        ...created && { creation: { key: created.key, hash: created.hash, at: created.at } },
+        ...created && { creation: created },
         ...replaces !== undefined && { replaces },
       };
       await this.#writeFile(this.#record, { config, sequence: place.sequence });
@@ -368,7 +368,7 @@ export class RunStore {
       isTold = false;
     }
     await this.#removeFiles({ keepFolder: !isTold });
-    await room.reserve();
+    await room.restore();
   }
 
   async #markDeleted(): Promise<void> {

@@ -134,7 +134,7 @@ export class Evictor {
         // Another run's may fit.
         continue;
       }
-      await room?.reserve();
+      await room?.restore();
       return true;
     }
     return false;

@@ -184,8 +184,11 @@ async function lookAtFolder(folder: string): Promise<void> {
   );
   const found = [...Deno.readDirSync(`${folder}/runs`)].map(({ name }) => name);
   assert.deepEqual(found.sort(), [...needed.keys()].sort());
+  const beside = [...Deno.readDirSync(folder)].map(({ name }) => name);
+  assert.ok(!beside.includes("lost+found"), "A folder was laid aside");
   for (const run of found) {
     for (const { name } of Deno.readDirSync(`${folder}/runs/${run}`)) {
+      if (name === "run.json") continue;
       const generation = Number(/-(\d+)\./.exec(name)?.[1]);
       assert.ok(
         generation >= (needed.get(run) ?? 0),
