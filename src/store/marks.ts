@@ -19,7 +19,15 @@ export async function unmark(files: Files, folder: string, name: Mark): Promise<
   await files.sync(folder);
 }
 
-/** Whether the folder may be removed. */
+/** Whether the folder may be removed: it has a mark, or nothing at all. */
 export function isMarked(files: Files, folder: string): boolean {
-  return files.list(folder).some((name) => MARKS.includes(name));
+  const names = files.list(folder);
+  return names.length === 0 || names.some((name) => MARKS.includes(name));
+}
+
+/** Removes a marked folder. Its mark goes last: what is left of it after a crash is known by it. */
+export async function removeMarked(files: Files, folder: string): Promise<void> {
+  for (const name of files.list(folder)) if (!MARKS.includes(name)) await files.remove(`${folder}/${name}`);
+  await files.sync(folder);
+  await files.removeFolder(folder);
 }

@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from "node:util";
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { type ConfigStore, CREATION_KEPT_MS, type RunRecord } from "./kv.ts";
-import { isMarked, mark } from "./marks.ts";
+import { isMarked, mark, removeMarked } from "./marks.ts";
 import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
 import { storageError } from "./storage_error.ts";
 import { tidy } from "./tidy.ts";
@@ -39,7 +39,7 @@ export async function reconcile(places: Places, { notify, now }: Told): Promise<
   const known = new Map((await places.configs.runs()).map((record) => [record.incarnation, record]));
   const found = new Map<string, RunFile>();
   for (const incarnation of foldersOf(places)) {
-    if (await removeMarked(places, incarnation, known.get(incarnation))) {
+    if (await removeIfMarked(places, incarnation, known.get(incarnation))) {
       known.delete(incarnation);
       continue;
     }
@@ -71,7 +71,7 @@ function foldersOf({ files, folder }: Places): string[] {
 }
 
 /** Removes a folder whose mark says so, with its record: whether it had one. */
-async function removeMarked(
+async function removeIfMarked(
   { files, configs, folder }: Places,
   incarnation: string,
   known: RunRecord | undefined,
@@ -79,7 +79,7 @@ async function removeMarked(
   const path = `${folder}/${incarnation}`;
   if (!isMarked(files, path)) return false;
   if (known) await configs.remove(known);
-  await files.removeFolder(path).catch(() => {});
+  await removeMarked(files, path).catch(() => {});
   return true;
 }
 
@@ -149,7 +149,7 @@ async function oneForEachId(
     if (replaced.has(incarnation)) {
       // The process died between the new run and the removal of the old one.
       mark(files, `${folder}/${incarnation}`, "deleted");
-      await files.removeFolder(`${folder}/${incarnation}`).catch(() => {});
+      await removeMarked(files, `${folder}/${incarnation}`).catch(() => {});
       await configs.removeReplaced(file.record);
       continue;
     }

@@ -17,7 +17,7 @@ import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
 import type { JournalOwner } from "./journal_writer.ts";
 import { JournalChain } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
-import { isMarked, mark, unmark } from "./marks.ts";
+import { isMarked, mark, removeMarked, unmark } from "./marks.ts";
 import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
 import {
@@ -199,7 +199,7 @@ export class RunStore {
       // First the mark: a folder that is removed in part must not be taken for a run.
       if (!isMarked(files, this.#folder)) mark(files, this.#folder, "deleted");
       await files.sync(this.#folder);
-      await files.removeFolder(this.#folder);
+      await removeMarked(files, this.#folder);
     } catch {
       // What is left is removed at the next start, by its mark.
     }
@@ -411,7 +411,7 @@ export class RunStore {
   async #removeFiles({ keepFolder = false } = {}): Promise<void> {
     await this.snapshotting;
     this.close();
-    if (!keepFolder) await this.#parts.files.removeFolder(this.#folder).catch(() => {});
+    if (!keepFolder) await removeMarked(this.#parts.files, this.#folder).catch(() => {});
   }
 
   /** Gives the files back. What was appended and not flushed may or may not be there when it is opened again. */
