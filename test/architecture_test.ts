@@ -196,7 +196,7 @@ Deno.test("environment, ports, clocks and randomness are used only where a threa
 });
 
 Deno.test("file names are snake_case and none is index.ts", () => {
-  const folders = ["kernels/", "src/", "routes/", "test/", "bench/", "examples/"];
+  const folders = ["kernels/", "src/", "routes/", "test/", "bench/", "examples/", "tools/"];
   const odd = folders.flatMap((folder) => [...filesBelow(folder)])
     .filter((path) =>
       !/^[a-z][a-z0-9]*(_[a-z0-9]+)*\.ts$/.test(basename(path)) || basename(path) === "index.ts"
