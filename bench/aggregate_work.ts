@@ -65,7 +65,7 @@ export function meanAsTheyArrive(
   }, optimizers);
   const state = new RunState(memory, spec, ruleOf(spec.optimizer));
   const { arena } = state, variable = state.variable("w");
-  const round = new Round({ state, memory, run: runCompiled, aggregation: spec.aggregation }, 0);
+  const round = new Round({ state, memory, runner: runCompiled, aggregation: spec.aggregation }, 0);
   const result = new Float32Array(base.length), own = arena.bytesUsed;
   let bytesMost = 0;
   const stage = () =>
@@ -125,7 +125,7 @@ export function combineHeld(
   const result = arena.allocate(4 * base.length);
   const part = aggregators.resolve({ class_name, config });
   const rule = part.member.rule(part.config);
-  if (rule.kind !== "hold") throw new Error(`Cannot combine with ${class_name}: it holds nothing`);
+  if (rule.kind !== "list") throw new Error(`Cannot combine with ${class_name}: it keeps no list`);
   const combine = () => {
     const scratch: number[] = [];
     const allocate = (bytes: number) => {
@@ -134,7 +134,7 @@ export function combineHeld(
       return offset;
     };
     const variables = [{ count: base.length, offsets, result }];
-    rule.combine({ arena, variables, weights: offsets.map(() => 1), run: runCompiled, allocate });
+    rule.combine({ arena, variables, weights: offsets.map(() => 1), runner: runCompiled, allocate });
     scratch.forEach((offset) => arena.free(offset));
   };
   return {

@@ -82,7 +82,7 @@ function newRegistry(): Registry {
   return new Registry({
     runsMax: 1000,
     memoryBytesMax: 2 ** 32,
-    run: runCompiled,
+    runner: runCompiled,
     now: () => new Date(),
     newId: () => `bench-${ids++}`,
     drawSeed: () => 7,

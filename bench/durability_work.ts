@@ -79,7 +79,7 @@ function openRegistry(store: StoreParts): Promise<Registry> {
     // Every sweep writes a snapshot of what has changed.
     journalBytesMax: 0,
     memoryBytesMax: 2 ** 32,
-    run: runCompiled,
+    runner: runCompiled,
     now: () => new Date(),
     newId: () => crypto.randomUUID(),
     drawSeed: () => 7,

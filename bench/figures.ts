@@ -54,7 +54,7 @@ async function openRun(count: number): Promise<{ session: Session; caught: Caugh
   const registry = new Registry({
     runsMax: 1,
     memoryBytesMax: 2 ** 32,
-    run: (arena, call) => {
+    runner: (arena, call) => {
       Object.assign(caught, { arena, call });
       return runCompiled(arena, call);
     },

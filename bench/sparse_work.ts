@@ -57,7 +57,7 @@ export async function sparseKernelStepper(work: SparseWork): Promise<SparseStepp
   const registry = new Registry({
     runsMax: 1,
     memoryBytesMax: 2 ** 32,
-    run: (arena, call) => {
+    runner: (arena, call) => {
       caught.push({ arena, call });
       return runCompiled(arena, call);
     },

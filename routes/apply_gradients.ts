@@ -1,5 +1,5 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
-import { gradientFields } from "../src/wire/gradients.ts";
+import { gradientFields } from "../src/wire/tensor_file.ts";
 import { answerContribution } from "./contributions/contribute.ts";
 import { receiveTensors } from "./http/body.ts";
 import type { Register } from "./http/context.ts";

@@ -12,7 +12,7 @@ import { Uploads } from "../routes/http/uploads.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
-import { LineLog } from "./log.ts";
+import { LineLog } from "./line_log.ts";
 import { Registry } from "./run/registry/registry.ts";
 import { KeysInProgress } from "./run/answers/replies.ts";
 import { openStore } from "./store/open_store.ts";
@@ -31,7 +31,7 @@ const registry = await storeOrExit(Registry.open({
   runsMax: settings.STEPWELL_RUNS_MAX,
   memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
   journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
-  run: runCompiled,
+  runner: runCompiled,
   now: () => new Date(),
   schedule: (delayMs, call) => {
     const timer = setTimeout(call, delayMs);

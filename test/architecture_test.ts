@@ -19,7 +19,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["kernels/arena.ts"],
   ["kernels/compiler/", "kernels/noise/"],
   ["kernels/routines/"],
-  ["src/errors.ts", "src/tensor.ts", "src/log.ts"],
+  ["src/errors.ts", "src/tensor.ts", "src/line_log.ts"],
   ["src/config.ts"],
   ["src/wire/", "src/families/"],
   ["src/store/", "src/autodiff/functions/"],

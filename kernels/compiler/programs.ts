@@ -3,6 +3,7 @@
  *
  * Bounded: beyond the bound the oldest goes and is compiled again when it is wanted again.
  */
+import type { Scope } from "../language/graph.ts";
 import { Program } from "./compile.ts";
 
 const PROGRAMS_MAX = 4096;
@@ -10,14 +11,18 @@ const programs = new Map<string, Program>();
 /** What the very same list of lines was last compiled to: spares a step the making of long keys. */
 const latest = new WeakMap<readonly string[], Program>();
 
+const NONE: readonly string[] = [];
+
 const sameNames = (a: readonly string[], b: readonly string[]) =>
   a.length === b.length && a.every((name, index) => name === b[index]);
 
+interface ProgramParts extends Partial<Scope> {
+  readonly lines: readonly string[];
+}
+
+/** The program of these lines; names that are not given are none. */
 export function program(
-  lines: readonly string[],
-  tensors: readonly string[],
-  stored: readonly string[],
-  uniforms: readonly string[],
+  { lines, tensors = NONE, stored = NONE, uniforms = NONE }: ProgramParts,
 ): Program {
   const last = latest.get(lines);
   if (

@@ -1,7 +1,7 @@
 /**
  * The scalar nodes of a graph, evaluated in float32 by their law: once a step, whatever runs the elements.
  *
- * Stage n computes what needs the reductions of n passes and no more. The values live in one buffer that the
+ * Level n holds what needs the reductions of n passes and no more. The values live in one buffer that the
  * next evaluation overwrites; an evaluation is synchronous from `begin` to `results`.
  */
 import type { Graph, GraphNode } from "../language/graph.ts";
@@ -21,7 +21,7 @@ export class ScalarNodes {
   /** Float32 value by node id; element nodes have none. */
   readonly values: Float32Array;
   readonly #uniforms: { readonly id: number; readonly name: string }[] = [];
-  readonly #stages: Instruction[][] = [];
+  readonly #levels: Instruction[][] = [];
   readonly #results: readonly (readonly [string, number])[];
   readonly #nodes: readonly GraphNode[];
 
@@ -31,18 +31,18 @@ export class ScalarNodes {
     this.#nodes = nodes;
     this.#results = [...scalars];
     nodes.forEach((node, id) => {
-      const stage = this.#stages[node.level] ??= [];
+      const level = this.#levels[node.level] ??= [];
       if (node.op === "number") this.values[id] = node.value;
       else if (node.op === "uniform") {
         if (used.has(id)) this.#uniforms.push({ id, name: node.name });
       } else if (!node.element && !REDUCTIONS.has(node.op)) {
         const [a = 0, b = 0, c = 0] = node.args;
-        stage.push({ id, evaluate: OPS.get(node.op)?.evaluate as Evaluate, a, b, c });
+        level.push({ id, evaluate: OPS.get(node.op)?.evaluate as Evaluate, a, b, c });
       }
     });
   }
 
-  /** Sets the named scalars and computes stage 0. Throws RangeError when one that is used has no value. */
+  /** Sets the named scalars and computes level 0. Throws RangeError when one that is used has no value. */
   begin(uniforms: Readonly<Record<string, number>>): void {
     for (const { id, name } of this.#uniforms) {
       const value = uniforms[name];
@@ -52,9 +52,9 @@ export class ScalarNodes {
     this.compute(0);
   }
 
-  compute(stage: number): void {
+  compute(level: number): void {
     const { values } = this;
-    for (const { id, evaluate, a, b, c } of this.#stages[stage] ?? []) {
+    for (const { id, evaluate, a, b, c } of this.#levels[level] ?? []) {
       values[id] = flush(evaluate(values[a] as number, values[b] as number, values[c] as number));
     }
   }

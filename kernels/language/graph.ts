@@ -8,7 +8,7 @@
  *
  * Nothing is folded or reordered: the graph computes what is written, one rounding an op.
  */
-import { type Expression, FormulaError, parseFormula } from "./formula.ts";
+import { type Expression, FormulaError, parseFormula } from "./formula_syntax.ts";
 import { type Expander, OPS, REDUCTIONS } from "./ops.ts";
 
 export interface GraphNode {

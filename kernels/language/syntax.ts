@@ -1,5 +1,5 @@
 /**
- * Text → syntax trees, for formulas (formula.ts) and losses (src/autodiff/graph/loss_syntax.ts): how tight operators bind, calls,
+ * Text → syntax trees, for formulas (formula_syntax.ts) and losses (src/autodiff/graph/loss_syntax.ts): how tight operators bind, calls,
  * and the place of everything. What a tree is made of, the language says that is handed in.
  *
  * Knows no statement, no function and no meaning. Invariant: nesting is bounded, so no text makes the parser run out

@@ -47,14 +47,14 @@ export function sortInTiles(
   { inputs, result, count, scratch, from, to }: parts.RankMean,
 ): void {
   const blocks = blocksOf(inputs.length);
-  const gather = kernelOf(arena, "gather"), sort = kernelOf(arena, "sort");
+  const load = kernelOf(arena, "load"), sort = kernelOf(arena, "sort");
   const merge = kernelOf(arena, "merge"), average = kernelOf(arena, "average");
   const row = (n: number) => scratch + n * ROW_BYTES;
   const network = sortingNetwork(blocks);
   arena.f32(row(inputs.length), (blocks * BLOCK - inputs.length) * ROW).fill(Infinity);
   for (let at = 0; at < 4 * count; at += ROW_BYTES) {
     const bytes = Math.min(ROW_BYTES, 4 * count - at);
-    inputs.forEach((input, n) => gather(input + at, row(n), bytes));
+    inputs.forEach((input, n) => load(input + at, row(n), bytes));
     for (let block = 0; block < blocks; block++) sort(row(block * BLOCK), 0, bytes);
     for (const { low, high } of network) merge(row(low * BLOCK), row(high * BLOCK), bytes);
     average(row(from), row(to), to - from, result + at, bytes);
@@ -62,7 +62,7 @@ export function sortInTiles(
 }
 
 const EMITTERS = {
-  gather: emitGather,
+  load: emitLoad,
   sort: () => emitNetwork(BLOCK, sortingNetwork(BLOCK)),
   merge: () => emitNetwork(2 * BLOCK, mergingNetwork(BLOCK)),
   average: emitAverage,
@@ -82,7 +82,7 @@ const kernel = (parameters: readonly ValueType[], locals: readonly ValueType[], 
   assemble({ parameters, results: [], locals, body, imports: [] });
 
 /** kernel(source, target, bytes): the values as they count. */
-function emitGather(): Uint8Array<ArrayBuffer> {
+function emitLoad(): Uint8Array<ArrayBuffer> {
   const source = 0, target = 1, bytes = 2, end = 3, infinity = 4;
   const one = v128.store(0, get(target), parts.ordered(v128.load(0, get(source)), get(infinity)));
   return kernel([I32, I32, I32], [I32, V128], [

@@ -9,7 +9,7 @@ import { StepwellError } from "../../src/errors.ts";
 import type { TensorTarget } from "../../src/tensor.ts";
 import { decodedLength, readBody, readJson } from "../../src/wire/body.ts";
 import { contentLength } from "../../src/wire/body_chunks.ts";
-import { tensorFileReader } from "../../src/wire/gradients.ts";
+import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import { writeTensors } from "../../src/wire/tensors.ts";
 import type { AppContext, Services } from "./context.ts";
 import { invalidRequest } from "./invalid_request.ts";

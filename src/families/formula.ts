@@ -4,7 +4,12 @@
  *
  * Nothing is compiled or evaluated here. Invariant: lines that were read without an error can be compiled.
  */
-import { type Expression, FormulaError, type Line, parseFormula } from "../../kernels/language/formula.ts";
+import {
+  type Expression,
+  FormulaError,
+  type Line,
+  parseFormula,
+} from "../../kernels/language/formula_syntax.ts";
 import { buildGraph, type Graph, isFunction } from "../../kernels/language/graph.ts";
 import { OPS } from "../../kernels/language/ops.ts";
 import { splitPasses } from "../../kernels/compiler/pass.ts";

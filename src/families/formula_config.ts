@@ -1,6 +1,6 @@
 /** Formulas in the configs of members: one expression, or lines with parameters. Not the limits (formula.ts). */
 import { z } from "zod";
-import { FormulaError, rename } from "../../kernels/language/formula.ts";
+import { FormulaError, rename } from "../../kernels/language/formula_syntax.ts";
 import type { Problem } from "./family.ts";
 import { float32 } from "./fields.ts";
 import { isName, LINES_MAX, meaningOf, NAME_WANTED, readLines } from "./formula.ts";

@@ -4,7 +4,7 @@
  * Guesses are words only: nothing is read as something else than what stands there. Invariant: lines that pass name
  * nothing that kernels/language/graph.ts does not know.
  */
-import { type Expression, FormulaError, type Line } from "../../kernels/language/formula.ts";
+import { type Expression, FormulaError, type Line } from "../../kernels/language/formula_syntax.ts";
 import { isFunction } from "../../kernels/language/graph.ts";
 import { OPS, REDUCTIONS } from "../../kernels/language/ops.ts";
 

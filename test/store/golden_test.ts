@@ -34,7 +34,7 @@ for (const { name } of [...Deno.readDirSync(ROOT)].filter(({ isDirectory }) => i
       Registry.open({
         runsMax: 10,
         memoryBytesMax: 2 ** 28,
-        run: runCompiled,
+        runner: runCompiled,
         now: () => new Date(0),
         newId: () => crypto.randomUUID(),
         drawSeed: () => 7,

@@ -1,7 +1,7 @@
 /** Files of the reference implementation (golden/make_golden.py says which), read and written. */
 
 import assert from "node:assert/strict";
-import { gradientFields, tensorFileReader } from "../../src/wire/gradients.ts";
+import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";
 import { SafetensorsReader } from "../../src/wire/safetensors.ts";
 import { encodeSafetensors } from "../../src/wire/safetensors_writer.ts";
 import { RecordingSink, RecordingTarget } from "./support/recording_target.ts";

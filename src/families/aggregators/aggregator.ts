@@ -32,14 +32,14 @@ export type AggregatorRule =
   }
   /** All contributions at once; every one has the same dense variables. */
   | {
-    readonly kind: "hold";
+    readonly kind: "list";
     readonly combine: Combine;
     /** The fewest contributions that `combine` can do with; ≥ 1. */
     readonly contributionsMin: number;
   };
 
 /** The contributions of a round, all in one arena. Regions are 64-byte aligned float32, padded to 64 bytes. */
-export interface Held {
+export interface ContributionList {
   readonly arena: Arena;
   readonly variables: readonly {
     /** Elements. */
@@ -51,7 +51,7 @@ export interface Held {
   }[];
   /** The clients' weights, ≥ 0, one a contribution. */
   readonly weights: readonly number[];
-  readonly run: Runner;
+  readonly runner: Runner;
   /** Scratch, freed by the caller afterwards. Throws out_of_memory. */
   allocate(bytes: number): number;
 }
@@ -63,7 +63,7 @@ export interface Combined {
 }
 
 /** Fills the results. Writes to nothing else but scratch. */
-export type Combine = (held: Held) => Combined;
+export type Combine = (list: ContributionList) => Combined;
 
 export interface AggregatorMember<C extends Config = Config> extends Member {
   rule(config: C): AggregatorRule;

@@ -16,7 +16,7 @@
 import { z } from "zod";
 import { squaredDistances } from "../../../kernels/routines/distances.ts";
 import { number } from "../fields.ts";
-import { aggregator, type Held } from "./aggregator.ts";
+import { aggregator, type ContributionList } from "./aggregator.ts";
 import { allPlaces, fillWithMedian } from "./ranks.ts";
 import { fillWithSum } from "./weighted_sum.ts";
 
@@ -29,22 +29,22 @@ export const geometricMedian = aggregator({
     smoothing: number(1e-6, "Shorter distances count as this one.", { minimum: 1e-30 }),
   },
   rule: (config) => ({
-    kind: "hold",
+    kind: "list",
     contributionsMin: 1,
-    combine(held) {
-      const all = allPlaces(held);
-      const used = countable(held, all);
+    combine(list) {
+      const all = allPlaces(list);
+      const used = countable(list, all);
       if (used.length === 0) {
-        fillWithMedian(held, all);
+        fillWithMedian(list, all);
         return {
           warnings: ["No contribution is finite and has a weight: the median of each element is taken"],
         };
       }
       // Relative to the heaviest, so that no sum of weights overflows.
-      const heaviest = Math.max(...used.map((place) => held.weights[place] as number));
-      const weights = used.map((place) => (held.weights[place] as number) / heaviest);
-      fillWithMedian(held, repeated(used, weights));
-      approach(held, { places: used, weights, ...config });
+      const heaviest = Math.max(...used.map((place) => list.weights[place] as number));
+      const weights = used.map((place) => (list.weights[place] as number) / heaviest);
+      fillWithMedian(list, repeated(used, weights));
+      approach(list, { places: used, weights, ...config });
       if (used.length === all.length) return {};
       const dropped = all.length - used.length;
       return {
@@ -56,7 +56,7 @@ export const geometricMedian = aggregator({
 });
 
 /** Places that weigh something and are finite: those have distance 0 to themselves, which no NaN or infinity has. */
-function countable({ arena, variables, weights }: Held, places: readonly number[]): number[] {
+function countable({ arena, variables, weights }: ContributionList, places: readonly number[]): number[] {
   const distances = squaredDistances(arena, variables, places.map((place) => [place, place]));
   return places.filter((place) => (weights[place] as number) > 0 && distances[place] === 0);
 }
@@ -85,16 +85,19 @@ interface Approach {
 }
 
 /** Moves the results, which hold a first guess. */
-function approach(held: Held, { places, weights, iterations, tolerance, smoothing }: Approach): void {
-  const center = held.weights.length;
-  const parts = held.variables.map(({ count, offsets, result }) => ({
+function approach(
+  list: ContributionList,
+  { places, weights, iterations, tolerance, smoothing }: Approach,
+): void {
+  const center = list.weights.length;
+  const parts = list.variables.map(({ count, offsets, result }) => ({
     count,
     offsets: [...offsets, result],
   }));
   const pairs = places.map((place) => [center, place] as const);
   let before = Infinity;
   for (let iteration = 0; iteration < iterations; iteration++) {
-    const distances = [...squaredDistances(held.arena, parts, pairs)].map(Math.sqrt);
+    const distances = [...squaredDistances(list.arena, parts, pairs)].map(Math.sqrt);
     const sum = add(weights.map((weight, n) => weight * (distances[n] as number)));
     if (Math.abs(before - sum) <= tolerance * sum) return;
     before = sum;
@@ -105,7 +108,7 @@ function approach(held: Held, { places, weights, iterations, tolerance, smoothin
     );
     const total = add(factors);
     const terms = places.map((place, n) => ({ place, factor: (factors[n] as number) / total }));
-    fillWithSum(held, { terms, divisor: 1 });
+    fillWithSum(list, { terms, divisor: 1 });
   }
 }
 

@@ -15,14 +15,14 @@ export const krum = aggregator({
   summary: "Takes the contribution that is nearest to its neighbours.",
   fields: { byzantine: byzantine() },
   rule: ({ byzantine }) => ({
-    kind: "hold",
+    kind: "list",
     contributionsMin: 2 * byzantine + 3,
-    combine(held) {
-      const chosen = scored(held, byzantine).slice(0, 1);
+    combine(list) {
+      const chosen = scored(list, byzantine).slice(0, 1);
       const used = chosen.map(({ place }) => place);
-      for (const { count, offsets, result } of held.variables) {
+      for (const { count, offsets, result } of list.variables) {
         for (const place of used) {
-          held.arena.f32(result, count).set(held.arena.f32(offsets[place] as number, count));
+          list.arena.f32(result, count).set(list.arena.f32(offsets[place] as number, count));
         }
       }
       return { ...warningsOf(chosen), used };

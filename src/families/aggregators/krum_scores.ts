@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { squaredDistances } from "../../../kernels/routines/distances.ts";
-import type { Held } from "./aggregator.ts";
+import type { ContributionList } from "./aggregator.ts";
 import { allPlaces } from "./ranks.ts";
 
 export const byzantine = () =>
@@ -16,11 +16,11 @@ export interface Scored {
 }
 
 /** Places from the best score to the worst, equal ones in accepted order. A NaN in a distance makes it infinite. */
-export function scored(held: Held, byzantine: number): Scored[] {
-  const places = allPlaces(held);
+export function scored(list: ContributionList, byzantine: number): Scored[] {
+  const places = allPlaces(list);
   const pairs = places.flatMap((b) => places.slice(0, b).map((a) => [a, b] as const));
   const distances: number[][] = places.map(() => []);
-  squaredDistances(held.arena, held.variables, pairs).forEach((sum, n) => {
+  squaredDistances(list.arena, list.variables, pairs).forEach((sum, n) => {
     const distance = Number.isNaN(sum) ? Infinity : sum;
     for (const place of pairs[n] as readonly [number, number]) distances[place]?.push(distance);
   });

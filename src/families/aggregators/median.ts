@@ -16,10 +16,10 @@ export const median = aggregator({
   summary: "Takes the median of each element.",
   fields: {},
   rule: () => ({
-    kind: "hold",
+    kind: "list",
     contributionsMin: 1,
-    combine(held) {
-      fillWithMedian(held, allPlaces(held));
+    combine(list) {
+      fillWithMedian(list, allPlaces(list));
       return {};
     },
   }),

@@ -18,13 +18,13 @@ export const multiKrum = aggregator({
   summary: "Averages the contributions that are nearest to their neighbours.",
   fields: { byzantine: byzantine(), selected: z.int().min(1).nullable().default(null).describe(SELECTED) },
   rule: ({ byzantine, selected }) => ({
-    kind: "hold",
+    kind: "list",
     contributionsMin: Math.max(2 * byzantine + 3, (selected ?? 1) + byzantine + 2),
-    combine(held) {
-      const count = selected ?? held.weights.length - byzantine - 2;
-      const chosen = scored(held, byzantine).slice(0, count);
+    combine(list) {
+      const count = selected ?? list.weights.length - byzantine - 2;
+      const chosen = scored(list, byzantine).slice(0, count);
       const used = chosen.map(({ place }) => place).sort((a, b) => a - b);
-      fillWithSum(held, { terms: used.map((place) => ({ place, factor: 1 })), divisor: count });
+      fillWithSum(list, { terms: used.map((place) => ({ place, factor: 1 })), divisor: count });
       return { ...warningsOf(chosen), used };
     },
   }),

@@ -1,10 +1,10 @@
 /** Order statistics of what is held, element by element; not which ranks: members say that. */
 import { meanOfRanks, scratchBytes } from "../../../kernels/routines/order.ts";
-import type { Held } from "./aggregator.ts";
+import type { ContributionList } from "./aggregator.ts";
 
 /** Fills the results with the mean of each element's values at the ranks from..to-1 among `places`. */
 export function fillWithRanks(
-  { arena, variables, allocate }: Held,
+  { arena, variables, allocate }: ContributionList,
   { places, from, to }: { places: readonly number[]; from: number; to: number },
 ): void {
   const scratch = allocate(scratchBytes(places.length));
@@ -15,12 +15,12 @@ export function fillWithRanks(
 }
 
 /** Fills the results with the median of each element among `places`; of an even number the mean of the middle two. */
-export function fillWithMedian(held: Held, places: readonly number[]): void {
+export function fillWithMedian(list: ContributionList, places: readonly number[]): void {
   const { length } = places;
-  fillWithRanks(held, { places, from: Math.ceil(length / 2) - 1, to: Math.floor(length / 2) + 1 });
+  fillWithRanks(list, { places, from: Math.ceil(length / 2) - 1, to: Math.floor(length / 2) + 1 });
 }
 
 /** The places of all contributions. */
-export function allPlaces({ weights }: Held): number[] {
+export function allPlaces({ weights }: ContributionList): number[] {
   return [...weights.keys()];
 }

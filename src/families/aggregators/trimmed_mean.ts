@@ -20,13 +20,13 @@ export const trimmedMean = aggregator({
   summary: "Averages each element without its least and greatest values.",
   fields: { trim_ratio: float32({ minimum: 0 }).lt(0.5).default(0.2).describe(DESCRIPTION) },
   rule: ({ trim_ratio }) => ({
-    kind: "hold",
+    kind: "list",
     contributionsMin: 1,
-    combine(held) {
-      const places = allPlaces(held);
+    combine(list) {
+      const places = allPlaces(list);
       // Just below 0.5 the product can be rounded up to n / 2, which would leave nothing.
       const cut = Math.min(Math.floor(trim_ratio * places.length), (places.length - 1) >> 1);
-      fillWithRanks(held, { places, from: cut, to: places.length - cut });
+      fillWithRanks(list, { places, from: cut, to: places.length - cut });
       return {};
     },
   }),

@@ -1,6 +1,6 @@
 /** Weighted sums of what is held: `Σ factor · g / divisor` in float32, in the order of the terms. */
 import { Program } from "../../../kernels/compiler/compile.ts";
-import type { Held } from "./aggregator.ts";
+import type { ContributionList } from "./aggregator.ts";
 
 export interface Term {
   readonly place: number;
@@ -17,7 +17,7 @@ const CHUNK = 1 << 15;
 
 /** Fills the results. There is at least one term. */
 export function fillWithSum(
-  { arena, variables, run }: Held,
+  { arena, variables, runner }: ContributionList,
   { terms, divisor }: { terms: readonly Term[]; divisor: number },
 ): void {
   for (const { count, offsets, result } of variables) {
@@ -27,11 +27,11 @@ export function fillWithSum(
       terms.forEach(({ place, factor }, n) => {
         const g = (offsets[place] as number) + 4 * first;
         const kernel = n === 0 ? begin : add;
-        run(arena, { kernel, tensors: { z, g }, rowCount: 1, rowLength, uniforms: { factor } });
+        runner(arena, { kernel, tensors: { z, g }, rowCount: 1, rowLength, uniforms: { factor } });
       });
       if (divisor !== 1) {
         const uniforms = { factor: divisor };
-        run(arena, { kernel: divide, tensors: { z }, rowCount: 1, rowLength, uniforms });
+        runner(arena, { kernel: divide, tensors: { z }, rowCount: 1, rowLength, uniforms });
       }
     }
   }

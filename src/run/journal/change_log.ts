@@ -1,10 +1,11 @@
-/** Who is told of a session's changes before they are made: what the session sees of a run's files. */
+/** Where a session's changes are written down: what the session sees of a run's files. */
 import type { JournalRecord } from "../../store/journal_reader.ts";
 
 export interface ChangeLog {
+  /** A change is about to be made. */
   changing(): void;
-  /** Writes the change down; not there where changes are not kept. What it throws refuses the change. */
+  /** Writes the change down; absent where changes are not kept. What it throws refuses the change. */
   append?(kind: number, payload: readonly Uint8Array[]): void;
-  /** Everything that was appended since the newest snapshot, and perhaps more before; there if `append` is. */
+  /** Everything that was appended since the newest snapshot, and perhaps more before; absent where nothing was. */
   records?(onRecord: (record: JournalRecord) => void): void;
 }

@@ -1,15 +1,16 @@
-/** Where a session's changes are counted, and written down before they are made. */
+/** Counts a session's changes, and has each written down before it is made. */
+import type { JournalRecord } from "../../store/journal_reader.ts";
 import type { ChangeLog } from "./change_log.ts";
 import type { Change } from "./change_records.ts";
 
 export class Recorder {
   #sequence: number;
-  #log: ChangeLog | undefined;
-  /** Where records can be read again; set from without while a replay, which has no log yet, is under way. */
-  readRecords: ChangeLog["records"] | undefined;
+  readonly #host: { readonly log: ChangeLog };
 
-  constructor(sequence: number) {
+  /** The log of `host` may become another one. */
+  constructor(sequence: number, host: { readonly log: ChangeLog }) {
     this.#sequence = sequence;
+    this.#host = host;
   }
 
   /** Of the next change. */
@@ -19,21 +20,26 @@ export class Recorder {
 
   /** Whether changes are written down in the bytes in which they came. */
   get keepsChanges(): boolean {
-    return this.#log?.append !== undefined;
+    return this.#host.log.append !== undefined;
   }
 
-  /** From now on the log is told of every change before it is made. */
-  attach(log: ChangeLog): void {
-    this.#log = log;
-    this.readRecords = log.records && ((onRecord) => log.records?.(onRecord));
+  /** Whether changes can be read again. */
+  get hasRecords(): boolean {
+    return this.#host.log.records !== undefined;
+  }
+
+  /** Reads the recorded changes since the newest snapshot, and perhaps more before. */
+  readRecords(onRecord: (record: JournalRecord) => void): void {
+    this.#host.log.records?.(onRecord);
   }
 
   /** Returns the change's place among all. What the log throws refuses the change. */
   record(change: () => Change): number {
-    this.#log?.changing();
-    if (this.#log?.append) {
+    const { log } = this.#host;
+    log.changing();
+    if (log.append) {
       const { kind, payload } = change();
-      this.#log.append(kind, payload);
+      log.append(kind, payload);
     }
     return this.#sequence++;
   }

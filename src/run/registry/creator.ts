@@ -10,7 +10,7 @@ import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../../
 import type { Optimizers } from "./optimizers.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
 import type { Creation, KeyUse, RunSpec } from "../api.ts";
-import type { Entries } from "./run_table.ts";
+import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
@@ -21,10 +21,10 @@ import { RunState } from "../tensors/state.ts";
 const CREATIONS_KEPT = 1000;
 
 interface CreatorParts {
-  readonly entries: Entries;
+  readonly table: RunTable;
   readonly optimizers: Optimizers;
   readonly memory: Memory;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly now: () => Date;
   readonly newId: () => string;
   readonly drawSeed: () => number;
@@ -41,9 +41,9 @@ export class Creator {
   }
 
   async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
-    const { entries, optimizers, memory, run, drawSeed, now, newId } = this.#parts;
+    const { table, optimizers, memory, runner, drawSeed, now, newId } = this.#parts;
     const id = spec.id ?? newId();
-    entries.reserve(id);
+    table.reserve(id);
     let letGo: (() => void) | undefined;
     try {
       const resolved = resolveSpec(spec, optimizers.family);
@@ -63,19 +63,19 @@ export class Creator {
           spec: resolved,
           state,
           memory,
-          run,
+          runner,
           now: () => now().getTime(),
           createdAt,
           version: 0,
         });
-        return await this.keep(session, { sequence: entries.takeSequence(), key });
+        return await this.keep(session, { sequence: table.takeSequence(), key });
       } catch (error) {
         state.free();
         throw error;
       }
     } finally {
       letGo?.();
-      entries.unreserve(id);
+      table.unreserve(id);
     }
   }
 
@@ -85,7 +85,7 @@ export class Creator {
     { sequence, key }: { sequence: number; key?: KeyUse | undefined },
   ): Promise<Session> {
     const { id, createdAt, durability } = session;
-    const { entries, store: parts, newId } = this.#parts;
+    const { table, store: parts, newId } = this.#parts;
     const { class_name, definition } = session.optimizerMember;
     const store = parts && durability !== "none"
       ? new RunStore(parts, {
@@ -98,13 +98,13 @@ export class Creator {
         ...definition && { optimizer: class_name },
       })
       : undefined;
-    const entry = entries.make(id, sequence, store);
+    const entry = table.make(id, sequence, store);
     // First: the creation's answer, which is kept, tells of the storage.
-    entries.attach(entry, session);
+    table.attach(entry, session);
     const creation = key && (() => creationOf(session, key));
     if (store) await store.create(takeSnapshot(session), creation);
     else if (creation) this.#remember(creation());
-    entries.set(entry);
+    table.set(entry);
     return session;
   }
 

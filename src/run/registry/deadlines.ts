@@ -36,30 +36,27 @@ export class Deadlines {
     this.#parts = parts;
   }
 
-  /** From now on the session's rounds end when they are due, those that are overdue at once. */
-  watch(owner: Owner, session: Session): void {
-    const set = (at: number | null) => {
-      this.#alarms.get(session)?.();
-      this.#alarms.delete(session);
-      if (at === null) return;
-      const delay = Math.min(Math.max(0, at - this.#parts.now().getTime()), DELAY_MS_MAX);
-      this.#alarms.set(session, this.#parts.schedule(delay, () => this.#settle(owner, session)));
-    };
-    session.onDeadline = set;
-    this.#settle(owner, session);
+  /** Sets the alarm of a session, in place of an earlier one; null: the session needs none. */
+  set(owner: Owner, session: Session, at: number | null): void {
+    this.#alarms.get(session)?.();
+    this.#alarms.delete(session);
+    if (at === null) return;
+    const delay = Math.min(Math.max(0, at - this.#parts.now().getTime()), DELAY_MS_MAX);
+    this.#alarms.set(session, this.#parts.schedule(delay, () => this.endDueRound(owner, session)));
   }
 
-  #settle(owner: Owner, session: Session): void {
+  /** Ends the open round if it is due; otherwise the session asks for an alarm at its deadline. */
+  endDueRound(owner: Owner, session: Session): void {
     this.#alarms.delete(session);
     // Given up for what its files say: whoever asks for the run next reads them.
     if (owner.session !== session || owner.store?.failed) return;
     const fail = (error: unknown) => this.#parts.onFailure({ run: owner.id, error });
     const { sequence } = session;
     try {
-      session.settle();
+      session.endDueRound();
     } catch (error) {
       fail(error);
-      session.onDeadline(this.#parts.now().getTime() + RETRY_MS);
+      this.set(owner, session, this.#parts.now().getTime() + RETRY_MS);
     }
     // Nobody waits for this step to be on disk, but a crash would take it back to before its deadline.
     if (session.sequence > sequence && session.durability === "journal") owner.store?.durable().catch(fail);

@@ -8,14 +8,14 @@ import { SnapshotDamage } from "../../store/snapshot.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Checkpoint, CheckpointFile } from "../api.ts";
 import { copiedFile, savedFile } from "../checkpoint/checkpoint_file.ts";
-import type { Entries, Entry } from "./run_table.ts";
+import type { RunEntry, RunTable } from "./run_table.ts";
 import type { BackgroundFailure, Evictor } from "./evictor.ts";
 
 /** A run in memory of so few bytes is copied: that takes some milliseconds, and flushes nothing. */
 const COPIED_BYTES_MAX = 8 * 1024 ** 2;
 
 interface DownloadsParts {
-  readonly entries: Entries;
+  readonly table: RunTable;
   readonly evictor: Evictor;
   readonly onFailure: (failure: BackgroundFailure) => void;
 }
@@ -32,29 +32,29 @@ export class Downloads {
    * run_damaged, out_of_memory, storage_failed.
    */
   async open(id: string, isKnown: (version: number) => boolean): Promise<Checkpoint> {
-    const { entries } = this.#parts;
-    const entry = entries.find(id);
+    const { table } = this.#parts;
+    const entry = table.find(id);
     if (!entry.session) {
       const file = await this.#saved(entry);
       if (file && isKnown(file.version)) file.release();
       if (file) return { version: file.version, file: isKnown(file.version) ? undefined : file };
     }
     // Read anew if nobody knows what of it is on disk.
-    const session = entries.get(id);
+    const session = table.get(id);
     if (isKnown(session.version)) return { version: session.version, file: undefined };
     const isLarge = entry.store !== undefined && session.bytes.state > COPIED_BYTES_MAX;
     const file = isLarge ? await this.#savedNow(id, session.sequence) : undefined;
-    const sent = file ?? copiedFile(entries.get(id));
+    const sent = file ?? copiedFile(table.get(id));
     return { version: sent.version, file: sent };
   }
 
   /** The file of a run in memory; undefined where the disk has none of all changes before `wanted`. */
   async #savedNow(id: string, wanted: number): Promise<CheckpointFile | undefined> {
-    const { entries, evictor, onFailure } = this.#parts;
+    const { table, evictor, onFailure } = this.#parts;
     try {
-      await evictor.save(entries.find(id));
+      await evictor.save(table.find(id));
       // It may be another one by now.
-      const entry = entries.find(id);
+      const entry = table.find(id);
       return (entry.store?.newest?.sequence ?? -1) >= wanted ? await this.#saved(entry) : undefined;
     } catch (error) {
       const isGone = error instanceof StepwellError && error.code === "unknown_run";
@@ -65,7 +65,7 @@ export class Downloads {
   }
 
   /** The newest snapshot; undefined when it is damaged, or not all that there is of a run that is not open. */
-  async #saved({ id, session, store }: Entry): Promise<CheckpointFile | undefined> {
+  async #saved({ id, session, store }: RunEntry): Promise<CheckpointFile | undefined> {
     const snapshot = store?.newestSnapshot;
     if (!store || !snapshot || !session && !store.isUnchanged) return undefined;
     const onDamage = (error: SnapshotDamage) => {

@@ -4,7 +4,7 @@
  * Invariant: a session leaves memory only when the disk has all of it.
  */
 import { StepwellError } from "../../errors.ts";
-import type { Entries, Entry } from "./run_table.ts";
+import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory, Spare } from "../tensors/memory.ts";
 import type { Session } from "../session/session.ts";
 import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
@@ -15,7 +15,7 @@ const AT_A_TIME = 8;
 const COPY_BYTES_MIN = 4 * 1024 ** 2;
 
 interface EvictorParts {
-  readonly entries: Entries;
+  readonly table: RunTable;
   readonly memory: Memory;
   readonly now: () => Date;
   /** A journal of this many bytes asks for a snapshot. */
@@ -42,7 +42,7 @@ export class Evictor {
    */
   async sweep({ idleMs }: { readonly idleMs: number }): Promise<void> {
     const idleSince = this.#parts.now().getTime() - idleMs;
-    const tend = async (entry: Entry) => {
+    const tend = async (entry: RunEntry) => {
       const { session, store } = entry;
       if (!session || !store) return;
       const idle = entry.users === 0 && entry.usedAt <= idleSince;
@@ -63,24 +63,24 @@ export class Evictor {
         await entry.store?.durable();
       }
     });
-    for (const entry of this.#parts.entries.all()) this.#parts.entries.forget(entry);
+    for (const entry of this.#parts.table.all()) this.#parts.table.forget(entry);
   }
 
-  /** Some at a time: each has files open. Whatever becomes of one run, the others have their turn. */
-  async #all(act: (entry: Entry) => Promise<void>): Promise<void> {
-    const entries = this.#parts.entries.all().values();
+  /** Acts on some runs at a time, since each opens files. A run that fails does not stop the others. */
+  async #all(act: (entry: RunEntry) => Promise<void>): Promise<void> {
+    const entries = this.#parts.table.all().values();
     const work = async () => {
       for (const entry of entries) await this.#safely(entry, () => act(entry));
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
   }
 
-  async #safely(entry: Entry, act: () => Promise<void>): Promise<void> {
+  async #safely(entry: RunEntry, act: () => Promise<void>): Promise<void> {
     try {
       await act();
     } catch (error) {
       // Of a run that is gone meanwhile nothing is wanted any more.
-      const isGone = this.#parts.entries.at(entry.id) !== entry ||
+      const isGone = this.#parts.table.at(entry.id) !== entry ||
         error instanceof StepwellError && error.code === "unknown_run";
       if (!isGone) this.#parts.onFailure({ run: entry.id, error });
     }
@@ -90,7 +90,7 @@ export class Evictor {
    * Sees to it that the disk has a snapshot of the run as it is now, or later, unless its open round is in the way.
    * Throws storage_full, storage_failed.
    */
-  async save(entry: Entry): Promise<void> {
+  async save(entry: RunEntry): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
     const wanted = session.sequence;
@@ -102,23 +102,22 @@ export class Evictor {
 
   /** Makes room by one run: the one that was used longest ago. Whether there was one. */
   evictOldest(): boolean {
-    const oldestFirst = this.#parts.entries.all().filter(({ session }) => session)
+    const oldestFirst = this.#parts.table.all().filter(({ session }) => session)
       .sort((a, b) => a.usedAt - b.usedAt);
     return oldestFirst.some((entry) => this.#evict(entry));
   }
 
   /** A run whose open round has contributions has its snapshot when that round ends, in the same turn. */
-  async #snapshotWhenQuiet(entry: Entry, session: Session, { idle }: { idle: boolean }): Promise<void> {
+  async #snapshotWhenQuiet(entry: RunEntry, session: Session, { idle }: { idle: boolean }): Promise<void> {
     if (canSnapshot(entry)) return await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
     await entry.store?.prepareSnapshot();
-    session.onQuiet = () => {
-      session.onQuiet = () => {};
-      this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
-    };
+    // The run may have left memory meanwhile.
+    if (entry.session !== session) return;
+    entry.whenQuiet = () => void this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
   }
 
   /** Of a run that is likely to change meanwhile: with memory for a copy, if there is some. */
-  async #snapshotInUse(entry: Entry): Promise<void> {
+  async #snapshotInUse(entry: RunEntry): Promise<void> {
     const bytes = entry.session?.bytes.state ?? 0;
     const spare = bytes < COPY_BYTES_MIN ? undefined : this.#parts.memory.spare(bytes);
     try {
@@ -130,7 +129,7 @@ export class Evictor {
   }
 
   async #snapshot(
-    entry: Entry,
+    entry: RunEntry,
     { atOnce = false, spare }: { atOnce?: boolean; spare?: Spare | undefined } = {},
   ): Promise<void> {
     const { session, store } = entry;
@@ -141,22 +140,22 @@ export class Evictor {
   }
 
   /** Takes an unused run out of memory if the disk has all of it. */
-  #evict(entry: Entry): boolean {
+  #evict(entry: RunEntry): boolean {
     const { session, store, users } = entry;
     if (!session || !store || users > 0 || session.isReceiving || store.snapshotting) return false;
     // A deadline passes in memory only.
     if (session.deadline !== null) return false;
     const saved = session.durability === "journal" ? store.isFlushed : !isDirty(entry) && session.isQuiet;
-    if (saved) this.#parts.entries.forget(entry);
+    if (saved) this.#parts.table.forget(entry);
     return saved;
   }
 }
 
-function isDirty({ session, store }: Entry): boolean {
+function isDirty({ session, store }: RunEntry): boolean {
   return session !== undefined && session.sequence !== store?.newest?.sequence;
 }
 
 /** Contributions to an open round stand in the journal, which a snapshot would end; without one they are in memory only. */
-function canSnapshot({ session }: Entry): boolean {
+function canSnapshot({ session }: RunEntry): boolean {
   return session !== undefined && (session.durability !== "journal" || session.isQuiet);
 }

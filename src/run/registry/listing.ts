@@ -1,7 +1,7 @@
 /** Lists of runs, page by page, in order of creation. Opens only the runs of which the disk cannot tell enough. */
 import { type ErrorCode, StepwellError } from "../../errors.ts";
 import type { RunDescription } from "../api.ts";
-import type { Entries } from "./run_table.ts";
+import type { RunTable } from "./run_table.ts";
 
 /** Refusals for which a list leaves a run out. */
 const SKIPPED: ReadonlySet<ErrorCode> = new Set(["run_damaged", "unknown_run"]);
@@ -12,7 +12,7 @@ interface Page {
   readonly cursor?: string | undefined;
 }
 
-export async function listRuns(entries: Entries, { limit, cursor }: Page) {
+export async function listRuns(table: RunTable, { limit, cursor }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
     const message = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
     throw new StepwellError("invalid_request", `Cannot list runs: cursor ${message}`, [{
@@ -22,13 +22,13 @@ export async function listRuns(entries: Entries, { limit, cursor }: Page) {
   }
   const after = Number(cursor ?? -1);
   // Runs that were made at the same time may have been finished in another order.
-  const rest = entries.all().filter(({ sequence }) => sequence > after)
+  const rest = table.all().filter(({ sequence }) => sequence > after)
     .sort((a, b) => a.sequence - b.sequence);
   const page = rest.slice(0, limit);
   const runs: RunDescription[] = [];
   // One after the other: they need not fit into memory together.
   for (const { id } of page) {
-    const description = await describe(entries, id);
+    const description = await describe(table, id);
     if (description) runs.push(description);
   }
   return {
@@ -41,8 +41,8 @@ export async function listRuns(entries: Entries, { limit, cursor }: Page) {
  * A run that is not in memory is described by its config in KV, unless it has changed since that was written.
  * Undefined for a damaged run, which must not keep the others from being listed, and for one that is gone meanwhile.
  */
-async function describe(entries: Entries, id: string): Promise<RunDescription | undefined> {
-  const entry = entries.at(id);
+async function describe(table: RunTable, id: string): Promise<RunDescription | undefined> {
+  const entry = table.at(id);
   if (!entry) return undefined;
   const config = !entry.session && entry.store?.isUnchanged ? await entry.store.config() : undefined;
   const description = config === undefined ? undefined : JSON.parse(config) as RunDescription;
@@ -50,9 +50,9 @@ async function describe(entries: Entries, id: string): Promise<RunDescription | 
   if (description?.round !== undefined && !entry.session) {
     return { ...description, journal_bytes: 0, snapshot_version: description.version };
   }
-  const lease = entries.lease(id);
+  const lease = table.lease(id);
   try {
-    const description = entries.get(id).describe();
+    const description = table.get(id).describe();
     await lease.durable();
     return description;
   } catch (error) {

@@ -39,7 +39,7 @@ export class Optimizers {
   /** Runs that are being made, by optimizer. */
   readonly #held = new Map<string, number>();
   #sequence = 0;
-  /** Changes go one after the other: their records are written in between. */
+  /** The change before the next: changes wait for each other, because each writes a record. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** `records` as the store has them, in the order of registration. */
@@ -67,7 +67,7 @@ export class Optimizers {
    */
   register(json: unknown): Promise<{ readonly definition: Definition; readonly created: boolean }> {
     const definition = readDefinition(json);
-    return this.#inTurn(async () => {
+    return this.#afterOthers(async () => {
       if (this.#isKnown(definition)) return { definition, created: false };
       if (this.#set.customCount >= CUSTOM_MAX) {
         throw new StepwellError(
@@ -85,7 +85,7 @@ export class Optimizers {
 
   /** Throws unknown_optimizer, optimizer_in_use, storage_full, storage_failed. */
   remove(className: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#afterOthers(async () => {
       const { class_name, definition } = this.#find(className);
       const user = !definition ? "it is built in" : this.#userOf(class_name);
       if (!definition || user !== undefined) {
@@ -167,9 +167,9 @@ export class Optimizers {
     );
   }
 
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(change);
-    this.#last = turn.catch(() => {});
-    return turn;
+  #afterOthers<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(change);
+    this.#last = done.catch(() => {});
+    return done;
   }
 }

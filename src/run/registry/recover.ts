@@ -9,7 +9,7 @@ import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import type { SnapshotPlace } from "../../store/snapshots.ts";
 import { SnapshotDamage } from "../../store/snapshot.ts";
-import { tensorFileReader } from "../../wire/gradients.ts";
+import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replay } from "../journal/change_records.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
@@ -25,7 +25,7 @@ export interface RecoverParts {
   readonly store: RunStore;
   readonly memory: Memory;
   readonly optimizers: Optimizers;
-  readonly run: Runner;
+  readonly runner: Runner;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -99,15 +99,25 @@ function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () 
 function begin(
   reader: CheckpointReader,
   remembered: Remembered,
-  { store, memory, run, now }: RecoverParts,
+  { store, memory, runner, now }: RecoverParts,
 ): Session {
   reader.finish();
   const { id, createdAt } = store.record;
   const { spec, state, version, sequence, round } = reader;
-  const parts = { id, spec, state, memory, run, now, createdAt, version, sequence, round, ...remembered };
-  const session = new Session(parts);
-  session.recorder.readRecords = (onRecord) => store.records(onRecord);
-  return session;
+  return new Session({
+    id,
+    spec,
+    state,
+    memory,
+    runner,
+    now,
+    createdAt,
+    version,
+    sequence,
+    round,
+    ...remembered,
+    records: (onRecord) => store.records(onRecord),
+  });
 }
 
 /** A target that exists once the metadata, which comes first, has said what the run is. */

@@ -19,7 +19,7 @@ import type {
 import { Downloads } from "./downloads.ts";
 import { Creator } from "./creator.ts";
 import { Deadlines, type Schedule } from "./deadlines.ts";
-import { Entries } from "./run_table.ts";
+import { RunTable } from "./run_table.ts";
 import { type BackgroundFailure, Evictor } from "./evictor.ts";
 import { listRuns } from "./listing.ts";
 import { Memory } from "../tensors/memory.ts";
@@ -31,7 +31,7 @@ export interface RegistryOptions {
   readonly runsMax: number;
   readonly memoryBytesMax: number;
   /** Performs kernel calls: the compiled kernels, or the interpreter. */
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly now: () => Date;
   /** What ends rounds at their deadlines; without it they end by their contributions only. */
   readonly schedule?: Schedule;
@@ -54,7 +54,7 @@ interface Records {
 
 export class Registry implements RunRegistry {
   readonly #memory: Memory;
-  readonly #entries: Entries;
+  readonly #table: RunTable;
   readonly #creator: Creator;
   readonly #restorer: Restorer;
   readonly #evictor: Evictor;
@@ -62,7 +62,7 @@ export class Registry implements RunRegistry {
   readonly optimizers: Optimizers;
 
   constructor(options: RegistryOptions, { runs = [], optimizers: registered = [] }: Records = {}) {
-    const { run, now, newId, drawSeed, store, schedule } = options;
+    const { runner, now, newId, drawSeed, store, schedule } = options;
     const { journalBytesMax = Infinity, onFailure = () => {} } = options;
     const memory = new Memory({
       bytesMax: options.memoryBytesMax,
@@ -72,19 +72,19 @@ export class Registry implements RunRegistry {
     const optimizers: Optimizers = new Optimizers({
       memory,
       store: store?.configs,
-      usersOf: (className) => this.#entries.usersOf(className),
+      usersOf: (className) => this.#table.usersOf(className),
     }, registered);
-    const entries = new Entries({ memory, optimizers, run, now, runsMax: options.runsMax, deadlines });
+    const table = new RunTable({ memory, optimizers, runner, now, runsMax: options.runsMax, deadlines });
     for (const record of runs) {
-      entries.set(entries.make(record.id, record.sequence, store && new RunStore(store, record)));
+      table.set(table.make(record.id, record.sequence, store && new RunStore(store, record)));
     }
     this.#memory = memory;
-    this.#entries = entries;
+    this.#table = table;
     this.optimizers = optimizers;
-    this.#creator = new Creator({ entries, optimizers, memory, run, now, newId, drawSeed, store });
-    this.#restorer = new Restorer({ entries, optimizers, creator: this.#creator, memory, run, now });
-    this.#evictor = new Evictor({ entries, memory, now, journalBytesMax, onFailure });
-    this.#downloads = new Downloads({ entries, evictor: this.#evictor, onFailure });
+    this.#creator = new Creator({ table, optimizers, memory, runner, now, newId, drawSeed, store });
+    this.#restorer = new Restorer({ table, optimizers, creator: this.#creator, memory, runner, now });
+    this.#evictor = new Evictor({ table, memory, now, journalBytesMax, onFailure });
+    this.#downloads = new Downloads({ table, evictor: this.#evictor, onFailure });
   }
 
   /** The registry of the runs and optimizers that the store has. */
@@ -102,27 +102,27 @@ export class Registry implements RunRegistry {
   }
 
   has(id: string): boolean {
-    return this.#entries.has(id);
+    return this.#table.has(id);
   }
 
   get(id: string): Session {
-    return this.#entries.get(id);
+    return this.#table.get(id);
   }
 
   confirm(run: RunSession): void {
-    this.#entries.confirm(run);
+    this.#table.confirm(run);
   }
 
   lease(id: string): Lease {
-    return this.#entries.lease(id);
+    return this.#table.lease(id);
   }
 
   list(page: { limit: number; cursor?: string | undefined }) {
-    return listRuns(this.#entries, page);
+    return listRuns(this.#table, page);
   }
 
   delete(id: string): Promise<void> {
-    return this.#entries.delete(id);
+    return this.#table.delete(id);
   }
 
   restore(id: string): Restoration {
@@ -142,12 +142,12 @@ export class Registry implements RunRegistry {
   }
 
   figures() {
-    const sessions = this.#entries.all().flatMap(({ session }) => session ?? []);
+    const sessions = this.#table.all().flatMap(({ session }) => session ?? []);
     const { arenas, arenaBytes, publishedBytes } = this.#memory.figures();
     return {
-      runs: this.#entries.size,
+      runs: this.#table.size,
       runsInMemory: sessions.length,
-      steps: sessions.reduce((sum, { stepCount }) => sum + stepCount, this.#entries.stepsOfClosed),
+      steps: sessions.reduce((sum, { stepCount }) => sum + stepCount, this.#table.stepsOfClosed),
       arenas,
       arenaBytes,
       runBytes: sessions.reduce((sum, { bytes }) => sum + bytes.state, 0),

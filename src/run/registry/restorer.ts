@@ -8,18 +8,18 @@ import type { Runner } from "../../../kernels/compiler/plan.ts";
 import type { Restoration } from "../api.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
-import type { Entries, Entry } from "./run_table.ts";
+import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import type { Replies } from "../answers/replies.ts";
 import { Session } from "../session/session.ts";
 
 interface RestorerParts {
-  readonly entries: Entries;
+  readonly table: RunTable;
   readonly creator: Creator;
   readonly memory: Memory;
   readonly optimizers: Optimizers;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly now: () => Date;
 }
 
@@ -31,7 +31,7 @@ export class Restorer {
   }
 
   restore(id: string): Restoration {
-    const { entries, memory, optimizers } = this.#parts;
+    const { table, memory, optimizers } = this.#parts;
     let reader: CheckpointReader | undefined;
     let past: Past | undefined;
     let letGo: (() => void) | undefined;
@@ -40,7 +40,7 @@ export class Restorer {
       current,
       begin: (metadata) => {
         // The run that is to be replaced leaves memory if the new one does not fit beside it.
-        reader = entries.letGo(id, () => new CheckpointReader({ memory, optimizers }, metadata));
+        reader = table.letGo(id, () => new CheckpointReader({ memory, optimizers }, metadata));
         letGo = optimizers.hold(reader.spec.optimizer.member.class_name);
         return reader;
       },
@@ -62,11 +62,11 @@ export class Restorer {
 
   /** What there is to know of the run by this id; it is read from disk only if it may have changed since `past`. */
   #current(id: string, past: Past | undefined): Past | undefined {
-    const { entries } = this.#parts;
-    const entry = entries.at(id);
+    const { table } = this.#parts;
+    const entry = table.at(id);
     if (!entry) return undefined;
     if (past?.entry === entry && past.openings === entry.openings && !entry.session) return past;
-    const session = entries.get(id);
+    const session = table.get(id);
     const { version, sequence, createdAt, replies } = session;
     const { round } = session.round();
     return { entry, openings: entry.openings, version, sequence, createdAt, replies, round };
@@ -74,18 +74,18 @@ export class Restorer {
 
   /** `kept` is called when the run has the reader's memory for its own. */
   async #replace(id: string, { reader, past, kept }: Replacement) {
-    const { entries, creator, memory, run, now } = this.#parts;
-    if (!past) entries.reserve(id);
+    const { table, creator, memory, runner, now } = this.#parts;
+    if (!past) table.reserve(id);
     let free: (() => void) | undefined;
     try {
       // What was acknowledged from here on would be lost: it would change what is about to be replaced.
-      free = past && entries.hold(past.entry);
+      free = past && table.hold(past.entry);
       const session = new Session({
         id,
         spec: reader.spec,
         state: reader.state,
         memory,
-        run,
+        runner,
         now: () => now().getTime(),
         createdAt: past?.createdAt ?? now().toISOString(),
         // A version never comes back with other content, so that ETags stay true.
@@ -96,28 +96,28 @@ export class Restorer {
         // A retry of a request from before is still one.
         ...past && { replies: past.replies },
       });
-      await creator.keep(session, { sequence: past?.entry.sequence ?? entries.takeSequence() });
+      await creator.keep(session, { sequence: past?.entry.sequence ?? table.takeSequence() });
       kept();
       // Others may change the run while the old files are removed.
       const description = session.describe();
       if (past) {
         const { entry: { store }, entry: old } = past;
-        entries.closeSession(old, "replaced");
+        table.closeSession(old, "replaced");
         // A run that is not stored leaves no record of the one in whose place it is.
-        if (entries.at(id)?.store) await store?.discard();
+        if (table.at(id)?.store) await store?.discard();
         else await store?.remove();
       }
       return { session, description, created: !past };
     } finally {
       free?.();
-      entries.unreserve(id);
+      table.unreserve(id);
     }
   }
 }
 
 /** A run that is to be replaced. */
 interface Past {
-  readonly entry: Entry;
+  readonly entry: RunEntry;
   readonly openings: number;
   readonly version: number;
   readonly sequence: number;

@@ -1,6 +1,6 @@
 /**
- * The runs by id: those in memory, and those that are on disk until somebody asks for them; who uses them, and which
- * ids are spoken for.
+ * The runs by id: those in memory, and those that stay on disk until somebody asks for them. Also who uses them, and
+ * which ids are reserved.
  *
  * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
  * before it left memory is what the disk has.
@@ -17,7 +17,7 @@ import type { Optimizers } from "./optimizers.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "../session/session.ts";
 
-export interface Entry {
+export interface RunEntry {
   readonly id: string;
   /** Rises with every run created: what a page's cursor refers to, whatever is deleted meanwhile. */
   readonly sequence: number;
@@ -31,28 +31,30 @@ export interface Entry {
   openings: number;
   /** There while changes are refused; gives them free again where there is a session. */
   held: { free?: (() => void) | undefined } | undefined;
+  /** To be done, once, in the turn in which the open round of the session has no contribution any more. */
+  whenQuiet: (() => void) | undefined;
 }
 
-interface EntriesParts {
+interface RunTableParts {
   readonly memory: Memory;
   readonly optimizers: Optimizers;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly runsMax: number;
   readonly now: () => Date;
   /** Without them, rounds end by their contributions only. */
   readonly deadlines?: Deadlines | undefined;
 }
 
-export class Entries {
-  readonly #parts: EntriesParts;
-  readonly #entries = new Map<string, Entry>();
+export class RunTable {
+  readonly #parts: RunTableParts;
+  readonly #entries = new Map<string, RunEntry>();
   /** Ids of runs that are being made, replaced or deleted. */
   readonly #reserved = new Set<string>();
   readonly #endings = new WeakMap<RunSession, Ending>();
   #sequence = 0;
   #stepsOfClosed = 0;
 
-  constructor(parts: EntriesParts) {
+  constructor(parts: RunTableParts) {
     this.#parts = parts;
   }
 
@@ -65,7 +67,7 @@ export class Entries {
     return this.#stepsOfClosed;
   }
 
-  all(): Entry[] {
+  all(): RunEntry[] {
     return [...this.#entries.values()];
   }
 
@@ -79,14 +81,24 @@ export class Entries {
     return this.#sequence++;
   }
 
-  /** A run that nobody can find yet. */
-  make(id: string, sequence: number, store: RunStore | undefined): Entry {
+  /** An entry that nobody can find yet. */
+  make(id: string, sequence: number, store: RunStore | undefined): RunEntry {
     const usedAt = this.#parts.now().getTime();
-    return { id, sequence, store, session: undefined, users: 0, usedAt, openings: 0, held: undefined };
+    return {
+      id,
+      sequence,
+      store,
+      session: undefined,
+      users: 0,
+      usedAt,
+      openings: 0,
+      held: undefined,
+      whenQuiet: undefined,
+    };
   }
 
-  /** From now on the id names this run. */
-  set(entry: Entry): void {
+  /** From now on the id names the run of this entry. */
+  set(entry: RunEntry): void {
     this.#entries.set(entry.id, entry);
     this.#sequence = Math.max(this.#sequence, entry.sequence + 1);
   }
@@ -95,12 +107,12 @@ export class Entries {
     return this.#entries.has(id);
   }
 
-  at(id: string): Entry | undefined {
+  at(id: string): RunEntry | undefined {
     return this.#entries.get(id);
   }
 
   /** Throws unknown_run. */
-  find(id: string): Entry {
+  find(id: string): RunEntry {
     const entry = this.#entries.get(id);
     if (entry) return entry;
     throw new StepwellError("unknown_run", `Cannot find the run "${id}": no run has this id`);
@@ -131,8 +143,8 @@ export class Entries {
     // Nobody knows what is on disk.
     if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
     if (!entry.session && entry.store) {
-      const { memory, optimizers, run, now } = this.#parts;
-      const session = recover({ store: entry.store, memory, optimizers, run, now: () => now().getTime() });
+      const { memory, optimizers, runner, now } = this.#parts;
+      const session = recover({ store: entry.store, memory, optimizers, runner, now: () => now().getTime() });
       // Steps that were made again are no new ones.
       this.#stepsOfClosed -= session.stepCount;
       this.attach(entry, session);
@@ -170,23 +182,30 @@ export class Entries {
   }
 
   /** Brings a session and the files of its run together. */
-  attach(entry: Entry, session: Session): void {
+  attach(entry: RunEntry, session: Session): void {
     entry.session = session;
     entry.openings += 1;
     if (entry.held) entry.held.free = session.hold();
-    const { store } = entry;
-    if (store) {
-      session.attach(session.durability === "journal" ? store : { changing: () => store.changing() });
-    }
-    session.describeStorage = () => ({
-      journal_bytes: store?.journalBytes ?? 0,
-      snapshot_version: store?.newest?.version ?? null,
+    const { store } = entry, { deadlines } = this.#parts;
+    session.attach({
+      log: store && session.durability === "journal" ? store : { changing: () => store?.changing() },
+      describeStorage: () => ({
+        journal_bytes: store?.journalBytes ?? 0,
+        snapshot_version: store?.newest?.version ?? null,
+      }),
+      deadlineChanged: (at) => deadlines?.set(entry, session, at),
+      becameQuiet: () => {
+        const { whenQuiet } = entry;
+        entry.whenQuiet = undefined;
+        whenQuiet?.();
+      },
     });
-    this.#parts.deadlines?.watch(entry, session);
+    // Its deadline may have passed while it was out of memory.
+    deadlines?.endDueRound(entry, session);
   }
 
   /** Refuses changes of a run, in memory or not, until the answer is called. Throws busy when they are refused already. */
-  hold(entry: Entry): () => void {
+  hold(entry: RunEntry): () => void {
     if (entry.held) {
       throw new StepwellError("busy", `Cannot change the run "${entry.id}": it is being replaced`);
     }
@@ -210,17 +229,18 @@ export class Entries {
   }
 
   /** Takes a session out of memory. */
-  closeSession(entry: Entry, ending: Ending): void {
+  closeSession(entry: RunEntry, ending: Ending): void {
     if (!entry.session) return;
     this.#endings.set(entry.session, ending);
     this.#stepsOfClosed += entry.session.stepCount;
     entry.store?.leaving();
     entry.session.close(ending);
     entry.session = undefined;
+    entry.whenQuiet = undefined;
   }
 
   /** Forgets what memory says of a run: the files say it. */
-  forget(entry: Entry): void {
+  forget(entry: RunEntry): void {
     this.closeSession(entry, "reread");
     entry.store?.close();
   }
@@ -248,6 +268,6 @@ export class Entries {
 }
 
 /** The class_name of a run's optimizer, where that is one that was registered. */
-function optimizerOf({ session, store }: Entry): string | undefined {
+function optimizerOf({ session, store }: RunEntry): string | undefined {
   return session ? session.optimizerMember.definition?.class_name : store?.record.optimizer;
 }

@@ -34,8 +34,8 @@ const GRADIENTS = {
 
 /** Throws when the compiled kernels and the interpreter part, and out_of_memory. */
 export function tryOut(definition: Definition, memory: Memory): void {
-  const compiled = trial(definition, { memory, run: runCompiled });
-  const interpreted = trial(definition, { memory, run: runInterpreted });
+  const compiled = trial(definition, { memory, runner: runCompiled });
+  const interpreted = trial(definition, { memory, runner: runInterpreted });
   const apart = compiled.findIndex((value, at) => !Object.is(value, interpreted[at]));
   if (apart < 0) return;
   throw new Error(
@@ -46,7 +46,7 @@ export function tryOut(definition: Definition, memory: Memory): void {
 }
 
 /** Every number of the tiny run after its steps. */
-function trial(definition: Definition, { memory, run }: { memory: Memory; run: Runner }): number[] {
+function trial(definition: Definition, { memory, runner }: { memory: Memory; runner: Runner }): number[] {
   const set = new OptimizerSet();
   set.add(definition);
   const spec = resolveSpec({ optimizer: definition.class_name, variables: VARIABLES }, set.family);
@@ -65,8 +65,8 @@ function trial(definition: Definition, { memory, run }: { memory: Memory; run: R
       });
       try {
         writeTensors(GRADIENTS, staging, "gradients");
-        const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, run });
-        perform(state, plan.instructions, run);
+        const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, runner });
+        perform(state, plan.instructions, runner);
         state.scalars = plan.scalars;
         state.iterations += 1;
       } finally {

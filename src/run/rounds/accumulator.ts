@@ -1,40 +1,40 @@
 /**
- * What a round holds of its contributions until it closes, and what becomes of it then. Two kinds: sums, which take
- * contributions in as they come (sum_accumulator.ts), and lists of whole contributions (list_accumulator.ts).
+ * What keeps a round's contributions until the round closes, and then combines them. There are two kinds: a sum, which
+ * adds each contribution up as it comes (sum_accumulator.ts), and a list of whole contributions (list_accumulator.ts).
  *
- * Invariants: `join` cannot fail, because the contribution is in the journal by then; `combine` changes nothing that is
- * held, so that a close that fails for want of memory can be tried again.
+ * Invariants: `join` cannot fail, because the contribution is in the journal by then. `combine` does not change the
+ * accumulator, so that a close that fails for lack of memory can be tried again.
  */
 import type { Runner } from "../../../kernels/compiler/plan.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { Instruction } from "../step/instruction.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
-import type { Prepared } from "./pseudo_gradient.ts";
+import type { PseudoGradient } from "./pseudo_gradient.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
-export interface GatheredParts {
+export interface AccumulatorParts {
   readonly state: RunState;
   readonly memory: Memory;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly aggregation: Aggregation;
 }
 
-/** A contribution as it joins: its regions are the gatherer's from then on, if it wants them. */
+/** A contribution as it joins. The accumulator becomes the owner of the regions that it keeps. */
 export interface Joining {
   readonly staging: ArenaStaging;
-  readonly prepared: Prepared;
+  readonly pseudoGradient: PseudoGradient;
 }
 
-/** What a round's contributions are together. */
+/** All contributions of a round as one. */
 export interface Combined {
-  /** What is to be done to variables with the role "average" once the step is certain. */
+  /** Instructions that set the variables with the role "average", to be performed with the step. */
   readonly averages: readonly Instruction[];
   readonly warnings: readonly string[];
 }
 
-export interface Gathered {
+export interface Accumulator {
   join(contribution: Joining): void;
   /** Puts the combined gradients into `into`. Throws out_of_memory and changes nothing. */
   combine(into: ArenaStaging, noise: Noisy | null): Combined;
@@ -57,10 +57,11 @@ export function dense(variable: VariableState, values: number, squares: number):
 }
 
 /** to = to * factor over `count` elements; nothing to do for 1. */
-export function scale({ state, run }: GatheredParts, to: number, count: number, factor: number): void {
+export function scale({ state, runner }: AccumulatorParts, to: number, count: number, factor: number): void {
   if (factor === 1) return;
-  run(state.arena, {
-    kernel: program(["g = factor * g"], ["g"], ["g"], ["factor"]).kernel(),
+  runner(state.arena, {
+    kernel: program({ lines: ["g = factor * g"], tensors: ["g"], stored: ["g"], uniforms: ["factor"] })
+      .kernel(),
     tensors: { g: to },
     rowCount: 1,
     rowLength: count,
@@ -76,7 +77,7 @@ export interface Addend {
 
 /** to = to + factor * values, for one addend after the other: the same bits in one pass as in many. */
 export function accumulate(
-  { state, run }: Pick<GatheredParts, "state" | "run">,
+  { state, runner }: Pick<AccumulatorParts, "state" | "runner">,
   { to, count, addends }: {
     readonly to: number;
     readonly count: number;
@@ -91,8 +92,13 @@ export function accumulate(
     // A pass flushes what it stores; what it only passes on is flushed as if it had been stored.
     return `total = ${n < addends.length - 1 ? `flush(${sum})` : sum}`;
   });
-  const kernel = program(lines, Object.keys(tensors), ["total"], Object.keys(uniforms)).kernel();
-  run(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
+  const kernel = program({
+    lines,
+    tensors: Object.keys(tensors),
+    stored: ["total"],
+    uniforms: Object.keys(uniforms),
+  }).kernel();
+  runner(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
 }
 
 /** The variable becomes the sum of values at `from` over `weight`. */
@@ -100,7 +106,12 @@ export function setAverage(variable: VariableState, from: number, weight: number
   return {
     kind: "call",
     call: {
-      kernel: program(["w = total / weight"], ["w", "total"], ["w"], ["weight"]).kernel(),
+      kernel: program({
+        lines: ["w = total / weight"],
+        tensors: ["w", "total"],
+        stored: ["w"],
+        uniforms: ["weight"],
+      }).kernel(),
       tensors: { w: variable.offset, total: from },
       rowCount: 1,
       rowLength: variable.count,

@@ -5,10 +5,10 @@
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import {
   accumulate,
+  type Accumulator,
+  type AccumulatorParts,
   type Combined,
   dense,
-  type Gathered,
-  type GatheredParts,
   type Joining,
   scale,
   setAverage,
@@ -18,39 +18,39 @@ import { program } from "../../../kernels/compiler/programs.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
 
-interface Held {
+interface Item {
   /** Byte offset by variable. */
   readonly values: ReadonlyMap<VariableState, number>;
   readonly weight: number;
 }
 
-type HoldRule = Extract<AggregatorRule, { kind: "hold" }>;
+type ListRule = Extract<AggregatorRule, { kind: "list" }>;
 
-export class HeldContributions implements Gathered {
-  readonly #parts: GatheredParts;
-  readonly #rule: HoldRule;
-  #held: Held[] = [];
+export class ListAccumulator implements Accumulator {
+  readonly #parts: AccumulatorParts;
+  readonly #rule: ListRule;
+  #items: Item[] = [];
 
-  constructor(parts: GatheredParts, rule: HoldRule) {
+  constructor(parts: AccumulatorParts, rule: ListRule) {
     this.#parts = parts;
     this.#rule = rule;
   }
 
   /** The variables that every further contribution must have, as the first had; undefined before it. */
   get variables(): readonly VariableState[] | undefined {
-    return this.#held[0] && [...this.#held[0].values.keys()];
+    return this.#items[0] && [...this.#items[0].values.keys()];
   }
 
-  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
+  join({ staging, pseudoGradient: { gradients, averages, factor, weight } }: Joining): void {
     for (const { values, count } of gradients) scale(this.#parts, values, count, factor);
     const all = [...gradients, ...averages];
     for (const { values } of all) staging.handOver(values);
-    this.#held.push({ values: new Map(all.map(({ variable, values }) => [variable, values])), weight });
+    this.#items.push({ values: new Map(all.map(({ variable, values }) => [variable, values])), weight });
   }
 
   combine(into: ArenaStaging): Combined {
-    const { state: { arena }, run } = this.#parts;
-    const weights = this.#held.map(({ weight }) => weight);
+    const { state: { arena }, runner } = this.#parts;
+    const weights = this.#items.map(({ weight }) => weight);
     const variables = this.variables ?? [];
     const optimized = variables.filter(({ role }) => role === "optimize").map((variable) => ({
       variable,
@@ -60,7 +60,7 @@ export class HeldContributions implements Gathered {
     }));
     const { warnings = [] } = this.#rule.combine({
       arena,
-      run,
+      runner,
       weights,
       variables: optimized,
       allocate: (bytes) => into.allocate(bytes),
@@ -74,14 +74,14 @@ export class HeldContributions implements Gathered {
   }
 
   #offsets(variable: VariableState): number[] {
-    return this.#held.map(({ values }) => values.get(variable) as number);
+    return this.#items.map(({ values }) => values.get(variable) as number);
   }
 
   #average(variable: VariableState, into: ArenaStaging): Instruction {
     const to = into.allocate(4 * variable.count);
     this.#parts.state.arena.f32(to, variable.count).fill(0);
     let total = 0;
-    for (const { values, weight } of this.#held) {
+    for (const { values, weight } of this.#items) {
       accumulate(this.#parts, {
         to,
         count: variable.count,
@@ -93,9 +93,9 @@ export class HeldContributions implements Gathered {
   }
 
   #squares(values: number, count: number): number {
-    const { state, run } = this.#parts;
-    const { g_squares = 0 } = run(state.arena, {
-      kernel: program(["g_squares = squares(g)"], ["g"], [], []).kernel(),
+    const { state, runner } = this.#parts;
+    const { g_squares = 0 } = runner(state.arena, {
+      kernel: program({ lines: ["g_squares = squares(g)"], tensors: ["g"] }).kernel(),
       tensors: { g: values },
       rowCount: 1,
       rowLength: count,
@@ -106,17 +106,17 @@ export class HeldContributions implements Gathered {
 
   /** Takes one contribution out, by its place in the order in which they were accepted. */
   remove(place: number): void {
-    const [removed] = this.#held.splice(place, 1);
+    const [removed] = this.#items.splice(place, 1);
     if (removed) this.#free(removed);
   }
 
-  #free({ values }: Held): void {
+  #free({ values }: Item): void {
     const { memory, state: { arena } } = this.#parts;
     for (const offset of values.values()) memory.free(arena, offset);
   }
 
   free(): void {
-    for (const held of this.#held) this.#free(held);
-    this.#held = [];
+    for (const item of this.#items) this.#free(item);
+    this.#items = [];
   }
 }

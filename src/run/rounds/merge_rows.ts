@@ -23,10 +23,10 @@ export interface Allocator {
 /** Adds up lists of rows into regions of `allocator`. Throws out_of_memory and leaves nothing allocated. */
 export function mergeRows(
   lists: readonly RowList[],
-  { state: { arena }, variable, run, allocator }: {
+  { state: { arena }, variable, runner, allocator }: {
     readonly state: RunState;
     readonly variable: VariableState;
-    readonly run: Runner;
+    readonly runner: Runner;
     readonly allocator: Allocator;
   },
 ): RowList {
@@ -52,7 +52,7 @@ export function mergeRows(
     arena.f32(sums, count * rowLength).fill(0);
     at = 0;
     for (const { rows, values } of lists) {
-      addRows({ arena, run }, { to: sums, values, rows, rowLength, indices: ordinals + 4 * at });
+      addRows({ arena, runner }, { to: sums, values, rows, rowLength, indices: ordinals + 4 * at });
       at += rows;
     }
     result = { indices: unique, values: sums, rows: count };
@@ -66,11 +66,15 @@ export function mergeRows(
 
 /** to[indices[i]] += values[i], row by row in order. */
 export function addRows(
-  { arena, run }: { readonly arena: RunState["arena"]; readonly run: Runner },
+  { arena, runner }: { readonly arena: RunState["arena"]; readonly runner: Runner },
   { to, values, rows, rowLength, indices }: RowList & { readonly to: number; readonly rowLength: number },
 ): void {
-  run(arena, {
-    kernel: program(["sum_of_rows = sum_of_rows + g"], ["sum_of_rows", "g"], ["sum_of_rows"], [])
+  runner(arena, {
+    kernel: program({
+      lines: ["sum_of_rows = sum_of_rows + g"],
+      tensors: ["sum_of_rows", "g"],
+      stored: ["sum_of_rows"],
+    })
       .kernel({ sum_of_rows: { access: "indexed" } }),
     tensors: { sum_of_rows: to, g: values },
     rowCount: rows,

@@ -12,7 +12,7 @@ import { program } from "../../../kernels/compiler/programs.ts";
 import type { Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
-export interface Prepared {
+export interface PseudoGradient {
   /** Of the optimized variables, in the order of the body. */
   readonly gradients: readonly Staged[];
   /** Values of variables with the role "average". */
@@ -30,22 +30,22 @@ export interface Prepared {
 
 const FROM_WEIGHTS = ["g = w - g", "g_squares = squares(g)"];
 
-/** Makes pseudo-gradients of `staged`; `stalenessFactor` is in 0..1. */
-export function prepare(
+/** The pseudo-gradient of a contribution; `stalenessFactor` is in 0..1. */
+export function toPseudoGradient(
   staged: readonly Staged[],
-  { state, run, aggregation, stalenessFactor, staleness, weight }: {
+  { state, runner, aggregation, stalenessFactor, staleness, weight }: {
     readonly state: RunState;
-    readonly run: Runner;
+    readonly runner: Runner;
     readonly aggregation: Aggregation;
     readonly stalenessFactor: number;
     readonly staleness: number;
     /** What the client says. */
     readonly weight: number;
   },
-): Prepared {
+): PseudoGradient {
   const gradients = staged.filter(({ variable }) => variable.role === "optimize");
   if (aggregation.payload === "weights") {
-    for (const each of gradients) subtractFromVariable(state, each, run);
+    for (const each of gradients) subtractFromVariable(state, each, runner);
   }
   const squares = gradients.reduce((sum, each) => sum + each.squares, 0);
   const norm = Math.sqrt(squares);
@@ -62,11 +62,13 @@ export function prepare(
   };
 }
 
-function subtractFromVariable({ arena }: RunState, staged: Staged, run: Runner): void {
+function subtractFromVariable({ arena }: RunState, staged: Staged, runner: Runner): void {
   const { variable, values, count } = staged;
   const isSparse = staged.kind === "sparse";
-  const { g_squares = 0 } = run(arena, {
-    kernel: program(FROM_WEIGHTS, ["g", "w"], ["g"], []).kernel(isSparse ? { w: { access: "indexed" } } : {}),
+  const { g_squares = 0 } = runner(arena, {
+    kernel: program({ lines: FROM_WEIGHTS, tensors: ["g", "w"], stored: ["g"] }).kernel(
+      isSparse ? { w: { access: "indexed" } } : {},
+    ),
     tensors: { g: values, w: variable.offset },
     rowCount: isSparse ? staged.rows : 1,
     rowLength: isSparse ? variable.rowLength : count,

@@ -8,53 +8,32 @@
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
-import type { KeyUse, Loss, RoundDescription, RoundOutcome, StepOptions } from "../api.ts";
-import type { Combined, Gathered, GatheredParts } from "./accumulator.ts";
-import { HeldContributions } from "./list_accumulator.ts";
-import { prepare, type Prepared } from "./pseudo_gradient.ts";
+import type { Loss, RoundDescription, RoundOutcome } from "../api.ts";
+import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
+import { checkClaims, checkDense, checkSameVariables } from "./check_joining.ts";
+import type { Claims, Contribution } from "./contribution.ts";
+import { ListAccumulator } from "./list_accumulator.ts";
+import { type PseudoGradient, toPseudoGradient } from "./pseudo_gradient.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
-import { SummedContributions } from "./sum_accumulator.ts";
+import { SumAccumulator } from "./sum_accumulator.ts";
 
 /** Tells the noise on sums from that of transformers with the same seed (fused_lines.ts). */
 const NOISE_STREAM = 0;
 /** Rounds whose outcome is remembered, for those who wait for it. */
 const OUTCOMES_KEPT = 64;
 
-export interface Contribution {
-  readonly clientId: string | null;
-  readonly weight: number;
-  readonly staleness: number;
-  readonly gradientNorm: number;
-  /** Milliseconds since 1970. */
-  readonly acceptedAt: number;
-  /** Of its journal record. */
-  readonly sequence: number;
-  /** Of the run when it was accepted. */
-  readonly version: number;
-  readonly key: KeyUse | undefined;
-  readonly loss: Loss | undefined;
-}
-
-/** What a contribution says of itself. */
-export type Claims =
-  & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key" | "loss">
-  & {
-    /** Of a contribution that is read again: what it was when it was accepted. */
-    readonly staleness?: number;
-  };
-
 export class Round {
   #number: number;
-  readonly #parts: GatheredParts;
+  readonly #parts: AccumulatorParts;
   #contributions: Contribution[] = [];
-  #gathered: Gathered;
+  #accumulator: Accumulator;
   readonly #outcomes = new Map<number, RoundOutcome>();
 
-  constructor(parts: GatheredParts, number: number) {
+  constructor(parts: AccumulatorParts, number: number) {
     this.#parts = parts;
     this.#number = number;
-    this.#gathered = this.gather();
+    this.#accumulator = this.newAccumulator();
   }
 
   get #aggregation(): Aggregation {
@@ -119,79 +98,29 @@ export class Round {
 
   /** Throws contribution_repeated, too_stale, invalid_request, sparse_with_aggregator, and changes nothing. */
   check(staging: ArenaStaging, claims: Claims): void {
-    const { clientId, hyperparameters } = claims;
-    if (clientId !== undefined && this.#placeOf(clientId) >= 0) {
-      throw new StepwellError(
-        "contribution_repeated",
-        `Cannot contribute to round ${this.#number}: it has a contribution of the client ${
-          JSON.stringify(clientId)
-        }, must be one a client`,
-      );
-    }
-    const { maxStaleness } = this.#aggregation;
-    const staleness = this.stalenessOf(claims);
-    if (maxStaleness !== null && staleness > maxStaleness) {
-      const { iterations } = this.#parts.state;
-      throw new StepwellError(
-        "too_stale",
-        `Cannot contribute to round ${this.#number}: base_iteration is ${claims.baseIteration}, must be ${
-          Math.max(0, iterations - maxStaleness)
-        } or more: the run is at iteration ${iterations} and takes a staleness of at most ${maxStaleness}`,
-      );
-    }
-    if (hyperparameters) {
-      const message = "are given, must be absent: the step of a round is not one contribution's";
-      throw new StepwellError("invalid_request", `Cannot contribute: hyperparameters ${message}`, [
-        { path: "hyperparameters", message },
-      ]);
-    }
-    this.#checkTensors(staging);
+    const { state: { iterations }, aggregation } = this.#parts;
+    const { maxStaleness } = aggregation;
+    checkClaims(claims, this.stalenessOf(claims), {
+      number: this.#number,
+      contributions: this.#contributions,
+      iterations,
+      maxStaleness,
+    });
+    checkDense(staging, aggregation);
+    const list = this.#accumulator instanceof ListAccumulator ? this.#accumulator : undefined;
+    if (list?.variables) checkSameVariables(staging, list.variables);
   }
 
-  #checkTensors({ tensors }: ArenaStaging): void {
-    const { noise, aggregator } = this.#aggregation;
-    for (const { kind, variable: { name } } of tensors.values()) {
-      if (kind === "dense") continue;
-      const why = noise
-        ? "the run's noise falls on every element"
-        : this.#gathered instanceof HeldContributions
-        ? `${aggregator.member.class_name} compares whole tensors`
-        : undefined;
-      if (why === undefined) continue;
-      const message = `is sparse, must be dense: ${why}`;
-      throw new StepwellError(
-        "sparse_with_aggregator",
-        `Cannot contribute: the gradient of "${name}" ${message}`,
-        [
-          { path: `gradients.${name}`, message },
-        ],
-      );
-    }
-    const wanted = this.#gathered instanceof HeldContributions ? this.#gathered.variables : undefined;
-    if (!wanted) return;
-    const names = wanted.map(({ name }) => name);
-    const lacking = names.find((name) => !tensors.has(name));
-    const strange = [...tensors.keys()].find((name) => !names.includes(name));
-    if (lacking === undefined && strange === undefined) return;
-    const message = lacking === undefined
-      ? "is given, must be absent: the round's first contribution has none"
-      : "is missing, must be given: the round's first contribution has one";
-    const name = lacking ?? strange;
-    throw new StepwellError("invalid_request", `Cannot contribute: the gradient of "${name}" ${message}`, [
-      { path: `gradients.${name}`, message },
-    ]);
-  }
-
-  /** The pseudo-gradient of what is staged, in place. */
-  prepare(staging: ArenaStaging, claims: Claims): Prepared {
-    const { state, run, aggregation } = this.#parts;
+  /** Makes a pseudo-gradient of the staged tensors, in place. */
+  toPseudoGradient(staging: ArenaStaging, claims: Claims): PseudoGradient {
+    const { state, runner, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
     const staleness = this.stalenessOf(claims);
     const stalenessFactor = member.factor(config, staleness);
     const { weight = 1 } = claims;
-    return prepare([...staging.tensors.values()], {
+    return toPseudoGradient([...staging.tensors.values()], {
       state,
-      run,
+      runner,
       aggregation,
       stalenessFactor,
       staleness,
@@ -199,22 +128,30 @@ export class Round {
     });
   }
 
-  /** Takes a contribution in: it was checked, and is in the journal. */
+  /** Adds a contribution, which was checked before and is in the journal. */
   join(
     staging: ArenaStaging,
     claims: Claims,
     at: Pick<Contribution, "acceptedAt" | "sequence" | "version">,
-  ): Prepared {
-    const prepared = this.prepare(staging, claims);
+  ): PseudoGradient {
+    const pseudoGradient = this.toPseudoGradient(staging, claims);
     const { clientId = null, key, loss } = claims;
-    const { weight } = prepared;
+    const { weight } = pseudoGradient;
     const staleness = this.stalenessOf(claims);
-    this.#gathered.join({ staging, prepared });
-    this.#contributions.push({ clientId, weight, staleness, gradientNorm: prepared.norm, key, loss, ...at });
-    return prepared;
+    this.#accumulator.join({ staging, pseudoGradient });
+    this.#contributions.push({
+      clientId,
+      weight,
+      staleness,
+      gradientNorm: pseudoGradient.norm,
+      key,
+      loss,
+      ...at,
+    });
+    return pseudoGradient;
   }
 
-  /** Puts what the contributions are together into `into`. Throws out_of_memory and changes nothing. */
+  /** Puts the combined contributions into `into`. Throws out_of_memory and changes nothing. */
   combine(into: ArenaStaging): Combined {
     const { noise } = this.#aggregation;
     const { arena, iterations, variables } = this.#parts.state;
@@ -228,12 +165,12 @@ export class Round {
         variable,
       });
     });
-    return this.#gathered.combine(into, noisy);
+    return this.#accumulator.combine(into, noisy);
   }
 
   /** Throws unknown_contribution. */
   find(clientId: string): number {
-    const place = this.#placeOf(clientId);
+    const place = this.#contributions.findIndex((each) => each.clientId === clientId);
     if (place >= 0) return place;
     throw new StepwellError(
       "unknown_contribution",
@@ -241,29 +178,25 @@ export class Round {
     );
   }
 
-  #placeOf(clientId: string): number {
-    return this.#contributions.findIndex((each) => each.clientId === clientId);
-  }
-
-  /** A place for contributions, empty. */
-  gather(): Gathered {
+  /** An empty accumulator of the kind that the aggregator needs. */
+  newAccumulator(): Accumulator {
     const { rule } = this.#aggregation;
     return rule.kind === "sum"
-      ? new SummedContributions(this.#parts, rule)
-      : new HeldContributions(this.#parts, rule);
+      ? new SumAccumulator(this.#parts, rule)
+      : new ListAccumulator(this.#parts, rule);
   }
 
-  /** Whether a contribution can be taken out of what is held; else `others` must hold all but it. */
+  /** Whether a contribution can be taken out again; if not, `remove` needs an accumulator with all the others. */
   get keepsWhole(): boolean {
-    return this.#gathered instanceof HeldContributions;
+    return this.#accumulator instanceof ListAccumulator;
   }
 
-  /** Takes a contribution out; `others` holds all the others when what is held is a sum. */
-  remove(place: number, others?: Gathered): void {
+  /** Takes a contribution out. `others` has all the other contributions; it is needed where they are a sum. */
+  remove(place: number, others?: Accumulator): void {
     if (others) {
-      this.#gathered.free();
-      this.#gathered = others;
-    } else (this.#gathered as HeldContributions).remove(place);
+      this.#accumulator.free();
+      this.#accumulator = others;
+    } else (this.#accumulator as ListAccumulator).remove(place);
     this.#contributions.splice(place, 1);
   }
 
@@ -275,7 +208,7 @@ export class Round {
     this.free();
     this.#number += 1;
     this.#contributions = [];
-    this.#gathered = this.gather();
+    this.#accumulator = this.newAccumulator();
   }
 
   outcome(round: number): RoundOutcome | undefined {
@@ -306,6 +239,6 @@ export class Round {
   }
 
   free(): void {
-    this.#gathered.free();
+    this.#accumulator.free();
   }
 }

@@ -12,11 +12,11 @@
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import {
   accumulate,
+  type Accumulator,
+  type AccumulatorParts,
   type Addend,
   type Combined,
   dense,
-  type Gathered,
-  type GatheredParts,
   type Joining,
   type Noisy,
   scale,
@@ -40,13 +40,13 @@ interface Sum {
 
 type SumRule = Extract<AggregatorRule, { kind: "sum" }>;
 
-export class SummedContributions implements Gathered {
-  readonly #parts: GatheredParts;
+export class SumAccumulator implements Accumulator {
+  readonly #parts: AccumulatorParts;
   readonly #rule: SumRule;
   readonly #sums = new Map<string, Sum>();
   readonly #allocator: Allocator;
 
-  constructor(parts: GatheredParts, rule: SumRule) {
+  constructor(parts: AccumulatorParts, rule: SumRule) {
     this.#parts = parts;
     this.#rule = rule;
     const { memory, state: { arena } } = parts;
@@ -56,7 +56,7 @@ export class SummedContributions implements Gathered {
     };
   }
 
-  join({ staging, prepared: { gradients, averages, factor, weight } }: Joining): void {
+  join({ staging, pseudoGradient: { gradients, averages, factor, weight } }: Joining): void {
     const own = this.#rule.divide === "weight" ? Math.fround(factor * Math.fround(weight)) : factor;
     for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
     for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });
@@ -115,8 +115,8 @@ export class SummedContributions implements Gathered {
   }
 
   #merge({ variable, rows }: Sum, allocator: Allocator): RowList {
-    const { state, run } = this.#parts;
-    return mergeRows(rows, { state, variable, run, allocator });
+    const { state, runner } = this.#parts;
+    return mergeRows(rows, { state, variable, runner, allocator });
   }
 
   combine(into: ArenaStaging, noise: Noisy | null): Combined {
@@ -145,12 +145,12 @@ export class SummedContributions implements Gathered {
     let total = sum.dense;
     const to = into.allocate(4 * count);
     if (sum.rows.length > 0 || noise) {
-      const { state: { arena }, run } = this.#parts;
+      const { state: { arena }, runner } = this.#parts;
       arena.f32(to, count).set(arena.f32(total, count));
       total = to;
       // As one list, so that no bit depends on which of them were merged before.
       if (sum.rows.length > 0) {
-        addRows({ arena, run }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
+        addRows({ arena, runner }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
       }
       noise?.(variable, to);
     }
@@ -165,9 +165,14 @@ export class SummedContributions implements Gathered {
 
   /** to = total / by; returns the sum of squares. */
   #divide({ total, to, count, by }: { total: number; to: number; count: number; by: number }): number {
-    const { state, run } = this.#parts;
-    const { g_squares = 0 } = run(state.arena, {
-      kernel: program(["g = total / by", "g_squares = squares(g)"], ["g", "total"], ["g"], ["by"]).kernel(),
+    const { state, runner } = this.#parts;
+    const { g_squares = 0 } = runner(state.arena, {
+      kernel: program({
+        lines: ["g = total / by", "g_squares = squares(g)"],
+        tensors: ["g", "total"],
+        stored: ["g"],
+        uniforms: ["by"],
+      }).kernel(),
       tensors: { g: to, total },
       rowCount: 1,
       rowLength: count,

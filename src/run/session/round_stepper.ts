@@ -18,32 +18,32 @@ import {
 } from "../journal/change_records.ts";
 import { checkContribution, checkFinite, checkNoise } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import type { Gathered } from "../rounds/accumulator.ts";
-import type { Prepared } from "../rounds/pseudo_gradient.ts";
+import type { Accumulator } from "../rounds/accumulator.ts";
+import type { PseudoGradient } from "../rounds/pseudo_gradient.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
 import type { Round } from "../rounds/round.ts";
 import type { Durability, ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import type { SessionHost } from "./host.ts";
 import { normsOf, type Stepper } from "./stepper.ts";
 
 /** A round that is complete but could not be closed is tried again after this. */
 const RETRY_MS = 1000;
 
 /** What rounds need of the session that they belong to. */
-interface Host {
+interface RoundSession {
   readonly durability: Durability;
   readonly version: number;
   readonly events: EventLog;
   readonly replies: Replies;
-  onDeadline(at: number | null): void;
-  onQuiet(): void;
   stage(kind: "gradients" | "values"): ArenaStaging;
 }
 
-interface RoundTurnsParts {
-  readonly session: Host;
+interface RoundStepperParts {
+  readonly session: RoundSession;
+  readonly host: Pick<SessionHost, "deadlineChanged" | "becameQuiet">;
   readonly state: RunState;
   readonly spec: ResolvedSpec;
   readonly round: Round;
@@ -53,16 +53,16 @@ interface RoundTurnsParts {
   readonly stepper: Stepper;
 }
 
-export class RoundTurns {
+export class RoundStepper {
   readonly round: Round;
-  readonly #parts: RoundTurnsParts;
+  readonly #parts: RoundStepperParts;
 
-  constructor(parts: RoundTurnsParts) {
+  constructor(parts: RoundStepperParts) {
     this.#parts = parts;
     this.round = parts.round;
   }
 
-  get #session(): Host {
+  get #session(): RoundSession {
     return this.#parts.session;
   }
 
@@ -88,17 +88,20 @@ export class RoundTurns {
     const skipped = checkFinite(state, staged, spec.nonFinite);
     const warnings = [...absent, ...skipped];
     if (skipped.length > 0 || options.dryRun) {
-      return this.#answer(this.round.prepare(staged, options), options, { accepted: false, warnings });
+      return this.#answer(this.round.toPseudoGradient(staged, options), options, {
+        accepted: false,
+        warnings,
+      });
     }
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
     const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
-    const prepared = this.round.join(staged, claims, {
+    const pseudoGradient = this.round.join(staged, claims, {
       acceptedAt: claims.at,
       sequence,
       version: this.#session.version,
     });
-    const answer = this.#answer(prepared, claims, { accepted: true, warnings });
+    const answer = this.#answer(pseudoGradient, claims, { accepted: true, warnings });
     if (options.key) this.#session.replies.add(options.key, answer);
     const { round, contributions, missing, deadline } = answer;
     this.#session.events.add(sequence, "contribution_accepted", {
@@ -109,12 +112,12 @@ export class RoundTurns {
       deadline,
       ...this.#place,
     });
-    if (contributions === 1) this.#session.onDeadline(this.round.deadline);
+    if (contributions === 1) this.#parts.host.deadlineChanged(this.round.deadline);
     return answer;
   }
 
   #answer(
-    { norm, variableNorms, weight, clipFactor }: Prepared,
+    { norm, variableNorms, weight, clipFactor }: PseudoGradient,
     options: StepOptions,
     { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
   ): ContributionAnswer {
@@ -143,7 +146,7 @@ export class RoundTurns {
       return this.#close({ reason: "complete", applied: true });
     } catch (error) {
       if (!(error instanceof StepwellError)) throw error;
-      this.#session.onDeadline(this.#parts.now() + RETRY_MS);
+      this.#parts.host.deadlineChanged(this.#parts.now() + RETRY_MS);
       return undefined;
     }
   }
@@ -195,26 +198,26 @@ export class RoundTurns {
 
   #ended(sequence: number, outcome: RoundOutcome): void {
     this.round.end(outcome);
-    this.#session.onDeadline(null);
+    this.#parts.host.deadlineChanged(null);
     if (this.round.isSeen) {
       this.#session.events.add(sequence, "round_opened", { round: this.round.number, ...this.#place });
     }
-    this.#session.onQuiet();
+    this.#parts.host.becameQuiet();
   }
 
-  /** Ends the round if that is due: it is complete but could not be closed, or its deadline is over. */
-  settle(): void {
+  /** Ends the round if it is complete but could not be closed, or if its deadline has passed. */
+  endIfDue(): void {
     const { isComplete, deadline, sufficesAtDeadline } = this.round;
     if (isComplete) this.#close({ reason: "complete", applied: true });
     else if (deadline !== null && deadline <= this.#parts.now()) {
       this.end({ reason: "deadline", applied: sufficesAtDeadline });
-    } else this.#session.onDeadline(deadline);
+    } else this.#parts.host.deadlineChanged(deadline);
   }
 
   /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
   withdraw(clientId: string): void {
     const place = this.round.find(clientId);
-    const others = this.round.keepsWhole ? undefined : this.#gatherWithout(place);
+    const others = this.round.keepsWhole ? undefined : this.#accumulateOthers(place);
     let sequence: number;
     try {
       sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
@@ -232,22 +235,22 @@ export class RoundTurns {
       deadline: this.round.deadlineText,
       ...this.#place,
     });
-    this.#session.onDeadline(this.round.deadline);
-    if (contributions.length === 0) this.#session.onQuiet();
+    this.#parts.host.deadlineChanged(this.round.deadline);
+    if (contributions.length === 0) this.#parts.host.becameQuiet();
   }
 
-  /** The round's sums without one of its contributions: added up again from the journal. */
-  #gatherWithout(place: number): Gathered {
+  /** The round's contributions but one, added up again from the journal. */
+  #accumulateOthers(place: number): Accumulator {
     const { contributions } = this.round;
-    const others = this.round.gather();
+    const others = this.round.newAccumulator();
     if (contributions.length === 1) return others;
     const { durability, version } = this.#session;
-    const { readRecords } = this.#parts.recorder;
+    const { recorder } = this.#parts;
     const wanted = new Map(contributions.map((each) => [each.sequence, each]));
     wanted.delete(contributions[place]?.sequence as number);
     const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
       wanted.values().some((each) => each.version !== version);
-    if (!readRecords || isMoved) {
+    if (!recorder.hasRecords || isMoved) {
       const client = JSON.stringify(contributions[place]?.clientId);
       const why = isMoved
         ? "the variables that others were subtracted from have changed since"
@@ -258,13 +261,16 @@ export class RoundTurns {
       );
     }
     try {
-      readRecords((record) => {
+      recorder.readRecords((record) => {
         const contribution = wanted.get(record.sequence);
         if (!contribution) return;
         wanted.delete(record.sequence);
         readContribution(this.#session, record, (staging, claims) => {
-          const prepared = this.round.prepare(staging, { ...claims, staleness: contribution.staleness });
-          others.join({ staging, prepared });
+          const pseudoGradient = this.round.toPseudoGradient(staging, {
+            ...claims,
+            staleness: contribution.staleness,
+          });
+          others.join({ staging, pseudoGradient });
         });
       });
       if (wanted.size > 0) {

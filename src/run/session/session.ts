@@ -1,15 +1,15 @@
 /**
  * One open run: validates everything, then changes state in one synchronous turn.
  *
- * Invariants: a method that throws has changed nothing. Turns cannot interleave, because none of them awaits; a
- * reader gets copies of one version. `version` counts every change of state, `iterations` the applied steps.
+ * Puts the parts together and guards them; what they do is theirs. Invariants: a method that throws has changed nothing.
+ * Turns cannot interleave, because none of them awaits; a reader gets copies of one version. `version` counts every
+ * change of state, `iterations` the applied steps.
  */
-import { type Runner } from "../../../kernels/compiler/plan.ts";
 import { StepwellError } from "../../errors.ts";
-import { overwrite } from "../../families/optimizers/attributes.ts";
 import type { OptimizerMember } from "../../families/optimizers/definition.ts";
-import { getConfig, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../../tensor.ts";
+import { EventLog } from "../answers/events.ts";
+import { Replies } from "../answers/replies.ts";
 import type {
   ContributionAnswer,
   Member,
@@ -22,149 +22,102 @@ import type {
   StepAnswer,
   StepOptions,
 } from "../api.ts";
-import { optimizerChange, type RoundEnd, stagedChange, weightsChange } from "../journal/change_records.ts";
-import type { ChangeLog } from "../journal/change_log.ts";
-import {
-  type CheckpointCopy,
-  checkpointOf,
-  type LiveCheckpoint,
-  liveCheckpointOf,
-} from "../checkpoint/checkpoint.ts";
-import { describeRun } from "./describe.ts";
-import { endedError, type Ending } from "./ending.ts";
-import { EventLog } from "../answers/events.ts";
-import { gather, rowsToGather } from "../tensors/gather.ts";
-import type { Memory } from "../tensors/memory.ts";
-import { Publisher } from "../tensors/publication.ts";
+import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { RoundEnd } from "../journal/change_records.ts";
 import { Recorder } from "../journal/recorder.ts";
-import { rememberedMetadata } from "../answers/remembered.ts";
-import { Replies } from "../answers/replies.ts";
 import { Round } from "../rounds/round.ts";
-import { RoundTurns } from "./round_stepper.ts";
-import type { Durability, ResolvedSpec } from "../spec/spec.ts";
-import { ArenaStaging } from "../staging/staging.ts";
+import type { Durability } from "../spec/spec.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import { getWeights } from "../tensors/weights.ts";
+import { Editor } from "./editor.ts";
+import { endedError, type Ending } from "./ending.ts";
+import { LateHost, type SessionHost } from "./host.ts";
+import { Reader } from "./reader.ts";
+import { RoundStepper } from "./round_stepper.ts";
+import type { SessionParts } from "./session_parts.ts";
+import { Stagings } from "./stagings.ts";
 import { Stepper } from "./stepper.ts";
-import { getWeights, setWeights } from "../tensors/weights.ts";
-
-/** A body may be this much larger than the numbers in it: names, metadata, white space. */
-const BODY_SLACK_BYTES = 1024 ** 2;
-/** Bytes a number may take: float64 with repeated rows; a nested JSON number with its indentation. */
-const BYTES_PER_NUMBER = { safetensors: 16, json: 40 } as const;
-
-export interface SessionParts {
-  readonly id: string;
-  readonly spec: ResolvedSpec;
-  readonly state: RunState;
-  readonly memory: Memory;
-  readonly run: Runner;
-  readonly createdAt: string;
-  readonly version: number;
-  /** Of the next change; absent: the version. */
-  readonly sequence?: number;
-  /** Of the open round; absent: the first. */
-  readonly round?: number;
-  readonly replies?: Replies;
-  /** The latest of an earlier session, oldest first. */
-  readonly steps?: readonly StepAnswer[];
-  /** The id of the last event of an earlier session. */
-  readonly lastEvent?: string | undefined;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-}
-
-type StorageDescription = Pick<RunDescription, "journal_bytes" | "snapshot_version">;
 
 export class Session implements RunSession {
   readonly id: string;
   readonly createdAt: string;
-  readonly #spec: ResolvedSpec;
-  readonly #state: RunState;
-  readonly #memory: Memory;
-  readonly #run: Runner;
-  readonly #publisher: Publisher;
+  readonly durability: Durability;
+  readonly mode: RunSession["mode"];
   /** The answers to keyed requests. */
   readonly replies: Replies;
-  readonly recorder: Recorder;
-  readonly #stagings = new Set<ArenaStaging>();
-  readonly #stepper: Stepper;
-  #version: number;
-  readonly #rounds: RoundTurns;
   readonly events: EventLog;
+  readonly #state: RunState;
+  readonly #isPlain: boolean;
+  readonly #host: LateHost;
+  readonly #recorder: Recorder;
+  readonly #stagings: Stagings;
+  readonly #reader: Reader;
+  readonly #editor: Editor;
+  readonly #stepper: Stepper;
+  readonly #round: Round;
+  readonly #roundStepper: RoundStepper;
+  #version: number;
   #ending: Ending | undefined;
   #held = false;
 
   constructor(parts: SessionParts) {
+    const { spec, state, memory, runner, now } = parts, { aggregation } = spec;
     this.id = parts.id;
     this.createdAt = parts.createdAt;
-    this.#spec = parts.spec;
-    this.#state = parts.state;
-    this.#memory = parts.memory;
-    this.#run = parts.run;
+    this.durability = spec.durability;
+    this.mode = aggregation.mode;
+    this.#isPlain = aggregation.isPlain;
+    this.#state = state;
     this.#version = parts.version;
+    const host = this.#host = new LateHost(parts.records);
+    const recorder = this.#recorder = new Recorder(parts.sequence ?? parts.version, host);
     this.replies = parts.replies ?? new Replies();
-    this.#publisher = new Publisher(parts.memory, parts.state);
-    this.recorder = new Recorder(parts.sequence ?? parts.version);
-    const { spec: { aggregation }, memory, state, run } = parts;
-    this.events = new EventLog(this.recorder.sequence, parts.lastEvent);
-    this.#stepper = new Stepper({
+    this.events = new EventLog(recorder.sequence, parts.lastEvent);
+    this.#stagings = new Stagings({ id: parts.id, memory, state, recorder });
+    const round = this.#round = new Round({ state, memory, runner, aggregation }, parts.round ?? 0);
+    const changes = { session: this, state, recorder, changed: () => this.#changed() };
+    const stepper = this.#stepper = new Stepper({ ...changes, spec, runner, latest: parts.steps ?? [] });
+    this.#editor = new Editor({ ...changes, stepper });
+    this.#roundStepper = new RoundStepper({
       session: this,
-      spec: parts.spec,
+      host,
       state,
-      run,
-      recorder: this.recorder,
-      latest: parts.steps ?? [],
-      changed: () => this.#changed(),
+      spec,
+      now,
+      recorder,
+      stepper,
+      round,
     });
-    this.#rounds = new RoundTurns({
-      session: this,
-      state,
-      spec: parts.spec,
-      now: parts.now,
-      recorder: this.recorder,
-      stepper: this.#stepper,
-      round: new Round({ state, memory, run, aggregation }, parts.round ?? 0),
-    });
+    this.#reader = new Reader({ session: this, spec, state, memory, runner, stepper, round });
   }
-
-  get durability(): Durability {
-    return this.#spec.durability;
-  }
-
-  /** What whoever stores this run has to say of it. */
-  describeStorage = (): StorageDescription => ({ journal_bytes: 0, snapshot_version: null });
-
-  /** Called when the round's deadline is another: milliseconds since 1970, or null without one. */
-  onDeadline = (_: number | null): void => {};
 
   get iterations(): number {
     return this.#state.iterations;
   }
 
-  /** Of the next change. */
-  get sequence(): number {
-    return this.recorder.sequence;
-  }
-
-  /** Whether the open round has no contributions: snapshots have no place for them. */
-  get isQuiet(): boolean {
-    return this.#rounds.round.contributions.length === 0;
-  }
-
-  /** When the open round is due, in milliseconds since 1970; null without a deadline. */
-  get deadline(): number | null {
-    return this.#rounds.round.deadline;
-  }
-
-  /** Called, within the turn, when a round has ended or lost its last contribution. */
-  onQuiet = (): void => {};
-
   get version(): number {
     return this.#version;
   }
 
-  get mode(): RunSession["mode"] {
-    return this.#spec.aggregation.mode;
+  /** Of the next change. */
+  get sequence(): number {
+    return this.#recorder.sequence;
+  }
+
+  /** Whether the open round has no contributions: snapshots have no place for them. */
+  get isQuiet(): boolean {
+    return this.#round.contributions.length === 0;
+  }
+
+  /** When the open round is due, in milliseconds since 1970; null without a deadline. */
+  get deadline(): number | null {
+    return this.#round.deadline;
+  }
+
+  /** Whether a body is on its way in. */
+  get isReceiving(): boolean {
+    return this.#stagings.isReceiving;
   }
 
   /** Steps that this session has applied, for the service's own figures. */
@@ -174,65 +127,7 @@ export class Session implements RunSession {
 
   /** Bytes of variables and slots, and of bodies on their way in. */
   get bytes(): { readonly state: number; readonly staging: number } {
-    return {
-      state: this.#state.bytes,
-      staging: [...this.#stagings].reduce((sum, staging) => sum + staging.bytes, 0),
-    };
-  }
-
-  describe(): RunDescription {
-    const { id, createdAt, version } = this;
-    const round = this.#rounds.round.number;
-    const run = {
-      id,
-      createdAt,
-      version,
-      round,
-      spec: this.#spec,
-      state: this.#state,
-      optimizer: this.optimizer(),
-    };
-    return { ...describeRun(run), ...this.describeStorage() };
-  }
-
-  bodyBytesMax(format: "json" | "safetensors"): number {
-    const numbers = this.#state.bytes / 4;
-    return BODY_SLACK_BYTES + BYTES_PER_NUMBER[format] * numbers;
-  }
-
-  publish(names?: readonly string[]): Publication {
-    this.#assertOpen();
-    return this.#publisher.publish(this.#version, names);
-  }
-
-  gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
-    this.#assertOpen();
-    const rows = rowsToGather(this.#state.variable(name), indices, bytesMax);
-    const scratch = this.stage("values");
-    try {
-      return gather(this.#state, rows, { run: this.#run, scratch });
-    } finally {
-      scratch.release();
-    }
-  }
-
-  slotNames(): readonly string[] {
-    return this.#state.slotNames;
-  }
-
-  readSlot(slot: string): readonly NamedTensor[] {
-    if (!this.slotNames().includes(slot)) {
-      const known = this.slotNames().map((name) => `"${name}"`).join(", ") || "none";
-      throw new StepwellError(
-        "unknown_slot",
-        `Cannot find the slot "${slot}": the optimizer's slots are ${known}`,
-      );
-    }
-    return this.#state.optimized.map((variable) => this.#state.copySlot(variable, slot));
-  }
-
-  weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] } {
-    return getWeights(this.#state);
+    return { state: this.#state.bytes, staging: this.#stagings.bytes };
   }
 
   /** Which optimizer it is: the same for as long as the run lives. */
@@ -240,67 +135,69 @@ export class Session implements RunSession {
     return this.#stepper.optimizer.member;
   }
 
+  describe(): RunDescription {
+    return { ...this.#reader.describe(), ...this.#host.describeStorage() };
+  }
+
+  bodyBytesMax(format: "json" | "safetensors"): number {
+    return this.#reader.bodyBytesMax(format);
+  }
+
+  publish(names?: readonly string[]): Publication {
+    this.#assertOpen();
+    return this.#reader.publish(names);
+  }
+
+  gather(name: string, indices: readonly number[], options: { readonly bytesMax: number }): NamedTensor {
+    this.#assertOpen();
+    return this.#reader.gather(name, indices, options);
+  }
+
+  slotNames(): readonly string[] {
+    return this.#state.slotNames;
+  }
+
+  readSlot(slot: string): readonly NamedTensor[] {
+    return this.#reader.readSlot(slot);
+  }
+
+  weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] } {
+    return getWeights(this.#state);
+  }
+
   optimizer(): Member {
-    return getConfig(this.#stepper.optimizer, { hypersCreated: this.#state.hypersCreated });
+    return this.#reader.optimizer();
   }
 
   steps(limit: number): readonly StepAnswer[] {
-    return this.#stepper.latest.slice(-limit).reverse();
+    return this.#reader.steps(limit);
   }
 
   /** Copies of the whole run. */
   checkpoint(): CheckpointCopy {
     this.#assertOpen();
-    return checkpointOf(this.#memory, this.#checkpointed(false));
+    return this.#reader.checkpoint();
   }
 
   /** The whole run where it lies, good until the next change, with what it remembers of its answers. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
-    return liveCheckpointOf(this.#checkpointed(true));
+    return this.#reader.liveCheckpoint();
   }
 
-  #checkpointed(isSnapshot: boolean) {
-    return {
-      spec: this.#spec,
-      optimizer: this.#stepper.optimizer,
-      state: this.#state,
-      version: this.#version,
-      sequence: this.recorder.sequence,
-      round: this.#rounds.round.number,
-      createdAt: this.createdAt,
-      remembered: isSnapshot
-        ? rememberedMetadata({
-          replies: this.replies,
-          steps: this.#stepper.latest,
-          // Who has seen contributions that the snapshot has not must look at the run again.
-          lastEvent: this.isQuiet ? this.events.last : undefined,
-        })
-        : {},
-    };
-  }
-
-  /** From now on the log is told of every change before it is made. */
-  attach(log: ChangeLog): void {
-    this.recorder.attach(log);
+  /** Gives the session what it needs from outside: once, for as long as it lives. */
+  attach(host: SessionHost): void {
+    this.#host.attach(host);
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
     this.#assertOpen();
-    const staging = new ArenaStaging({
-      kind,
-      memory: this.#memory,
-      state: this.#state,
-      keepsBytes: this.recorder.keepsChanges,
-      released: () => this.#released(staging),
-    });
-    this.#stagings.add(staging);
-    return staging;
+    return this.#stagings.stage(kind);
   }
 
   applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer {
-    if (this.#spec.aggregation.isPlain || !options.aggregate) return this.step(staging, options);
-    return this.#rounds.apply(this.#staged(staging, "gradients"), options);
+    if (this.#isPlain || !options.aggregate) return this.step(staging, options);
+    return this.#roundStepper.apply(this.#staged(staging, "gradients"), options);
   }
 
   /** One contribution, one step. */
@@ -310,94 +207,52 @@ export class Session implements RunSession {
 
   /** A contribution to the open round, which stays open. */
   contribute(staging: Staging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
-    return this.#rounds.contribute(this.#staged(staging, "gradients"), options);
+    return this.#roundStepper.contribute(this.#staged(staging, "gradients"), options);
   }
 
   /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
   endRound(end: RoundEnd): StepAnswer | undefined {
     this.#assertFree();
-    return this.#rounds.end(end);
+    return this.#roundStepper.end(end);
   }
 
   /**
-   * Ends the round if time has made that due: it is complete but could not be closed, or its deadline is over. Throws
-   * what ending it throws; then it is due again.
+   * Ends the round if it is complete but could not be closed, or if its deadline has passed. Throws what `endRound`
+   * throws; then the round is still due.
    */
-  settle(): void {
+  endDueRound(): void {
     this.#assertFree();
-    this.#rounds.settle();
+    this.#roundStepper.endIfDue();
   }
 
   round(): RoundDescription {
     this.#assertOpen();
-    return { ...this.#rounds.round.describe(), version: this.#version };
+    return { ...this.#round.describe(), version: this.#version };
   }
 
   outcome(round: number): RoundOutcome | undefined {
-    return this.#rounds.round.outcome(round);
+    return this.#round.outcome(round);
   }
 
   withdraw(clientId: string): void {
     this.#assertFree();
-    this.#rounds.withdraw(clientId);
+    this.#roundStepper.withdraw(clientId);
   }
 
   setVariables(staging: Staging): void {
-    const staged = this.#staged(staging, "values");
-    if (staged.tensors.size === 0) {
-      throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
-        { path: "variables", message: "is empty, must name one variable or more" },
-      ]);
-    }
-    const { arena } = this.#state;
-    const sequence = this.recorder.record(() => stagedChange(this.#state, staged));
-    for (const { variable, values, count } of staged.tensors.values()) {
-      this.#state.values(variable).set(arena.f32(values, count));
-    }
-    this.#changed();
-    this.#tell(sequence, "variables");
-  }
-
-  #tell(sequence: number, changed: "variables" | "weights" | "optimizer"): void {
-    this.events.add(sequence, "run_changed", {
-      changed,
-      iterations: this.iterations,
-      version: this.#version,
-    });
+    this.#editor.setVariables(this.#staged(staging, "values"));
   }
 
   setWeights(weights: readonly unknown[]): void {
     this.#assertFree();
-    const rule = ruleOf(this.#stepper.optimizer);
-    let sequence = 0;
-    const changed = setWeights(this.#state, weights, {
-      member: this.#stepper.optimizer.member,
-      rule,
-      record: (iterations, rest) => sequence = this.recorder.record(() => weightsChange(iterations, rest)),
-    });
-    if (!changed) return;
-    this.#changed();
-    this.#tell(sequence, "weights");
+    this.#editor.setWeights(weights);
   }
 
   patchOptimizer(
     config: Readonly<Record<string, unknown>>,
   ): Member & { readonly warnings: readonly string[] } {
     this.#assertFree();
-    const { optimizer, warnings } = overwrite(this.#stepper.optimizer, config, {
-      hypersCreated: this.#state.hypersCreated,
-    });
-    const undo = this.#state.addSlots(ruleOf(optimizer));
-    let sequence: number;
-    try {
-      sequence = this.recorder.record(() => optimizerChange(config));
-    } catch (error) {
-      undo();
-      throw error;
-    }
-    this.#stepper.optimizer = optimizer;
-    this.#changed();
-    this.#tell(sequence, "optimizer");
+    const warnings = this.#editor.patchOptimizer(config);
     return { ...this.optimizer(), warnings };
   }
 
@@ -405,10 +260,10 @@ export class Session implements RunSession {
   close(ending: Ending = "deleted"): void {
     if (this.#ending) return;
     this.#ending = ending;
-    this.onDeadline(null);
-    this.#publisher.invalidate();
-    this.#rounds.round.free();
-    if (this.#stagings.size === 0) this.#state.free();
+    this.#host.deadlineChanged(null);
+    this.#reader.invalidate();
+    this.#round.free();
+    this.#stagings.end();
     this.events.close();
   }
 
@@ -425,31 +280,17 @@ export class Session implements RunSession {
     throw new StepwellError("busy", `Cannot change the run "${this.id}": a checkpoint is taking its place`);
   }
 
-  /** Whether a body is on its way in. */
-  get isReceiving(): boolean {
-    return this.#stagings.size > 0;
-  }
-
-  #released(staging: ArenaStaging): void {
-    this.#stagings.delete(staging);
-    if (this.#ending && this.#stagings.size === 0) this.#state.free();
-  }
-
   #assertOpen(): void {
     if (this.#ending) throw endedError(this.id, this.#ending);
   }
 
   #changed(): void {
     this.#version += 1;
-    this.#publisher.invalidate();
+    this.#reader.invalidate();
   }
 
   #staged(staging: Staging, kind: "gradients" | "values"): ArenaStaging {
     this.#assertFree();
-    if (!(staging instanceof ArenaStaging) || !this.#stagings.has(staging) || staging.kind !== kind) {
-      throw new Error(`Staging for ${kind} of run ${this.id} is not one of its own`);
-    }
-    if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
-    return staging;
+    return this.#stagings.received(staging, kind);
   }
 }

@@ -40,7 +40,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly run: Runner;
+  readonly runner: Runner;
   readonly recorder: Recorder;
   /** Steps that are remembered, oldest first. */
   readonly latest: readonly StepAnswer[];
@@ -91,8 +91,8 @@ export class Stepper {
 
   /** Throws out_of_memory, and what the gradients deserve. */
   plan(staging: ArenaStaging, optimizer = this.optimizer): StepPlan {
-    const { state, spec, run } = this.#parts;
-    return planStep({ state, spec, optimizer, staging, run });
+    const { state, spec, runner } = this.#parts;
+    return planStep({ state, spec, optimizer, staging, runner });
   }
 
   /** Performs a step that is certain, and remembers it. */
@@ -101,8 +101,8 @@ export class Stepper {
     averages: readonly Instruction[],
     { sequence, ...step }: PerformedStep,
   ): StepAnswer {
-    const { state, run, session, changed } = this.#parts;
-    perform(state, [...plan.instructions, ...averages], run);
+    const { state, runner, session, changed } = this.#parts;
+    perform(state, [...plan.instructions, ...averages], runner);
     state.createSlots(plan.rule, plan.variables);
     state.hypersCreated = true;
     state.scalars = plan.scalars;

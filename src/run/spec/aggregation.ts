@@ -63,8 +63,8 @@ export function resolveAggregation(
     spec.staleness_weighting ?? "Constant",
     "aggregation.staleness_weighting",
   );
-  if (rule.kind === "hold") {
-    checkHolding(aggregator.member.class_name, rule.contributionsMin, { mode, minimum, spec });
+  if (rule.kind === "list") {
+    checkListRule(aggregator.member.class_name, rule.contributionsMin, { mode, minimum, spec });
   }
   const noise = spec.noise ?? null, clientClipnorm = spec.client_clipnorm ?? null;
   const payload = spec.payload ?? "gradient";
@@ -84,11 +84,11 @@ export function resolveAggregation(
     isPlain: mode === "immediate" && payload === "gradient" && !hasAverages && noise === null &&
       clientClipnorm === null && maxStaleness === null &&
       stalenessWeighting.member.class_name === "Constant" &&
-      (rule.kind === "hold" || (rule.normBound === undefined && rule.weigh === undefined)),
+      (rule.kind === "list" || (rule.normBound === undefined && rule.weigh === undefined)),
   };
 }
 
-function checkHolding(
+function checkListRule(
   name: string,
   least: number,
   { mode, minimum, spec }: { mode: string; minimum: number; spec: AggregationSpec },

@@ -1,6 +1,6 @@
 /**
- * Lines that wait to be put before an optimizer's own, with the numbers they name: clips, transformers, constraints
- * that work element by element. And the calls that such lines become.
+ * Formula lines that are fused with an optimizer's own, with the numbers that they name: clips, transformers, and
+ * constraints that work element by element. Also the kernel calls that such lines become.
  */
 import type { Noise } from "../../../kernels/noise/noise.ts";
 import type { Runner } from "../../../kernels/compiler/plan.ts";
@@ -20,7 +20,7 @@ export interface StepContext {
   readonly spec: ResolvedSpec;
   readonly optimizer: Optimizer;
   readonly staging: ArenaStaging;
-  readonly run: Runner;
+  readonly runner: Runner;
 }
 
 /** One optimizer step over all gradients: its rule, and the numbers that every line may name. */
@@ -30,18 +30,18 @@ export interface RuleStep {
   readonly base: Uniforms;
 }
 
-/** Lines before the rule, and the numbers they name. */
-export interface Stage {
+/** Lines that share a kernel with the rule's, and the numbers that they name. */
+export interface FusedLines {
   readonly lines: readonly string[];
   readonly uniforms: Uniforms;
-  /** Of lines that users write or combine at will. */
+  /** What the lines cost; given where users write or combine them at will. */
   readonly load?: Load | undefined;
 }
 
-export const NOTHING: Stage = { lines: [], uniforms: {} };
+export const NOTHING: FusedLines = { lines: [], uniforms: {} };
 
 /** `a`, then `b`. */
-export function joined(a: Stage, b: Stage): Stage {
+export function joined(a: FusedLines, b: FusedLines): FusedLines {
   if (a === NOTHING) return b;
   const load = added(a.load, b.load);
   return { lines: [...a.lines, ...b.lines], uniforms: { ...a.uniforms, ...b.uniforms }, load };
@@ -64,31 +64,39 @@ export function isLight({ load }: { readonly load?: Load | undefined }): boolean
   return !load || (load.operations <= 128 && load.calls === 0 && load.reductions <= 4);
 }
 
-/** The lines of a constraint that works element by element; undefined: it does not. */
-export function constraintStage({ constraint }: VariableState): Stage & { load: Load } | undefined {
+/** The lines of a constraint that works element by element; undefined for any other. */
+export function constraintLines({ constraint }: VariableState): FusedLines & { load: Load } | undefined {
   if (constraint?.rule.kind !== "elementwise") return undefined;
   const { rule: { lines }, uniforms } = constraint;
-  return { lines, uniforms, load: loadOf(program(lines, ["w"], ["w"], Object.keys(uniforms)).graph) };
+  return {
+    lines,
+    uniforms,
+    load: loadOf(program({ lines, tensors: ["w"], stored: ["w"], uniforms: Object.keys(uniforms) }).graph),
+  };
 }
 
 /** Whether the rule's lines are light. */
 export function isLightRule({ rule, base }: RuleStep, variable: VariableState): boolean {
   const stored = Object.keys(tensorsOf(variable));
-  return isLight({ load: loadOf(program(rule.dense, [...stored, "g"], stored, Object.keys(base)).graph) });
+  return isLight({
+    load: loadOf(
+      program({ lines: rule.dense, tensors: [...stored, "g"], stored, uniforms: Object.keys(base) }).graph,
+    ),
+  });
 }
 
-/** What a transformer does that cannot be a line: it stands between two kernels. */
+/** A transformer that cannot be written as lines: it runs between two kernels. */
 export type Between =
   | { readonly kind: "mean" }
   | { readonly kind: "noise"; readonly noise: Omit<Noise, "variable"> };
 
-/** Lines that no step changes, by place. */
-const stagesOfSpec = new WeakMap<ResolvedSpec["transformers"], readonly (Stage | undefined)[]>();
+/** The lines of a run's transformers, by place; no step changes them. */
+const cachedLines = new WeakMap<ResolvedSpec["transformers"], readonly (FusedLines | undefined)[]>();
 
-function lineStages(transformers: ResolvedSpec["transformers"]): readonly (Stage | undefined)[] {
-  let stages = stagesOfSpec.get(transformers);
-  if (!stages) {
-    stages = transformers.map(({ member, config }, place) => {
+function linesOfSpec(transformers: ResolvedSpec["transformers"]): readonly (FusedLines | undefined)[] {
+  let found = cachedLines.get(transformers);
+  if (!found) {
+    found = transformers.map(({ member, config }, place) => {
       const { rule } = member;
       const lines = rule.kind === "formula"
         ? config["lines"] as string[]
@@ -96,30 +104,33 @@ function lineStages(transformers: ResolvedSpec["transformers"]): readonly (Stage
         ? rule.lines
         : [];
       if (lines.length === 0) return undefined;
-      const stage = withOwnNames(lines, member.uniforms(config), {
+      const own = withOwnNames(lines, member.uniforms(config), {
         keep: ["g", "w", "t", "T"],
         suffix: String(place),
       });
-      const uniforms = ["t", "T", ...Object.keys(stage.uniforms)];
-      return { ...stage, load: loadOf(program(stage.lines, ["g", "w"], ["g"], uniforms).graph) };
+      const uniforms = ["t", "T", ...Object.keys(own.uniforms)];
+      return {
+        ...own,
+        load: loadOf(program({ lines: own.lines, tensors: ["g", "w"], stored: ["g"], uniforms }).graph),
+      };
     });
-    stagesOfSpec.set(transformers, stages);
+    cachedLines.set(transformers, found);
   }
-  return stages;
+  return found;
 }
 
 /**
  * The lines of the run's transformers. Their numbers, and what they make of them, get names of their own, so that two
  * of a kind, or one that shares a name with a hyperparameter, do not meet. Noise has a stream of its own by place; stream 0 is for rounds.
  */
-export function transformerStages({ spec, state }: StepContext): (Stage | Between)[] {
+export function transformerParts({ spec, state }: StepContext): (FusedLines | Between)[] {
   return spec.transformers.map(({ member, config }, place) => {
     if (member.rule.kind === "axis_mean") return { kind: "mean" };
     if (member.rule.kind === "noise") {
       const { stddev, seed } = member.uniforms(config) as { stddev: number; seed: number };
       return { kind: "noise", noise: { seed, stream: 1 + place, iteration: state.iterations, stddev } };
     }
-    return lineStages(spec.transformers)[place] as Stage;
+    return linesOfSpec(spec.transformers)[place] as FusedLines;
   });
 }
 
@@ -132,7 +143,7 @@ export function tensorsOf(variable: VariableState): Record<string, number> {
 export function wholeCall(
   { base }: RuleStep,
   variable: VariableState,
-  part: Stage & { g?: number },
+  part: FusedLines & { g?: number },
 ): Instruction {
   const tensors = tensorsOf(variable);
   const stored = Object.keys(tensors);
@@ -141,7 +152,7 @@ export function wholeCall(
   return {
     kind: "call",
     call: {
-      kernel: program(part.lines, names, stored, Object.keys(values)).kernel(),
+      kernel: program({ lines: part.lines, tensors: names, stored, uniforms: Object.keys(values) }).kernel(),
       tensors: part.g === undefined ? tensors : { ...tensors, g: part.g },
       rowCount: 1,
       rowLength: variable.count,
@@ -150,14 +161,18 @@ export function wholeCall(
   };
 }
 
-/** Carries out the lines of `stage` on the staged gradient itself. */
-export function settle(step: RuleStep, staged: Staged, { lines, uniforms: numbers }: Stage): Instruction[] {
+/** The call that carries the lines out on the staged gradient itself; nothing where there are none. */
+export function linesCall(
+  step: RuleStep,
+  staged: Staged,
+  { lines, uniforms: numbers }: FusedLines,
+): Instruction[] {
   if (lines.length === 0) return [];
   const values = { ...step.base, ...numbers };
   return [{
     kind: "call",
     call: {
-      kernel: program(lines, ["g", "w"], ["g"], Object.keys(values)).kernel(),
+      kernel: program({ lines, tensors: ["g", "w"], stored: ["g"], uniforms: Object.keys(values) }).kernel(),
       tensors: { g: staged.values, w: staged.variable.offset },
       rowCount: 1,
       rowLength: staged.count,

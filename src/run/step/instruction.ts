@@ -19,9 +19,9 @@ export type Instruction =
   | { readonly kind: "noise"; readonly offset: number; readonly count: number; readonly noise: Noise };
 
 /** Performs instructions in order: the only thing that writes to variables and slots. */
-export function perform(state: RunState, instructions: readonly Instruction[], run: Runner): void {
+export function perform(state: RunState, instructions: readonly Instruction[], runner: Runner): void {
   for (const instruction of instructions) {
-    if (instruction.kind === "call") run(state.arena, instruction.call);
+    if (instruction.kind === "call") runner(state.arena, instruction.call);
     else if (instruction.kind === "fill") state.arena.f32(instruction.offset, instruction.count).fill(0);
     else if (instruction.kind === "copy") {
       const { from, offset, count } = instruction;

@@ -4,7 +4,7 @@
  */
 import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
-import { joined, NOTHING, type Stage, type StepContext } from "./fused_lines.ts";
+import { type FusedLines, joined, NOTHING, type StepContext } from "./fused_lines.ts";
 import type { Staged } from "../staging/staging.ts";
 
 /** Two underscores are in no name of a rule, and the keys of clips in none either. */
@@ -16,11 +16,11 @@ const GLOBAL_SCALE = ["clip_scale = global_clipnorm * min(1 / total, 1 / global_
 /** The clip lines of every gradient, and the smallest factor by which a norm clip scales one. */
 export function planClip(context: StepContext, gradients: readonly Staged[]) {
   const { clipvalue, clipnorm, global_clipnorm } = context.optimizer.current;
-  const byValue: Stage = clipvalue === null
+  const byValue: FusedLines = clipvalue === null
     ? NOTHING
     : { lines: [CLIP_VALUE], uniforms: { clipvalue: Math.fround(clipvalue) } };
-  const stages = new Map<Staged, Stage>(gradients.map((staged) => [staged, byValue]));
-  if (clipnorm === null && global_clipnorm === null) return { stages, factor: 1 };
+  const lines = new Map<Staged, FusedLines>(gradients.map((staged) => [staged, byValue]));
+  if (clipnorm === null && global_clipnorm === null) return { lines, factor: 1 };
 
   let factor = 1;
   let squares = new Map(gradients.map((staged) => [staged, squaresOf(context, staged, byValue)]));
@@ -28,42 +28,49 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
     const c = Math.fround(clipnorm);
     for (const [staged, sum] of squares) {
       const g_norm = Math.fround(Math.sqrt(sum));
-      extend(stages, staged, { lines: [CLIP_NORM], uniforms: { clipnorm: c, g__norm: g_norm } });
+      extend(lines, staged, { lines: [CLIP_NORM], uniforms: { clipnorm: c, g__norm: g_norm } });
       factor = Math.min(factor, c / Math.max(g_norm, c));
     }
   }
   if (global_clipnorm !== null) {
     // Both norms at once can only be had by setting attributes later, as in Keras.
     if (clipnorm !== null) {
-      squares = new Map(gradients.map((g) => [g, squaresOf(context, g, stages.get(g) as Stage)]));
+      squares = new Map(gradients.map((g) => [g, squaresOf(context, g, lines.get(g) as FusedLines)]));
     }
     // TensorFlow's global_norm: halves of the squares, summed in float32, doubled under the root.
     const halves = [...squares.values()].reduce((sum, each) => Math.fround(sum + Math.fround(each / 2)), 0);
     const total = Math.fround(Math.sqrt(Math.fround(halves * 2)));
     const values = { total, global_clipnorm: Math.fround(global_clipnorm) };
-    const { clip_scale = 1 } = evaluateScalars(program(GLOBAL_SCALE, [], [], Object.keys(values)), values);
+    const { clip_scale = 1 } = evaluateScalars(
+      program({ lines: GLOBAL_SCALE, uniforms: Object.keys(values) }),
+      values,
+    );
     for (const staged of gradients) {
-      extend(stages, staged, { lines: [GLOBAL_CLIP], uniforms: { clip__scale: clip_scale } });
+      extend(lines, staged, { lines: [GLOBAL_CLIP], uniforms: { clip__scale: clip_scale } });
     }
     factor *= clip_scale;
   }
-  return { stages, factor };
+  return { lines, factor };
 }
 
-function extend(stages: Map<Staged, Stage>, staged: Staged, more: Stage): void {
-  stages.set(staged, joined(stages.get(staged) as Stage, more));
+function extend(lines: Map<Staged, FusedLines>, staged: Staged, more: FusedLines): void {
+  lines.set(staged, joined(lines.get(staged) as FusedLines, more));
 }
 
-/** Sum of squares of the gradient after `stage`, in float32. */
-function squaresOf({ state, run }: StepContext, staged: Staged, stage: Stage): number {
-  if (stage.lines.length === 0) return Math.fround(staged.squares);
-  const { g_squares = 0 } = run(state.arena, {
-    kernel: program([...stage.lines, "g_squares = squares(g)"], ["g"], [], Object.keys(stage.uniforms))
+/** Sum of squares of the gradient after the lines, in float32. */
+function squaresOf({ state, runner }: StepContext, staged: Staged, { lines, uniforms }: FusedLines): number {
+  if (lines.length === 0) return Math.fround(staged.squares);
+  const { g_squares = 0 } = runner(state.arena, {
+    kernel: program({
+      lines: [...lines, "g_squares = squares(g)"],
+      tensors: ["g"],
+      uniforms: Object.keys(uniforms),
+    })
       .kernel(),
     tensors: { g: staged.values },
     rowCount: 1,
     rowLength: staged.count,
-    uniforms: stage.uniforms,
+    uniforms,
   });
   return g_squares;
 }

@@ -28,7 +28,11 @@ function planAxisNorm(variable: VariableState, allocate: Allocate): Instruction[
   const axes = axis ?? shape.map((_, index) => index);
   const { stretches: parts, count } = stretches(shape, axes);
   const norms = allocate(4 * count), factors = allocate(4 * count);
-  const scale = program([`w = w ${apply === "multiply" ? "*" : "/"} factor`], ["w", "factor"], ["w"], []);
+  const scale = program({
+    lines: [`w = w ${apply === "multiply" ? "*" : "/"} factor`],
+    tensors: ["w", "factor"],
+    stored: ["w"],
+  });
   return [
     {
       kind: "axes",
@@ -38,7 +42,12 @@ function planAxisNorm(variable: VariableState, allocate: Allocate): Instruction[
     {
       kind: "call",
       call: {
-        kernel: program(factor, ["norm", "factor"], ["factor"], Object.keys(uniforms)).kernel(),
+        kernel: program({
+          lines: factor,
+          tensors: ["norm", "factor"],
+          stored: ["factor"],
+          uniforms: Object.keys(uniforms),
+        }).kernel(),
         tensors: { norm: norms, factor: factors },
         rowCount: 1,
         rowLength: count,
@@ -79,7 +88,7 @@ function planCopyRows(
 ): Instruction[] {
   const scratch = allocate(4 * variable.count);
   const rowLength = sources.length === 0 ? 0 : variable.count / sources.length;
-  const copy = program(["to = from"], ["to", "from"], ["to"], []);
+  const copy = program({ lines: ["to = from"], tensors: ["to", "from"], stored: ["to"] });
   const row = (to: number, from: number): Instruction => ({
     kind: "call",
     call: { kernel: copy.kernel(), tensors: { to, from }, rowCount: 1, rowLength, uniforms: {} },

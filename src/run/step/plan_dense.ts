@@ -8,49 +8,49 @@ import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import {
   type Between,
-  constraintStage,
+  constraintLines,
+  type FusedLines,
   isLight,
   isLightRule,
   joined,
+  linesCall,
   NOTHING,
   type RuleStep,
-  settle,
-  type Stage,
   type StepContext,
-  transformerStages,
+  transformerParts,
   wholeCall,
 } from "./fused_lines.ts";
 import type { StagedDense } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
-export function planDense(step: RuleStep, staged: StagedDense, clip: Stage): Instruction[] {
+export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines): Instruction[] {
   const { context, rule } = step;
   const { variable } = staged;
   const instructions: Instruction[] = [];
-  let stage = clip;
-  for (const transformer of transformerStages(context)) {
+  let waiting = clip;
+  for (const transformer of transformerParts(context)) {
     if ("lines" in transformer) {
-      const both = joined(stage, transformer);
-      if (!isLight(both)) instructions.push(...settle(step, staged, stage));
-      stage = isLight(both) ? both : transformer;
+      const both = joined(waiting, transformer);
+      if (!isLight(both)) instructions.push(...linesCall(step, staged, waiting));
+      waiting = isLight(both) ? both : transformer;
       continue;
     }
     const between = planBetween(context, staged, transformer);
     if (between.length === 0) continue;
-    instructions.push(...settle(step, staged, stage), ...between);
-    stage = NOTHING;
+    instructions.push(...linesCall(step, staged, waiting), ...between);
+    waiting = NOTHING;
   }
-  if (!isLight(stage)) {
-    instructions.push(...settle(step, staged, stage));
-    stage = NOTHING;
+  if (!isLight(waiting)) {
+    instructions.push(...linesCall(step, staged, waiting));
+    waiting = NOTHING;
   }
-  stage = joined(stage, { lines: rule.dense, uniforms: NOTHING.uniforms });
-  const constraint = constraintStage(variable);
+  let update = joined(waiting, { lines: rule.dense, uniforms: NOTHING.uniforms });
+  const constraint = constraintLines(variable);
   // After a rule that takes long, a reduction would make all of it run again.
   const isApart = constraint &&
     (!isLight(constraint) || (constraint.load.reductions > 0 && !isLightRule(step, variable)));
-  if (constraint && !isApart) stage = joined(stage, constraint);
-  instructions.push(wholeCall(step, variable, { ...stage, g: staged.values }));
+  if (constraint && !isApart) update = joined(update, constraint);
+  instructions.push(wholeCall(step, variable, { ...update, g: staged.values }));
   if (isApart) instructions.push(wholeCall(step, variable, constraint));
   return [...instructions, ...planConstraint(variable, (bytes) => context.staging.allocate(bytes))];
 }
@@ -85,7 +85,7 @@ function planCentralize({ staging }: StepContext, { variable, values }: StagedDe
     {
       kind: "call",
       call: {
-        kernel: program(["g = g - average"], ["g", "average"], ["g"], []).kernel({
+        kernel: program({ lines: ["g = g - average"], tensors: ["g", "average"], stored: ["g"] }).kernel({
           average: { access: "repeat" },
         }),
         tensors: { g: values, average: result },

@@ -7,35 +7,35 @@ import { checkNoise } from "./check_contribution.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import {
+  type FusedLines,
   isLight,
   joined,
+  linesCall,
   NOTHING,
   type RuleStep,
-  settle,
-  type Stage,
   type StepContext,
   tensorsOf,
-  transformerStages,
+  transformerParts,
   wholeCall,
 } from "./fused_lines.ts";
 import type { StagedSparse } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
 
-export function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): Instruction[] {
+export function planSparse(step: RuleStep, staged: StagedSparse, clip: FusedLines): Instruction[] {
   const { context, rule } = step;
   const { variable } = staged;
   checkNoise(context.spec, [staged]);
-  const before: Instruction[] = settle(step, staged, clip);
-  const after: Stage[] = [];
-  for (const stage of transformerStages(context)) {
+  const before: Instruction[] = linesCall(step, staged, clip);
+  const after: FusedLines[] = [];
+  for (const transformer of transformerParts(context)) {
     // A mean over rows that were not sent would be a guess: centralization leaves sparse gradients alone.
-    if (!("lines" in stage)) continue;
+    if (!("lines" in transformer)) continue;
     // From the first that looks at the variable on, all work on merged rows, so that their order stays.
-    if (after.length > 0 || readsVariable(stage)) {
-      const both = joined(after.at(-1) ?? NOTHING, stage);
+    if (after.length > 0 || readsVariable(transformer)) {
+      const both = joined(after.at(-1) ?? NOTHING, transformer);
       if (isLight(both)) after.pop();
-      after.push(isLight(both) ? both : stage);
-    } else before.push(...settle(step, staged, stage));
+      after.push(isLight(both) ? both : transformer);
+    } else before.push(...linesCall(step, staged, transformer));
   }
   const rows = rule.sparseScalarRows && variable.rowLength === 1
     ? rule.sparseScalarRows
@@ -47,10 +47,10 @@ export function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): I
     : planMerge(context, staged);
   const whole = (lines: readonly string[] = []) =>
     lines.length === 0 ? [] : [wholeCall(step, variable, { lines, uniforms: {} })];
-  const clean: Stage = { lines: merged.lines, uniforms: NOTHING.uniforms };
+  const clean: FusedLines = { lines: merged.lines, uniforms: NOTHING.uniforms };
   // Transformers see the variable as it was before the step; lines over all rows may change it (AdamW).
-  const transformed = after.map((stage, n) =>
-    rowsCall(step, merged, { ...n === 0 ? joined(clean, stage) : stage, variable, stored: ["g"] })
+  const transformed = after.map((lines, n) =>
+    rowsCall(step, merged, { ...n === 0 ? joined(clean, lines) : lines, variable, stored: ["g"] })
   );
   const rest = after.length === 0 ? [...merged.lines, ...rows] : rows;
   return [
@@ -63,7 +63,7 @@ export function planSparse(step: RuleStep, staged: StagedSparse, clip: Stage): I
   ];
 }
 
-const readsVariable = ({ lines }: Stage) => lines.some((line) => /\bw\b/.test(line));
+const readsVariable = ({ lines }: FusedLines) => lines.some((line) => /\bw\b/.test(line));
 
 interface Rows {
   readonly indices: number;
@@ -75,7 +75,7 @@ interface Rows {
 function rowsCall(
   { base }: RuleStep,
   { indices, values, rows }: Rows,
-  part: Stage & { variable: VariableState; stored?: readonly string[] },
+  part: FusedLines & { variable: VariableState; stored?: readonly string[] },
 ): Instruction {
   const tensors = tensorsOf(part.variable);
   const names = Object.keys(tensors);
@@ -84,7 +84,12 @@ function rowsCall(
   return {
     kind: "call",
     call: {
-      kernel: program(part.lines, [...names, "g"], part.stored ?? names, Object.keys(numbers)).kernel(
+      kernel: program({
+        lines: part.lines,
+        tensors: [...names, "g"],
+        stored: part.stored ?? names,
+        uniforms: Object.keys(numbers),
+      }).kernel(
         indexed,
       ),
       tensors: { ...tensors, g: values },
@@ -112,7 +117,11 @@ function planMerge({ state, staging }: StepContext, staged: StagedSparse) {
   const add: Instruction = {
     kind: "call",
     call: {
-      kernel: program(["sum_of_rows = sum_of_rows + g"], ["sum_of_rows", "g"], ["sum_of_rows"], [])
+      kernel: program({
+        lines: ["sum_of_rows = sum_of_rows + g"],
+        tensors: ["sum_of_rows", "g"],
+        stored: ["sum_of_rows"],
+      })
         .kernel({ sum_of_rows: { access: "indexed" } }),
       tensors: { sum_of_rows: sums, g: staged.values },
       rowCount: rows,

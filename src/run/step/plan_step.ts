@@ -3,7 +3,7 @@
  * transformers → optimizer rule → constraint.
  *
  * Planning reads gradients, never variables or slots, and allocates all scratch; performing a plan cannot fail.
- * Elementwise stages are lines put before the rule's own, so that each array is read once and written once.
+ * What works element by element becomes lines put before the rule's own, so that each array is read once and written once.
  */
 import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
 import type { Rule } from "../../families/optimizers/definition.ts";
@@ -20,7 +20,7 @@ import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { planSparse } from "./plan_sparse.ts";
 import type { Uniforms } from "../spec/spec.ts";
-import type { Stage, StepContext } from "./fused_lines.ts";
+import type { FusedLines, StepContext } from "./fused_lines.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
 export interface StepPlan {
@@ -38,24 +38,24 @@ export interface StepPlan {
   readonly variables: readonly VariableState[];
 }
 
-interface Prepared {
+interface Derived {
   readonly rule: Rule;
   readonly numbers: Uniforms;
 }
 
-/** What follows from an optimizer's attributes alone: they change seldom, and each change makes a new value. */
-const prepared = new WeakMap<Optimizer, Prepared>();
+/** Derived from the optimizer's attributes alone. They change seldom, and each change makes a new Optimizer. */
+const derived = new WeakMap<Optimizer, Derived>();
 
-function prepare(optimizer: Optimizer): Prepared {
-  let found = prepared.get(optimizer);
-  if (!found) prepared.set(optimizer, found = { rule: ruleOf(optimizer), numbers: uniforms(optimizer) });
+function derive(optimizer: Optimizer): Derived {
+  let found = derived.get(optimizer);
+  if (!found) derived.set(optimizer, found = { rule: ruleOf(optimizer), numbers: uniforms(optimizer) });
   return found;
 }
 
 /** Plans the step that applies everything in `staging`. Throws out_of_memory when scratch does not fit. */
 export function planStep(context: StepContext): StepPlan {
   const { state, optimizer, staging } = context;
-  const { rule, numbers } = prepare(optimizer);
+  const { rule, numbers } = derive(optimizer);
   const rate = learningRate(optimizer, state.iterations);
   const base: Uniforms = {
     ...numbers,
@@ -65,13 +65,15 @@ export function planStep(context: StepContext): StepPlan {
     t: state.iterations,
     T: state.iterations + 1,
   };
-  const scalars = rule.scalars ? evaluateScalars(program(rule.scalars, [], [], Object.keys(base)), base) : {};
+  const scalars = rule.scalars
+    ? evaluateScalars(program({ lines: rule.scalars, uniforms: Object.keys(base) }), base)
+    : {};
   const gradients = state.optimized.flatMap(({ name }) => staging.tensors.get(name) ?? []);
   const clip = planClip(context, gradients);
   const step = { context, rule, base: { ...base, ...scalars } };
   const instructions = gradients.flatMap((staged) => {
-    const stage = clip.stages.get(staged) as Stage;
-    const moved = staged.kind === "dense" ? planDense(step, staged, stage) : planSparse(step, staged, stage);
+    const lines = clip.lines.get(staged) as FusedLines;
+    const moved = staged.kind === "dense" ? planDense(step, staged, lines) : planSparse(step, staged, lines);
     return [...firstSlots(state, rule, staged.variable), ...moved];
   });
   const squares = gradients.reduce((sum, staged) => sum + staged.squares, 0);

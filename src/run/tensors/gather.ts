@@ -12,7 +12,9 @@ interface Rows {
   readonly bytes: number;
 }
 
-const COPY = program(["to = from"], ["to", "from"], ["to"], []).kernel({ from: { access: "indexed" } });
+const COPY = program({ lines: ["to = from"], tensors: ["to", "from"], stored: ["to"] }).kernel({
+  from: { access: "indexed" },
+});
 
 /** Throws shape_mismatch for a scalar, invalid_request for more than `bytesMax` bytes, index_out_of_range. */
 export function rowsToGather(variable: VariableState, indices: readonly number[], bytesMax: number): Rows {
@@ -39,11 +41,11 @@ export function rowsToGather(variable: VariableState, indices: readonly number[]
 export function gather(
   { arena }: RunState,
   { variable, indices, bytes }: Rows,
-  { run, scratch }: { readonly run: Runner; readonly scratch: { allocate(bytes: number): number } },
+  { runner, scratch }: { readonly runner: Runner; readonly scratch: { allocate(bytes: number): number } },
 ): NamedTensor {
   const list = scratch.allocate(4 * indices.length), rows = scratch.allocate(bytes);
   arena.i32(list, indices.length).set(indices);
-  run(arena, {
+  runner(arena, {
     kernel: COPY,
     tensors: { to: rows, from: variable.offset },
     rowCount: indices.length,

@@ -50,13 +50,13 @@ export class Memory {
    * An arena in which a run of `bytes` can live that holds contributions of `heldBytes` at times. Throws run_too_large
    * or out_of_memory.
    */
-  place(bytes: number, heldBytes = 0): Arena {
+  place(bytes: number, contributionBytes = 0): Arena {
     const most = Math.min(ARENA_BYTES_MAX, this.bytesMax);
-    if (heldBytes > 0 && bytes + heldBytes > most) {
+    if (contributionBytes > 0 && bytes + contributionBytes > most) {
       throw new StepwellError(
         "run_too_large",
-        `Cannot create a run that holds contributions of ${heldBytes} bytes beside ${bytes} bytes of variables and ` +
-          `slots: together they take ${bytes + heldBytes} bytes, must be at most ${most}`,
+        `Cannot create a run that holds contributions of ${contributionBytes} bytes beside ${bytes} bytes of variables and ` +
+          `slots: together they take ${bytes + contributionBytes} bytes, must be at most ${most}`,
       );
     }
     if (bytes > ARENA_BYTES_MAX / 2) {
@@ -68,7 +68,7 @@ export class Memory {
           "so that a gradient of all variables fits beside them",
       );
     }
-    if (bytes + heldBytes > SMALL_BYTES_MAX) return this.#own(bytes);
+    if (bytes + contributionBytes > SMALL_BYTES_MAX) return this.#own(bytes);
     for (;;) {
       const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
       if (roomy) return roomy;

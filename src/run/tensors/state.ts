@@ -43,7 +43,7 @@ export function stateBytes(spec: ResolvedSpec, rule: Rule): number {
 }
 
 /** Bytes of the contributions that a round holds until it closes, and of what becomes of them; 0 for sums. */
-function heldBytes({ aggregation: { rule, wanted }, variables }: ResolvedSpec): number {
+function contributionBytes({ aggregation: { rule, wanted }, variables }: ResolvedSpec): number {
   if (rule.kind === "sum") return 0;
   return (wanted + 1) * variables.reduce((sum, { shape }) => sum + aligned(4 * elementCount(shape)), 0);
 }
@@ -75,7 +75,7 @@ export class RunState {
   constructor(memory: Memory, spec: ResolvedSpec, rule: Rule) {
     this.#memory = memory;
     const bytes = stateBytes(spec, rule);
-    this.arena = memory.place(bytes, heldBytes(spec));
+    this.arena = memory.place(bytes, contributionBytes(spec));
     try {
       for (const variable of spec.variables) {
         const count = elementCount(variable.shape);

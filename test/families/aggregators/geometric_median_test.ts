@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { random } from "../../kernels/support/special.ts";
 import { assertSame, drawn, roundOf } from "./support/drawn.ts";
-import { combined, type Round } from "./support/held.ts";
+import { combined, type Round } from "./support/combine_list.ts";
 
 /** Weighted sum of distances over all variables. */
 function objective({ contributions, weights }: Required<Round>, point: readonly Float32Array[]): number {

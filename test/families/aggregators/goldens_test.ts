@@ -1,9 +1,9 @@
-/** The holding aggregators against numpy and Flower on the same inputs: test/golden/make_aggregators.py. */
+/** The list aggregators against numpy and Flower on the same inputs: test/golden/make_aggregators.py. */
 import assert from "node:assert/strict";
 import { aggregators } from "../../../src/families/aggregators/mod.ts";
 import { sameBits } from "../../kernels/support/special.ts";
 import { type Bound, decode, readGolden } from "../support/goldens.ts";
-import { combined } from "./support/held.ts";
+import { combined } from "./support/combine_list.ts";
 
 type Tensors = Readonly<Record<string, string>>;
 
@@ -39,8 +39,8 @@ for (const { name, aggregator: { class_name, config }, contributions, weights, e
   });
 }
 
-Deno.test("every holding aggregator has goldens", () => {
-  const holding = aggregators.members.map(({ class_name }) => class_name)
+Deno.test("every list aggregator has goldens", () => {
+  const listing = aggregators.members.map(({ class_name }) => class_name)
     .filter((name) => !/^(Sum|Mean|WeightedMean|NormBoundedMean|Formula)$/.test(name));
-  assert.deepEqual(new Set(cases.map(({ aggregator }) => aggregator.class_name)), new Set(holding));
+  assert.deepEqual(new Set(cases.map(({ aggregator }) => aggregator.class_name)), new Set(listing));
 });

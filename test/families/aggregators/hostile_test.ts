@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { random } from "../../kernels/support/special.ts";
-import { combined, type Contribution } from "./support/held.ts";
+import { combined, type Contribution } from "./support/combine_list.ts";
 
 /** What a hostile client sends, knowing the mean of the honest ones. */
 const ATTACKS: Record<string, (mean: number, draw: () => number) => number> = {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { meanOfRanksLaw } from "../../kernels/routines/support/order_law.ts";
 import { assertSame, drawn, roundOf } from "./support/drawn.ts";
-import { combined, type Contribution, holding, type Round } from "./support/held.ts";
+import { combined, type Contribution, listRule, type Round } from "./support/combine_list.ts";
 
 const ranked = ({ contributions }: Round, from: number, to: number) =>
   (contributions[0] as Contribution).map((_, variable) =>
@@ -95,11 +95,11 @@ Deno.test("MultiKrum averages the best in accepted order, all but byzantine + 2 
 });
 
 Deno.test("Krum and MultiKrum say how many contributions they need", () => {
-  assert.equal(holding("Krum", { byzantine: 0 }).contributionsMin, 3);
-  assert.equal(holding("Krum", { byzantine: 2 }).contributionsMin, 7);
-  assert.equal(holding("MultiKrum", { byzantine: 2 }).contributionsMin, 7);
-  assert.equal(holding("MultiKrum", { byzantine: 2, selected: 3 }).contributionsMin, 7);
-  assert.equal(holding("MultiKrum", { byzantine: 2, selected: 5 }).contributionsMin, 9);
+  assert.equal(listRule("Krum", { byzantine: 0 }).contributionsMin, 3);
+  assert.equal(listRule("Krum", { byzantine: 2 }).contributionsMin, 7);
+  assert.equal(listRule("MultiKrum", { byzantine: 2 }).contributionsMin, 7);
+  assert.equal(listRule("MultiKrum", { byzantine: 2, selected: 3 }).contributionsMin, 7);
+  assert.equal(listRule("MultiKrum", { byzantine: 2, selected: 5 }).contributionsMin, 9);
 });
 
 Deno.test("Krum takes the first of equals, and warns when nothing is near", () => {

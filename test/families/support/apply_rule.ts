@@ -2,7 +2,7 @@
  * Performs a rule on plain Float32Arrays, element by element through the op table: slow, and enough to hold rules to
  * known vectors before anything is compiled or planned. Rows of a sparse gradient are merged as a run merges them.
  */
-import { type Expression, parseFormula } from "../../../kernels/language/formula.ts";
+import { type Expression, parseFormula } from "../../../kernels/language/formula_syntax.ts";
 import { COMBINE, type Expander, OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
 import {
   learningRate,

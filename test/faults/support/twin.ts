@@ -24,7 +24,7 @@ export class Twin {
       registry: new Registry({
         runsMax: settings.STEPWELL_RUNS_MAX,
         memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
-        run: runCompiled,
+        runner: runCompiled,
         now: () => new Date(0),
         newId: () => crypto.randomUUID(),
         drawSeed: () => 7,

@@ -8,14 +8,14 @@ import { fillSpecial, sameBits } from "../support/special.ts";
 const SCOPE = { tensors: ["w", "g", "m"], stored: ["w", "m"], uniforms: ["a", "b"] };
 
 /** Runs `lines` by `run` on the same numbers every time: all tensors afterwards and all results. */
-function outcome(run: typeof runCompiled, program: Program, layouts = {}): Float32Array {
+function outcome(runner: typeof runCompiled, program: Program, layouts = {}): Float32Array {
   const arena = new Arena({ bytesMax: 1 << 20 });
   const tensors = Object.fromEntries(SCOPE.tensors.map((name) => [name, arena.allocate(4 * 37)]));
   Object.values(tensors).forEach((offset, seed) =>
     fillSpecial(arena, { offset, count: 37, type: "f32", seed })
   );
   const kernel = program.kernel(layouts);
-  const results = run(arena, { kernel, tensors, rowCount: 1, rowLength: 37, uniforms: { a: 0.3, b: -2 } });
+  const results = runner(arena, { kernel, tensors, rowCount: 1, rowLength: 37, uniforms: { a: 0.3, b: -2 } });
   return Float32Array.from([
     ...Object.values(tensors).flatMap((offset) => [...arena.f32(offset, 37)]),
     ...Object.values(results),

@@ -27,7 +27,7 @@ const BYTES = { f32: 4, f16: 2, bf16: 2, f64: 8 };
 
 /** Runs a case on a fresh arena and returns every byte of it, guard words between the regions included. */
 function perform(
-  run: typeof runCompiled,
+  runner: typeof runCompiled,
   test: Case,
 ): { bytes: Uint8Array; results: Record<string, number> } {
   const uniforms = { a: 0.1, b: -2.5, c: 3, ...test.uniforms };
@@ -66,7 +66,7 @@ function perform(
     indices,
     uniforms,
   };
-  const results = run(arena, call);
+  const results = runner(arena, call);
   guards.forEach((end) => assert.equal(arena.i32(end, 1)[0], GUARD, "guard word after a region"));
   return { bytes: new Uint8Array(arena.buffer).slice(), results };
 }

@@ -86,9 +86,9 @@ Deno.test("reductions keep float64 totals: what cancels leaves its exact rest", 
     arena.f32(g, 100)[first] = 2 ** 24;
     arena.f32(g, 100)[50] = 1;
     arena.f32(g, 100)[second] = -(2 ** 24);
-    for (const run of [runCompiled, runInterpreted]) {
+    for (const runner of [runCompiled, runInterpreted]) {
       const call = { kernel: program.kernel(), tensors: { g }, rowCount: 1, rowLength: 100, uniforms: {} };
-      assert.equal(run(arena, call)["s"], 1);
+      assert.equal(runner(arena, call)["s"], 1);
     }
   }
 });
@@ -105,8 +105,8 @@ Deno.test("reductions run over all rows of a call, listed rows included", () => 
     rowCount: 2,
     rowLength: 3,
   };
-  for (const run of [runCompiled, runInterpreted]) {
-    assert.deepEqual(run(arena, { ...call, indices, uniforms: {} }), { e: 7, s: 42 });
+  for (const runner of [runCompiled, runInterpreted]) {
+    assert.deepEqual(runner(arena, { ...call, indices, uniforms: {} }), { e: 7, s: 42 });
   }
 });
 
@@ -119,10 +119,10 @@ Deno.test("runners touch nothing when there are no rows or no elements", () => {
   const arena = new Arena({ bytesMax: 1 << 20 });
   const tensors = { w: arena.allocate(64), g: arena.allocate(64) };
   arena.f32(tensors.w, 16).fill(5);
-  for (const run of [runCompiled, runInterpreted]) {
+  for (const runner of [runCompiled, runInterpreted]) {
     for (const [rowCount, rowLength] of [[0, 16], [1, 0], [0, 0]] as const) {
       const call = { kernel: program.kernel(), tensors, rowCount, rowLength, uniforms: {} };
-      assert.deepEqual(run(arena, call), { n: 0 });
+      assert.deepEqual(runner(arena, call), { n: 0 });
     }
   }
   assert.ok(arena.f32(tensors.w, 16).every((value) => value === 5));
@@ -139,16 +139,16 @@ Deno.test("runners refuse a call that lacks a uniform or a tensor, and change no
     rowLength: 16,
     uniforms: { a: 1, b: 1 },
   };
-  for (const run of [runCompiled, runInterpreted]) {
-    assert.throws(() => run(arena, { ...call, uniforms: { b: 1 } }), {
+  for (const runner of [runCompiled, runInterpreted]) {
+    assert.throws(() => runner(arena, { ...call, uniforms: { b: 1 } }), {
       name: "RangeError",
       message: 'Cannot run without a value for "a"',
     });
-    assert.throws(() => run(arena, { ...call, tensors: {} }), {
+    assert.throws(() => runner(arena, { ...call, tensors: {} }), {
       name: "RangeError",
       message: 'Cannot run without the tensor "w"',
     });
-    assert.deepEqual(run(arena, { ...call, uniforms: { a: 1 } }), {}, "nothing reads b");
+    assert.deepEqual(runner(arena, { ...call, uniforms: { a: 1 } }), {}, "nothing reads b");
   }
 });
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Program } from "../../../kernels/compiler/compile.ts";
-import { FormulaError } from "../../../kernels/language/formula.ts";
+import { FormulaError } from "../../../kernels/language/formula_syntax.ts";
 import { buildGraph, type Graph } from "../../../kernels/language/graph.ts";
 
 const SCOPE = { tensors: ["w", "g", "m"], stored: ["w", "m"], uniforms: ["a", "b"] };

@@ -90,10 +90,10 @@ Deno.test("every op gives what its row of the table says, for elements and for s
       // Copied to x by way of a name that is not stored, and shown by its reciprocal: -0 is not 0.
       const names = { tensors: ["g", "m", "v", "x"], stored: ["x"], uniforms: [] };
       const program = new Program([`x = ${formula(op, arity)}`], names);
-      for (const run of [runCompiled, runInterpreted]) {
+      for (const runner of [runCompiled, runInterpreted]) {
         for (const rowLength of [1, 4, 16]) {
           offsets.forEach(([, offset], n) => arena.f32(offset, 16).fill(row[n] ?? 0));
-          run(arena, {
+          runner(arena, {
             kernel: program.kernel(),
             tensors: Object.fromEntries(offsets),
             rowCount: 1,
@@ -146,7 +146,7 @@ Deno.test("every reduction gives what its row of the table says", () => {
     const program = new Program([`r = ${name}(g)`], { tensors: ["g"], stored: [], uniforms: [] });
     for (const [values, wanted] of rows) {
       arena.f32(g, values.length).set(values);
-      for (const run of [runCompiled, runInterpreted]) {
+      for (const runner of [runCompiled, runInterpreted]) {
         const call = {
           kernel: program.kernel(),
           tensors: { g },
@@ -154,7 +154,7 @@ Deno.test("every reduction gives what its row of the table says", () => {
           rowLength: values.length,
           uniforms: {},
         };
-        const { r } = run(arena, call);
+        const { r } = runner(arena, call);
         assert.ok(Object.is(r, wanted), `${name}(${values}) = ${wanted}, found ${r}`);
       }
     }

@@ -2,7 +2,7 @@
  * What formula lines mean, without graph, passes or kernels: each line is computed over whole arrays before the
  * next one. Dense float32 tensors only. Reductions add in the documented order, written down here once more.
  */
-import { type Expression, parseFormula } from "../../../kernels/language/formula.ts";
+import { type Expression, parseFormula } from "../../../kernels/language/formula_syntax.ts";
 import { OPS } from "../../../kernels/language/ops.ts";
 
 export type Value = number | Float32Array;

@@ -44,7 +44,7 @@ export function startService(
     registry: new Registry({
       runsMax: all.STEPWELL_RUNS_MAX,
       memoryBytesMax: all.STEPWELL_MEMORY_BYTES_MAX,
-      run: runCompiled,
+      runner: runCompiled,
       now: () => new Date("2025-01-31T12:00:00Z"),
       newId: () => `run-${++ids}`,
       drawSeed: () => 7,

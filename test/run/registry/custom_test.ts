@@ -5,7 +5,7 @@ import type { CheckpointFile } from "../../../src/run/api.ts";
 import { Memory } from "../../../src/run/tensors/memory.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
 import { tryOut } from "../../../src/run/registry/trial.ts";
-import { tensorFileReader } from "../../../src/wire/gradients.ts";
+import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { SPARSE_SIGNUM as SIGNUM } from "../../support/signum.ts";
 import { codeOf, codeOfAsync, newRegistry, slotsOf, step, variablesOf } from "../support/harness.ts";
 import { lasting, newWorld, refused, request } from "../support/stored.ts";

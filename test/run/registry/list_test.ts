@@ -13,7 +13,7 @@ async function withStore(test: (reopen: () => Promise<Registry>) => Promise<void
   const options = {
     runsMax: 100,
     memoryBytesMax: 2 ** 28,
-    run: runCompiled,
+    runner: runCompiled,
     now: () => new Date(0),
     newId: () => `id-${ids++}`,
     drawSeed: () => 7,

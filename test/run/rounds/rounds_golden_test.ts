@@ -59,7 +59,7 @@ async function replay(golden: GoldenRounds, runner: Runner): Promise<void> {
       ...variable,
       initial: tensor(variable.shape, floats(initial)),
     })),
-  }, { run: runner });
+  }, { runner });
   for (const [index, { contributions, after }] of rounds.entries()) {
     const answers = contributions.map(({ client_id, weight, weights }) => {
       const tensors = variables.map((

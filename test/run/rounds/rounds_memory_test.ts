@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { AggregationSpec } from "../../../src/run/api.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { tensorFileReader } from "../../../src/wire/gradients.ts";
+import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { fileOf, measured, roundSpec } from "./support/contributions.ts";
 
 const runOf = (aggregation: AggregationSpec) =>

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
 import type { AggregationSpec } from "../../../src/run/api.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { tensorFileReader } from "../../../src/wire/gradients.ts";
+import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import {
   type Drawn,
   fileOf,

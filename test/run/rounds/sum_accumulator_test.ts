@@ -38,13 +38,13 @@ Deno.test("accumulate() leaves the bits of one addition after the other, however
       }, first)
     );
     const to = arena.allocate(4 * count);
-    for (const run of [runCompiled, runInterpreted] as Runner[]) {
+    for (const runner of [runCompiled, runInterpreted] as Runner[]) {
       for (const sizes of [groups, [1], [2], [given.length]]) {
         arena.f32(to, count).set(initial);
         for (let done = 0, n = 0; done < given.length; n++) {
           const size = sizes[n % sizes.length] as number;
           const addends = given.slice(done, done + size);
-          accumulate({ state: { arena } as RunState, run }, { to, count, addends });
+          accumulate({ state: { arena } as RunState, runner }, { to, count, addends });
           done += size;
         }
         assert.equal(sameBits(arena.f32(to, count), wanted), undefined, `groups of ${sizes}`);
@@ -66,11 +66,11 @@ const MEBIBYTE = 2 ** 20, COUNT = MEBIBYTE / 2, CLIENTS = 6;
 /** A run of 2 MiB in so much memory, and how many contributions each pass over its sum has taken. */
 async function runIn(memoryBytesMax: number) {
   const passes: number[] = [];
-  const run: Runner = (arena, call) => {
+  const runner: Runner = (arena, call) => {
     if ("g_0" in call.tensors) passes.push(Object.keys(call.tensors).length - 1);
     return runCompiled(arena, call);
   };
-  const session = await newRegistry({ memoryBytesMax, run }).create({
+  const session = await newRegistry({ memoryBytesMax, runner }).create({
     optimizer: "SGD",
     variables: [{ name: "w", shape: [COUNT] }],
     aggregation: { mode: "round", quorum: CLIENTS, aggregator: "WeightedMean" },

@@ -48,7 +48,7 @@ export class Service {
       memoryBytesMax: MEMORY_BYTES_MAX,
       journalBytesMax: JOURNAL_BYTES_MAX,
       now: () => new Date(service.clock.now),
-      run: (arena, call) => {
+      runner: (arena, call) => {
         arenas.add(arena);
         return runCompiled(arena, call);
       },

@@ -1,7 +1,7 @@
 /** Contributions as they come over the wire, in pieces that take time, up to the turn in which the model is asked too. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
-import { type GradientFields, gradientFields, tensorFileReader } from "../../../src/wire/gradients.ts";
+import { type GradientFields, gradientFields, tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import type { Parcel } from "./bodies.ts";
 import type { Ledger } from "./ledger.ts";
 import { contribute } from "./model.ts";

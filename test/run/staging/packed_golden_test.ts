@@ -8,7 +8,7 @@ import { resolveSpec } from "../../../src/run/spec/spec.ts";
 import { ArenaStaging } from "../../../src/run/staging/staging.ts";
 import { RunState } from "../../../src/run/tensors/state.ts";
 import { elementCount, type Shape } from "../../../src/tensor.ts";
-import { gradientFields, tensorFileReader } from "../../../src/wire/gradients.ts";
+import { gradientFields, tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { sameBits } from "../../kernels/support/special.ts";
 import { RecordingTarget } from "../../wire/support/recording_target.ts";
 import { open, stateOf } from "../support/harness.ts";

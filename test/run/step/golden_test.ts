@@ -94,11 +94,11 @@ function plain(config: Record<string, unknown>): Record<string, unknown> {
   return { ...config, learning_rate: { class_name, config: inner } };
 }
 
-async function openRun(golden: GoldenCase, run: Runner): Promise<Session> {
+async function openRun(golden: GoldenCase, runner: Runner): Promise<Session> {
   const registry = new Registry({
     runsMax: 1,
     memoryBytesMax: 2 ** 30,
-    run,
+    runner,
     now: () => new Date(0),
     newId: () => "golden",
     drawSeed: () => 7,
@@ -116,8 +116,8 @@ async function openRun(golden: GoldenCase, run: Runner): Promise<Session> {
 }
 
 /** Takes a trajectory and returns the first thing that differs from TensorFlow's. */
-async function replay(golden: GoldenCase, run: Runner): Promise<string | undefined> {
-  const session = await openRun(golden, run);
+async function replay(golden: GoldenCase, runner: Runner): Promise<string | undefined> {
+  const session = await openRun(golden, runner);
   const { expected, bound } = golden;
   for (const [index, step] of golden.steps.entries()) {
     if (step.patch) session.patchOptimizer(step.patch);

@@ -8,7 +8,7 @@ import { newRegistry, numbers, slotsOf, stateOf, step, tensor, variablesOf } fro
 import { gradientsOf, SHAPES, sizeOf, specOf, type Variant, VARIANTS } from "../support/variants.ts";
 
 const compiled = newRegistry();
-const interpreted = newRegistry({ run: runInterpreted });
+const interpreted = newRegistry({ runner: runInterpreted });
 
 const openRun = (variant: Variant, spec: Partial<RunSpec> = {}) => compiled.create(specOf(variant, spec));
 

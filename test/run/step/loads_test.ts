@@ -13,13 +13,13 @@ const heavy = (name: "g" | "w", also = "") =>
 const LIGHT = formula(["g = g / peak(g)"]);
 
 /** A runner that keeps how many passes each call had. */
-function counting(run: Runner): { readonly run: Runner; readonly passes: number[] } {
+function counting(runner: Runner): { readonly runner: Runner; readonly passes: number[] } {
   const passes: number[] = [];
   return {
     passes,
-    run: (arena, call) => {
+    runner: (arena, call) => {
       passes.push(call.kernel.passes.length);
-      return run(arena, call);
+      return runner(arena, call);
     },
   };
 }
@@ -30,9 +30,9 @@ async function after(
 ) {
   const results = [];
   for (const each of [runCompiled, runInterpreted]) {
-    const { run, passes } = counting(each);
+    const { runner, passes } = counting(each);
     const { constraint, gradient_transformers = [], optimizer = "Plain" } = spec;
-    const registry = newRegistry({ run });
+    const registry = newRegistry({ runner });
     await registry.optimizers.register({ class_name: "Plain", dense: ["w = w - g"] });
     // Sixteen exponentials that leave w - g as it is.
     const long = [

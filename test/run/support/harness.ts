@@ -12,7 +12,7 @@ export function newRegistry(options: Partial<RegistryOptions> = {}): Registry {
   return new Registry({
     runsMax: 10_000,
     memoryBytesMax: 2 ** 30,
-    run: runCompiled,
+    runner: runCompiled,
     now: () => new Date(0),
     newId: () => `run-${ids++}`,
     drawSeed: () => 7,

@@ -42,7 +42,7 @@ export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<
       world.registry = await Registry.open({
         runsMax: 10_000,
         memoryBytesMax: 2 ** 30,
-        run: runCompiled,
+        runner: runCompiled,
         now: () => new Date(world.now),
         newId: () => `id-${ids++}`,
         drawSeed: () => 7,

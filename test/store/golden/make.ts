@@ -57,7 +57,7 @@ let ids = 0;
 const registry = await Registry.open({
   runsMax: 10,
   memoryBytesMax: 2 ** 28,
-  run: runCompiled,
+  runner: runCompiled,
   now: () => new Date("2025-01-31T12:00:00Z"),
   newId: () => `incarnation-${ids++}`,
   drawSeed: () => 7,

@@ -3,7 +3,7 @@
  *
  * Invariant: each line of a definition without issues can be compiled, and only w, slots and state outlive a step.
  */
-import { FormulaError } from "../../../../kernels/language/formula.ts";
+import { FormulaError } from "../../../../kernels/language/formula_syntax.ts";
 import type { Issue } from "../../../errors.ts";
 import { GIVEN, meaningOf, readLines } from "../../formula.ts";
 import { type Definition, DEFINITION_LENGTH_MAX } from "./schema.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { random, sameBits, SPECIAL } from "../../../kernels/support/special.ts";
-import type { Round } from "./held.ts";
+import type { Round } from "./combine_list.ts";
 
 const SHAPES = [[0], [1], [5, 3], [33], [4100, 2]];
 

@@ -93,7 +93,7 @@ export function roundSpec(aggregation: AggregationSpec, more: Partial<RunSpec> =
 export async function measured(spec: RunSpec) {
   const arenas = new Set<Arena>();
   const session = await open(spec, {
-    run: (arena, call) => {
+    runner: (arena, call) => {
       arenas.add(arena);
       return runCompiled(arena, call);
     },

@@ -7,7 +7,7 @@ import {
   LINE_LENGTH_MAX,
   parseFormula,
   rename,
-} from "../../../kernels/language/formula.ts";
+} from "../../../kernels/language/formula_syntax.ts";
 import { OPS } from "../../../kernels/language/ops.ts";
 import { NESTING_MAX } from "../../../kernels/language/syntax.ts";
 import { trees, writeFewest, writeFull } from "../support/written.ts";

@@ -1,6 +1,6 @@
 /** The log: whole lines in order, never a wait, never more than its bound. */
 import assert from "node:assert/strict";
-import { LineLog, type Output } from "../src/log.ts";
+import { LineLog, type Output } from "../src/line_log.ts";
 
 /** Takes at most `step` bytes a write, once `open` lets it. */
 class SlowOutput implements Output {

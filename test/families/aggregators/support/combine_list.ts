@@ -26,19 +26,19 @@ const GUARD = 0x5ca1ab1e;
 const GUARD_WORDS = 16;
 const padded = (count: number) => 4 * Math.ceil(count / 4);
 
-/** The rule of a member that holds contributions. */
-export function holding(class_name: string, config: Record<string, unknown> = {}) {
+/** The rule of a member that keeps a list of contributions. */
+export function listRule(class_name: string, config: Record<string, unknown> = {}) {
   const part = aggregators.resolve({ class_name, config });
   const rule = part.member.rule(part.config);
-  assert(rule.kind === "hold", `${class_name} holds contributions`);
+  assert(rule.kind === "list", `${class_name} keeps a list`);
   return rule;
 }
 
 /** What the member makes of the round. */
 export function combined(class_name: string, config: Record<string, unknown>, round: Round): Outcome {
-  const { combine, contributionsMin } = holding(class_name, config);
+  const { combine, contributionsMin } = listRule(class_name, config);
   assert(round.contributions.length >= contributionsMin, `${class_name} needs ${contributionsMin}`);
-  const [compiled, interpreted] = [runCompiled, runInterpreted].map((run) => {
+  const [compiled, interpreted] = [runCompiled, runInterpreted].map((runner) => {
     const { contributions, weights = contributions.map(() => 1) } = round;
     const arena = new Arena({ bytesMax: 1 << 26 });
     const guards: number[] = [];
@@ -59,7 +59,7 @@ export function combined(class_name: string, config: Record<string, unknown>, ro
       }),
       result: guarded(4 * count),
     }));
-    const told = combine({ arena, variables, weights, run, allocate: guarded });
+    const told = combine({ arena, variables, weights, runner, allocate: guarded });
     variables.forEach(({ count, offsets }, variable) =>
       offsets.forEach((offset, n) => {
         const given = contributions[n]?.[variable] as Float32Array;

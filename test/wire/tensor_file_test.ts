@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type ErrorCode, StepwellError } from "../../src/errors.ts";
-import { gradientFields, tensorFileReader } from "../../src/wire/gradients.ts";
+import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";
 import { type RecordingSink, RecordingTarget } from "./support/recording_target.ts";
 import { assertRefuses } from "./support/refusals.ts";
 

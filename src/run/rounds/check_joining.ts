@@ -1,0 +1,81 @@
+/**
+ * What a contribution must be to join the open round, beside what every contribution must be (check_contribution.ts).
+ * Checks change nothing.
+ */
+import { StepwellError } from "../../errors.ts";
+import type { Aggregation } from "../spec/aggregation.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
+import type { VariableState } from "../tensors/state.ts";
+import type { Claims, Contribution } from "./contribution.ts";
+
+interface OpenRound {
+  readonly number: number;
+  readonly contributions: readonly Contribution[];
+  /** Of the run. */
+  readonly iterations: number;
+  readonly maxStaleness: number | null;
+}
+
+/** Throws contribution_repeated, too_stale, invalid_request. */
+export function checkClaims(
+  { clientId, hyperparameters, baseIteration }: Claims,
+  staleness: number,
+  { number, contributions, iterations, maxStaleness }: OpenRound,
+): void {
+  if (clientId !== undefined && contributions.some((each) => each.clientId === clientId)) {
+    throw new StepwellError(
+      "contribution_repeated",
+      `Cannot contribute to round ${number}: it has a contribution of the client ${
+        JSON.stringify(clientId)
+      }, must be one a client`,
+    );
+  }
+  if (maxStaleness !== null && staleness > maxStaleness) {
+    throw new StepwellError(
+      "too_stale",
+      `Cannot contribute to round ${number}: base_iteration is ${baseIteration}, must be ${
+        Math.max(0, iterations - maxStaleness)
+      } or more: the run is at iteration ${iterations} and takes a staleness of at most ${maxStaleness}`,
+    );
+  }
+  if (hyperparameters) {
+    const message = "are given, must be absent: the step of a round is not one contribution's";
+    throw new StepwellError("invalid_request", `Cannot contribute: hyperparameters ${message}`, [
+      { path: "hyperparameters", message },
+    ]);
+  }
+}
+
+/** Throws sparse_with_aggregator where the round needs whole tensors. */
+export function checkDense({ tensors }: ArenaStaging, { noise, aggregator, rule }: Aggregation): void {
+  for (const { kind, variable: { name } } of tensors.values()) {
+    if (kind === "dense") continue;
+    const why = noise
+      ? "the run's noise falls on every element"
+      : rule.kind === "list"
+      ? `${aggregator.member.class_name} compares whole tensors`
+      : undefined;
+    if (why === undefined) continue;
+    const message = `is sparse, must be dense: ${why}`;
+    throw new StepwellError(
+      "sparse_with_aggregator",
+      `Cannot contribute: the gradient of "${name}" ${message}`,
+      [{ path: `gradients.${name}`, message }],
+    );
+  }
+}
+
+/** Throws invalid_request unless the contribution has the variables that the round's first one has. */
+export function checkSameVariables({ tensors }: ArenaStaging, wanted: readonly VariableState[]): void {
+  const names = wanted.map(({ name }) => name);
+  const lacking = names.find((name) => !tensors.has(name));
+  const strange = [...tensors.keys()].find((name) => !names.includes(name));
+  if (lacking === undefined && strange === undefined) return;
+  const message = lacking === undefined
+    ? "is given, must be absent: the round's first contribution has none"
+    : "is missing, must be given: the round's first contribution has one";
+  const name = lacking ?? strange;
+  throw new StepwellError("invalid_request", `Cannot contribute: the gradient of "${name}" ${message}`, [
+    { path: `gradients.${name}`, message },
+  ]);
+}

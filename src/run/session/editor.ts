@@ -1,0 +1,88 @@
+/**
+ * A session's changes that are not steps: values of variables, weights and hyperparameters that somebody sets.
+ *
+ * Each is checked, then recorded, then made, within one turn.
+ */
+import { StepwellError } from "../../errors.ts";
+import { overwrite } from "../../families/optimizers/attributes.ts";
+import { ruleOf } from "../../families/optimizers/optimizer.ts";
+import type { EventLog } from "../answers/events.ts";
+import { optimizerChange, stagedChange, weightsChange } from "../journal/change_records.ts";
+import type { Recorder } from "../journal/recorder.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
+import type { RunState } from "../tensors/state.ts";
+import { setWeights } from "../tensors/weights.ts";
+import type { Stepper } from "./stepper.ts";
+
+interface EditorParts {
+  readonly session: { readonly version: number; readonly events: EventLog };
+  readonly state: RunState;
+  readonly recorder: Recorder;
+  /** Has the optimizer. */
+  readonly stepper: Stepper;
+  /** Makes the next version. */
+  changed(): void;
+}
+
+export class Editor {
+  readonly #parts: EditorParts;
+
+  constructor(parts: EditorParts) {
+    this.#parts = parts;
+  }
+
+  setVariables(staged: ArenaStaging): void {
+    const { state, recorder } = this.#parts;
+    if (staged.tensors.size === 0) {
+      throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
+        { path: "variables", message: "is empty, must name one variable or more" },
+      ]);
+    }
+    const sequence = recorder.record(() => stagedChange(state, staged));
+    for (const { variable, values, count } of staged.tensors.values()) {
+      state.values(variable).set(state.arena.f32(values, count));
+    }
+    this.#tell(sequence, "variables");
+  }
+
+  setWeights(weights: readonly unknown[]): void {
+    const { state, recorder, stepper: { optimizer } } = this.#parts;
+    let sequence = 0;
+    const changed = setWeights(state, weights, {
+      member: optimizer.member,
+      rule: ruleOf(optimizer),
+      record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest)),
+    });
+    if (changed) this.#tell(sequence, "weights");
+  }
+
+  /** Overwrites hyperparameters; gives the warnings. */
+  patchOptimizer(config: Readonly<Record<string, unknown>>): readonly string[] {
+    const { state, recorder, stepper } = this.#parts;
+    const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
+      hypersCreated: state.hypersCreated,
+    });
+    const undo = state.addSlots(ruleOf(optimizer));
+    let sequence: number;
+    try {
+      sequence = recorder.record(() => optimizerChange(config));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    stepper.optimizer = optimizer;
+    this.#tell(sequence, "optimizer");
+    return warnings;
+  }
+
+  /** Makes the next version and tells readers of it. */
+  #tell(sequence: number, changed: "variables" | "weights" | "optimizer"): void {
+    const { session, state } = this.#parts;
+    this.#parts.changed();
+    session.events.add(sequence, "run_changed", {
+      changed,
+      iterations: state.iterations,
+      version: session.version,
+    });
+  }
+}

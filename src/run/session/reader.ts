@@ -1,0 +1,150 @@
+/** What can be asked of a run: nothing here changes it. Tensors are copies, except those of a live checkpoint. */
+import { StepwellError } from "../../errors.ts";
+import type { Runner } from "../../../kernels/compiler/plan.ts";
+import { getConfig } from "../../families/optimizers/optimizer.ts";
+import type { NamedTensor } from "../../tensor.ts";
+import type { EventLog } from "../answers/events.ts";
+import { rememberedMetadata } from "../answers/remembered.ts";
+import type { Replies } from "../answers/replies.ts";
+import type { Member, Publication, RunDescription, StepAnswer } from "../api.ts";
+import {
+  type CheckpointCopy,
+  checkpointOf,
+  type LiveCheckpoint,
+  liveCheckpointOf,
+} from "../checkpoint/checkpoint.ts";
+import type { Round } from "../rounds/round.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
+import { gather, rowsToGather } from "../tensors/gather.ts";
+import type { Memory } from "../tensors/memory.ts";
+import { Publisher } from "../tensors/publication.ts";
+import type { RunState } from "../tensors/state.ts";
+import { describeRun } from "./describe.ts";
+import type { Stepper } from "./stepper.ts";
+
+/** A body may be this much larger than the numbers in it: names, metadata, white space. */
+const BODY_SLACK_BYTES = 1024 ** 2;
+/** Bytes a number may take: float64 with repeated rows; a nested JSON number with its indentation. */
+const BYTES_PER_NUMBER = { safetensors: 16, json: 40 } as const;
+
+interface ReaderParts {
+  readonly session: {
+    readonly id: string;
+    readonly createdAt: string;
+    readonly version: number;
+    /** Of the next change. */
+    readonly sequence: number;
+    readonly isQuiet: boolean;
+    readonly events: EventLog;
+    readonly replies: Replies;
+    stage(kind: "values"): ArenaStaging;
+  };
+  readonly spec: ResolvedSpec;
+  readonly state: RunState;
+  readonly memory: Memory;
+  readonly runner: Runner;
+  /** Has the optimizer and the latest steps. */
+  readonly stepper: Stepper;
+  readonly round: Round;
+}
+
+export class Reader {
+  readonly #parts: ReaderParts;
+  readonly #publisher: Publisher;
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts;
+    this.#publisher = new Publisher(parts.memory, parts.state);
+  }
+
+  /** Everything but its storage. */
+  describe(): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {
+    const { session: { id, createdAt, version }, spec, state, round } = this.#parts;
+    return describeRun({
+      id,
+      createdAt,
+      version,
+      round: round.number,
+      spec,
+      state,
+      optimizer: this.optimizer(),
+    });
+  }
+
+  bodyBytesMax(format: "json" | "safetensors"): number {
+    return BODY_SLACK_BYTES + BYTES_PER_NUMBER[format] * this.#parts.state.bytes / 4;
+  }
+
+  publish(names?: readonly string[]): Publication {
+    return this.#publisher.publish(this.#parts.session.version, names);
+  }
+
+  /** The run has changed: what was published stays with its readers, the next gets new copies. */
+  invalidate(): void {
+    this.#publisher.invalidate();
+  }
+
+  gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
+    const { session, state, runner } = this.#parts;
+    const rows = rowsToGather(state.variable(name), indices, bytesMax);
+    const scratch = session.stage("values");
+    try {
+      return gather(state, rows, { runner, scratch });
+    } finally {
+      scratch.release();
+    }
+  }
+
+  readSlot(slot: string): readonly NamedTensor[] {
+    const { slotNames, optimized } = this.#parts.state;
+    if (!slotNames.includes(slot)) {
+      const known = slotNames.map((name) => `"${name}"`).join(", ") || "none";
+      throw new StepwellError(
+        "unknown_slot",
+        `Cannot find the slot "${slot}": the optimizer's slots are ${known}`,
+      );
+    }
+    return optimized.map((variable) => this.#parts.state.copySlot(variable, slot));
+  }
+
+  optimizer(): Member {
+    const { state, stepper } = this.#parts;
+    return getConfig(stepper.optimizer, { hypersCreated: state.hypersCreated });
+  }
+
+  /** The latest steps, newest first. */
+  steps(limit: number): readonly StepAnswer[] {
+    return this.#parts.stepper.latest.slice(-limit).reverse();
+  }
+
+  checkpoint(): CheckpointCopy {
+    return checkpointOf(this.#parts.memory, this.#checkpointed({}));
+  }
+
+  /** With what the run remembers of its answers. */
+  liveCheckpoint(): LiveCheckpoint {
+    const { session: { replies, isQuiet, events }, stepper } = this.#parts;
+    return liveCheckpointOf(this.#checkpointed(rememberedMetadata({
+      replies,
+      steps: stepper.latest,
+      // A snapshot does not hold the open round. Readers that know of its contributions must look at the run again.
+      lastEvent: isQuiet ? events.last : undefined,
+    })));
+  }
+
+  #checkpointed(remembered: Readonly<Record<string, string>>) {
+    const { session: { version, sequence, createdAt }, spec, state, stepper: { optimizer }, round } =
+      this.#parts;
+    return {
+      spec,
+      optimizer,
+      state,
+      version,
+      sequence,
+      round: round.number,
+      createdAt,
+      remembered,
+    };
+  }
+}

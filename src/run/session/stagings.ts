@@ -1,0 +1,71 @@
+/**
+ * The bodies that are being received for one run, each with a staging of its own.
+ *
+ * Invariant: the run's memory lives until the session has ended and the last of its stagings is released.
+ */
+import type { Staging } from "../api.ts";
+import type { Recorder } from "../journal/recorder.ts";
+import { ArenaStaging } from "../staging/staging.ts";
+import type { Memory } from "../tensors/memory.ts";
+import type { RunState } from "../tensors/state.ts";
+
+interface StagingsParts {
+  readonly id: string;
+  readonly memory: Memory;
+  readonly state: RunState;
+  readonly recorder: Recorder;
+}
+
+export class Stagings {
+  readonly #parts: StagingsParts;
+  readonly #open = new Set<ArenaStaging>();
+  #isOver = false;
+
+  constructor(parts: StagingsParts) {
+    this.#parts = parts;
+  }
+
+  get isReceiving(): boolean {
+    return this.#open.size > 0;
+  }
+
+  /** Bytes that all of them take in the arena. */
+  get bytes(): number {
+    return this.#open.values().reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  stage(kind: "gradients" | "values"): ArenaStaging {
+    const { memory, state, recorder } = this.#parts;
+    const staging = new ArenaStaging({
+      kind,
+      memory,
+      state,
+      keepsBytes: recorder.keepsChanges,
+      released: () => {
+        this.#open.delete(staging);
+        this.#freeIfOver();
+      },
+    });
+    this.#open.add(staging);
+    return staging;
+  }
+
+  /** The staging as this run knows it. Throws for one of another run, of another kind, or that is not complete. */
+  received(staging: Staging, kind: "gradients" | "values"): ArenaStaging {
+    if (!(staging instanceof ArenaStaging) || !this.#open.has(staging) || staging.kind !== kind) {
+      throw new Error(`Staging for ${kind} of run ${this.#parts.id} is not one of its own`);
+    }
+    if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
+    return staging;
+  }
+
+  /** The session has ended: frees the run's memory, now or after the last body. */
+  end(): void {
+    this.#isOver = true;
+    this.#freeIfOver();
+  }
+
+  #freeIfOver(): void {
+    if (this.#isOver && !this.isReceiving) this.#parts.state.free();
+  }
+}
