@@ -125,6 +125,23 @@ Deno.test("every source file has a room, and every room a file", () => {
   assert.deepEqual(ROOMS.filter(({ room }) => !inhabited.has(room)), []);
 });
 
+Deno.test("every room is described in docs/architecture/", () => {
+  const pages = [...Deno.readDirSync(new URL("docs/architecture/", ROOT))].map(({ name }) => ({
+    name,
+    text: Deno.readTextFileSync(new URL(`docs/architecture/${name}`, ROOT)),
+  }));
+  /** A heading with the room's path, or with its name on the page of the folder that it is in. */
+  const isDescribed = (room: string) => {
+    const folder = `${basename(dirname(room))}.md`;
+    return pages.some(({ name, text }) =>
+      [...text.matchAll(/^#+ (.*)$/gm)].some(([, heading]) =>
+        heading === room || (name === folder && heading === basename(room))
+      )
+    );
+  };
+  assert.deepEqual(ROOMS.map(({ room }) => room).filter((room) => !isDescribed(room)), []);
+});
+
 Deno.test("imports stay in their room or point downwards", () => {
   const upwards = breaks(({ path }, { target, local }) => {
     const from = placeOf(path), to = placeOf(target);

@@ -20,7 +20,13 @@ const PAGES: ReadonlyMap<string, () => ReadonlyMap<string, Table>> = new Map([
 /** The texts that files should have, by path from the root, where they have others. */
 export function staleFiles(): ReadonlyMap<string, string> {
   const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
-  const pages = [...PAGES].map(([path, tables]) => [path, withTables(read(path), tables())] as const);
+  const pages = [...PAGES].map(([path, tables]) => {
+    try {
+      return [path, withTables(read(path), tables())] as const;
+    } catch (cause) {
+      throw new Error(`Cannot generate ${path}`, { cause });
+    }
+  });
   return new Map([...openapiDocuments(), ...pages].filter(([path, text]) => read(path) !== text));
 }
 

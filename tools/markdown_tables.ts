@@ -15,7 +15,7 @@ export function withTables(page: string, tables: ReadonlyMap<string, Table>): st
   const strange = places.filter((name, at) => !tables.has(name) || places.indexOf(name) !== at);
   if (missing.length + strange.length > 0) {
     throw new Error(
-      `Cannot write the tables of a page: it lacks a place for [${missing}] and has others for [${strange}]`,
+      `Cannot write tables: the page has no place for [${missing}], and one too many for [${strange}]`,
     );
   }
   return page.replaceAll(TABLE, (_, name) => markdownOf(tables.get(name) ?? []));
