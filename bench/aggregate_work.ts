@@ -3,7 +3,7 @@
  * The rival (rivals/aggregate/rival.py) makes the same contributions of the same base.
  */
 import { Arena } from "../kernels/arena.ts";
-import { runCompiled } from "../kernels/compiler/plan.ts";
+import { runCompiled } from "../kernels/compiler/runner.ts";
 import { aggregators } from "../src/families/aggregators/mod.ts";
 import { optimizers } from "../src/families/optimizers/mod.ts";
 import { ruleOf } from "../src/families/optimizers/optimizer.ts";
@@ -135,7 +135,7 @@ export function combineHeld(
     };
     const variables = [{ count: base.length, offsets, result }];
     rule.combine({ arena, variables, weights: offsets.map(() => 1), runner: runCompiled, allocate });
-    scratch.forEach((offset) => arena.free(offset));
+    scratch.forEach((offset) => arena.release(offset));
   };
   return {
     name: "stepwell",

@@ -3,11 +3,10 @@
  * is told by it. Clients reach it over sockets, as they would the real one.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
-import { runCompiled } from "../kernels/compiler/plan.ts";
+import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
-import { placesOf } from "../routes/http/places.ts";
-import { Uploads } from "../routes/http/uploads.ts";
+import { gatesOf } from "../routes/http/gates.ts";
 import { Losses } from "../src/autodiff/losses.ts";
 import { readSettings } from "../src/config.ts";
 import { Registry } from "../src/run/registry/registry.ts";
@@ -45,9 +44,8 @@ export async function startStoredService(): Promise<StoredService> {
     registry,
     creations: new KeysInProgress(),
     wallClock: () => new Date(),
-    uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
     losses: new Losses(settings),
-    ...placesOf(settings),
+    ...gatesOf(settings),
     metrics: new Metrics(),
     now: () => performance.now(),
     log: () => {},

@@ -5,7 +5,7 @@
  * reader's.
  */
 import type { Arena } from "../kernels/arena.ts";
-import { type Call, runCompiled } from "../kernels/compiler/plan.ts";
+import { type Call, runCompiled } from "../kernels/compiler/runner.ts";
 import { Registry } from "../src/run/registry/registry.ts";
 import type { Session } from "../src/run/session/session.ts";
 import type { Benchmark } from "./bench.ts";

@@ -5,7 +5,7 @@
 import { Arena } from "../kernels/arena.ts";
 import { Program } from "../kernels/compiler/compile.ts";
 import { sumSquares } from "../kernels/routines/ingest.ts";
-import { evaluateScalars, runCompiled } from "../kernels/compiler/plan.ts";
+import { evaluateScalars, runCompiled } from "../kernels/compiler/runner.ts";
 import { learningRate, parseOptimizer, ruleOf, uniforms } from "../src/families/optimizers/optimizer.ts";
 import {
   BETA_1,

@@ -96,9 +96,10 @@ export class Arena {
     return Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES;
   }
 
-  free(offset: number): void {
+  /** Gives a region back. Throws RangeError where none starts. */
+  release(offset: number): void {
     const bytes = this.#sizes.get(offset);
-    if (bytes === undefined) throw new RangeError(`Cannot free offset ${offset}: no region starts there`);
+    if (bytes === undefined) throw new RangeError(`Cannot release offset ${offset}: no region starts there`);
     this.#sizes.delete(offset);
     this.#used -= bytes;
     const at = this.#gapAfter(offset);

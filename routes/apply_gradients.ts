@@ -1,7 +1,7 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
 import { gradientFields } from "../src/wire/tensor_file.ts";
 import { answerContribution } from "./contributions/contribute.ts";
-import { receiveTensors } from "./http/body.ts";
+import { receiveTensors } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import {
   STEP_ERRORS,
@@ -86,27 +86,23 @@ export const register: Register = (app, services) =>
     app,
     route,
     (c) =>
-      answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, settle) => {
-        const staging = run.stage("gradients");
-        try {
-          const fields = await receiveTensors(c, services, {
-            bytesMax: (format) => run.bodyBytesMax(format),
-            target: staging,
-            member: "gradients",
-            schema: Gradients,
-            fields: gradientFields,
+      answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, applyOnce) => {
+        using staging = run.stage("gradients");
+        const fields = await receiveTensors(c, services, {
+          bytesMax: (format) => run.bodyBytesMax(format),
+          target: staging,
+          member: "gradients",
+          schema: Gradients,
+          fields: gradientFields,
+        });
+        return await applyOnce(fields.client_id, (key) => {
+          confirm();
+          return run.applyGradients(staging, {
+            ...stepOptions(fields, c.req.valid("query")),
+            baseIteration: fields.base_iteration,
+            loss: fields.loss,
+            key,
           });
-          return await settle(fields.client_id, (key) => {
-            confirm();
-            return run.applyGradients(staging, {
-              ...stepOptions(fields, c.req.valid("query")),
-              baseIteration: fields.base_iteration,
-              loss: fields.loss,
-              key,
-            });
-          });
-        } finally {
-          staging.release();
-        }
+        });
       }),
   );

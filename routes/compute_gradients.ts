@@ -1,11 +1,11 @@
 /** POST /v1/runs/{run}/compute-gradients: a loss and its gradients; changes nothing. */
 import type { Gradient } from "../src/autodiff/losses.ts";
-import { nest } from "../src/wire/json.ts";
+import { nest } from "../src/wire/nested_numbers.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, sayable } from "./http/answer.ts";
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
-import { differentiate, LOSS_ERRORS, LOSS_FIELDS, prepare } from "./contributions/loss_gradients.ts";
+import { compileFor, differentiate, LOSS_ERRORS, LOSS_FIELDS } from "./contributions/loss_gradients.ts";
 import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
@@ -55,11 +55,9 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
-    const prepared = prepare(services, run, await receiveJson(c, services, LossRequest));
-    const { loss, gradients, absent, iterations, version } = await services.losses.among(
-      prepared,
-      () => differentiate(services, run, prepared),
-    );
+    const compiled = compileFor(services, run, await receiveJson(c, services, LossRequest));
+    using _place = services.losses.acquire(compiled);
+    const { loss, gradients, absent, iterations, version } = await differentiate(services, run, compiled);
     return answerTensors(c, services, {
       type,
       run: { version },

@@ -1,7 +1,7 @@
 /** POST /v1/runs: creates a run. */
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import { answerJson } from "./http/answer.ts";
-import type { Creation, RunRegistry } from "../src/run/api.ts";
+import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
 import type { AppContext, Register } from "./http/context.ts";
 import { keyedRequest } from "./http/idempotency.ts";
 import {
@@ -88,18 +88,14 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { registry } = services;
     const keyed = keyedRequest(c, services);
-    const done = keyed && services.creations.begin(keyed.key);
-    try {
-      const spec = await receiveJson(c, services, CreateRun);
-      const key = keyed?.use();
-      const known = key && await registry.creation(key);
-      if (known) return answerKnown(c, known, registry);
-      const run = await registry.create(spec, key);
-      c.header("Location", `/v1/runs/${run.id}`);
-      return answerJson(c, run.describe(), { status: 201, run });
-    } finally {
-      done?.();
-    }
+    using _key = keyed && services.creations.acquire(keyed.key);
+    const spec = await receiveJson(c, services, CreateRun);
+    const key = keyed?.use();
+    const known = key && await registry.creation(key);
+    if (known) return answerKnown(c, known, registry);
+    const run = await registry.create(spec, key);
+    c.header("Location", `/v1/runs/${run.id}`);
+    return answerJson(c, run.describe(), { status: 201, run });
   });
 
 /** The answer that this request has had before; a long one was not kept, then the run as it is now. */

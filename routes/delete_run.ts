@@ -9,7 +9,7 @@ import {
   NoQuery,
   RunParams,
 } from "./contract/operation.ts";
-import { openTurn } from "./http/checked_run.ts";
+import { checkRun } from "./http/checked_run.ts";
 
 export const route = createRoute({
   method: "delete",
@@ -35,7 +35,7 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run: id } = c.req.valid("param");
     // Nobody needs to read a run in order to delete it, and a damaged one could not be read.
-    if (c.req.header("If-Match") ?? c.req.header("If-None-Match")) openTurn(c, services, id).confirm();
+    if (c.req.header("If-Match") ?? c.req.header("If-None-Match")) checkRun(c, services, id).confirm();
     await services.registry.delete(id);
     return c.body(null, 204);
   });

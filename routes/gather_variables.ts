@@ -1,7 +1,7 @@
 /** POST /v1/runs/{run}/variables/gather: rows of a variable. */
-import { nest } from "../src/wire/json.ts";
+import { nest } from "../src/wire/nested_numbers.ts";
 import { answerTensors } from "./http/answer.ts";
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { negotiate } from "./http/negotiate.ts";
 import {

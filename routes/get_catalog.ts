@@ -1,5 +1,5 @@
 /** GET /v1/catalog: every member of every family, and what losses are made of. */
-import { lossCatalog } from "../src/autodiff/catalog.ts";
+import { lossCatalog } from "../src/autodiff/loss_catalog.ts";
 import { catalogInTurns } from "../src/families/catalog.ts";
 import type { OptimizerFamily } from "../src/families/optimizers/mod.ts";
 import { answerJsonText } from "./http/answer.ts";

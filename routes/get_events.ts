@@ -73,8 +73,9 @@ export const register: Register = (app, { registry, settings, stopping, streams 
         "Cannot open a stream of events: the service was told to stop",
       );
     }
-    const leave = streams.enter();
-    const lease = registry.lease(id);
+    using unsent = new DisposableStack();
+    unsent.use(streams.acquireNow());
+    const lease = unsent.use(registry.lease(id));
     const stream = eventStream({
       run,
       lease,
@@ -82,10 +83,7 @@ export const register: Register = (app, { registry, settings, stopping, streams 
       from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
       heartbeatSeconds: settings.STEPWELL_HEARTBEAT_SECONDS,
       signals: [c.req.raw.signal, stopping],
-      onEnd: () => {
-        lease.release();
-        leave();
-      },
+      owned: unsent.move(),
     });
     return c.body(stream, 200);
   });

@@ -1,7 +1,7 @@
 /** GET /v1/runs/{run}/variables: the values of all or some variables. */
 import { answerUnlessFresh, answerVariables } from "./http/answer.ts";
 import type { AppContext, Register, Services } from "./http/context.ts";
-import type { RunSession } from "../src/run/api.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
 import { negotiate } from "./http/negotiate.ts";
 import {
   answers,

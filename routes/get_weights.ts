@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}/weights: Keras' get_weights. */
-import type { RunSession } from "../src/run/api.ts";
-import { nest } from "../src/wire/json.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
+import { nest } from "../src/wire/nested_numbers.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, answerUnlessFresh } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";

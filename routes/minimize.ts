@@ -1,16 +1,11 @@
 /** POST /v1/runs/{run}/minimize: a loss, its gradients, a step. */
 import type { Gradient } from "../src/autodiff/losses.ts";
 import { StepwellError } from "../src/errors.ts";
-import type {
-  ContributionAnswer,
-  RunSession,
-  Staging,
-  StepAnswer as Step,
-  StepOptions,
-} from "../src/run/api.ts";
+import type { RunSession, Staging } from "../src/run/api/run_session.ts";
+import type { ContributionAnswer, StepAnswer as Step, StepOptions } from "../src/run/api/steps.ts";
 import { sayable } from "./http/answer.ts";
 import { answerContribution } from "./contributions/contribute.ts";
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import {
   STEP_ERRORS,
@@ -20,11 +15,11 @@ import {
   StepQuery,
 } from "./contributions/contribution_fields.ts";
 import {
+  compileFor,
   differentiate,
   type Differentiated,
   LOSS_ERRORS,
   LOSS_FIELDS,
-  prepare,
 } from "./contributions/loss_gradients.ts";
 import {
   answers,
@@ -41,7 +36,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { ContributionAnswer as ContributionSchema, StepAnswer } from "./contract/step_schemas.ts";
-import type { Turn } from "./http/checked_run.ts";
+import type { CheckedRun } from "./http/checked_run.ts";
 
 const Minimize = z.strictObject({ ...LOSS_FIELDS, ...STEP_FIELDS }).openapi("Minimize", {
   description: "A loss, and what the step with its gradients is to be.",
@@ -68,35 +63,34 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) =>
-    answerContribution(c, services, c.req.valid("param").run, async (turn, settle) => {
-      const { run, confirm } = turn;
-      const body = await receiveJson(c, services, Minimize);
-      return settle(body.client_id, (key) => {
-        checkPayload(run);
-        const prepared = prepare(services, run, body);
-        return services.losses.alone(run.id, prepared, async () => {
+  mount(
+    app,
+    route,
+    (c) =>
+      answerContribution(c, services, c.req.valid("param").run, async (checked, applyOnce) => {
+        const { run, confirm } = checked;
+        const body = await receiveJson(c, services, Minimize);
+        return applyOnce(body.client_id, async (key) => {
+          checkPayload(run);
+          const compiled = compileFor(services, run, body);
+          using _place = await services.losses.acquireAlone(run.id, compiled);
           // Before the work: while this one waited, the run may have been deleted or moved on.
           confirm();
-          const found = await differentiate(services, run, prepared);
-          return apply(turn, found, { ...stepOptions(body, c.req.valid("query")), key });
+          const found = await differentiate(services, run, compiled);
+          return apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });
         });
-      });
-    }));
+      }),
+  );
 
 function apply(
-  { run, confirm }: Turn,
+  { run, confirm }: CheckedRun,
   { loss, gradients, absent, iterations }: Differentiated,
   options: StepOptions,
 ): Step | ContributionAnswer {
-  const staging = run.stage("gradients");
-  try {
-    pour(gradients, absent, staging);
-    confirm();
-    return run.applyGradients(staging, { ...options, baseIteration: iterations, loss: sayable(loss) });
-  } finally {
-    staging.release();
-  }
+  using staging = run.stage("gradients");
+  pour(gradients, absent, staging);
+  confirm();
+  return run.applyGradients(staging, { ...options, baseIteration: iterations, loss: sayable(loss) });
 }
 
 function checkPayload(run: RunSession): void {

@@ -1,6 +1,6 @@
 /** PATCH /v1/runs/{run}/optimizer: overwrites hyperparameters. */
 import { answerJson } from "./http/answer.ts";
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
@@ -16,7 +16,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { Config, Member, Warnings } from "./contract/tensor_schemas.ts";
-import { openTurn } from "./http/checked_run.ts";
+import { checkRun } from "./http/checked_run.ts";
 
 const OptimizerPatch = z.strictObject({ config: Config }).openapi("OptimizerPatch", {
   description: "Hyperparameters to overwrite; the others stay.",
@@ -48,7 +48,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
     const { config } = await receiveJson(c, services, OptimizerPatch);
     confirm();
     return answerJson(c, run.patchOptimizer(config), { run });

@@ -1,9 +1,9 @@
 /** PUT /v1/runs/{run}/checkpoint: a run from a file, into its own or a new id. */
 import { StepwellError } from "../src/errors.ts";
-import type { Restoration } from "../src/run/api.ts";
+import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { answerJson } from "./http/answer.ts";
-import { receiveFile } from "./http/body.ts";
+import { receiveFile } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { preconditions } from "./http/preconditions.ts";
 import {
@@ -51,18 +51,14 @@ export const register: Register = (app, services) =>
     const { registry, settings } = services;
     const { run: id } = c.req.valid("param");
     const confirm = preconditions(c);
-    const restoration = registry.restore(id);
-    try {
-      confirm(restoration.current());
-      const { target, onMetadata } = deferred(restoration);
-      await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
-      confirm(restoration.current());
-      const { description, created } = await restoration.commit();
-      if (created) c.header("Location", `/v1/runs/${id}`);
-      return answerJson(c, description, { status: created ? 201 : 200, run: description });
-    } finally {
-      restoration.release();
-    }
+    using restoration = registry.restore(id);
+    confirm(restoration.current());
+    const { target, onMetadata } = deferred(restoration);
+    await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
+    confirm(restoration.current());
+    const { description, created } = await restoration.commit();
+    if (created) c.header("Location", `/v1/runs/${id}`);
+    return answerJson(c, description, { status: created ? 201 : 200, run: description });
   });
 
 /** A target that exists once the metadata, which comes first, has said what the run is. */

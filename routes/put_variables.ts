@@ -1,6 +1,6 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
 import { answerChange } from "./http/answer.ts";
-import { noFields, receiveTensors } from "./http/body.ts";
+import { noFields, receiveTensors } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { preferredRepresentation } from "./http/prefer.ts";
 import {
@@ -17,7 +17,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { Changed, TensorMap } from "./contract/tensor_schemas.ts";
-import { openTurn } from "./http/checked_run.ts";
+import { checkRun } from "./http/checked_run.ts";
 
 const VariablesRequest = z.strictObject({ variables: TensorMap }).openapi("VariablesRequest", {
   description: "Values of some or all variables, each of the variable's own shape.",
@@ -44,21 +44,17 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
-    const target = run.stage("values");
-    try {
-      await receiveTensors(c, services, {
-        bytesMax: (format) => run.bodyBytesMax(format),
-        target,
-        member: "variables",
-        schema: VariablesRequest,
-        fields: noFields,
-      });
-      confirm();
-      run.setVariables(target);
-      return answerChange(c, services, { run, representation });
-    } finally {
-      target.release();
-    }
+    using target = run.stage("values");
+    await receiveTensors(c, services, {
+      bytesMax: (format) => run.bodyBytesMax(format),
+      target,
+      member: "variables",
+      schema: VariablesRequest,
+      fields: noFields,
+    });
+    confirm();
+    run.setVariables(target);
+    return answerChange(c, services, { run, representation });
   });

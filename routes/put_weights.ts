@@ -14,7 +14,7 @@ import {
   tensorBody,
 } from "./contract/operation.ts";
 import { Changed, Weights } from "./contract/tensor_schemas.ts";
-import { openTurn } from "./http/checked_run.ts";
+import { checkRun } from "./http/checked_run.ts";
 import { receiveWeights } from "./weight_list.ts";
 
 export const route = createRoute({
@@ -41,7 +41,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = openTurn(c, services, c.req.valid("param").run);
+    const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
     const weights = await receiveWeights(c, services, run);
     confirm();
     run.setWeights(weights);

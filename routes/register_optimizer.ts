@@ -1,6 +1,6 @@
 /** POST /v1/optimizers: registers an optimizer. */
 import { answerJson } from "./http/answer.ts";
-import { receiveJson } from "./http/body.ts";
+import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { headers } from "./http/headers.ts";
 import {

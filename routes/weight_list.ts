@@ -2,11 +2,11 @@
  * The body of put_weights as a list: JSON as it stands, or the tensors of a file in order of their names, which are
  * their places: 0, 1, 2, … What belongs at a place is the session's to say.
  */
-import { StepwellError } from "../src/errors.ts";
-import type { RunSession } from "../src/run/api.ts";
+import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
-import type { FlatTensor } from "../src/wire/json.ts";
-import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/body.ts";
+import type { FlatTensor } from "../src/wire/nested_numbers.ts";
+import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
 
@@ -38,16 +38,16 @@ class WeightList implements TensorTarget {
   dense(name: string, { dtype, shape }: { dtype: WireDtype; shape: Shape }): ByteSink {
     const place = /^(0|[1-9]\d{0,6})$/.test(name) ? Number(name) : NaN;
     if (Number.isNaN(place)) {
-      throw refusal("invalid_request", name, "must be named by its place in the list: 0, 1, 2, …");
+      throw unfit(name, "must be named by its place in the list: 0, 1, 2, …");
     }
     if (dtype === "I64" && shape.length === 0) {
       return this.#collect(8, (bytes) => this.#setInteger(place, bytes));
     }
     if (dtype !== "F32") {
-      throw refusal(
-        "dtype_mismatch",
+      throw unfit(
         name,
         `is ${dtype} of rank ${shape.length}, must be F32, or I64 of rank 0`,
+        "dtype_mismatch",
       );
     }
     return this.#collect(
@@ -57,11 +57,11 @@ class WeightList implements TensorTarget {
   }
 
   sparse(name: string): never {
-    throw refusal("invalid_request", name, "is sparse, must be dense");
+    throw unfit(name, "is sparse, must be dense");
   }
 
   none(name: string): never {
-    throw refusal("invalid_request", name, "is null, must be a tensor");
+    throw unfit(name, "is null, must be a tensor");
   }
 
   /** Throws invalid_weights when a place was left out. */
@@ -93,8 +93,6 @@ class WeightList implements TensorTarget {
   }
 }
 
-function refusal(code: "invalid_request" | "dtype_mismatch", name: string, problem: string): StepwellError {
-  return new StepwellError(code, `Cannot take the tensor "${name}": it ${problem}`, [
-    { path: `weights.${name}`, message: problem },
-  ]);
+function unfit(name: string, problem: string, code: ErrorCode = "invalid_request"): StepwellError {
+  return refusal(code, `take the tensor "${name}"`, { path: `weights.${name}`, called: "it" }, problem);
 }

@@ -11,7 +11,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { ClientId } from "./contract/aggregation_schemas.ts";
-import { openTurn } from "./http/checked_run.ts";
+import { checkRun } from "./http/checked_run.ts";
 
 export const route = createRoute({
   method: "delete",
@@ -40,7 +40,7 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, (c) => {
     const { run: id, client_id } = c.req.valid("param");
-    const { run, confirm } = openTurn(c, services, id);
+    const { run, confirm } = checkRun(c, services, id);
     confirm();
     run.withdraw(client_id);
     return c.body(null, 204);

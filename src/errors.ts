@@ -3,36 +3,11 @@
  * documented responses and the README's table derive from it. The text of anything else goes to the log only.
  */
 
-interface CatalogueEntry {
-  readonly status:
-    | 400
-    | 401
-    | 403
-    | 404
-    | 405
-    | 406
-    | 408
-    | 409
-    | 412
-    | 413
-    | 415
-    | 422
-    | 428
-    | 429
-    | 500
-    | 503
-    | 507;
-  readonly title: string;
-  readonly meaning: string;
-}
+const entry = <S extends number>(status: S, title: string, meaning: string) => ({ status, title, meaning });
 
-const entry = (status: CatalogueEntry["status"], title: string, meaning: string): CatalogueEntry => ({
-  status,
-  title,
-  meaning,
-});
-
+/** By status, as in the README's table. The OpenAPI document keeps the order that it was published with. */
 export const ERRORS = {
+  // 400 Bad Request
   malformed_json: entry(400, "Body is not JSON", "The body cannot be parsed as JSON."),
   malformed_safetensors: entry(400, "Body is not safetensors", "The body breaks the safetensors format."),
   malformed_encoding: entry(
@@ -42,15 +17,32 @@ export const ERRORS = {
   ),
   incomplete_body: entry(400, "Body is incomplete", "The body ended early or was cut off."),
   malformed_header: entry(400, "Header is malformed", "A request header cannot be understood."),
+
+  // 401 Unauthorized
   unauthorized: entry(401, "Token missing or wrong", "The request needs `Authorization: Bearer <token>`."),
+
+  // 404 Not Found
   unknown_route: entry(404, "No such resource", "No operation has this path."),
   unknown_run: entry(404, "No such run", "No run has this id."),
   unknown_slot: entry(404, "No such slot", "The run's optimizer has no slot of this name."),
-  method_not_allowed: entry(405, "Method not allowed", "The resource does not take this method."),
-  not_acceptable: entry(406, "No such representation", "`Accept` allows none of the types that exist here."),
-  body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
-  run_exists: entry(409, "Run exists already", "A run with this id exists."),
   unknown_optimizer: entry(404, "No such optimizer", "No optimizer has this class_name."),
+  unknown_contribution: entry(
+    404,
+    "No such contribution",
+    "The open round holds no contribution of this client.",
+  ),
+
+  // 405 Method Not Allowed
+  method_not_allowed: entry(405, "Method not allowed", "The resource does not take this method."),
+
+  // 406 Not Acceptable
+  not_acceptable: entry(406, "No such representation", "`Accept` allows none of the types that exist here."),
+
+  // 408 Request Timeout
+  body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
+
+  // 409 Conflict
+  run_exists: entry(409, "Run exists already", "A run with this id exists."),
   optimizer_exists: entry(409, "Name is taken", "Another optimizer has this class_name, whatever the case."),
   optimizer_in_use: entry(409, "Optimizer is in use", "A run has this optimizer, or it is built in."),
   run_replaced: entry(
@@ -75,33 +67,36 @@ export const ERRORS = {
     "Contribution was withdrawn",
     "The contribution whose step was waited for was withdrawn meanwhile.",
   ),
-  unknown_contribution: entry(
-    404,
-    "No such contribution",
-    "The open round holds no contribution of this client.",
-  ),
   not_withdrawable: entry(
     409,
     "Contribution cannot be withdrawn",
     "It is part of a sum that cannot be made anew: without a journal, or after the variables were changed.",
   ),
+
+  // 412 Precondition Failed
+  version_mismatch: entry(
+    412,
+    "Run is at another version",
+    "`If-Match` names another version than the run's.",
+  ),
+
+  // 413 Content Too Large
+  body_too_large: entry(413, "Body is too large", "The body is larger than this run, or any run, accepts."),
+
+  // 415 Unsupported Media Type
+  unsupported_media_type: entry(
+    415,
+    "Media type not supported",
+    "The Content-Type or Content-Encoding is not taken.",
+  ),
+
+  // 422 Unprocessable Content
   sparse_with_aggregator: entry(
     422,
     "Aggregator with a sparse gradient",
     "The run's aggregator, or its noise, needs whole tensors.",
   ),
   key_reused: entry(422, "Key was used", "The Idempotency-Key was used for another request."),
-  version_mismatch: entry(
-    412,
-    "Run is at another version",
-    "`If-Match` names another version than the run's.",
-  ),
-  body_too_large: entry(413, "Body is too large", "The body is larger than this run, or any run, accepts."),
-  unsupported_media_type: entry(
-    415,
-    "Media type not supported",
-    "The Content-Type or Content-Encoding is not taken.",
-  ),
   invalid_request: entry(
     422,
     "Request does not fit its schema",
@@ -160,6 +155,16 @@ export const ERRORS = {
   ),
   invalid_weights: entry(422, "Weights do not fit", "The list of weights has the wrong length or shapes."),
   run_too_large: entry(422, "Run is too large", "The run needs more memory than one arena can hold."),
+
+  // 500 Internal Server Error
+  run_damaged: entry(
+    500,
+    "Run is damaged",
+    "The run's files are not what was written; no other run is concerned.",
+  ),
+  internal: entry(500, "Internal error", "Something broke; the log has the details under the request id."),
+
+  // 503 Service Unavailable
   too_many_runs: entry(503, "Too many runs", "The service holds as many runs as its settings allow."),
   too_many_optimizers: entry(503, "Too many optimizers", "The service keeps as many optimizers as it can."),
   out_of_memory: entry(503, "Memory bound reached", "The service holds as many bytes as its settings allow."),
@@ -169,15 +174,11 @@ export const ERRORS = {
     "There is no place for this upload, another stream or another wait at the moment.",
   ),
   shutting_down: entry(503, "Shutting down", "The service is about to stop."),
-  run_damaged: entry(
-    500,
-    "Run is damaged",
-    "The run's files are not what was written; no other run is concerned.",
-  ),
   storage_failed: entry(503, "Storage failed", "The data folder could not be written; nothing was changed."),
+
+  // 507 Insufficient Storage
   storage_full: entry(507, "Storage is full", "The disk of the data folder is full; nothing was changed."),
-  internal: entry(500, "Internal error", "Something broke; the log has the details under the request id."),
-} as const satisfies Record<string, CatalogueEntry>;
+} as const;
 
 export type ErrorCode = keyof typeof ERRORS;
 
@@ -198,4 +199,26 @@ export class StepwellError extends Error {
     this.code = code;
     this.issues = issues;
   }
+}
+
+/** What a refusal is about: where it stands in the request, and what messages call it. */
+export interface Subject {
+  readonly path: string;
+  /** Empty where the problem names its own subject. */
+  readonly called: string;
+}
+
+/**
+ * Refuses for one reason: "Cannot {action}: {subject} {problem}", with the problem as the issue at the subject's path.
+ * A path alone is called by itself.
+ */
+export function refusal(
+  code: ErrorCode,
+  action: string,
+  subject: string | Subject,
+  problem: string,
+): StepwellError {
+  const { path, called } = typeof subject === "string" ? { path: subject, called: subject } : subject;
+  const reason = called === "" ? problem : `${called} ${problem}`;
+  return new StepwellError(code, `Cannot ${action}: ${reason}`, [{ path, message: problem }]);
 }

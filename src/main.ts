@@ -4,15 +4,15 @@
  *
  * Invariant: once the port is open, the process gives up the right to open another and to read the environment.
  */
-import { runCompiled } from "../kernels/compiler/plan.ts";
+import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
-import { placesOf } from "../routes/http/places.ts";
-import { Uploads } from "../routes/http/uploads.ts";
+import { gatesOf } from "../routes/http/gates.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
 import { LineLog } from "./line_log.ts";
+import { releasable } from "./releasable.ts";
 import { Registry } from "./run/registry/registry.ts";
 import { KeysInProgress } from "./run/answers/replies.ts";
 import { openStore } from "./store/open_store.ts";
@@ -35,7 +35,7 @@ const registry = await storeOrExit(Registry.open({
   now: () => new Date(),
   schedule: (delayMs, call) => {
     const timer = setTimeout(call, delayMs);
-    return () => clearTimeout(timer);
+    return releasable(() => clearTimeout(timer));
   },
   newId: () => crypto.randomUUID(),
   drawSeed: () => crypto.getRandomValues(new Uint32Array(1))[0] as number,
@@ -49,12 +49,7 @@ const app = createApp({
   registry,
   creations: new KeysInProgress(),
   wallClock: () => new Date(),
-  uploads: new Uploads({
-    count: settings.STEPWELL_UPLOADS_MAX,
-    bytes: settings.STEPWELL_UPLOAD_BYTES_MAX,
-    waitSeconds: settings.STEPWELL_UPLOAD_WAIT_SECONDS,
-  }),
-  ...placesOf(settings),
+  ...gatesOf(settings),
   metrics: new Metrics(),
   now: () => performance.now() - start,
   log: logLine,

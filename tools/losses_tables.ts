@@ -1,6 +1,6 @@
 /** The tables of docs/losses.md, out of what the compiler of losses reads. Part of generate.ts. */
 import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/language/syntax.ts";
-import { lossCatalog } from "../src/autodiff/catalog.ts";
+import { lossCatalog } from "../src/autodiff/loss_catalog.ts";
 import { NODES_MAX, RANK_MAX, WORK_MAX } from "../src/autodiff/graph/loss_graph.ts";
 import { CHARACTERS_MAX, DEPTH_MAX, OPERATORS, SIGN } from "../src/autodiff/graph/loss_syntax.ts";
 import { CALLS_MAX } from "../src/autodiff/layers/model.ts";

@@ -5,6 +5,7 @@
  * Modules are cached by formula and layout, never by values: another learning rate compiles nothing. All
  * stores happen in the last pass that touches elements, so each pass sees the old values.
  */
+import { BoundedMap } from "../bounded_map.ts";
 import { emitPass } from "./emit.ts";
 import { buildGraph, type Graph, type GraphNode, type Scope } from "../language/graph.ts";
 import { type Pass, splitPasses, type TensorLayout } from "./pass.ts";
@@ -59,8 +60,7 @@ export class Kernel {
 }
 
 /** Modules that are kept at most: the oldest is compiled again when it is wanted again. */
-const MODULES_MAX = 1024;
-const modules = new Map<string, WebAssembly.Module>();
+const modules = new BoundedMap<string, WebAssembly.Module>(1024);
 let compiled = 0;
 
 /** How many modules this process has compiled: a second step must not raise it. */
@@ -75,7 +75,6 @@ function moduleOf(nodes: readonly GraphNode[], pass: Pass): WebAssembly.Module {
     module = new WebAssembly.Module(emitPass(nodes, pass));
     compiled += 1;
     modules.set(key, module);
-    if (modules.size > MODULES_MAX) modules.delete(modules.keys().next().value as string);
   }
   return module;
 }

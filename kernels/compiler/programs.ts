@@ -3,11 +3,11 @@
  *
  * Bounded: beyond the bound the oldest goes and is compiled again when it is wanted again.
  */
+import { BoundedMap } from "../bounded_map.ts";
 import type { Scope } from "../language/graph.ts";
 import { Program } from "./compile.ts";
 
-const PROGRAMS_MAX = 4096;
-const programs = new Map<string, Program>();
+const programs = new BoundedMap<string, Program>(4096);
 /** What the very same list of lines was last compiled to: spares a step the making of long keys. */
 const latest = new WeakMap<readonly string[], Program>();
 
@@ -34,7 +34,6 @@ export function program(
   if (!found) {
     found = new Program(lines, { tensors, stored, uniforms });
     programs.set(key, found);
-    if (programs.size > PROGRAMS_MAX) programs.delete(programs.keys().next().value as string);
   }
   latest.set(lines, found);
   return found;

@@ -9,6 +9,7 @@
  * tensors and ranks; what is too much for that is sorted tile by tile (order_tiles.ts).
  */
 import type { Arena } from "../arena.ts";
+import { BoundedMap } from "../bounded_map.ts";
 import * as parts from "./order_parts.ts";
 import { sortInTiles, tileBytes } from "./order_tiles.ts";
 import { pruned, sortingNetwork } from "./sorting.ts";
@@ -34,8 +35,7 @@ export function meanOfRanks(arena: Arena, at: parts.RankMean): void {
 }
 
 /** Modules that are kept at most: the oldest is compiled again when it is wanted again. */
-const MODULES_MAX = 64;
-const modules = new Map<string, WebAssembly.Module>();
+const modules = new BoundedMap<string, WebAssembly.Module>(64);
 
 function moduleOf(inputCount: number, from: number, to: number): WebAssembly.Module {
   const key = `${inputCount} ${from} ${to}`;
@@ -43,7 +43,6 @@ function moduleOf(inputCount: number, from: number, to: number): WebAssembly.Mod
   if (!module) {
     module = new WebAssembly.Module(emit(inputCount, from, to));
     modules.set(key, module);
-    if (modules.size > MODULES_MAX) modules.delete(modules.keys().next().value as string);
   }
   return module;
 }

@@ -3,7 +3,7 @@
  * Which fields go together is said in src/run/spec/aggregation.ts, which refuses the rest.
  */
 import { z } from "@hono/zod-openapi";
-import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../../src/run/api.ts";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../../src/run/api/run_spec.ts";
 import { Count, Iterations, Member, MemberRequest, Norm, Version } from "./tensor_schemas.ts";
 
 const COUNT_MAX = 1_000_000;

@@ -1,6 +1,6 @@
 /** Definitions of optimizers, as they come in, as they go out and as the catalogue shows them. */
 import { z } from "@hono/zod-openapi";
-import { LINES_MAX } from "../../src/families/formula.ts";
+import { LINES_MAX } from "../../src/families/mechanism/user_formula.ts";
 
 const NAME = { pattern: "^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$" };
 

@@ -1,5 +1,6 @@
 /** The answer to a contribution: its figures, and, when it made a step, the new values where the caller asked for them. */
-import type { ContributionAnswer, RunSession, StepAnswer } from "../../src/run/api.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
+import type { ContributionAnswer, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerJson, answerPreferred, answerTensors, nestByName, sayable } from "../http/answer.ts";
 import type { AppContext, Services } from "../http/context.ts";
 import type { TensorType } from "../http/negotiate.ts";
@@ -27,7 +28,7 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
         tensors,
         figures,
         json: () => ({ ...figures, variables: withValues(figures.variables, nestByName(tensors)) }),
-        release: () => publication.release(),
+        owner: publication,
       });
     },
   });

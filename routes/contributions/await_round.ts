@@ -3,7 +3,9 @@
  * the contribution counts whether somebody waits for it or not.
  */
 import { StepwellError } from "../../src/errors.ts";
-import type { ContributionAnswer, RoundOutcome, RunSession, StepAnswer } from "../../src/run/api.ts";
+import type { RoundOutcome } from "../../src/run/api/rounds.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
+import type { ContributionAnswer, StepAnswer } from "../../src/run/api/steps.ts";
 import type { Services } from "../http/context.ts";
 import type { Wait } from "../http/wait.ts";
 

@@ -1,14 +1,14 @@
 /**
- * What stands around every contribution, whether its gradients come in the body or are made here: its run's turn, its key,
- * and the round that it may wait for. What it contributes is the route's.
+ * What every contribution needs, whether its gradients come in the body or are made here: its run, checked; its key; the
+ * round that it may wait for. The gradients are the route's.
  */
-import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api.ts";
+import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
 import { awaitRound } from "./await_round.ts";
 import type { AppContext, Services } from "../http/context.ts";
 import { keyedRequest } from "../http/idempotency.ts";
 import { preferredRepresentation } from "../http/prefer.ts";
-import { openTurn, type Turn } from "../http/checked_run.ts";
+import { type CheckedRun, checkRun } from "../http/checked_run.ts";
 import { openWait } from "../http/wait.ts";
 
 type Answer = StepAnswer | ContributionAnswer;
@@ -21,7 +21,7 @@ interface Contributed {
 }
 
 /** To be called once the body has been read to its end: applies, unless the same request was answered before. */
-type Settle = (
+type ApplyOnce = (
   clientId: string | undefined,
   apply: (key: KeyUse | undefined) => Answer | Promise<Answer>,
 ) => Promise<Contributed>;
@@ -34,21 +34,25 @@ export async function answerContribution(
   c: AppContext,
   services: Services,
   id: string,
-  contribute: (turn: Turn, settle: Settle) => Promise<Contributed>,
+  contribute: (checked: CheckedRun, applyOnce: ApplyOnce) => Promise<Contributed>,
 ): Promise<Response> {
-  const turn = openTurn(c, services, id);
-  const { run } = turn;
+  const checked = checkRun(c, services, id);
+  const { run } = checked;
   const representation = preferredRepresentation(c);
   // Before anything is changed: who may not wait is refused, and comes again.
   using wait = run.mode === "immediate" ? undefined : openWait(c, services);
   const keyed = keyedRequest(c, services);
-  const done = keyed && run.replies.begin(keyed.key);
-  const contributed = contribute(turn, async (clientId, apply) => {
+  const applyOnce: ApplyOnce = async (clientId, apply) => {
     const key = keyed?.use();
     const known = key && run.replies.find(key);
     return { answer: known ?? await apply(key), clientId, isReplayed: known !== undefined };
-  });
-  const { answer, clientId, isReplayed } = await contributed.finally(done);
+  };
+  let contributed: Contributed;
+  {
+    using _key = keyed && run.replies.acquireKey(keyed.key);
+    contributed = await contribute(checked, applyOnce);
+  }
+  const { answer, clientId, isReplayed } = contributed;
   const made = wait && isPending(answer)
     ? await awaitRound(wait, services, { run, answer, clientId, isReplayed })
     : undefined;

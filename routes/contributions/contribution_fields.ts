@@ -2,7 +2,7 @@
  * What the operations that contribute to a step share, whether gradients come in the body or are made here.
  */
 import type { ErrorCode } from "../../src/errors.ts";
-import type { StepOptions } from "../../src/run/api.ts";
+import type { StepOptions } from "../../src/run/api/steps.ts";
 import { flag, requestHeader, z } from "../contract/operation.ts";
 import { ClientId } from "../contract/aggregation_schemas.ts";
 

@@ -2,9 +2,11 @@
  * What happens to a run as server-sent events. A reader asks, then the stream looks: nothing is made before somebody
  * wants it, so that a slow reader costs no memory; what is no longer kept when it comes back is a `gap`.
  *
- * Invariants: nothing is told that is not on disk; `onEnd` is called exactly once, however the stream ends.
+ * Invariants: nothing is told that is not on disk; what the stream owns is released, however it ends.
  */
-import type { Lease, RunEvent, RunSession } from "../../src/run/api.ts";
+import type { RunEvent } from "../../src/run/api/run_events.ts";
+import type { Lease } from "../../src/run/api/run_registry.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
 import { sayable } from "../http/answer.ts";
 import { roundState } from "./round_state.ts";
 import { onAbort, waitFor } from "../http/wait_for.ts";
@@ -25,11 +27,12 @@ interface Stream {
   readonly heartbeatSeconds: number;
   /** Any of them ends it. */
   readonly signals: readonly AbortSignal[];
-  readonly onEnd: () => void;
+  /** Disposed of when the stream ends. */
+  readonly owned: DisposableStack;
 }
 
 export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const { run: { events }, lease, heartbeatSeconds, signals } = stream;
+  const { run: { events }, lease, heartbeatSeconds, signals, owned } = stream;
   const gone = new AbortController();
   const take = taker(stream);
   const next = async () => {
@@ -43,18 +46,16 @@ export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuff
     return text;
   };
   let stop = () => {};
-  const leaves: (() => void)[] = [];
   const end = () => {
     if (gone.signal.aborted) return false;
     gone.abort();
-    for (const leave of leaves) leave();
-    stream.onEnd();
+    owned.dispose();
     return true;
   };
   return new ReadableStream({
     start(controller) {
       stop = () => void (end() && controller.close());
-      leaves.push(...signals.map((signal) => onAbort(signal, stop)));
+      for (const signal of signals) owned.use(onAbort(signal, stop));
       if (signals.some(({ aborted }) => aborted)) stop();
     },
     async pull(controller) {

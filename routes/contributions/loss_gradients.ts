@@ -2,13 +2,13 @@
  * What the operations that take a loss share: their bodies' fields, and the way from a body to gradients.
  */
 import {
+  type CompiledLoss,
   type Evaluation,
   type Gradient,
   type LossRequest,
-  type PreparedLoss,
   totalOf,
 } from "../../src/autodiff/losses.ts";
-import type { RunSession } from "../../src/run/api.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import type { Services } from "../http/context.ts";
 import { z } from "../contract/operation.ts";
@@ -90,27 +90,23 @@ export interface Differentiated {
 export async function differentiate(
   { losses }: Pick<Services, "losses">,
   run: RunSession,
-  prepared: PreparedLoss,
+  compiled: CompiledLoss,
 ): Promise<Differentiated> {
-  const { names, watched } = prepared;
-  const publication = run.publish(names);
-  try {
-    const { tensors, iterations, version } = publication;
-    const evaluation: Evaluation = await losses.evaluate(prepared, { run: run.id, tensors, iterations });
-    const { gradients, updates } = evaluation;
-    const found = new Set(gradients.map(({ name }) => name));
-    const absent = [...prepared.absent, ...watched.filter((name) => !found.has(name))];
-    return { loss: totalOf(evaluation), gradients: [...gradients, ...updates], absent, iterations, version };
-  } finally {
-    publication.release();
-  }
+  const { names, watched } = compiled;
+  using publication = run.publish(names);
+  const { tensors, iterations, version } = publication;
+  const evaluation: Evaluation = await losses.evaluate(compiled, { run: run.id, tensors, iterations });
+  const { gradients, updates } = evaluation;
+  const found = new Set(gradients.map(({ name }) => name));
+  const absent = [...compiled.absent, ...watched.filter((name) => !found.has(name))];
+  return { loss: totalOf(evaluation), gradients: [...gradients, ...updates], absent, iterations, version };
 }
 
 /** Checks all of a loss that can be checked without values. */
-export function prepare(
+export function compileFor(
   { losses }: Pick<Services, "losses">,
   run: RunSession,
   body: LossRequest,
-): PreparedLoss {
-  return losses.prepare(body, run.describe().variables);
+): CompiledLoss {
+  return losses.compile(body, run.describe().variables);
 }

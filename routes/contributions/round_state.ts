@@ -1,5 +1,5 @@
 /** The open round as answers and events tell of it. Changes nothing. */
-import type { RunSession } from "../../src/run/api.ts";
+import type { RunSession } from "../../src/run/api/run_session.ts";
 import { sayable } from "../http/answer.ts";
 
 /** Mode immediate has no rounds that anybody could watch: its number is null. */

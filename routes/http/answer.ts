@@ -1,13 +1,14 @@
 /**
  * Answers about runs: JSON or safetensors, with their entity tag and length. Knows no operation.
  *
- * Invariant: what a publication lends is given back exactly once, also when the caller goes away or sent a HEAD.
+ * Invariant: a publication is released exactly once, also when the caller goes away or sent a HEAD.
  */
 import { StepwellError } from "../../src/errors.ts";
-import type { Publication, RunSession } from "../../src/run/api.ts";
+import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
+import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
 import { elementCount } from "../../src/tensor.ts";
-import { nest, type Nested } from "../../src/wire/json.ts";
+import { nest, type Nested } from "../../src/wire/nested_numbers.ts";
 import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import type { AppContext, Services } from "./context.ts";
 import { isSafetensors, JSON_TYPE, type TensorType } from "./negotiate.ts";
@@ -71,24 +72,22 @@ interface TensorAnswer {
   readonly figures: Readonly<Record<string, unknown>>;
   /** The JSON body around the values. */
   readonly json: () => unknown;
-  readonly release?: () => void;
+  /** What the tensors belong to: the answer releases it when they have been sent. */
+  readonly owner?: Releasable;
 }
 
 /** Tensors as the caller wants them. */
 export function answerTensors(c: AppContext, services: Services, answer: TensorAnswer): Response {
-  const { type, run, tensors, figures, release = () => {} } = answer;
+  const { type, run, tensors, figures, owner } = answer;
   if (!isSafetensors(type)) {
-    try {
-      checkJsonSize(tensors, services);
-      return answerJson(c, answer.json(), { run });
-    } finally {
-      release();
-    }
+    using _owner = owner;
+    checkJsonSize(tensors, services);
+    return answerJson(c, answer.json(), { run });
   }
   const metadata = Object.fromEntries(
     Object.entries(figures).map(([key, value]) => [key, figureText(value)]),
   );
-  const file = encodeSafetensors(tensors, { metadata, onEnd: release });
+  const file = encodeSafetensors(tensors, { metadata, onEnd: () => owner?.release() });
   c.header("ETag", etagOf(run));
   c.header("Content-Type", type);
   c.header("Content-Length", String(file.byteLength));
@@ -113,7 +112,7 @@ export function answerVariables(c: AppContext, services: Services, answer: Varia
     tensors,
     figures,
     json: () => ({ ...figures, variables: nestByName(tensors) }),
-    release: () => answer.publication.release(),
+    owner: answer.publication,
   });
 }
 

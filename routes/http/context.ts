@@ -6,22 +6,17 @@ import type { Context } from "hono";
 import type { Losses } from "../../src/autodiff/losses.ts";
 import type { Settings } from "../../src/config.ts";
 import type { ErrorCode } from "../../src/errors.ts";
-import type { RunRegistry } from "../../src/run/api.ts";
+import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 import type { KeysInProgress } from "../../src/run/answers/replies.ts";
+import type { Gates } from "./gates.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Places } from "./places.ts";
-import type { Uploads } from "./uploads.ts";
 
-export interface Services {
+export interface Services extends Gates {
   readonly registry: RunRegistry;
   /** Keys of creations in progress. */
   readonly creations: KeysInProgress;
   readonly settings: Settings;
-  readonly uploads: Uploads;
   readonly losses: Losses;
-  readonly streams: Places;
-  /** Requests that wait for what is not there yet. */
-  readonly waits: Places;
   readonly metrics: Metrics;
   /** Milliseconds since the start, of a clock that never goes back. */
   readonly now: () => number;

@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { StepwellError } from "../../src/errors.ts";
-import type { KeyUse } from "../../src/run/api.ts";
+import type { KeyUse } from "../../src/run/api/steps.ts";
 import type { AppContext, Services } from "./context.ts";
 
 const HEADER = "Idempotency-Key";

@@ -7,7 +7,7 @@ import type { AppEnv, Services } from "./context.ts";
 
 export function leased({ registry }: Pick<Services, "registry">): MiddlewareHandler<AppEnv> {
   return async function leased(c, next) {
-    const lease = registry.lease(c.req.param("run") ?? "");
+    using lease = registry.lease(c.req.param("run") ?? "");
     try {
       await next();
       await lease.durable();
@@ -15,8 +15,6 @@ export function leased({ registry }: Pick<Services, "registry">): MiddlewareHand
       // The answer that was ready will not be sent: its copy of the run is free again.
       await c.res.body?.cancel();
       throw error;
-    } finally {
-      lease.release();
     }
   };
 }

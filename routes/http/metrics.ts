@@ -2,7 +2,7 @@
  * Counts of requests, and the Prometheus text of all figures. Not a metrics library: counters and gauges only, and
  * the labels are a closed set (routes, methods, statuses), so the memory stays bounded.
  */
-import type { RunRegistry } from "../../src/run/api.ts";
+import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 
 interface Tally {
   count: number;

@@ -17,8 +17,8 @@ export function etagOf(run: { readonly version: number }): string {
 }
 
 /**
- * Reads `If-Match` and `If-None-Match` of a request that changes state, and gives the check to be made inside the
- * turn: it throws version_mismatch when the run (undefined: there is none yet) is not at a wanted version.
+ * Reads `If-Match` and `If-None-Match` of a request that changes state, and returns the check to be made right
+ * before the change: it throws version_mismatch when the run (undefined: there is none yet) is not at a wanted version.
  * `If-Match` compares strongly, so weak tags never match. Throws malformed_header at once.
  */
 export function preconditions(c: AppContext): (run: { readonly version: number } | undefined) => void {

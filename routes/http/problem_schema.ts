@@ -2,7 +2,70 @@
 import { z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../../src/errors.ts";
 
-const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
+/**
+ * Codes in the order of the published document: generators of clients number the members of an enum by their places.
+ * A code that is new in the catalogue needs no line here: it follows these.
+ */
+const PUBLISHED: readonly ErrorCode[] = [
+  "malformed_json",
+  "malformed_safetensors",
+  "malformed_encoding",
+  "incomplete_body",
+  "malformed_header",
+  "unauthorized",
+  "unknown_route",
+  "unknown_run",
+  "unknown_slot",
+  "method_not_allowed",
+  "not_acceptable",
+  "body_timeout",
+  "run_exists",
+  "unknown_optimizer",
+  "optimizer_exists",
+  "optimizer_in_use",
+  "run_replaced",
+  "key_in_progress",
+  "contribution_repeated",
+  "too_stale",
+  "round_dropped",
+  "contribution_withdrawn",
+  "unknown_contribution",
+  "not_withdrawable",
+  "sparse_with_aggregator",
+  "key_reused",
+  "version_mismatch",
+  "body_too_large",
+  "unsupported_media_type",
+  "invalid_request",
+  "unknown_class",
+  "invalid_config",
+  "invalid_definition",
+  "unknown_variable",
+  "shape_mismatch",
+  "dtype_mismatch",
+  "index_out_of_range",
+  "non_finite_gradient",
+  "invalid_number",
+  "no_gradients",
+  "sparse_with_constraint",
+  "sparse_with_noise",
+  "invalid_loss",
+  "loss_too_large",
+  "loss_too_slow",
+  "invalid_weights",
+  "run_too_large",
+  "too_many_runs",
+  "too_many_optimizers",
+  "out_of_memory",
+  "busy",
+  "shutting_down",
+  "run_damaged",
+  "storage_failed",
+  "storage_full",
+  "internal",
+];
+const codes = [...new Set([...PUBLISHED, ...Object.keys(ERRORS) as ErrorCode[]])];
+
 export const ProblemSchema = z.object({
   type: z.string().openapi({
     description: "Identifies the kind of problem.",

@@ -4,7 +4,7 @@
  *
  * Invariant: who gets no place is refused before anything has changed.
  */
-import type { RunEvents } from "../../src/run/api.ts";
+import type { RunEvents } from "../../src/run/api/run_events.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preference } from "./prefer.ts";
 import { waitFor } from "./wait_for.ts";
@@ -20,12 +20,12 @@ export function openWait(c: AppContext, { settings, stopping, waits }: Services)
   const asked = preference(c, "wait");
   if (asked === undefined || !/^\d+$/.test(asked)) return undefined;
   const seconds = Math.min(Number(asked), settings.STEPWELL_WAIT_SECONDS_MAX);
-  const leave = seconds > 0 ? waits.enter() : () => {};
+  const place = seconds > 0 ? waits.acquireNow() : undefined;
   return {
     until: (events, find) => {
       c.header("Preference-Applied", `wait=${seconds}`);
       return waitFor(events, { seconds, signals: [c.req.raw.signal, stopping], find });
     },
-    [Symbol.dispose]: leave,
+    [Symbol.dispose]: () => place?.release(),
   };
 }

@@ -4,15 +4,16 @@
  *
  * Invariant: who has waited leaves nothing behind, however it ended: no timer, no listener, no promise that grows.
  */
-import type { RunEvents } from "../../src/run/api.ts";
+import { type Releasable, releasable } from "../../src/releasable.ts";
+import type { RunEvents } from "../../src/run/api/run_events.ts";
 
 type Listeners = Set<() => void>;
 
 /** All that wait for the same run: one promise of its events, however many there are. */
 const watches = new WeakMap<RunEvents, Listeners>();
 
-/** Calls `listener` after each event until the answer is called. */
-function watch(events: RunEvents, listener: () => void): () => void {
+/** Calls `listener` after each event until it is released. */
+function watch(events: RunEvents, listener: () => void): Releasable {
   const present = watches.get(events);
   const listeners: Listeners = present ?? new Set();
   listeners.add(listener);
@@ -20,7 +21,7 @@ function watch(events: RunEvents, listener: () => void): () => void {
     watches.set(events, listeners);
     void wakeAll(events, listeners);
   }
-  return () => void listeners.delete(listener);
+  return releasable(() => void listeners.delete(listener));
 }
 
 async function wakeAll(events: RunEvents, listeners: Listeners): Promise<void> {
@@ -39,16 +40,16 @@ interface Abort {
 /** All that wait for the same signal: one listener of it, since it compares a further one with all that it has. */
 const aborts = new WeakMap<AbortSignal, Abort>();
 
-/** Calls `listener` when the signal comes, until the answer is called. */
-export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+/** Calls `listener` when the signal comes, unless it is released before. */
+export function onAbort(signal: AbortSignal, listener: () => void): Releasable {
   const abort = aborts.get(signal) ?? listenTo(signal);
   abort.listeners.add(listener);
-  return () => {
+  return releasable(() => {
     abort.listeners.delete(listener);
     if (abort.listeners.size > 0) return;
     signal.removeEventListener("abort", abort.wake);
     aborts.delete(signal);
-  };
+  });
 }
 
 function listenTo(signal: AbortSignal): Abort {
@@ -75,38 +76,36 @@ export function waitFor<T>(events: RunEvents, waiting: Waiting<T>): Promise<T | 
   const { seconds, signals, find } = waiting;
   return new Promise((resolve, reject) => {
     let isOverdue = seconds === 0;
-    let isSettled = false;
-    const stops: (() => void)[] = [];
-    const settle = () => {
-      isSettled = true;
-      for (const stop of stops) stop();
+    let isOver = false;
+    const held = new DisposableStack();
+    const finish = () => {
+      isOver = true;
+      held.dispose();
     };
     // Looks where it is woken: of many that wait most look in vain, and a promise for each look costs more than a look.
     const look = () => {
-      if (isSettled) return;
+      if (isOver) return;
       try {
-        const isOver = isOverdue || events.closed || signals.some(({ aborted }) => aborted);
+        const isLast = isOverdue || events.closed || signals.some(({ aborted }) => aborted);
         const found = find();
-        if (found === undefined && !isOver) return;
-        settle();
+        if (found === undefined && !isLast) return;
+        finish();
         resolve(found);
       } catch (error) {
-        settle();
+        finish();
         reject(error);
       }
     };
     look();
-    if (isSettled) return;
+    if (isOver) return;
     const timer = setTimeout(() => {
       isOverdue = true;
       look();
     }, seconds * 1000);
     // Not before those who end it are done: what is waited for may come in the same moment.
     const lookSoon = () => queueMicrotask(look);
-    stops.push(
-      () => clearTimeout(timer),
-      watch(events, look),
-      ...signals.map((signal) => onAbort(signal, lookSoon)),
-    );
+    held.defer(() => clearTimeout(timer));
+    held.use(watch(events, look));
+    for (const signal of signals) held.use(onAbort(signal, lookSoon));
   });
 }

@@ -3,18 +3,20 @@
  * the variables' shapes, then asks for the values of those that the loss names.
  */
 import type { Settings } from "../config.ts";
-import { StepwellError } from "../errors.ts";
+import { refusal } from "../errors.ts";
 import { elementCount, type NamedTensor, sameShape, type Shape, showShape } from "../tensor.ts";
 import { isObject } from "../wire/tensor_source.ts";
-import { readTensor } from "../wire/tensors.ts";
-import { Admission } from "./pool/admission.ts";
-import { Evaluators } from "./pool/worker_pool.ts";
+import { readTensor } from "../wire/json_tensors.ts";
+import type { Gate } from "../gate.ts";
+import type { Releasable } from "../releasable.ts";
+import { admission } from "./pool/admission.ts";
+import { WorkerPool } from "./pool/worker_pool.ts";
 import { compileLoss } from "./graph/compile_loss.ts";
 import type { Graph } from "./graph/loss_graph.ts";
 import { compileModel } from "./layers/model.ts";
 import { addLoss } from "./layers/model_loss.ts";
 import type { Evaluation, Gradient } from "./graph/messages.ts";
-import { Turns } from "./pool/keyed_mutex.ts";
+import { KeyedMutex } from "./pool/keyed_mutex.ts";
 
 export type { Evaluation, Gradient };
 
@@ -41,7 +43,7 @@ export interface VariableShape {
 }
 
 /** A loss that fits the run's variables. */
-export interface PreparedLoss {
+export interface CompiledLoss {
   /** The variables whose values it needs, each once. */
   readonly names: readonly string[];
   readonly graph: Graph;
@@ -57,18 +59,18 @@ const HELD_MAX = 4;
 
 export class Losses {
   /** By the run's id. */
-  readonly #turns = new Turns();
-  readonly #admission: Admission;
-  readonly #evaluators: Evaluators;
+  readonly #mutex = new KeyedMutex();
+  readonly #admission: Gate;
+  readonly #pool: WorkerPool;
   readonly #elementsMax: number;
 
   constructor(settings: Settings) {
     this.#elementsMax = settings.STEPWELL_LOSS_ELEMENTS_MAX;
-    this.#admission = new Admission({
+    this.#admission = admission({
       count: settings.STEPWELL_LOSSES_MAX,
       elements: HELD_MAX * this.#elementsMax,
     });
-    this.#evaluators = new Evaluators({
+    this.#pool = new WorkerPool({
       workers: settings.STEPWELL_LOSS_WORKERS,
       seconds: settings.STEPWELL_LOSS_SECONDS,
       idleSeconds: settings.STEPWELL_IDLE_SECONDS,
@@ -79,7 +81,7 @@ export class Losses {
    * Checks all that can be checked without values. Throws invalid_loss, loss_too_large, unknown_variable, shape_mismatch,
    * invalid_request, and what reading tensors throws.
    */
-  prepare(request: LossRequest, variables: readonly VariableShape[]): PreparedLoss {
+  compile(request: LossRequest, variables: readonly VariableShape[]): CompiledLoss {
     const { graph, inputs, frozen } = request.model === undefined
       ? expressionLoss(request, variables, this.#elementsMax)
       : modelLoss(request, variables, this.#elementsMax);
@@ -102,47 +104,38 @@ export class Losses {
     };
   }
 
-  /** Acts with a place among the losses that are taken. Throws busy. */
-  async among<T>({ graph }: PreparedLoss, act: () => Promise<T>): Promise<T> {
+  /** A place among the losses that are evaluated or wait for it. Throws busy. */
+  acquire({ graph }: CompiledLoss): Releasable {
     const held = graph.nodes.filter(({ kind }) => kind === "variable" || kind === "input");
-    const leave = this.#admission.enter(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
-    try {
-      return await act();
-    } finally {
-      leave();
-    }
+    return this.#admission.acquireNow(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
   }
 
-  /** As {@link among}, once all who asked before for the same run are done. */
-  alone<T>(run: string, loss: PreparedLoss, act: () => Promise<T>): Promise<T> {
-    return this.among(loss, async () => {
-      const end = await this.#turns.enter(run);
-      try {
-        return await act();
-      } finally {
-        end();
-      }
-    });
+  /** As {@link acquire}, and the run to itself: once all that asked before for the same run are done. */
+  async acquireAlone(run: string, loss: CompiledLoss): Promise<Disposable> {
+    using acquired = new DisposableStack();
+    acquired.use(this.acquire(loss));
+    acquired.use(await this.#mutex.acquire(run));
+    return acquired.move();
   }
 
   /** Throws busy, loss_too_slow, shutting_down, index_out_of_range. */
   evaluate(
-    { graph, inputs, watched, lossGradient }: PreparedLoss,
+    { graph, inputs, watched, lossGradient }: CompiledLoss,
     { run, tensors: variables, iterations: iteration }: {
       readonly run: string;
       readonly tensors: readonly NamedTensor[];
       readonly iterations: number;
     },
   ): Promise<Evaluation> {
-    return this.#evaluators.evaluate({ graph, variables, inputs, watched, lossGradient, iteration }, run);
+    return this.#pool.evaluate({ graph, variables, inputs, watched, lossGradient, iteration }, run);
   }
 
   close(): void {
-    this.#evaluators.close();
+    this.#pool.close();
   }
 }
 
-interface Compiled {
+interface CompiledGraph {
   readonly graph: Graph;
   readonly inputs: readonly NamedTensor[];
   /** Variables that are not differentiated by unless `var_list` names them. */
@@ -153,20 +146,34 @@ function expressionLoss(
   request: LossRequest,
   variables: readonly VariableShape[],
   elementsMax: number,
-): Compiled {
+): CompiledGraph {
   const { loss, inputs: given = {} } = request;
   if (typeof loss !== "string") {
-    throw refusal("invalid_request", "loss", "must be an expression, or there must be a model");
+    throw refusal(
+      "invalid_request",
+      "take the loss",
+      "loss",
+      "must be an expression, or there must be a model",
+    );
   }
   for (const key of ["targets", "training"] as const) {
-    if (request[key] !== undefined) throw refusal("invalid_request", key, "is for a loss of a model");
+    if (request[key] !== undefined) {
+      throw refusal("invalid_request", "take the loss", key, "is for a loss of a model");
+    }
   }
   const shapes = new Map(variables.map(({ name, shape }) => [name, shape]));
-  if (!isObject(given)) throw refusal("invalid_request", "inputs", "must be an object of tensors by name");
+  if (!isObject(given)) {
+    throw refusal("invalid_request", "take the loss", "inputs", "must be an object of tensors by name");
+  }
   const inputs = Object.entries(given).map(([name, value]) => {
     const path = `inputs.${name}`;
     if (shapes.has(name)) {
-      throw refusal("invalid_request", path, "has the name of a variable, must have another");
+      throw refusal(
+        "invalid_request",
+        "take the loss",
+        path,
+        "has the name of a variable, must have another",
+      );
     }
     return { name, ...readTensor(value, path) };
   });
@@ -180,10 +187,14 @@ function expressionLoss(
 /** The name of the targets among the inputs: no layer's. */
 const TARGETS = "#targets";
 
-function modelLoss(request: LossRequest, variables: readonly VariableShape[], elementsMax: number): Compiled {
+function modelLoss(
+  request: LossRequest,
+  variables: readonly VariableShape[],
+  elementsMax: number,
+): CompiledGraph {
   const { model, loss, inputs: given, targets: wanted, training = true } = request;
   for (const key of ["inputs", "targets"] as const) {
-    if (request[key] === undefined) throw refusal("invalid_request", key, "is missing");
+    if (request[key] === undefined) throw refusal("invalid_request", "take the loss", key, "is missing");
   }
   const several = isObject(given) && !("base64" in given) ? Object.entries(given) : [["", given] as const];
   const inputs = several.map(([name, value]) => ({
@@ -212,13 +223,13 @@ function checkList(names: readonly string[], variables: readonly VariableShape[]
     const path = `var_list.${at}`, role = roles.get(name);
     if (role === undefined) {
       const known = [...roles.keys()].slice(0, 20).join(", ");
-      throw refusal("unknown_variable", path, `is "${name}", must be one of ${known}`);
+      throw refusal("unknown_variable", "take the loss", path, `is "${name}", must be one of ${known}`);
     }
     if (role === "average") {
-      throw refusal("invalid_request", path, `is "${name}", which has the role "average"`);
+      throw refusal("invalid_request", "take the loss", path, `is "${name}", which has the role "average"`);
     }
     if (names.indexOf(name) !== at) {
-      throw refusal("invalid_request", path, `is "${name}" again, must be given once`);
+      throw refusal("invalid_request", "take the loss", path, `is "${name}" again, must be given once`);
     }
   });
   return names;
@@ -230,15 +241,7 @@ function readLossGradient(value: unknown, { nodes, loss }: Graph): Float32Array<
   const wanted = nodes[loss]?.shape ?? [];
   if (sameShape(shape, wanted)) return values;
   const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)} as the loss`;
-  throw refusal("shape_mismatch", "grad_loss", message);
-}
-
-function refusal(
-  code: "invalid_request" | "unknown_variable" | "shape_mismatch",
-  path: string,
-  problem: string,
-) {
-  return new StepwellError(code, `Cannot take the loss: ${path} ${problem}`, [{ path, message: problem }]);
+  throw refusal("shape_mismatch", "take the loss", "grad_loss", message);
 }
 
 /** What is minimized: the sum of the loss's elements. */

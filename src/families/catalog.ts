@@ -5,11 +5,11 @@
 import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
 import { constraints } from "./constraints/mod.ts";
-import type { Config, Family, Member } from "./family.ts";
-import { definitionOf } from "./optimizers/custom/of_member.ts";
-import type { Definition } from "./optimizers/custom/schema.ts";
+import type { Config, Family, Member } from "./mechanism/family.ts";
+import { definitionOf } from "./optimizers/custom/definition_of_member.ts";
+import type { Definition } from "./optimizers/definition_schema.ts";
 import { initializers } from "./initializers/mod.ts";
-import type { OptimizerMember } from "./optimizers/definition.ts";
+import type { OptimizerMember } from "./optimizers/optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./optimizers/mod.ts";
 import { parseOptimizer } from "./optimizers/optimizer.ts";
 import { schedules } from "./schedules/mod.ts";

@@ -4,15 +4,18 @@
  * Invariant: an append that throws has left the file as long as it was, or has marked it broken: a broken file takes
  * nothing more.
  */
+import { type Releasable, releasable } from "../releasable.ts";
 
-/** A file that only grows. */
-export class AppendFile {
+/** A file that only grows, until it is released. */
+export class AppendFile implements Releasable {
   readonly #file: RawFile;
+  readonly #held: Releasable;
   #bytes: number;
   #broken = false;
 
   constructor(file: RawFile, bytes: number) {
     this.#file = file;
+    this.#held = releasable(() => file.close());
     this.#bytes = bytes;
   }
 
@@ -81,8 +84,12 @@ export class AppendFile {
     }
   }
 
-  close(): void {
-    this.#file.close();
+  release(): void {
+    this.#held.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }
 
@@ -116,8 +123,8 @@ export interface RawFile {
   close(): void;
 }
 
-/** Reads a file from its beginning. */
-export interface FileReader {
+/** Reads a file from its beginning, until it is released. */
+export interface FileReader extends Releasable {
   /** Bytes of the whole file. */
   readonly bytes: number;
   /** The next `count` bytes, fewer at the end of the file; good until the next call. */
@@ -126,7 +133,6 @@ export interface FileReader {
   nextLater(count: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Goes on at byte `at`. */
   seek(at: number): void;
-  close(): void;
 }
 
 export interface Files {
@@ -148,19 +154,16 @@ export interface Files {
 export const localFiles: Files = {
   create: (path) => new AppendFile(Deno.openSync(path, { createNew: true, write: true }), 0),
   resume: (path, bytes) => {
-    const file = Deno.openSync(path, { write: true });
-    try {
-      const { size } = file.statSync();
-      if (size < bytes) throw new Error(`The file has ${size} bytes, must have ${bytes}`);
-      if (size > bytes) {
-        file.truncateSync(bytes);
-        file.syncDataSync();
-      }
-      file.seekSync(bytes, Deno.SeekMode.Start);
-    } catch (error) {
-      file.close();
-      throw error;
+    using opened = new DisposableStack();
+    const file = opened.use(Deno.openSync(path, { write: true }));
+    const { size } = file.statSync();
+    if (size < bytes) throw new Error(`The file has ${size} bytes, must have ${bytes}`);
+    if (size > bytes) {
+      file.truncateSync(bytes);
+      file.syncDataSync();
     }
+    file.seekSync(bytes, Deno.SeekMode.Start);
+    opened.move();
     return new AppendFile(file, bytes);
   },
   read: (path) => {
@@ -193,7 +196,7 @@ export const localFiles: Files = {
         return bytes.subarray(0, filled);
       },
       seek: (at) => void file.seekSync(at, Deno.SeekMode.Start),
-      close: () => file.close(),
+      ...releasable(() => file.close()),
     };
   },
   rename: (from, to) => Deno.rename(from, to),

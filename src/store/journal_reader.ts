@@ -1,6 +1,6 @@
 /**
- * Reads journals (journal.ts has the layout) in bounded pieces: whatever is in a record, its checksum was found to fit
- * before anybody gets a byte of it. A long record is read twice for that, the second time from the system's cache.
+ * Reads journals (journal_writer.ts has the layout) in bounded pieces: whatever is in a record, its checksum was found
+ * to fit before anybody gets a byte of it. A long record is read twice for that, the second time from the system's cache.
  */
 import { crc32 } from "node:zlib";
 import type { FileReader, Files } from "./files.ts";
@@ -11,7 +11,7 @@ import {
   RECORD_END,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
-} from "./journal.ts";
+} from "./journal_writer.ts";
 import { reading } from "./storage_error.ts";
 
 /** Bytes that are read at a time. */
@@ -54,35 +54,31 @@ export function readJournal(
   onRecord: (record: JournalRecord) => void,
   { bytesMax = Infinity }: { bytesMax?: number } = {},
 ): JournalContent {
-  const file = reading(JournalDamage, () => files.read(path));
+  using file = reading(JournalDamage, () => files.read(path));
   const reader: FileReader = { ...file, next: (count) => reading(JournalDamage, () => file.next(count)) };
-  try {
-    const header = reader.next(FILE_HEADER_BYTES).slice();
-    const view = new DataView(header.buffer);
-    if (header.length < FILE_HEADER_BYTES || view.getUint32(16, true) !== crc32(header.subarray(0, 16))) {
-      if (!isUnwritten(reader, header, FILE_HEADER_BYTES)) {
-        throw damage(path, 0, "the header is not a journal's");
-      }
-      return { generation: undefined, bytes: 0, torn: true };
+  const header = reader.next(FILE_HEADER_BYTES).slice();
+  const view = new DataView(header.buffer);
+  if (header.length < FILE_HEADER_BYTES || view.getUint32(16, true) !== crc32(header.subarray(0, 16))) {
+    if (!isUnwritten(reader, header, FILE_HEADER_BYTES)) {
+      throw damage(path, 0, "the header is not a journal's");
     }
-    if (MAGIC.some((byte, index) => header[index] !== byte)) throw damage(path, 0, "this is no journal");
-    const format = view.getUint32(8, true);
-    if (format !== JOURNAL_FORMAT) {
-      throw damage(path, 8, `its format is ${format}, must be ${JOURNAL_FORMAT}`);
-    }
-    let offset = FILE_HEADER_BYTES, sequence: number | undefined;
-    while (offset < Math.min(reader.bytes, bytesMax)) {
-      const record = readRecord(reader, { path, offset, sequence });
-      if (record === undefined) break;
-      offset += RECORD_HEADER_BYTES + record.payload.bytes + RECORD_END.length;
-      onRecord(record);
-      reader.seek(offset);
-      sequence = record.sequence + 1;
-    }
-    return { generation: view.getUint32(12, true), bytes: offset, torn: reader.bytes > offset };
-  } finally {
-    reader.close();
+    return { generation: undefined, bytes: 0, torn: true };
   }
+  if (MAGIC.some((byte, index) => header[index] !== byte)) throw damage(path, 0, "this is no journal");
+  const format = view.getUint32(8, true);
+  if (format !== JOURNAL_FORMAT) {
+    throw damage(path, 8, `its format is ${format}, must be ${JOURNAL_FORMAT}`);
+  }
+  let offset = FILE_HEADER_BYTES, sequence: number | undefined;
+  while (offset < Math.min(reader.bytes, bytesMax)) {
+    const record = readRecord(reader, { path, offset, sequence });
+    if (record === undefined) break;
+    offset += RECORD_HEADER_BYTES + record.payload.bytes + RECORD_END.length;
+    onRecord(record);
+    reader.seek(offset);
+    sequence = record.sequence + 1;
+  }
+  return { generation: view.getUint32(12, true), bytes: offset, torn: reader.bytes > offset };
 }
 
 interface Place {

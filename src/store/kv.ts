@@ -14,7 +14,6 @@
  * folder nothing is written for this one any more. Methods throw storage_full or storage_failed.
  */
 import { StepwellError } from "../errors.ts";
-import type { Definition } from "../families/optimizers/custom/schema.ts";
 import { storageError } from "./storage_error.ts";
 
 export const KV_FORMAT = 1;
@@ -50,7 +49,8 @@ export interface RunRecord {
 export interface OptimizerRecord {
   /** Order of registration. */
   readonly sequence: number;
-  readonly definition: Definition;
+  /** The JSON that was registered. The store reads its name; the registry checks the rest. */
+  readonly definition: { readonly class_name: string };
 }
 
 /** How many values a config takes, 0 for one that is too long. */
@@ -107,14 +107,16 @@ export class ConfigStore {
 
   /** Opens a database file or a KV Connect URL. Throws when its format is newer than this program. */
   static async open(path: string): Promise<ConfigStore> {
-    const kv = await Deno.openKv(path);
+    using opened = new DisposableStack();
+    const kv = opened.use(await Deno.openKv(path));
     const { value } = await kv.get<number>(["stepwell", "format"]);
     if (value !== null && value !== KV_FORMAT) {
-      kv.close();
       throw new Error(`the database has format ${value}, this program reads format ${KV_FORMAT}`);
     }
     if (value === null) await kv.set(["stepwell", "format"], KV_FORMAT);
-    return new ConfigStore(kv, await kv.get<string>(FOLDER));
+    const folder = await kv.get<string>(FOLDER);
+    opened.move();
+    return new ConfigStore(kv, folder);
   }
 
   /** Name of the data folder that this database goes with. */

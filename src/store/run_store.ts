@@ -11,11 +11,12 @@
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
-import { generationsOf, journalName, Journals } from "./journals.ts";
+import { generationsOf, JournalChain, journalName } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
-import { type SnapshotPlace, Snapshots, type Taken } from "./snapshots.ts";
-import { asideName, readSnapshot, SnapshotDamage, snapshotName, SnapshotWriter } from "./snapshot.ts";
+import { type SnapshotPlace, SnapshotTaker, type Taken } from "./snapshot_taker.ts";
+import { readSnapshot, SnapshotDamage } from "./snapshot_reader.ts";
+import { asideName, snapshotName, SnapshotWriter } from "./snapshot_writer.ts";
 import { storageError } from "./storage_error.ts";
 
 /** Snapshots that are kept: the newest, and one in case that it is damaged. */
@@ -38,8 +39,8 @@ export interface Rebuild {
 export class RunStore {
   readonly #parts: StoreParts;
   readonly #folder: string;
-  readonly #journals: Journals;
-  readonly #snapshots: Snapshots;
+  readonly #journals: JournalChain;
+  readonly #snapshots: SnapshotTaker;
   #record: RunRecord;
   #newest: SnapshotPlace | undefined;
   /** A snapshot that turned out to be damaged. */
@@ -49,8 +50,15 @@ export class RunStore {
     this.#parts = parts;
     this.#record = record;
     this.#folder = `${parts.folder}/${record.incarnation}`;
-    const { files } = parts, folder = this.#folder, journals = this.#journals = new Journals(files, folder);
-    this.#snapshots = new Snapshots({ files, folder, journals, adopt: (...made) => this.#adopt(...made) });
+    const { files } = parts,
+      folder = this.#folder,
+      journals = this.#journals = new JournalChain(files, folder);
+    this.#snapshots = new SnapshotTaker({
+      files,
+      folder,
+      journals,
+      adopt: (...made) => this.#adopt(...made),
+    });
   }
 
   get record(): RunRecord {

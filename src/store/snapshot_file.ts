@@ -5,12 +5,14 @@
  * Invariant: its last bytes are given out only when the checksum of all of them fits.
  */
 import { crc32 } from "node:zlib";
+import type { Releasable } from "../releasable.ts";
 import type { FileReader, Files } from "./files.ts";
 import type { SnapshotRecord } from "./kv.ts";
-import { SnapshotDamage, snapshotName } from "./snapshot.ts";
+import { SnapshotDamage } from "./snapshot_reader.ts";
+import { snapshotName } from "./snapshot_writer.ts";
 import { reading, readingLater } from "./storage_error.ts";
 
-export class SnapshotFile {
+export class SnapshotFile implements Releasable {
   readonly #path: string;
   readonly #reader: FileReader;
   readonly #wanted: number;
@@ -24,7 +26,7 @@ export class SnapshotFile {
     this.#left = bytes;
     this.#wanted = crc32;
     if (this.#reader.bytes === bytes) return;
-    this.close();
+    this.release();
     throw this.damage(`it has ${this.#reader.bytes} bytes, must have ${bytes}`);
   }
 
@@ -48,7 +50,11 @@ export class SnapshotFile {
     return new SnapshotDamage(`Cannot read the snapshot ${this.#path}: ${problem}`);
   }
 
-  close(): void {
-    this.#reader.close();
+  release(): void {
+    this.#reader.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

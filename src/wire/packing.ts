@@ -2,9 +2,9 @@
  * What bodies say of compact forms (PackedTensor in tensor.ts), and what must hold between the parts of a tensor,
  * whatever body they came in. Knows no variable: names and shapes of tensors are for the target to take or refuse.
  */
-import { StepwellError } from "../errors.ts";
 import { elementCount, type PackedTensor, sameShape, showShape } from "../tensor.ts";
 import { METADATA } from "./safetensors_header.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** Int8 values that share a scale where the body does not say how many. */
 export const BLOCK_DEFAULT = 64;
@@ -34,7 +34,7 @@ export function readPacking(
   const strange = [...names].find((name) => !withIndices.has(name));
   if (strange !== undefined) {
     const problem = `names ${JSON.stringify(strange)}, which has no indices in this body`;
-    throw invalid(`${METADATA}.flat`, problem);
+    throw unreadable(`${METADATA}.flat`, problem);
   }
   return {
     block: checkBlock(/^\d+$/.test(block) ? Number(block) : block, `${METADATA}.block`),
@@ -50,13 +50,13 @@ function namesOf(text: string): ReadonlySet<string> {
     // Reported below.
   }
   if (Array.isArray(names) && names.every((name) => typeof name === "string")) return new Set(names);
-  throw invalid(`${METADATA}.flat`, "must be * or a JSON array of names");
+  throw unreadable(`${METADATA}.flat`, "must be * or a JSON array of names");
 }
 
 /** The length of a block. Throws invalid_request unless it is an integer from 1. */
 export function checkBlock(block: unknown, path: string): number {
   if (Number.isSafeInteger(block) && (block as number) >= 1) return block as number;
-  throw invalid(path, "must be an integer from 1");
+  throw unreadable(path, "must be an integer from 1");
 }
 
 /**
@@ -67,36 +67,28 @@ export function checkBlock(block: unknown, path: string): number {
 export function checkParts({ values, scale, indices, flat }: PackedTensor, path: string): void {
   if (indices) {
     if (indices.dtype !== "I32" && indices.dtype !== "I64") {
-      throw invalid(path, `has indices of dtype ${indices.dtype}, must have I32 or I64`, "dtype_mismatch");
+      throw unreadable(path, `has indices of dtype ${indices.dtype}, must have I32 or I64`, "dtype_mismatch");
     }
     const fits = indices.shape.length === 1 &&
       (flat ? sameShape(values.shape, indices.shape) : values.shape[0] === indices.shape[0]);
     if (!fits) {
       const problem = `has indices of shape ${showShape(indices.shape)} and values of shape ` +
         `${showShape(values.shape)}, must have ${flat ? "[n] and [n]: it is flat" : "[rows] and [rows, …]"}`;
-      throw invalid(path, problem, "shape_mismatch");
+      throw unreadable(path, problem, "shape_mismatch");
     }
   }
   if (!scale) return;
   if (values.dtype !== "I8") {
-    throw invalid(path, `has a scale and values of dtype ${values.dtype}, must have I8`, "dtype_mismatch");
+    throw unreadable(path, `has a scale and values of dtype ${values.dtype}, must have I8`, "dtype_mismatch");
   }
   if (scale.dtype !== "F32") {
-    throw invalid(path, `has a scale of dtype ${scale.dtype}, must have F32`, "dtype_mismatch");
+    throw unreadable(path, `has a scale of dtype ${scale.dtype}, must have F32`, "dtype_mismatch");
   }
   const count = elementCount(values.shape);
   const wanted = [Math.ceil(count / scale.block)];
   if (!sameShape(scale.shape, wanted)) {
     const problem = `has a scale of shape ${showShape(scale.shape)}, must have ${showShape(wanted)}: ` +
       `one for each block of ${scale.block} of its ${count} values`;
-    throw invalid(path, problem, "shape_mismatch");
+    throw unreadable(path, problem, "shape_mismatch");
   }
-}
-
-function invalid(
-  path: string,
-  problem: string,
-  code: "invalid_request" | "shape_mismatch" | "dtype_mismatch" = "invalid_request",
-): StepwellError {
-  return new StepwellError(code, `Cannot read ${path}: it ${problem}`, [{ path, message: problem }]);
 }

@@ -11,7 +11,7 @@
 import { StepwellError } from "../errors.ts";
 import { type Shape, showShape } from "../tensor.ts";
 import { SAFETENSORS_BITS } from "./dtypes.ts";
-import { findJsonFault, showJsonFault } from "./json_text.ts";
+import { findJsonFault, showJsonFault } from "./json_fault.ts";
 
 export interface SafetensorsEntry {
   readonly name: string;

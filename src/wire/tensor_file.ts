@@ -4,12 +4,12 @@
  * order. Looks at form only: the target takes or refuses names, shapes and dtypes.
  */
 
-import { StepwellError } from "../errors.ts";
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
 import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
-import { SafetensorsReader } from "./safetensors.ts";
+import { SafetensorsReader } from "./safetensors_reader.ts";
 import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** The optional fields of a contribution, typed as in a JSON body; ranges are checked where that body's are. */
 export interface GradientFields {
@@ -50,7 +50,7 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
   for (const entry of header.entries) {
     const { dtype } = entry;
     if (!isWireDtype(dtype)) {
-      throw refusal("dtype_mismatch", entry.name, `has the dtype ${dtype}, which is not taken`);
+      throw unreadable(entry.name, `has the dtype ${dtype}, which is not taken`, "dtype_mismatch");
     }
     const { name, part } = splitName(entry.name);
     const parts = tensors.get(name) ?? {};
@@ -73,13 +73,13 @@ function openTensor(
   { dense, indices, values, scale }: Parts,
   { target, block, flat }: { target: TensorTarget; block: number; flat: boolean },
 ): () => [string, ByteSink][] {
-  if (dense && (indices ?? values)) throw refusal("invalid_request", name, "is both dense and sparse");
+  if (dense && (indices ?? values)) throw unreadable(name, "is both dense and sparse");
   if (scale && !dense && !indices && !values) {
-    throw refusal("invalid_request", name, "is missing, its scale is here");
+    throw unreadable(name, "is missing, its scale is here");
   }
-  if (!dense && !indices) throw refusal("invalid_request", `${name}#indices`, "is missing");
+  if (!dense && !indices) throw unreadable(`${name}#indices`, "is missing");
   const content = dense ?? values;
-  if (!content) throw refusal("invalid_request", `${name}#values`, "is missing");
+  if (!content) throw unreadable(`${name}#values`, "is missing");
   const tensor = {
     values: content,
     flat,
@@ -95,7 +95,7 @@ function openTensor(
     };
   }
   const open = target.packed?.bind(target);
-  if (!open) throw refusal("invalid_request", name, "is in a compact form, must be plain here");
+  if (!open) throw unreadable(name, "is in a compact form, must be plain here");
   return () => {
     const sinks = open(name, tensor);
     const of = (entry: Entry | undefined, sink: ByteSink | undefined): [string, ByteSink][] =>
@@ -109,7 +109,7 @@ function splitName(entryName: string): { name: string; part: Part } {
   if (at < 0) return { name: entryName, part: "dense" };
   const part = SUFFIXES.find((suffix) => suffix === entryName.slice(at + 1));
   if (!part) {
-    throw refusal("invalid_request", entryName, `has a #, after which must stand ${SUFFIXES.join(", ")}`);
+    throw unreadable(entryName, `has a #, after which must stand ${SUFFIXES.join(", ")}`);
   }
   return { name: entryName.slice(0, at), part };
 }
@@ -130,12 +130,12 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
     else if (key === "loss") fields.loss = parseJson(text) ?? text;
     else if (key === "base_iteration" || key === "weight") {
       const number = parseJson(text);
-      if (typeof number !== "number") throw refusal("invalid_request", path, "must be a number");
+      if (typeof number !== "number") throw unreadable(path, "must be a number");
       fields[key] = number;
     } else if (key === "hyperparameters") {
       const object = parseJson(text);
       if (typeof object !== "object" || object === null || Array.isArray(object)) {
-        throw refusal("invalid_request", path, "must be a JSON object");
+        throw unreadable(path, "must be a JSON object");
       }
       fields.hyperparameters = object as Record<string, unknown>;
     } else if (key !== "format" && !PACKING_KEYS.has(key)) {
@@ -143,7 +143,7 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
         .join(
           ", ",
         );
-      throw refusal("invalid_request", path, `is unknown, must be one of ${known}`);
+      throw unreadable(path, `is unknown, must be one of ${known}`);
     }
   }
   return fields;
@@ -155,8 +155,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function refusal(code: "invalid_request" | "dtype_mismatch", path: string, problem: string): StepwellError {
-  return new StepwellError(code, `Cannot read ${path}: it ${problem}`, [{ path, message: problem }]);
 }

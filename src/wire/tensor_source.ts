@@ -5,10 +5,10 @@
  * Knows no tensor by name and no target.
  */
 
-import { StepwellError } from "../errors.ts";
 import { elementCount, isShape, showShape, WIRE_DTYPES, type WireTensor } from "../tensor.ts";
 import { JSON_DTYPES } from "./dtypes.ts";
-import { flatten, showValue } from "./json.ts";
+import { flatten, showValue } from "./nested_numbers.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** A tensor whose form is known and whose bytes can be had. */
 export interface TensorSource extends WireTensor {
@@ -28,12 +28,12 @@ export function tensorSource(value: unknown, path: string): TensorSource {
 /** Indices in either form. Errors: as {@link tensorSource}, and index_out_of_range. */
 export function indexSource(value: unknown, path: string): TensorSource {
   if (isObject(value)) return base64Source(value, path);
-  if (!Array.isArray(value)) throw invalid(path, "must be an array of integers or a base64 tensor");
+  if (!Array.isArray(value)) throw unreadable(path, "must be an array of integers or a base64 tensor");
   const indices = new Int32Array(value.length);
   for (let i = 0; i < value.length; i++) {
     const index: unknown = value[i];
     if (!Number.isInteger(index)) {
-      throw invalid(
+      throw unreadable(
         `${path}.${i}`,
         `is ${showValue(index)}, must be an integer`,
         "invalid_number",
@@ -42,7 +42,7 @@ export function indexSource(value: unknown, path: string): TensorSource {
     indices[i] = index as number;
     // No variable has 2^31 rows: its bytes would not fit into an arena.
     if (indices[i] !== index) {
-      throw invalid(`${path}.${i}`, `is ${index}, must be below 2^31`, "index_out_of_range");
+      throw unreadable(`${path}.${i}`, `is ${index}, must be below 2^31`, "index_out_of_range");
     }
   }
   return { dtype: "I32", shape: [value.length], pieces: () => [new Uint8Array(indices.buffer)] };
@@ -52,18 +52,18 @@ export function base64Source(value: Record<string, unknown>, path: string): Tens
   checkKeys(value, ["dtype", "shape", "base64"], path);
   const { shape, base64 } = value;
   const dtype = JSON_DTYPES.get(value["dtype"]);
-  if (!dtype) throw invalid(`${path}.dtype`, `must be one of ${[...JSON_DTYPES.keys()].join(", ")}`);
+  if (!dtype) throw unreadable(`${path}.dtype`, `must be one of ${[...JSON_DTYPES.keys()].join(", ")}`);
   if (!Array.isArray(shape) || !isShape(shape)) {
-    throw invalid(`${path}.shape`, "must be an array of integers from 0");
+    throw unreadable(`${path}.shape`, "must be an array of integers from 0");
   }
-  if (typeof base64 !== "string") throw invalid(`${path}.base64`, "must be a string");
+  if (typeof base64 !== "string") throw unreadable(`${path}.base64`, "must be a string");
   const bytes = elementCount(shape) * WIRE_DTYPES[dtype];
   const letters = Math.ceil(bytes / 3) * 4;
   if (base64.length !== letters) {
     const problem = `has ${base64.length} letters, must have ${letters} for ${value["dtype"]} ${
       showShape(shape)
     }`;
-    throw invalid(`${path}.base64`, problem, "shape_mismatch");
+    throw unreadable(`${path}.base64`, problem, "shape_mismatch");
   }
   return { dtype, shape, pieces: () => decodeBase64(base64, bytes, `${path}.base64`) };
 }
@@ -80,7 +80,7 @@ function* decodeBase64(base64: string, bytes: number, path: string): Generator<U
     } catch {
       // Not base64: reported below, as is white space, which the decoder would skip.
     }
-    if (written !== wanted) throw invalid(path, `is not base64 with padding near letter ${at}`);
+    if (written !== wanted) throw unreadable(path, `is not base64 with padding near letter ${at}`);
     yield piece.subarray(0, written);
   }
 }
@@ -95,20 +95,12 @@ export function checkKeys(
   const known = [...new Set([...keys, ...optional])];
   const unknown = Object.keys(value).find((key) => !known.includes(key));
   if (unknown !== undefined) {
-    throw invalid(`${path}.${unknown}`, `is unknown, must be one of ${known.join(", ")}`);
+    throw unreadable(`${path}.${unknown}`, `is unknown, must be one of ${known.join(", ")}`);
   }
   const missing = keys.find((key) => !Object.hasOwn(value, key));
-  if (missing !== undefined) throw invalid(`${path}.${missing}`, "is missing");
+  if (missing !== undefined) throw unreadable(`${path}.${missing}`, "is missing");
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-export function invalid(
-  path: string,
-  problem: string,
-  code: "invalid_request" | "invalid_number" | "shape_mismatch" | "index_out_of_range" = "invalid_request",
-): StepwellError {
-  return new StepwellError(code, `Cannot read ${path}: it ${problem}`, [{ path, message: problem }]);
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { aggregators } from "../../src/families/aggregators/mod.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
-import type { Family, Member } from "../../src/families/family.ts";
+import type { Family, Member } from "../../src/families/mechanism/family.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
 import { newRegistry, refusal, step, variablesOf } from "../run/support/harness.ts";

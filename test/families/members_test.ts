@@ -5,7 +5,7 @@ import { StepwellError } from "../../src/errors.ts";
 import { aggregators } from "../../src/families/aggregators/mod.ts";
 import { catalog } from "../../src/families/catalog.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
-import { type Family, type Member, parseConfig, serialize } from "../../src/families/family.ts";
+import { type Family, type Member, parseConfig, serialize } from "../../src/families/mechanism/family.ts";
 import { initializers } from "../../src/families/initializers/mod.ts";
 import { optimizers } from "../../src/families/optimizers/mod.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";

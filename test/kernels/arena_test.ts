@@ -28,7 +28,7 @@ function check(arena: Arena, regions: readonly Region[]): void {
   }
 }
 
-Deno.test("Arena keeps regions apart, aligned and intact in any order of allocate() and free()", () => {
+Deno.test("Arena keeps regions apart, aligned and intact in any order of allocate() and release()", () => {
   const size = fc.oneof(fc.nat(200), fc.nat(5000), fc.constantFrom(0, 63, 64, 65, PAGE, 3 * PAGE));
   const step = fc.oneof({ weight: 3, arbitrary: size.map((bytes) => ({ bytes })) }, {
     weight: 2,
@@ -47,13 +47,13 @@ Deno.test("Arena keeps regions apart, aligned and intact in any order of allocat
           regions.push({ offset, bytes: step.bytes, mark });
         } else if (regions.length > 0) {
           const [region] = regions.splice(step.pick % regions.length, 1);
-          arena.free(region?.offset as number);
+          arena.release(region?.offset as number);
         }
         check(arena, regions);
       });
       // All gaps merge: what was taken can be had again in one piece, from the start.
       const total = regions.reduce((sum, { bytes }) => sum + rounded(bytes), 0);
-      regions.forEach(({ offset }) => arena.free(offset));
+      regions.forEach(({ offset }) => arena.release(offset));
       assert.equal(arena.bytesUsed, 0);
       assert.equal(arena.growth(total), 0);
       assert.equal(arena.allocate(total), 64);
@@ -62,7 +62,7 @@ Deno.test("Arena keeps regions apart, aligned and intact in any order of allocat
   );
 });
 
-Deno.test("Arena.free() joins a gap with both neighbours", () => {
+Deno.test("Arena.release() joins a gap with both neighbours", () => {
   const arena = new Arena({ bytesMax: PAGE });
   const [a, b, c, d] = [100, 100, 100, 100].map((bytes) => arena.allocate(bytes)) as [
     number,
@@ -71,10 +71,10 @@ Deno.test("Arena.free() joins a gap with both neighbours", () => {
     number,
   ];
   for (const order of [[a, b, c], [c, b, a], [a, c, b], [b, a, c], [b, c, a], [c, a, b]]) {
-    order.forEach((offset) => arena.free(offset));
+    order.forEach((offset) => arena.release(offset));
     // 3 × 128 bytes in one piece before d, where three regions were.
     assert.equal(arena.allocate(384), a);
-    arena.free(a);
+    arena.release(a);
     assert.deepEqual([100, 100, 100].map((bytes) => arena.allocate(bytes)), [a, b, c]);
   }
   assert.equal(arena.allocate(64), d + 128);
@@ -83,8 +83,8 @@ Deno.test("Arena.free() joins a gap with both neighbours", () => {
 Deno.test("Arena.allocate() takes the first gap that is large enough", () => {
   const arena = new Arena({ bytesMax: PAGE });
   const [small, , large, , end] = [64, 64, 256, 64, 64].map((bytes) => arena.allocate(bytes)) as number[];
-  arena.free(small as number);
-  arena.free(large as number);
+  arena.release(small as number);
+  arena.release(large as number);
   assert.equal(arena.allocate(65), large);
   assert.equal(arena.allocate(128), (large as number) + 128);
   assert.equal(arena.allocate(1), small);
@@ -126,26 +126,26 @@ Deno.test("Arena takes a bound that is no whole number of pages", () => {
   assert.equal(new Arena({ bytesMax: 2 ** 40 }).bytesMax, ARENA_BYTES_MAX);
 });
 
-Deno.test("Arena.free() refuses offsets where no region starts", () => {
+Deno.test("Arena.release() refuses offsets where no region starts", () => {
   const arena = new Arena({ bytesMax: PAGE });
   const offset = arena.allocate(128);
   for (const wrong of [0, 1, offset + 64, offset + 128, -64, NaN]) {
-    assert.throws(() => arena.free(wrong), {
+    assert.throws(() => arena.release(wrong), {
       name: "RangeError",
-      message: `Cannot free offset ${wrong}: no region starts there`,
+      message: `Cannot release offset ${wrong}: no region starts there`,
     });
   }
-  arena.free(offset);
-  assert.throws(() => arena.free(offset), RangeError);
+  arena.release(offset);
+  assert.throws(() => arena.release(offset), RangeError);
   assert.equal(arena.bytesUsed, 0);
 });
 
-Deno.test("Arena.free() stays quick among many gaps", () => {
+Deno.test("Arena.release() stays quick among many gaps", () => {
   const arena = new Arena({ bytesMax: 64 * 1024 ** 2 });
   const offsets = Array.from({ length: 40_000 }, () => arena.allocate(64));
   const [odd, even] = [1, 0].map((rest) => offsets.filter((_, index) => index % 2 === rest));
-  odd?.forEach((offset) => arena.free(offset));
-  even?.forEach((offset) => arena.free(offset));
+  odd?.forEach((offset) => arena.release(offset));
+  even?.forEach((offset) => arena.release(offset));
   // A walk over all gaps for each free takes some 20 s here.
   assert.equal(arena.bytesUsed, 0);
 });

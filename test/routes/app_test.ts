@@ -1,6 +1,6 @@
 /** What every answer has in common: request ids, log lines, headers, problems of unforeseen errors, figures, docs. */
 import assert from "node:assert/strict";
-import type { RunRegistry } from "../../src/run/api.ts";
+import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 import { assertProblem, GRADIENTS, SPEC, startRun, startService } from "./support/harness.ts";
 
 /** A registry that breaks in a way that nobody foresaw. */

@@ -25,7 +25,7 @@ Deno.test("localFiles.create() makes a file that grows, once", async () => {
     await file.sync();
     file.append([large.subarray(0, 70_000), large.subarray(0, 65_536), bytes(4)]);
     file.syncNow();
-    file.close();
+    file.release();
     const wanted = [bytes(1, 2), large, bytes(3), large.subarray(0, 135_536), bytes(4)];
     assert.equal(file.bytes, 335_540);
     const found = await Deno.readFile(path);
@@ -43,7 +43,7 @@ Deno.test("localFiles.resume() goes on where it is told to, and never behind the
     await Deno.writeFile(path, bytes(1, 2, 3, 4, 5));
     const file = files.resume(path, 3);
     file.append([bytes(9)]);
-    file.close();
+    file.release();
     assert.deepEqual(await Deno.readFile(path), bytes(1, 2, 3, 9));
     assert.throws(() => files.resume(path, 5), { message: "The file has 4 bytes, must have 5" });
     assert.throws(() => files.resume(`${path}x`, 0), Deno.errors.NotFound);
@@ -61,7 +61,7 @@ Deno.test("localFiles.read() gives a file in pieces, the last one short", async 
     reader.seek(0);
     const [first, second] = [await reader.nextLater(2), await reader.nextLater(9)];
     assert.deepEqual([[...first], [...second]], [[1, 2], [3, 4, 5]]);
-    reader.close();
+    reader.release();
   });
 });
 
@@ -69,7 +69,7 @@ Deno.test("localFiles renames, lists, flushes and removes", async () => {
   await withFolder(async (folder) => {
     await files.makeFolder(`${folder}/a/b`);
     await files.makeFolder(`${folder}/a/b`);
-    files.create(`${folder}/a/one`).close();
+    files.create(`${folder}/a/one`).release();
     await files.rename(`${folder}/a/one`, `${folder}/a/two`);
     await files.sync(`${folder}/a/two`);
     await files.sync(`${folder}/a`);
@@ -90,7 +90,7 @@ Deno.test({
     let full: unknown;
     assert.throws(() => file.append([bytes(1)]), (error) => (full = error) !== undefined);
     assert.ok(file.broken);
-    file.close();
+    file.release();
     assert.equal(storageError(full).code, "storage_full");
     assert.equal(storageError(new Deno.errors.NotFound("gone")).code, "storage_failed");
     const refusal = storageError(full);

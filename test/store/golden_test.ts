@@ -1,7 +1,7 @@
 /** Data folders of every format that there has been stay readable; golden/make.ts has made them. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { runCompiled } from "../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../kernels/compiler/runner.ts";
 import { Registry } from "../../src/run/registry/registry.ts";
 import { openStore } from "../../src/store/open_store.ts";
 import { type Change, make } from "../run/support/changing.ts";

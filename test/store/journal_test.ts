@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
-import { JournalWriter } from "../../src/store/journal.ts";
+import { JournalWriter } from "../../src/store/journal_writer.ts";
 import { JournalDamage, readJournal } from "../../src/store/journal_reader.ts";
 import { Disk, IO_ERROR, NO_SPACE } from "./support/disk.ts";
 

@@ -1,6 +1,6 @@
 /** The data folder of this machine: made, locked, matched with its database, swept. */
 import assert from "node:assert/strict";
-import { readDefinition } from "../../src/families/optimizers/custom/member.ts";
+import { readDefinition } from "../../src/families/optimizers/custom/custom_member.ts";
 import { localFiles } from "../../src/store/files.ts";
 import { ConfigStore } from "../../src/store/kv.ts";
 import { openStore } from "../../src/store/open_store.ts";

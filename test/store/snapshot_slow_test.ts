@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { readSnapshot, SnapshotDamage, SnapshotWriter } from "../../src/store/snapshot.ts";
+import { readSnapshot, SnapshotDamage } from "../../src/store/snapshot_reader.ts";
+import { SnapshotWriter } from "../../src/store/snapshot_writer.ts";
 import { Disk, IO_ERROR, NO_SPACE } from "./support/disk.ts";
 
 const PLACE = { folder: "/run", generation: 3 };

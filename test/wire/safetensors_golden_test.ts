@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";
-import { SafetensorsReader } from "../../src/wire/safetensors.ts";
+import { SafetensorsReader } from "../../src/wire/safetensors_reader.ts";
 import { encodeSafetensors } from "../../src/wire/safetensors_writer.ts";
 import { RecordingSink, RecordingTarget } from "./support/recording_target.ts";
 

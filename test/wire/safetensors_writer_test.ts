@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { SafetensorsReader } from "../../src/wire/safetensors.ts";
+import { SafetensorsReader } from "../../src/wire/safetensors_reader.ts";
 import { encodeHeader, encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import { until } from "../support/waiting.ts";
 import { RecordingSink } from "./support/recording_target.ts";

@@ -5,7 +5,7 @@
  */
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { define, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
-import { padding, pair } from "./images.ts";
+import { padding, pair } from "./image_options.ts";
 import { costOf, linesOf, type Pair, Windowed, type Windows } from "./windows.ts";
 
 interface Convolution {

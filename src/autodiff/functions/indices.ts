@@ -1,5 +1,5 @@
 /** Functions that look up, or make, places. Indices are checked: tfjs would read past the end of a table. */
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import { elementCount, type Shape } from "../../tensor.ts";
 import { axisOf, define, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
 
@@ -13,11 +13,8 @@ export function checkedIndices(indices: Tensor, limit: number): Int32Array<Array
   for (let at = 0; at < values.length; at++) {
     const index = values[at] as number;
     if (!(Number.isInteger(index) && index >= 0 && index < limit)) {
-      const message = `index ${at} is ${index}, must be an integer from 0 to ${limit - 1}`;
-      throw new StepwellError("index_out_of_range", `Cannot take the loss: ${message}`, [{
-        path: "loss",
-        message,
-      }]);
+      const problem = `index ${at} is ${index}, must be an integer from 0 to ${limit - 1}`;
+      throw refusal("index_out_of_range", "take the loss", { path: "loss", called: "" }, problem);
     }
     result[at] = index;
   }

@@ -4,7 +4,7 @@ import type { TensorFunction } from "./define.ts";
 import { ELEMENTWISE } from "./elementwise.ts";
 import { CONVOLUTIONS } from "./convolutions.ts";
 import { INDICES } from "./indices.ts";
-import { LOSSES } from "./losses.ts";
+import { LOSSES } from "./loss_functions.ts";
 import { MATRICES } from "./matrices.ts";
 import { POOLS } from "./pools.ts";
 import { REDUCTIONS } from "./reductions.ts";

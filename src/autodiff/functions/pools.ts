@@ -1,7 +1,7 @@
 /** Pools over [batch, height, width, channels] as in TensorFlow, and what makes images larger. */
 import type { Shape } from "../../tensor.ts";
 import { define, type Tensor, type Tf } from "./define.ts";
-import { padding, pair, pairOrNone } from "./images.ts";
+import { padding, pair, pairOrNone } from "./image_options.ts";
 import { costOf, linesOf, type Pair, Windowed, type Windows } from "./windows.ts";
 
 type Gradient = (windowed: Windowed, x: Tensor, value: Tensor, dy: Tensor) => Tensor;

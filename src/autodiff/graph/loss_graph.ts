@@ -5,7 +5,7 @@
  * Invariant: a node's arguments stand before it, their shapes fit, and all nodes together have at most `elementsMax`
  * elements: what would take more is refused before anything is computed.
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal, type StepwellError } from "../../errors.ts";
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { MisfitError, type OptionValue } from "../functions/define.ts";
 import { FUNCTIONS } from "../functions/mod.ts";
@@ -62,11 +62,11 @@ export class GraphBuilder {
     if (node.shape.length > RANK_MAX) {
       throw new MisfitError(`${showShape(node.shape)} has more than ${RANK_MAX} dimensions`);
     }
-    this.#hold(elementCount(node.shape));
+    this.#addElements(elementCount(node.shape));
     return this.nodes.push(node) - 1;
   }
 
-  #hold(elements: number): void {
+  #addElements(elements: number): void {
     this.#elements += elements;
     if (this.#elements <= this.#elementsMax) return;
     throw tooLarge(
@@ -96,7 +96,7 @@ export class GraphBuilder {
         `${name} takes ${cost.work} multiplications for one result, must take at most ${WORK_MAX}`,
       );
     }
-    if (cost) this.#hold(cost.scratch);
+    if (cost) this.#addElements(cost.scratch);
     const [table, indices] = args;
     const of = table === undefined ? undefined : this.nodes[table];
     if (name === "gather" && all["axis"] === 0 && of?.kind === "variable" && indices !== undefined) {
@@ -107,8 +107,5 @@ export class GraphBuilder {
 }
 
 function tooLarge(problem: string): StepwellError {
-  return new StepwellError("loss_too_large", `Cannot take the loss: ${problem}`, [{
-    path: "loss",
-    message: problem,
-  }]);
+  return refusal("loss_too_large", "take the loss", { path: "loss", called: "" }, problem);
 }

@@ -9,7 +9,7 @@
  */
 import { type Call, type Language, Parser } from "../../../kernels/language/syntax.ts";
 import type { Place } from "../../../kernels/language/tokens.ts";
-import { StepwellError } from "../../errors.ts";
+import { refusal, type StepwellError } from "../../errors.ts";
 
 export const CHARACTERS_MAX = 16_384;
 /** Of the tree: a chain of operators is a tree as deep as it is long. */
@@ -36,7 +36,7 @@ export interface Statement {
 /** What is wrong with a loss, and where. */
 export function lossError(problem: string, place?: Place): StepwellError {
   const message = place ? `${problem} (line ${place.line}, column ${place.column})` : problem;
-  return new StepwellError("invalid_loss", `Cannot take the loss: ${message}`, [{ path: "loss", message }]);
+  return refusal("invalid_loss", "take the loss", { path: "loss", called: "" }, message);
 }
 
 /** Operators and the functions that they call. */

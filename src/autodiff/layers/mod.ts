@@ -1,9 +1,9 @@
 /** Every layer that a model may have: the whitelist. */
 import { DENSE } from "./dense.ts";
-import { IMAGES } from "./images.ts";
+import { IMAGES } from "./image_layers.ts";
 import type { Layer } from "./layer.ts";
 import { MERGING } from "./merging.ts";
-import { NOISE } from "./noise.ts";
+import { NOISE } from "./noise_layers.ts";
 import { NORMALIZATIONS } from "./normalizations.ts";
 import { RECURRENT } from "./recurrent.ts";
 import { RESIZING } from "./resizing.ts";

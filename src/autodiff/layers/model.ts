@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { sameShape, type Shape, showShape } from "../../tensor.ts";
-import { tell } from "../../families/issues.ts";
+import { tell } from "../../families/mechanism/issues.ts";
 import { MisfitError } from "../functions/define.ts";
 import { type Graph, GraphBuilder } from "../graph/loss_graph.ts";
 import { LAYERS } from "./mod.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { sameShape } from "../../tensor.ts";
 import { MisfitError, type OptionValue, type TensorFunction } from "../functions/define.ts";
-import { LOSSES } from "../functions/losses.ts";
+import { LOSSES } from "../functions/loss_functions.ts";
 import type { GraphBuilder } from "../graph/loss_graph.ts";
 import { explain } from "./model.ts";
 import { modelError } from "./topology.ts";

@@ -3,7 +3,7 @@
  * and which feeds which; what they are is for model.ts.
  */
 import { z } from "zod";
-import { StepwellError } from "../../errors.ts";
+import { refusal, type StepwellError } from "../../errors.ts";
 
 /** A tensor that a layer gave: which layer, and in which of its calls. */
 export interface Source {
@@ -26,7 +26,7 @@ export interface ModelSpec {
 }
 
 export function modelError(problem: string, path = "model"): StepwellError {
-  return new StepwellError("invalid_loss", `Cannot take the model: ${problem}`, [{ path, message: problem }]);
+  return refusal("invalid_loss", "take the model", { path, called: "" }, problem);
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -1,21 +1,23 @@
 /**
- * One after the other by name: who minimizes a loss of a run has the run to itself among those who do, so that none
- * computes gradients of variables that another is about to change.
+ * One mutex for each name: only one request at a time minimizes a loss of a run, so that none computes gradients of
+ * variables that another is about to change.
  *
- * Not a lock on the run: gradients that somebody sends are taken meanwhile. No bound either (admission.ts).
+ * It does not lock the run: gradients that clients send are taken meanwhile. It bounds nothing either (admission.ts).
  */
-export class Turns {
+import { type Releasable, releasable } from "../../releasable.ts";
+
+export class KeyedMutex {
   readonly #last = new Map<string, Promise<void>>();
 
-  /** Waits for all who asked before; the answer ends the turn (call it once). */
-  async enter(name: string): Promise<() => void> {
+  /** The mutex of this name, once all that asked for it before have released it. */
+  async acquire(name: string): Promise<Releasable> {
     const before = this.#last.get(name);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#last.set(name, promise);
     await before;
-    return () => {
+    return releasable(() => {
       if (this.#last.get(name) === promise) this.#last.delete(name);
       resolve();
-    };
+    });
   }
 }

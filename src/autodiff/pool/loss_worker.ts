@@ -63,7 +63,7 @@ export class LossWorker {
       this.#onReady = undefined;
       this.#after(seconds + LATE_SECONDS_MAX, () => {
         this.#isLate = true;
-        this.#settle()?.reject(tooSlow(seconds));
+        this.#endJob()?.reject(tooSlow(seconds));
       });
       this.#worker.postMessage({ job, seconds } satisfies Request);
     };
@@ -81,7 +81,7 @@ export class LossWorker {
   end(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const job = this.#settle();
+    const job = this.#endJob();
     this.#worker.terminate();
     job?.reject(reason);
     this.#listener.onEnd();
@@ -91,7 +91,7 @@ export class LossWorker {
     if (this.#isLate) return this.end(undefined);
     // Who knows what state it is in.
     if (reply.kind === "failed") return this.end(new Error(`A loss could not be evaluated: ${reply.error}`));
-    const job = this.#settle();
+    const job = this.#endJob();
     if (reply.heapBytes > HEAP_BYTES_MAX) this.end(undefined);
     else this.#listener.onFree();
     if (reply.kind === "done") job?.resolve(reply.evaluation);
@@ -99,7 +99,7 @@ export class LossWorker {
   }
 
   /** The job that is over now, if there was one. */
-  #settle() {
+  #endJob() {
     clearTimeout(this.#timer);
     const resolve = this.#resolve, reject = this.#reject;
     this.#resolve = this.#reject = undefined;

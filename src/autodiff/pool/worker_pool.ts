@@ -6,6 +6,7 @@
  * Invariant: there are at most so many threads, those included that a loss keeps busy after it was refused; a worker has
  * at most one job; a job ends in exactly one answer or refusal.
  */
+import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { StepwellError } from "../../errors.ts";
 import { LossWorker } from "./loss_worker.ts";
 import type { Evaluation, Job } from "../graph/messages.ts";
@@ -20,7 +21,7 @@ interface Limits {
 /** So many losses that take all their time may go before; who would wait longer is refused. */
 const AHEAD_MAX = 6;
 
-/** Whose last turns are remembered. */
+/** Clients whose last jobs are remembered. */
 const SERVED_MAX = 1024;
 
 interface Task {
@@ -33,12 +34,12 @@ interface Task {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-export class Evaluators {
+export class WorkerPool {
   readonly #limits: Limits;
   /** In order of arrival. */
   readonly #queue = new Set<Task>();
   /** Who was served lately, the latest last. */
-  readonly #served = new Set<string>();
+  readonly #served = new BoundedMap<string, true>(SERVED_MAX);
   readonly #workers = new Set<LossWorker>();
   readonly #idle = new Set<LossWorker>();
   #closed = false;
@@ -94,15 +95,13 @@ export class Evaluators {
     const waiting = new Map<string, Task>();
     for (const task of this.#queue) if (!waiting.has(task.client)) waiting.set(task.client, task);
     for (const [client, task] of waiting) if (!this.#served.has(client)) return task;
-    for (const client of this.#served) if (waiting.has(client)) return waiting.get(client);
+    for (const client of this.#served.keys()) if (waiting.has(client)) return waiting.get(client);
     return undefined;
   }
 
   #serve(client: string): void {
     this.#served.delete(client);
-    this.#served.add(client);
-    const [oldest] = this.#served;
-    if (this.#served.size > SERVED_MAX && oldest !== undefined) this.#served.delete(oldest);
+    this.#served.set(client, true);
   }
 
   #start(): LossWorker | undefined {

@@ -4,7 +4,7 @@
  *
  * What it cannot interrupt is one kernel: how much work each may be is bounded elsewhere (loss_graph.ts).
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal, type StepwellError } from "../../errors.ts";
 import type { Tf } from "../functions/define.ts";
 
 interface Time {
@@ -29,8 +29,6 @@ export function within<T>(tf: Tf, { seconds, now }: Time, act: () => T): T {
 }
 
 export function tooSlow(seconds: number): StepwellError {
-  const message = `takes longer than ${seconds} s, must take at most so long`;
-  return new StepwellError("loss_too_slow", `Cannot evaluate the loss: it ${message}`, [
-    { path: "loss", message },
-  ]);
+  const problem = `takes longer than ${seconds} s, must take at most so long`;
+  return refusal("loss_too_slow", "evaluate the loss", { path: "loss", called: "it" }, problem);
 }

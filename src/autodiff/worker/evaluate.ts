@@ -11,12 +11,12 @@ import { FUNCTIONS } from "../functions/mod.ts";
 import type { Node } from "../graph/loss_graph.ts";
 import type { Evaluation, Job } from "../graph/messages.ts";
 import { contained, copy, tensorsByName } from "./tfjs_tensors.ts";
-import { Watch } from "./gradient_tape.ts";
+import { GradientTape } from "./gradient_tape.ts";
 
 /** The loss, its gradients and new averages. Throws index_out_of_range. */
 export function evaluate(tf: Tf, job: Job): Evaluation {
   return contained(tf, () => {
-    const watch = new Watch(tf, job);
+    const tape = new GradientTape(tf, job);
     const { nodes, loss, updates } = job.graph;
     const inputs = tensorsByName(tf, job.inputs);
     let values: Tensor[] = [];
@@ -38,12 +38,12 @@ export function evaluate(tf: Tf, job: Job): Evaluation {
         case "noise":
           return tf.randomUniform([...node.shape], 0, 1, "float32", `${node.seed} ${job.iteration}`);
         case "variable":
-          return watch.variable(node.name);
+          return tape.variable(node.name);
         case "input":
           return inputs.get(node.name) as Tensor;
         case "rows": {
           const indices = checkedIndices(values[node.indices] as Tensor, node.rows);
-          return tf.reshape(watch.rows(node.name, indices), [...node.shape]);
+          return tf.reshape(tape.rows(node.name, indices), [...node.shape]);
         }
         case "call": {
           const { apply, gradient } = functionOf(node.name);
@@ -54,7 +54,7 @@ export function evaluate(tf: Tf, job: Job): Evaluation {
     }
 
     const dy = job.lossGradient && tf.tensor(job.lossGradient, [...(nodes[loss] as Node).shape]);
-    const { value, gradients } = watch.differentiate(forward, dy);
+    const { value, gradients } = tape.differentiate(forward, dy);
     return { loss: { shape: value.shape, values: copy(value) }, gradients, updates: averages };
   });
 }

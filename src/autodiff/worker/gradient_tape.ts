@@ -7,8 +7,7 @@ import type { Tensor, Tf } from "../functions/define.ts";
 import type { Gradient, Job } from "../graph/messages.ts";
 import { copy, tensorsByName } from "./tfjs_tensors.ts";
 
-/** The variables, and what the gradient tape knows of them. */
-export class Watch {
+export class GradientTape {
   readonly #tf: Tf;
   readonly #variables: Map<string, Tensor>;
   /** A scalar stands for a variable of which rows are taken: its gradient says that theirs have been noted. */

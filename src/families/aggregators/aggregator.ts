@@ -7,8 +7,8 @@
  */
 import { z } from "zod";
 import type { Arena } from "../../../kernels/arena.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
-import type { Config, Member, Problem } from "../family.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
+import type { Config, Member, Problem } from "../mechanism/family.ts";
 
 /** A contribution as a weight may see it. */
 export interface Figures {

@@ -7,8 +7,8 @@
  */
 import { z } from "zod";
 import { Program } from "../../../kernels/compiler/compile.ts";
-import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
-import { checkExpression } from "../formula_config.ts";
+import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
+import { checkExpression } from "../mechanism/formula_config.ts";
 import { aggregator, type Figures } from "./aggregator.ts";
 
 const NAMES: readonly (keyof Figures)[] = ["norm", "staleness", "weight"];

@@ -15,7 +15,7 @@
  */
 import { z } from "zod";
 import { squaredDistances } from "../../../kernels/routines/distances.ts";
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { aggregator, type ContributionList } from "./aggregator.ts";
 import { allPlaces, fillWithMedian } from "./ranks.ts";
 import { fillWithSum } from "./weighted_sum.ts";

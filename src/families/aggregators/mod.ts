@@ -1,5 +1,5 @@
 /** The family of aggregators: one line a member. */
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import type { AggregatorMember } from "./aggregator.ts";
 import { formula } from "./formula.ts";
 import { geometricMedian } from "./geometric_median.ts";

@@ -5,7 +5,7 @@
  * Source: Sun, Kairouz, Suresh, McMahan 2019, "Can you really backdoor federated learning?". Variant: each counts
  * the same, whatever weight its client claims: a claimed weight would undo the bound.
  */
-import { float32 } from "../fields.ts";
+import { float32 } from "../mechanism/fields.ts";
 import { aggregator } from "./aggregator.ts";
 
 export const normBoundedMean = aggregator({

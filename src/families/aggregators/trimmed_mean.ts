@@ -9,7 +9,7 @@
  * rates", option II. Variant: sums are float64, from the least value to the greatest, and do not depend on the order
  * in which contributions came. Flower calls the ratio beta; its default is the one here.
  */
-import { float32 } from "../fields.ts";
+import { float32 } from "../mechanism/fields.ts";
 import { aggregator } from "./aggregator.ts";
 import { allPlaces, fillWithRanks } from "./ranks.ts";
 

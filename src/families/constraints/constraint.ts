@@ -5,7 +5,7 @@
  * Invariant: a rule fits the shape it was asked for.
  */
 import { z } from "zod";
-import { type Config, invalidConfig, type Member, type Problem } from "../family.ts";
+import { type Config, invalidConfig, type Member, type Problem } from "../mechanism/family.ts";
 import { type Shape, showShape } from "../../tensor.ts";
 
 export type ConstraintRule =

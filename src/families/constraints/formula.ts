@@ -1,5 +1,5 @@
 /** A constraint of one's own: lines over the variable `w`, after its update, that set `w`. Reductions are over it whole. */
-import { checkLines, lineFields, withOwnNames } from "../formula_config.ts";
+import { checkLines, lineFields, withOwnNames } from "../mechanism/formula_config.ts";
 import { constraint } from "./constraint.ts";
 
 export const formula = constraint({

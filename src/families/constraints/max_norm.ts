@@ -3,7 +3,7 @@
  *
  * Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { axis, constraint, EPSILON, resolveAxes } from "./constraint.ts";
 
 const CLASS_NAME = "MaxNorm";

@@ -3,7 +3,7 @@
  *
  * Variant: `1 − rate` is a float64 difference, rounded once, as in Keras. Zeros stay zeros.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { axis, constraint, EPSILON, resolveAxes } from "./constraint.ts";
 
 const CLASS_NAME = "MinMaxNorm";

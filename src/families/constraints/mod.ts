@@ -1,5 +1,5 @@
 /** The family of constraints: one line a member. */
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import type { ConstraintMember } from "./constraint.ts";
 import { formula } from "./formula.ts";
 import { maxNorm } from "./max_norm.ts";

@@ -7,7 +7,7 @@
  * k[s+r−1][s+r−1]), with s = ⌊size / 2⌋.
  */
 import { type Shape, showShape } from "../../tensor.ts";
-import { invalidConfig } from "../family.ts";
+import { invalidConfig } from "../mechanism/family.ts";
 import { constraint } from "./constraint.ts";
 
 const CLASS_NAME = "RadialConstraint";

@@ -1,6 +1,6 @@
 /** All elements the same. */
 import { elementCount } from "../../tensor.ts";
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { initializer } from "./initializer.ts";
 
 export const constant = initializer({

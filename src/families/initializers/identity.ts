@@ -1,7 +1,7 @@
 /** The identity matrix, times gain; a matrix that is not square has zeros beside it. */
 import { elementCount, showShape } from "../../tensor.ts";
-import { invalidConfig } from "../family.ts";
-import { number } from "../fields.ts";
+import { invalidConfig } from "../mechanism/family.ts";
+import { number } from "../mechanism/fields.ts";
 import { initializer } from "./initializer.ts";
 
 const CLASS_NAME = "Identity";

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import type { Shape } from "../../tensor.ts";
-import type { Config, Member } from "../family.ts";
+import type { Config, Member } from "../mechanism/family.ts";
 
 export type Values = Float32Array<ArrayBuffer>;
 

@@ -1,6 +1,6 @@
 /** The family of initializers: one line a member. */
 import type { Shape } from "../../tensor.ts";
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import { constant } from "./constant.ts";
 import { glorotNormal } from "./glorot_normal.ts";
 import { glorotUniform } from "./glorot_uniform.ts";

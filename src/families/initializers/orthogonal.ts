@@ -7,8 +7,8 @@
  * half a minute for 256 × 256.
  */
 import { elementCount, showShape } from "../../tensor.ts";
-import { invalidConfig } from "../family.ts";
-import { number } from "../fields.ts";
+import { invalidConfig } from "../mechanism/family.ts";
+import { number } from "../mechanism/fields.ts";
 import { initializer, seed, type Values } from "./initializer.ts";
 import { draw } from "./sampler.ts";
 

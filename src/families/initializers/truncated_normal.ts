@@ -1,6 +1,6 @@
 /** Normally distributed, nothing beyond two standard deviations (before truncation) of the mean. */
 import { elementCount } from "../../tensor.ts";
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { initializer, seed } from "./initializer.ts";
 import { draw } from "./sampler.ts";
 

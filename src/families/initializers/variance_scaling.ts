@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { elementCount, type Shape } from "../../tensor.ts";
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { initializer, type InitializerMember, type Place, seed, type Values } from "./initializer.ts";
 import { draw } from "./sampler.ts";
 

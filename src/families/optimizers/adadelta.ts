@@ -7,7 +7,7 @@
  * Variant: D gathers u without η (the paper has η = 1). TensorFlow takes an approximate 1/√ on full vectors, this
  * rule the exact one: a few units in the last place a step.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
 
 export const adadelta = legacy({

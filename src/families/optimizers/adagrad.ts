@@ -6,7 +6,7 @@
  * Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
  * Variant: ε outside the root; the accumulator starts at 0.1. Sparse gradients touch only their rows.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
 
 export const adagrad = legacy({

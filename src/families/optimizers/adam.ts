@@ -8,7 +8,7 @@
  * Variant: ε outside the root and not bias-corrected ("epsilon hat"); amsgrad takes the maximum of the raw v and
  * leaves the bias correction in α. Sparse gradients decay and move every row; their α associates differently.
  */
-import { flag, number } from "../fields.ts";
+import { flag, number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
 
 export const adam = legacy({

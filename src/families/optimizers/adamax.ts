@@ -6,7 +6,7 @@
  * Source: Kingma, Ba 2015, "Adam: A method for stochastic optimization", section 7.
  * Variant: ε is added to the norm (the paper has none). Sparse gradients touch only their rows.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
 
 export const adamax = legacy({

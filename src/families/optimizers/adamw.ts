@@ -8,7 +8,7 @@
  * Variant: Keras 3's: the decay comes first and is multiplied by the learning rate of the step; ε outside the root
  * and not bias-corrected. Sparse gradients decay and move every row, as Adam's do here.
  */
-import { flag, number } from "../fields.ts";
+import { flag, number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";
 
 export const adamw = optimizer({

@@ -5,9 +5,9 @@
  * for them too, besides "only one norm". Invariant: `constructed` never changes.
  */
 import { z } from "zod";
-import { type Config, type Member, parseConfig } from "../family.ts";
+import { type Config, type Member, parseConfig } from "../mechanism/family.ts";
 import { resolveRate } from "./base.ts";
-import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./definition.ts";
+import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./optimizer_member.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 /**

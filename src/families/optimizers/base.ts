@@ -1,15 +1,15 @@
 /**
- * What every optimizer's config has, and how a definition becomes a member of the family.
+ * What every optimizer's config has, and how a built-in optimizer becomes a member of the family.
  *
  * Not the update and not the clipping: those are formulas and kernels. keras.ts adds what only Keras' legacy
  * constructors have. Invariant: a constructed config has its keys in the order of Keras' `get_config`.
  */
 import { z } from "zod";
-import { type Config, type Problem, REFERENCE, serialize } from "../family.ts";
-import { float32, maybeNumber } from "../fields.ts";
-import { join } from "../issues.ts";
+import { type Config, type Problem, REFERENCE, serialize } from "../mechanism/family.ts";
+import { float32, maybeNumber } from "../mechanism/fields.ts";
+import { join } from "../mechanism/issues.ts";
 import { schedules } from "../schedules/mod.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./definition.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./optimizer_member.ts";
 
 /** What may be a schedule in optimizers that are built in. */
 export const SCHEDULABLE: readonly string[] = ["learning_rate"];
@@ -17,8 +17,8 @@ export const SCHEDULABLE: readonly string[] = ["learning_rate"];
 /** The config values that a rule reads. */
 export type Values<F extends z.ZodRawShape> = z.output<z.ZodObject<F>>;
 
-/** One optimizer as its file writes it down. */
-export interface Definition<F extends z.ZodRawShape> {
+/** One built-in optimizer as its file writes it down. */
+export interface BuiltIn<F extends z.ZodRawShape> {
   readonly class_name: string;
   readonly summary: string;
   readonly description: string;
@@ -99,9 +99,9 @@ export function constructBase(
 
 /** An optimizer that Keras' legacy family does not have: no `decay`, no `lr`, an epsilon of 0 stays 0. */
 export function optimizer<F extends z.ZodRawShape>(
-  definition: Definition<F>,
+  builtIn: BuiltIn<F>,
 ): OptimizerMember<Values<F> & Config> {
-  const { class_name, learningRate: rate, fields, hyper, fixed, ...rest } = definition;
+  const { class_name, learningRate: rate, fields, hyper, fixed, ...rest } = builtIn;
   return {
     ...rest,
     class_name,

@@ -9,8 +9,8 @@
  * on sparse rows of one element. w follows from z alone: what a variable starts from is forgotten in its first
  * step. Slots are created variable by variable.
  */
-import { number } from "../fields.ts";
-import type { Rule } from "./definition.ts";
+import { number } from "../mechanism/fields.ts";
+import type { Rule } from "./optimizer_member.ts";
 import { legacy } from "./keras.ts";
 
 export const ftrl = legacy({

@@ -6,15 +6,15 @@
  * accepted, what it refuses is refused, and where it surprises a warning says so.
  */
 import { z } from "zod";
-import type { Config } from "../family.ts";
-import { float32, number } from "../fields.ts";
-import { baseFields, bothNorms, constructBase, type Definition, SCHEDULABLE, type Values } from "./base.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./definition.ts";
+import type { Config } from "../mechanism/family.ts";
+import { float32, number } from "../mechanism/fields.ts";
+import { baseFields, bothNorms, type BuiltIn, constructBase, SCHEDULABLE, type Values } from "./base.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./optimizer_member.ts";
 
 /** Keras' backend epsilon, which stands in for an epsilon of 0 or null. */
 export const BACKEND_EPSILON = 1e-7;
 
-interface LegacyDefinition<F extends z.ZodRawShape> extends Definition<F> {
+interface LegacyBuiltIn<F extends z.ZodRawShape> extends BuiltIn<F> {
   /** Keys that the subclass checks before its base class does. */
   readonly checkedFirst?: readonly string[];
   /** "ignored": the constructor takes `lr` and forgets it (Ftrl). */
@@ -44,10 +44,10 @@ const BASE_KEYWORDS = new Set(["clipnorm", "clipvalue", "global_clipnorm", "deca
 
 /** A member of Keras' legacy family. */
 export function legacy<F extends z.ZodRawShape>(
-  definition: LegacyDefinition<F>,
+  builtIn: LegacyBuiltIn<F>,
 ): OptimizerMember<Values<F> & Config> {
   const { class_name, learningRate, fields, hyper, fixed, checkedFirst, lr, decay, check, warn, ...rest } =
-    definition;
+    builtIn;
   const discarded = decay === "discarded";
   const config = z.strictObject({
     ...baseFields(class_name, learningRate),

@@ -9,7 +9,7 @@
  * decoupled). The ratio is 1 where either norm is 0. Sparse gradients decay and move every row, since the norms
  * are those of the whole variable.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";
 
 export const lamb = optimizer({

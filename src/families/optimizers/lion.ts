@@ -7,7 +7,7 @@
  * Variant: the paper's, with its weight decay (0 unless given) taken first, as Keras 3 does: the same in exact
  * arithmetic. sign(0) is 0. Sparse gradients touch only their rows.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";
 
 export const lion = optimizer({

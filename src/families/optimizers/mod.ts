@@ -1,11 +1,11 @@
 /** The family of optimizers: one line a member. */
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import { adadelta } from "./adadelta.ts";
 import { adagrad } from "./adagrad.ts";
 import { adam } from "./adam.ts";
 import { adamax } from "./adamax.ts";
 import { adamw } from "./adamw.ts";
-import type { OptimizerMember } from "./definition.ts";
+import type { OptimizerMember } from "./optimizer_member.ts";
 import { ftrl } from "./ftrl.ts";
 import { lamb } from "./lamb.ts";
 import { lion } from "./lion.ts";

@@ -9,7 +9,7 @@
  * decay is discarded, so that Keras' own round trip loses it. K, the product of all u so far, is one scalar a run.
  * Sparse gradients decay m and v on every row and move only their own.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
 
 export const nadam = legacy({

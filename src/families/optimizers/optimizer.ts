@@ -4,7 +4,7 @@
  * Not a run: it has no variables, no slots and no iteration count, and nothing here changes; `overwrite` gives a
  * new one. Invariant: `current` has the keys of `constructed`, and the `fixed` ones have the same values.
  */
-import { type Config, parseConfig, type PartJson } from "../family.ts";
+import { type Config, parseConfig, type PartJson } from "../mechanism/family.ts";
 import { f32 } from "../schedules/schedule.ts";
 import { schedules } from "../schedules/mod.ts";
 import {
@@ -13,7 +13,7 @@ import {
   type OptimizerMember,
   type Rule,
   type Schedulable,
-} from "./definition.ts";
+} from "./optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./mod.ts";
 
 export interface Optimizer {

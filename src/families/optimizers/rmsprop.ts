@@ -10,8 +10,8 @@
  * centered `r − q²` above 0. Sparse gradients: without momentum r and q decay on every row, with it nothing does;
  * TensorFlow's sparse momentum rule takes an approximate 1/√, this one the exact one.
  */
-import { flag, number } from "../fields.ts";
-import type { Rule } from "./definition.ts";
+import { flag, number } from "../mechanism/fields.ts";
+import type { Rule } from "./optimizer_member.ts";
 import { epsilon, legacy, withoutMomentum } from "./keras.ts";
 
 export const rmsprop = legacy({

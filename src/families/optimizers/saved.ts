@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
-import { type Config, parseConfig } from "../family.ts";
-import type { OptimizerConfig, OptimizerMember } from "./definition.ts";
+import { type Config, parseConfig } from "../mechanism/family.ts";
+import type { OptimizerConfig, OptimizerMember } from "./optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./mod.ts";
 import type { Optimizer } from "./optimizer.ts";
 

@@ -7,7 +7,7 @@
  * Variant: Keras' form. The learning rate is folded into the velocity, so that changing it does not rescale what
  * has gathered. Whether there is momentum at all is decided once, by the constructor.
  */
-import { flag, number } from "../fields.ts";
+import { flag, number } from "../mechanism/fields.ts";
 import { legacy, withoutMomentum } from "./keras.ts";
 
 export const sgd = legacy({

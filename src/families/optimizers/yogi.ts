@@ -8,7 +8,7 @@
  * Variant: both papers': no bias correction, ε outside the root; v starts from initial_accumulator_value, 1e-6 = τ²
  * for the default ε = τ = 1e-3. Sparse gradients touch only their rows.
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";
 
 export const yogi = optimizer({

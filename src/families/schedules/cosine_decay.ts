@@ -6,7 +6,7 @@
  * difference, rounded once (in CosineDecayRestarts it is a float32 one); without a target warmup_steps say nothing.
  */
 import { cos } from "../../../kernels/libm/mod.ts";
-import { float32, maybeNumber, number } from "../fields.ts";
+import { float32, maybeNumber, number } from "../mechanism/fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const cosineDecay = schedule({

@@ -6,7 +6,7 @@
  * period late at some exact boundaries; that is kept.
  */
 import { cos, log, pow } from "../../../kernels/libm/mod.ts";
-import { float32, number } from "../fields.ts";
+import { float32, number } from "../mechanism/fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const cosineDecayRestarts = schedule({

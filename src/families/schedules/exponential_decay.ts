@@ -4,7 +4,7 @@
  * Variant: staircase floors the exponent, also below 0.
  */
 import { pow } from "../../../kernels/libm/mod.ts";
-import { flag, float32 } from "../fields.ts";
+import { flag, float32 } from "../mechanism/fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const exponentialDecay = schedule({

@@ -6,9 +6,9 @@
  */
 import { z } from "zod";
 import { Program } from "../../../kernels/compiler/compile.ts";
-import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
-import type { Config } from "../family.ts";
-import { checkExpression } from "../formula_config.ts";
+import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
+import type { Config } from "../mechanism/family.ts";
+import { checkExpression } from "../mechanism/formula_config.ts";
 import { f32, schedule, scheduleName } from "./schedule.ts";
 
 const NAMES = ["t", "T"];

@@ -3,7 +3,7 @@
  *
  * Variant: staircase floors the quotient.
  */
-import { flag, float32 } from "../fields.ts";
+import { flag, float32 } from "../mechanism/fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const inverseTimeDecay = schedule({

@@ -1,5 +1,5 @@
 /** The family of learning-rate schedules: one line a member. */
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import { cosineDecay } from "./cosine_decay.ts";
 import { cosineDecayRestarts } from "./cosine_decay_restarts.ts";
 import { exponentialDecay } from "./exponential_decay.ts";

@@ -5,7 +5,7 @@
  * boundaries; here they are refused at once.
  */
 import { z } from "zod";
-import { float32 } from "../fields.ts";
+import { float32 } from "../mechanism/fields.ts";
 import { f32, schedule, scheduleName } from "./schedule.ts";
 
 export const piecewiseConstantDecay = schedule({

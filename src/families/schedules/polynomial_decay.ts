@@ -4,7 +4,7 @@
  * Variant: after decay_steps it stays; with cycle the decay starts again each time, over a longer stretch.
  */
 import { pow } from "../../../kernels/libm/mod.ts";
-import { flag, float32, number } from "../fields.ts";
+import { flag, float32, number } from "../mechanism/fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const polynomialDecay = schedule({

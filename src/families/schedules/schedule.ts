@@ -7,8 +7,8 @@
  * infinity, as IEEE says.
  */
 import { z } from "zod";
-import type { Config, Member } from "../family.ts";
-import { float32, number } from "../fields.ts";
+import type { Config, Member } from "../mechanism/family.ts";
+import { float32, number } from "../mechanism/fields.ts";
 
 export interface ScheduleMember<C extends Config = Config> extends Member {
   /** The rate at `step` (the iterations before the step, a float32), itself a float32. */

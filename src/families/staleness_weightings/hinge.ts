@@ -3,7 +3,7 @@
  *
  * Source: s_{a,b}(t − τ) of FedAsync, Xie, Koyejo, Gupta 2019, "Asynchronous federated optimization".
  */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { f32, stalenessWeighting } from "./staleness_weighting.ts";
 
 export const hinge = stalenessWeighting({

@@ -1,5 +1,5 @@
 /** The family of staleness weightings: one line a member. */
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import { constant } from "./constant.ts";
 import { hinge } from "./hinge.ts";
 import { polynomial } from "./polynomial.ts";

@@ -5,7 +5,7 @@
  * 1 / √(1 + s) of FedBuff, Nguyen et al. 2022, "Federated learning with buffered asynchronous aggregation".
  */
 import { pow } from "../../../kernels/libm/mod.ts";
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { f32, stalenessWeighting } from "./staleness_weighting.ts";
 
 export const polynomial = stalenessWeighting({

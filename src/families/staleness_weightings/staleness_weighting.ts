@@ -6,7 +6,7 @@
  * is 1, and no factor is negative, above 1 or NaN.
  */
 import { z } from "zod";
-import type { Config, Member } from "../family.ts";
+import type { Config, Member } from "../mechanism/family.ts";
 
 export interface StalenessWeightingMember<C extends Config = Config> extends Member {
   /** The factor, a float32 from 0 to 1, at `staleness`: whole iterations, ≥ 0. */

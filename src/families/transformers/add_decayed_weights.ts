@@ -1,5 +1,5 @@
 /** L2 regularization as a gradient: `g + weight_decay · w`. Not decoupled: adaptive optimizers rescale it. */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 
 export const addDecayedWeights = transformer({

@@ -19,7 +19,7 @@
  * privacy". Variant: stddev is that of the noise itself, not a multiple of a clipping norm.
  */
 import { z } from "zod";
-import { float32 } from "../fields.ts";
+import { float32 } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 
 export const addGaussianNoise = transformer({

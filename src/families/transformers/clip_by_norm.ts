@@ -1,5 +1,5 @@
 /** Each variable's gradient to a norm of at most clip_norm: `(g·c) / max(‖g‖, c)`, also below it, as Keras does. */
-import { float32 } from "../fields.ts";
+import { float32 } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 
 export const clipByNorm = transformer({

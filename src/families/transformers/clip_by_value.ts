@@ -1,5 +1,5 @@
 /** Elements between −clip_value and clip_value: `max(min(g, c), −c)`. NaN stays NaN. */
-import { float32 } from "../fields.ts";
+import { float32 } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 
 export const clipByValue = transformer({

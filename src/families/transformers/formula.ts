@@ -4,7 +4,7 @@
  * Variant: reductions are over one variable's gradient; of a sparse one, over its stored rows, before repeated rows are
  * summed, unless the lines name w.
  */
-import { checkLines, lineFields } from "../formula_config.ts";
+import { checkLines, lineFields } from "../mechanism/formula_config.ts";
 import { z } from "zod";
 import type { TransformerMember } from "./transformer.ts";
 

@@ -1,5 +1,5 @@
 /** The family of gradient transformers: one line a member. */
-import { Family } from "../family.ts";
+import { Family } from "../mechanism/family.ts";
 import { addDecayedWeights } from "./add_decayed_weights.ts";
 import { addGaussianNoise } from "./add_gaussian_noise.ts";
 import { centralize } from "./centralize.ts";

@@ -1,5 +1,5 @@
 /** Every gradient times a number: `g · scale`. */
-import { number } from "../fields.ts";
+import { number } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 
 export const scale = transformer({

@@ -3,7 +3,7 @@
  * before the optimizer, as data that the planner turns into kernel calls.
  */
 import { z } from "zod";
-import type { Config, Member } from "../family.ts";
+import type { Config, Member } from "../mechanism/family.ts";
 
 export type TransformerRule =
   /** Lines over `g` (and `w`); `norm(g)` is over the whole gradient. */

@@ -6,7 +6,7 @@
  * A replay of the journal makes the same events with the same ids. Invariant: `since` gives events in order, each once,
  * or says that some are missing.
  */
-import type { RunEvent, RunEvents } from "../api.ts";
+import type { RunEvent, RunEvents } from "../api/run_events.ts";
 
 /** Events that are kept: enough for a reader that was away for a few hundred steps. */
 const KEPT = 1000;

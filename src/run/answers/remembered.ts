@@ -3,7 +3,7 @@
  * keyed requests, the latest steps, and the last event that readers were told of. A checkpoint that is sent, and one that comes in, has none of it.
  */
 import { z } from "zod";
-import type { StepAnswer } from "../api.ts";
+import type { StepAnswer } from "../api/steps.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
 import { Replies } from "./replies.ts";
 

@@ -10,8 +10,9 @@
  * the same for as long as they are kept.
  */
 import { StepwellError } from "../../errors.ts";
+import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
-import type { ContributionAnswer, KeyUse, StepAnswer } from "../api.ts";
+import type { ContributionAnswer, KeyUse, StepAnswer } from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
@@ -28,8 +29,8 @@ export interface Reply extends KeyUse {
 export class KeysInProgress {
   readonly #keys = new Set<string>();
 
-  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
-  begin(key: string): () => void {
+  /** Marks a key as being worked on until it is released. Throws key_in_progress. */
+  acquire(key: string): Releasable {
     if (this.#keys.has(key)) {
       throw new StepwellError(
         "key_in_progress",
@@ -39,7 +40,7 @@ export class KeysInProgress {
       );
     }
     this.#keys.add(key);
-    return () => this.#keys.delete(key);
+    return releasable(() => void this.#keys.delete(key));
   }
 }
 
@@ -57,9 +58,9 @@ export class Replies {
     return [...this.#replies.values()];
   }
 
-  /** Marks a key as being worked on until the answer is called. Throws key_in_progress. */
-  begin(key: string): () => void {
-    return this.#inProgress.begin(key);
+  /** As {@link KeysInProgress.acquire}. */
+  acquireKey(key: string): Releasable {
+    return this.#inProgress.acquire(key);
   }
 
   /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */

@@ -8,8 +8,9 @@ import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import type { Shape } from "../../tensor.ts";
 import { exactJson } from "../../wire/exact_json.ts";
-import { nest } from "../../wire/json.ts";
-import type { Publication, RunDescription } from "../api.ts";
+import { nest } from "../../wire/nested_numbers.ts";
+import type { RunDescription } from "../api/run_description.ts";
+import type { Publication } from "../api/run_session.ts";
 import { FORMAT_VERSION, type Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
@@ -104,17 +105,13 @@ export function liveCheckpointOf(
 /** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
 export function checkpointOf(memory: Memory, checkpointed: Checkpointed): CheckpointCopy {
   const { bytes, iterations } = checkpointed.state;
-  memory.publish(bytes);
+  const counted = memory.publish(bytes);
   const { version, metadata, tensors } = liveCheckpointOf(checkpointed);
-  let open = true;
   return {
+    ...counted,
     iterations,
     version,
     tensors: tensors.map(({ name, shape, view }) => ({ name, shape, values: view().slice() })),
     metadata,
-    release() {
-      if (open) memory.unpublish(bytes);
-      open = false;
-    },
   };
 }

@@ -4,11 +4,12 @@
  *
  * Invariant: both ways give the same bytes; the file is closed when its last byte was read, or when nobody wants it.
  */
-import { SnapshotDamage } from "../../store/snapshot.ts";
+import { releasable } from "../../releasable.ts";
+import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import type { SnapshotFile } from "../../store/snapshot_file.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
 import { encodeSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
-import type { CheckpointFile } from "../api.ts";
+import type { CheckpointFile } from "../api/checkpoints.ts";
 import { savedVersion } from "./checkpoint_format.ts";
 import { REMEMBERED } from "../answers/remembered.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
@@ -17,54 +18,49 @@ const PIECE_BYTES_MAX = 256 * 1024;
 
 /** Copies, counted until the last of them was read. Throws out_of_memory. */
 export function copiedFile(source: Pick<CheckpointSource, "checkpoint">): CheckpointFile {
-  const { version, tensors, metadata, release } = source.checkpoint();
-  const { byteLength, body } = encodeSafetensors(tensors, { metadata, onEnd: release });
+  const copy = source.checkpoint();
+  const { version, tensors, metadata } = copy;
+  const { byteLength, body } = encodeSafetensors(tensors, { metadata, onEnd: () => copy.release() });
   return {
     version,
     byteLength,
     body,
-    release: () => {
+    ...releasable(() => {
       if (body instanceof ReadableStream) body.cancel();
-    },
+    }),
   };
 }
 
 /**
- * The snapshot, which is closed when this throws: as SnapshotFile.next does. `onDamage` is told when what is sent turns
+ * The snapshot, which is released when this throws: as SnapshotFile.next does. `onDamage` is told when what is sent turns
  * out to be damaged; who reads it then meets an error before its end.
  */
 export async function savedFile(
   snapshot: SnapshotFile,
   onDamage: (error: SnapshotDamage) => void,
 ): Promise<CheckpointFile> {
-  let isOpen = true;
-  const release = () => {
-    if (isOpen) snapshot.close();
-    isOpen = false;
-  };
-  try {
-    const { version, bytes: header } = await readHeader(snapshot);
-    const pieces = piecesOf(snapshot, header);
-    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      async pull(controller) {
-        try {
-          const { value, done } = await pieces.next();
-          if (!done) return controller.enqueue(value);
-        } catch (error) {
-          release();
-          if (error instanceof SnapshotDamage) onDamage(error);
-          throw error;
-        }
-        release();
-        controller.close();
-      },
-      cancel: release,
-    }, { highWaterMark: 0 });
-    return { version, byteLength: header.length + snapshot.left, body, release };
-  } catch (error) {
-    release();
-    throw error;
-  }
+  using unsent = new DisposableStack();
+  unsent.use(snapshot);
+  const { version, bytes: header } = await readHeader(snapshot);
+  const pieces = piecesOf(snapshot, header);
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      try {
+        const { value, done } = await pieces.next();
+        if (!done) return controller.enqueue(value);
+      } catch (error) {
+        file.release();
+        if (error instanceof SnapshotDamage) onDamage(error);
+        throw error;
+      }
+      file.release();
+      controller.close();
+    },
+    cancel: () => file.release(),
+  }, { highWaterMark: 0 });
+  unsent.move();
+  const file = releasable(() => snapshot.release());
+  return { version, byteLength: header.length + snapshot.left, body, ...file };
 }
 
 async function* piecesOf(snapshot: SnapshotFile, header: Uint8Array<ArrayBuffer>) {

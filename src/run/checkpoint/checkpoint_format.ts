@@ -3,7 +3,7 @@
  * of the file's metadata. Written by checkpoint.ts, read by checkpoint_reader.ts.
  */
 import { z } from "zod";
-import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api.ts";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
 
 /** Of the metadata; a change that older code cannot read raises it. */
 export const FORMAT_VERSION = 1;

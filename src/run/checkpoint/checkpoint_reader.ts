@@ -4,13 +4,14 @@
  * Not a file reader. Invariant: whoever makes one either gets a run in memory or an error and no memory taken.
  */
 import type { z } from "zod";
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, ruleOf, ruleOfConfig } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
+import type { Releasable } from "../../releasable.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
-import { flatten } from "../../wire/json.ts";
-import type { RunSpec } from "../api.ts";
+import { flatten } from "../../wire/nested_numbers.ts";
+import type { RunSpec } from "../api/run_spec.ts";
 import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, resolveSpec } from "../spec/spec.ts";
@@ -23,7 +24,7 @@ interface Definitions {
 }
 
 /** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */
-export class CheckpointReader implements TensorTarget {
+export class CheckpointReader implements TensorTarget, Releasable {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly version: number;
@@ -43,13 +44,10 @@ export class CheckpointReader implements TensorTarget {
     this.version = saved.version;
     this.sequence = saved.sequence ?? saved.version;
     this.round = saved.round ?? 0;
-    this.state = new RunState(memory, this.spec, ruleOf(optimizer));
-    try {
-      this.#fill(saved, optimizer);
-    } catch (error) {
-      this.state.free();
-      throw error;
-    }
+    using made = new DisposableStack();
+    this.state = made.use(new RunState(memory, this.spec, ruleOf(optimizer)));
+    this.#fill(saved, optimizer);
+    made.move();
   }
 
   #fill(saved: z.output<typeof Saved>, optimizer: Optimizer): void {
@@ -112,6 +110,15 @@ export class CheckpointReader implements TensorTarget {
     const [missing] = this.#expected.keys();
     if (missing !== undefined) refuse(`the tensor "${missing}" is missing`);
   }
+
+  /** Gives the run's memory back, unless a session has it now. */
+  release(): void {
+    this.state.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
 }
 
 /** Slots that the optimizer has with some switches or others. */
@@ -145,7 +152,5 @@ function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved
 }
 
 function refuse(problem: string): never {
-  throw new StepwellError("invalid_request", `Cannot restore the checkpoint: ${problem}`, [
-    { path: "checkpoint", message: problem },
-  ]);
+  throw refusal("invalid_request", "restore the checkpoint", { path: "checkpoint", called: "" }, problem);
 }

@@ -4,7 +4,7 @@
  * Invariant: the bytes are those of the moment at which the snapshot was begun, as long as whoever changes the state
  * calls `detach` before, and has all pieces written where that is refused.
  */
-import type { Taken } from "../../store/snapshots.ts";
+import type { Taken } from "../../store/snapshot_taker.ts";
 import { encodeHeader } from "../../wire/safetensors_writer.ts";
 import type { Spare } from "../tensors/memory.ts";
 import type { CheckpointSource } from "./checkpoint.ts";

@@ -12,7 +12,7 @@ import type { Arena } from "../../../kernels/arena.ts";
 import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
-import type { StepOptions } from "../api.ts";
+import type { StepOptions } from "../api/steps.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
@@ -159,14 +159,17 @@ export function replay(session: Replayable, record: JournalRecord): void {
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
   else if (kind === KINDS.variables) {
-    stageAgain(session.stage("values"), content, (staging) => session.setVariables(staging));
+    using staging = session.stage("values");
+    fill(staging, content);
+    session.setVariables(staging);
   } else if (kind === KINDS.gradients) {
-    const use = (staging: ArenaStaging) => session.step(staging, options as unknown as StepOptions);
-    stageAgain(session.stage("gradients"), content, use);
+    using staging = session.stage("gradients");
+    fill(staging, content);
+    session.step(staging, options as unknown as StepOptions);
   } else if (kind === KINDS.contribution) {
-    const use = (staging: ArenaStaging) =>
-      session.contribute(staging, options as unknown as ContributionOptions);
-    stageAgain(session.stage("gradients"), content, use);
+    using staging = session.stage("gradients");
+    fill(staging, content);
+    session.contribute(staging, options as unknown as ContributionOptions);
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 
@@ -177,8 +180,9 @@ export function readContribution(
   use: (staging: ArenaStaging, options: ContributionOptions) => void,
 ): void {
   const content = read(record);
-  const options = content.head.options as unknown as ContributionOptions;
-  stageAgain(session.stage("gradients"), content, (staging) => use(staging, options));
+  using staging = session.stage("gradients");
+  fill(staging, content);
+  use(staging, content.head.options as unknown as ContributionOptions);
 }
 
 interface Content {
@@ -217,34 +221,26 @@ function weightsOf({ head, payload }: Content): unknown[] {
   return [head.options["iterations"], ...tensors];
 }
 
-function stageAgain(
-  staging: ArenaStaging,
-  { head, payload }: Content,
-  use: (staging: ArenaStaging) => void,
-): void {
-  try {
-    const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
-      if (!sink || !wire) return;
-      for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
-      sink.close();
-    };
-    for (const tensor of head.tensors) {
-      if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);
-      else if ("packed" in tensor) {
-        const { name, packed } = tensor;
-        const sinks = staging.packed(name, packed);
-        pour(sinks.indices, packed.indices);
-        pour(sinks.scale, packed.scale);
-        pour(sinks.values, packed.values);
-      } else {
-        const sinks = staging.sparse(tensor.name, tensor.indices, tensor.values);
-        pour(sinks.indices, tensor.indices);
-        pour(sinks.values, tensor.values);
-      }
+/** Stages the tensors of a record as they came. */
+function fill(staging: ArenaStaging, { head, payload }: Content): void {
+  const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
+    if (!sink || !wire) return;
+    for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
+    sink.close();
+  };
+  for (const tensor of head.tensors) {
+    if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);
+    else if ("packed" in tensor) {
+      const { name, packed } = tensor;
+      const sinks = staging.packed(name, packed);
+      pour(sinks.indices, packed.indices);
+      pour(sinks.scale, packed.scale);
+      pour(sinks.values, packed.values);
+    } else {
+      const sinks = staging.sparse(tensor.name, tensor.indices, tensor.values);
+      pour(sinks.indices, tensor.indices);
+      pour(sinks.values, tensor.values);
     }
-    for (const name of head.absent) staging.none(name);
-    use(staging);
-  } finally {
-    staging.release();
   }
+  for (const name of head.absent) staging.none(name);
 }

@@ -3,13 +3,16 @@
  *
  * Invariant: a run that could not be created leaves nothing behind, in memory or on disk.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import { BoundedMap } from "../../../kernels/bounded_map.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../../store/kv.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
-import type { Creation, KeyUse, RunSpec } from "../api.ts";
+import type { Creation } from "../api/run_registry.ts";
+import type { RunSpec } from "../api/run_spec.ts";
+import type { KeyUse } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
@@ -34,7 +37,7 @@ interface CreatorParts {
 export class Creator {
   readonly #parts: CreatorParts;
   /** What keyed creations of runs got that are not stored. */
-  readonly #creations = new Map<string, CreationRecord>();
+  readonly #creations = new BoundedMap<string, CreationRecord>(CREATIONS_KEPT);
 
   constructor(parts: CreatorParts) {
     this.#parts = parts;
@@ -43,40 +46,32 @@ export class Creator {
   async create(spec: RunSpec, key?: KeyUse): Promise<Session> {
     const { table, optimizers, memory, runner, drawSeed, now, newId } = this.#parts;
     const id = spec.id ?? newId();
-    table.reserve(id);
-    let letGo: (() => void) | undefined;
-    try {
-      const resolved = resolveSpec(spec, optimizers.family);
-      letGo = optimizers.hold(resolved.optimizer.member.class_name);
-      // First: a run that does not fit is refused before anything of its size is made.
-      const state = new RunState(memory, resolved, ruleOf(resolved.optimizer));
-      try {
-        for (const [index, variable] of spec.variables.entries()) {
-          const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
-          const region = state.values(state.variable(variable.name));
-          if (typeof values === "number") region.fill(values);
-          else region.set(values);
-        }
-        const createdAt = now().toISOString();
-        const session = new Session({
-          id,
-          spec: resolved,
-          state,
-          memory,
-          runner,
-          now: () => now().getTime(),
-          createdAt,
-          version: 0,
-        });
-        return await this.keep(session, { sequence: table.takeSequence(), key });
-      } catch (error) {
-        state.free();
-        throw error;
-      }
-    } finally {
-      letGo?.();
-      table.unreserve(id);
+    using _id = table.reserve(id);
+    const resolved = resolveSpec(spec, optimizers.family);
+    using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
+    using unfinished = new DisposableStack();
+    // First: a run that does not fit is refused before anything of its size is made.
+    const state = unfinished.use(new RunState(memory, resolved, ruleOf(resolved.optimizer)));
+    for (const [index, variable] of spec.variables.entries()) {
+      const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
+      const region = state.values(state.variable(variable.name));
+      if (typeof values === "number") region.fill(values);
+      else region.set(values);
     }
+    const createdAt = now().toISOString();
+    const session = new Session({
+      id,
+      spec: resolved,
+      state,
+      memory,
+      runner,
+      now: () => now().getTime(),
+      createdAt,
+      version: 0,
+    });
+    await this.keep(session, { sequence: table.takeSequence(), key });
+    unfinished.move();
+    return session;
   }
 
   /** Makes a session that is whole one of the runs, on disk first. */
@@ -103,15 +98,9 @@ export class Creator {
     table.attach(entry, session);
     const creation = key && (() => creationOf(session, key));
     if (store) await store.create(takeSnapshot(session), creation);
-    else if (creation) this.#remember(creation());
+    else if (key) this.#creations.set(key.key, creationOf(session, key));
     table.set(entry);
     return session;
-  }
-
-  #remember(creation: CreationRecord): void {
-    this.#creations.set(creation.key, creation);
-    const [oldest] = this.#creations.keys();
-    if (this.#creations.size > CREATIONS_KEPT) this.#creations.delete(oldest as string);
   }
 
   /** What a keyed creation got before. Throws key_reused when it was another one. */

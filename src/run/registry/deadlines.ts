@@ -4,10 +4,11 @@
  * No clock and no timer of its own. Invariant: what could not be done when it was due is tried again until it is, or
  * until the session has ended.
  */
+import type { Releasable } from "../../releasable.ts";
 import type { Session } from "../session/session.ts";
 
-/** Calls back once after a delay; returns what cancels it. */
-export type Schedule = (delayMs: number, call: () => void) => () => void;
+/** Calls back once after a delay, unless it is released before. */
+export type Schedule = (delayMs: number, call: () => void) => Releasable;
 
 const RETRY_MS = 1000;
 /** What timers can count; a later deadline is looked at again by then. */
@@ -29,8 +30,7 @@ interface DeadlineParts {
 
 export class Deadlines {
   readonly #parts: DeadlineParts;
-  /** What cancels an alarm. */
-  readonly #alarms = new Map<Session, () => void>();
+  readonly #alarms = new Map<Session, Releasable>();
 
   constructor(parts: DeadlineParts) {
     this.#parts = parts;
@@ -38,7 +38,7 @@ export class Deadlines {
 
   /** Sets the alarm of a session, in place of an earlier one; null: the session needs none. */
   set(owner: Owner, session: Session, at: number | null): void {
-    this.#alarms.get(session)?.();
+    this.#alarms.get(session)?.release();
     this.#alarms.delete(session);
     if (at === null) return;
     const delay = Math.min(Math.max(0, at - this.#parts.now().getTime()), DELAY_MS_MAX);

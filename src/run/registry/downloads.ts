@@ -4,9 +4,9 @@
  *
  * Invariant: the file has every change that was acknowledged when it was asked for.
  */
-import { SnapshotDamage } from "../../store/snapshot.ts";
+import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import { StepwellError } from "../../errors.ts";
-import type { Checkpoint, CheckpointFile } from "../api.ts";
+import type { Checkpoint, CheckpointFile } from "../api/checkpoints.ts";
 import { copiedFile, savedFile } from "../checkpoint/checkpoint_file.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
 import type { BackgroundFailure, Evictor } from "./evictor.ts";

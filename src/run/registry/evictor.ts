@@ -119,13 +119,9 @@ export class Evictor {
   /** Of a run that is likely to change meanwhile: with memory for a copy, if there is some. */
   async #snapshotInUse(entry: RunEntry): Promise<void> {
     const bytes = entry.session?.bytes.state ?? 0;
-    const spare = bytes < COPY_BYTES_MIN ? undefined : this.#parts.memory.spare(bytes);
-    try {
-      if (spare) await warm(spare);
-      await this.#snapshot(entry, { spare });
-    } finally {
-      spare?.free();
-    }
+    using spare = bytes < COPY_BYTES_MIN ? undefined : this.#parts.memory.spare(bytes);
+    if (spare) await warm(spare);
+    await this.#snapshot(entry, { spare });
   }
 
   async #snapshot(

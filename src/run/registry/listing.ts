@@ -1,6 +1,6 @@
 /** Lists of runs, page by page, in order of creation. Opens only the runs of which the disk cannot tell enough. */
-import { type ErrorCode, StepwellError } from "../../errors.ts";
-import type { RunDescription } from "../api.ts";
+import { type ErrorCode, refusal, StepwellError } from "../../errors.ts";
+import type { RunDescription } from "../api/run_description.ts";
 import type { RunTable } from "./run_table.ts";
 
 /** Refusals for which a list leaves a run out. */
@@ -14,11 +14,8 @@ interface Page {
 
 export async function listRuns(table: RunTable, { limit, cursor }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
-    const message = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
-    throw new StepwellError("invalid_request", `Cannot list runs: cursor ${message}`, [{
-      path: "cursor",
-      message,
-    }]);
+    const problem = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
+    throw refusal("invalid_request", "list runs", "cursor", problem);
   }
   const after = Number(cursor ?? -1);
   // Runs that were made at the same time may have been finished in another order.
@@ -50,7 +47,7 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   if (description?.round !== undefined && !entry.session) {
     return { ...description, journal_bytes: 0, snapshot_version: description.version };
   }
-  const lease = table.lease(id);
+  using lease = table.lease(id);
   try {
     const description = table.get(id).describe();
     await lease.durable();
@@ -58,7 +55,5 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   } catch (error) {
     if (error instanceof StepwellError && SKIPPED.has(error.code)) return undefined;
     throw error;
-  } finally {
-    lease.release();
   }
 }

@@ -1,17 +1,18 @@
 /**
- * The optimizers of a service: registered, persisted, and held on to while runs are made with them.
+ * The optimizers of a service: registered, persisted, and retained while runs are made with them.
  *
  * Which runs there are is its caller's (registry.ts). Invariant: what was acknowledged is on disk, and an optimizer
  * that any run needs, on disk or in memory, stays.
  */
 import { StepwellError } from "../../errors.ts";
-import { readDefinition } from "../../families/optimizers/custom/member.ts";
-import { definitionOf } from "../../families/optimizers/custom/of_member.ts";
-import type { Definition } from "../../families/optimizers/custom/schema.ts";
-import { differences, OptimizerSet } from "../../families/optimizers/custom/set.ts";
-import { join } from "../../families/issues.ts";
-import type { OptimizerMember } from "../../families/optimizers/definition.ts";
+import { readDefinition } from "../../families/optimizers/custom/custom_member.ts";
+import { definitionOf } from "../../families/optimizers/custom/definition_of_member.ts";
+import { type Definition, DefinitionSchema } from "../../families/optimizers/definition_schema.ts";
+import { differences, OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
+import { join } from "../../families/mechanism/issues.ts";
+import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
+import { type Releasable, releasable } from "../../releasable.ts";
 import type { OptimizerRecord } from "../../store/kv.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { tryOut } from "./trial.ts";
@@ -37,16 +38,19 @@ export class Optimizers {
   readonly #parts: OptimizersParts;
   readonly #set = new OptimizerSet();
   /** Runs that are being made, by optimizer. */
-  readonly #held = new Map<string, number>();
+  readonly #retained = new Map<string, number>();
   #sequence = 0;
   /** The change before the next: changes wait for each other, because each writes a record. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `records` as the store has them, in the order of registration. */
+  /**
+   * `records` as the store has them, in the order of registration. Their form is checked; the formulas were when they
+   * were registered.
+   */
   constructor(parts: OptimizersParts, records: readonly OptimizerRecord[] = []) {
     this.#parts = parts;
     for (const { sequence, definition } of records) {
-      this.#set.add(definition);
+      this.#set.add(DefinitionSchema.parse(definition));
       this.#sequence = sequence + 1;
     }
   }
@@ -105,18 +109,14 @@ export class Optimizers {
     });
   }
 
-  /** Keeps an optimizer while a run is made with it, or removed; the answer lets go of it. */
-  hold(className: string | undefined): () => void {
-    if (className === undefined) return () => {};
-    this.#held.set(className, (this.#held.get(className) ?? 0) + 1);
-    let isOpen = true;
-    return () => {
-      if (!isOpen) return;
-      isOpen = false;
-      const left = (this.#held.get(className) as number) - 1;
-      if (left === 0) this.#held.delete(className);
-      else this.#held.set(className, left);
-    };
+  /** Keeps an optimizer while a run is made with it, or removed. */
+  retain(className: string): Releasable {
+    this.#retained.set(className, (this.#retained.get(className) ?? 0) + 1);
+    return releasable(() => {
+      const left = (this.#retained.get(className) as number) - 1;
+      if (left === 0) this.#retained.delete(className);
+      else this.#retained.set(className, left);
+    });
   }
 
   /**
@@ -155,7 +155,7 @@ export class Optimizers {
     const [first, ...others] = this.#parts.usersOf(className);
     const more = others.length > 0 ? ` (and ${others.length} more)` : "";
     if (first !== undefined) return `the run ${JSON.stringify(first)} uses it${more}`;
-    return this.#held.has(className) ? "a run is being made with it, or deleted" : undefined;
+    return this.#retained.has(className) ? "a run is being made with it, or deleted" : undefined;
   }
 
   #find(className: string): OptimizerMember {

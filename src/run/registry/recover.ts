@@ -3,12 +3,12 @@
  *
  * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../errors.ts";
 import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
-import type { SnapshotPlace } from "../../store/snapshots.ts";
-import { SnapshotDamage } from "../../store/snapshot.ts";
+import type { SnapshotPlace } from "../../store/snapshot_taker.ts";
+import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replay } from "../journal/change_records.ts";
@@ -39,7 +39,7 @@ export function recover(parts: RecoverParts): Session {
   let session: Session | undefined;
   const abandon = () => {
     session?.close();
-    reader?.state.free();
+    reader?.release();
     session = undefined;
     reader = undefined;
   };

@@ -3,19 +3,14 @@
  *
  * Not their behaviour (session.ts) and not their files (store/).
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
-import type {
-  Checkpoint,
-  Creation,
-  KeyUse,
-  Lease,
-  Restoration,
-  RunRegistry,
-  RunSession,
-  RunSpec,
-} from "../api.ts";
+import type { Checkpoint, Restoration } from "../api/checkpoints.ts";
+import type { Creation, Lease, RunRegistry } from "../api/run_registry.ts";
+import type { RunSession } from "../api/run_session.ts";
+import type { RunSpec } from "../api/run_spec.ts";
+import type { KeyUse } from "../api/steps.ts";
 import { Downloads } from "./downloads.ts";
 import { Creator } from "./creator.ts";
 import { Deadlines, type Schedule } from "./deadlines.ts";

@@ -4,8 +4,9 @@
  * Invariant: the old run stays as it is until the new one is on disk. It need not be in memory for that: what of it goes
  * on in the new one is known from the beginning, unless somebody changes it meanwhile.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
-import type { Restoration } from "../api.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
+import { releasable } from "../../releasable.ts";
+import type { Restoration } from "../api/checkpoints.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -34,14 +35,18 @@ export class Restorer {
     const { table, memory, optimizers } = this.#parts;
     let reader: CheckpointReader | undefined;
     let past: Past | undefined;
-    let letGo: (() => void) | undefined;
+    const held = new DisposableStack();
     const current = () => past = this.#current(id, past);
     return {
       current,
       begin: (metadata) => {
         // The run that is to be replaced leaves memory if the new one does not fit beside it.
-        reader = table.letGo(id, () => new CheckpointReader({ memory, optimizers }, metadata));
-        letGo = optimizers.hold(reader.spec.optimizer.member.class_name);
+        reader = table.whileEvictable(id, () => new CheckpointReader({ memory, optimizers }, metadata));
+        held.defer(() => {
+          reader?.release();
+          reader = undefined;
+        });
+        held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
         return reader;
       },
       commit: async () => {
@@ -52,11 +57,7 @@ export class Restorer {
         if (definition) await optimizers.register(definition);
         return await this.#replace(id, { reader, past: current(), kept: () => reader = undefined });
       },
-      release: () => {
-        letGo?.();
-        reader?.state.free();
-        reader = undefined;
-      },
+      ...releasable(() => held.dispose()),
     };
   }
 
@@ -75,43 +76,37 @@ export class Restorer {
   /** `kept` is called when the run has the reader's memory for its own. */
   async #replace(id: string, { reader, past, kept }: Replacement) {
     const { table, creator, memory, runner, now } = this.#parts;
-    if (!past) table.reserve(id);
-    let free: (() => void) | undefined;
-    try {
-      // What was acknowledged from here on would be lost: it would change what is about to be replaced.
-      free = past && table.hold(past.entry);
-      const session = new Session({
-        id,
-        spec: reader.spec,
-        state: reader.state,
-        memory,
-        runner,
-        now: () => now().getTime(),
-        createdAt: past?.createdAt ?? now().toISOString(),
-        // A version never comes back with other content, so that ETags stay true.
-        version: Math.max(reader.version, past?.version ?? 0) + 1,
-        // Nor do the ids of events, and the numbers of rounds.
-        sequence: Math.max(reader.sequence, past?.sequence ?? 0) + 1,
-        round: Math.max(reader.round, (past?.round ?? -1) + 1),
-        // A retry of a request from before is still one.
-        ...past && { replies: past.replies },
-      });
-      await creator.keep(session, { sequence: past?.entry.sequence ?? table.takeSequence() });
-      kept();
-      // Others may change the run while the old files are removed.
-      const description = session.describe();
-      if (past) {
-        const { entry: { store }, entry: old } = past;
-        table.closeSession(old, "replaced");
-        // A run that is not stored leaves no record of the one in whose place it is.
-        if (table.at(id)?.store) await store?.discard();
-        else await store?.remove();
-      }
-      return { session, description, created: !past };
-    } finally {
-      free?.();
-      table.unreserve(id);
+    using _id = past ? undefined : table.reserve(id);
+    // What was acknowledged from here on would be lost: it would change what is about to be replaced.
+    using _frozen = past && table.freeze(past.entry);
+    const session = new Session({
+      id,
+      spec: reader.spec,
+      state: reader.state,
+      memory,
+      runner,
+      now: () => now().getTime(),
+      createdAt: past?.createdAt ?? now().toISOString(),
+      // A version never comes back with other content, so that ETags stay true.
+      version: Math.max(reader.version, past?.version ?? 0) + 1,
+      // Nor do the ids of events, and the numbers of rounds.
+      sequence: Math.max(reader.sequence, past?.sequence ?? 0) + 1,
+      round: Math.max(reader.round, (past?.round ?? -1) + 1),
+      // A retry of a request from before is still one.
+      ...past && { replies: past.replies },
+    });
+    await creator.keep(session, { sequence: past?.entry.sequence ?? table.takeSequence() });
+    kept();
+    // Others may change the run while the old files are removed.
+    const description = session.describe();
+    if (past) {
+      const { entry: { store }, entry: old } = past;
+      table.closeSession(old, "replaced");
+      // A run that is not stored leaves no record of the one in whose place it is.
+      if (table.at(id)?.store) await store?.discard();
+      else await store?.remove();
     }
+    return { session, description, created: !past };
   }
 }
 

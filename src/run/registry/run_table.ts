@@ -5,11 +5,13 @@
  * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
  * before it left memory is what the disk has.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
+import { type Releasable, releasable } from "../../releasable.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import { storageError } from "../../store/storage_error.ts";
-import type { Lease, RunSession } from "../api.ts";
+import type { Lease } from "../api/run_registry.ts";
+import type { RunSession } from "../api/run_session.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { endedError, type Ending } from "../session/ending.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -29,8 +31,8 @@ export interface RunEntry {
   usedAt: number;
   /** How often it came into memory: an unchanged number and no session mean that nobody has changed it. */
   openings: number;
-  /** There while changes are refused; gives them free again where there is a session. */
-  held: { free?: (() => void) | undefined } | undefined;
+  /** There while changes are refused, with what refuses them in the session, if there is one. */
+  frozen: { session: Releasable | undefined } | undefined;
   /** To be done, once, in the turn in which the open round of the session has no contribution any more. */
   whenQuiet: (() => void) | undefined;
 }
@@ -92,7 +94,7 @@ export class RunTable {
       users: 0,
       usedAt,
       openings: 0,
-      held: undefined,
+      frozen: undefined,
       whenQuiet: undefined,
     };
   }
@@ -118,8 +120,8 @@ export class RunTable {
     throw new StepwellError("unknown_run", `Cannot find the run "${id}": no run has this id`);
   }
 
-  /** Holds the id and a place while a run is being made, until `unreserve`. Throws run_exists, too_many_runs. */
-  reserve(id: string): void {
+  /** Keeps the id and a place while a run is being made. Throws run_exists, too_many_runs. */
+  reserve(id: string): Releasable {
     if (this.has(id) || this.#reserved.has(id)) {
       throw new StepwellError("run_exists", `Cannot create the run "${id}": a run with this id exists`);
     }
@@ -130,11 +132,12 @@ export class RunTable {
         `Cannot create the run "${id}": ${runsMax} runs are open, the most allowed`,
       );
     }
-    this.#reserved.add(id);
+    return this.#reserve(id);
   }
 
-  unreserve(id: string): void {
-    this.#reserved.delete(id);
+  #reserve(id: string): Releasable {
+    this.#reserved.add(id);
+    return releasable(() => void this.#reserved.delete(id));
   }
 
   /** The run in memory, read from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
@@ -158,7 +161,7 @@ export class RunTable {
     throw endedError(id, this.#endings.get(run) ?? "deleted");
   }
 
-  /** A request is about this run: it stays in memory until `release`. An id that no run has is fine. */
+  /** A request is about this run: it stays in memory until the lease is released. An id that no run has is fine. */
   lease(id: string): Lease {
     const entry = this.#entries.get(id);
     if (entry) entry.users += 1;
@@ -173,11 +176,11 @@ export class RunTable {
         }
         await current.store?.durable();
       },
-      release: () => {
+      ...releasable(() => {
         if (!entry) return;
         entry.users -= 1;
         entry.usedAt = this.#parts.now().getTime();
-      },
+      }),
     };
   }
 
@@ -185,7 +188,7 @@ export class RunTable {
   attach(entry: RunEntry, session: Session): void {
     entry.session = session;
     entry.openings += 1;
-    if (entry.held) entry.held.free = session.hold();
+    if (entry.frozen) entry.frozen.session = session.freeze();
     const { store } = entry, { deadlines } = this.#parts;
     session.attach({
       log: store && session.durability === "journal" ? store : { changing: () => store?.changing() },
@@ -204,20 +207,20 @@ export class RunTable {
     deadlines?.endDueRound(entry, session);
   }
 
-  /** Refuses changes of a run, in memory or not, until the answer is called. Throws busy when they are refused already. */
-  hold(entry: RunEntry): () => void {
-    if (entry.held) {
+  /** Refuses changes of a run, in memory or not, until it is released. Throws busy when they are refused already. */
+  freeze(entry: RunEntry): Releasable {
+    if (entry.frozen) {
       throw new StepwellError("busy", `Cannot change the run "${entry.id}": it is being replaced`);
     }
-    const held = entry.held = { free: entry.session?.hold() };
-    return () => {
-      entry.held = undefined;
-      held.free?.();
-    };
+    const frozen = entry.frozen = { session: entry.session?.freeze() };
+    return releasable(() => {
+      entry.frozen = undefined;
+      frozen.session?.release();
+    });
   }
 
   /** Does something during which the run may leave memory, although a request is about it that waits for this. */
-  letGo<T>(id: string, act: () => T): T {
+  whileEvictable<T>(id: string, act: () => T): T {
     const entry = this.#entries.get(id);
     if (!entry) return act();
     entry.users -= 1;
@@ -248,10 +251,11 @@ export class RunTable {
   /** Removes a run for good. Throws unknown_run, busy, storage_full, storage_failed, and leaves it as it was then. */
   async delete(id: string): Promise<void> {
     const entry = this.find(id);
-    const free = this.hold(entry);
+    using _frozen = this.freeze(entry);
+    const optimizer = optimizerOf(entry);
     // Should it not be removed, it is to be a run that can be read.
-    const letGo = this.#parts.optimizers.hold(optimizerOf(entry));
-    this.#reserved.add(id);
+    using _optimizer = optimizer === undefined ? undefined : this.#parts.optimizers.retain(optimizer);
+    using _id = this.#reserve(id);
     this.#entries.delete(id);
     try {
       await entry.store?.remove();
@@ -259,10 +263,6 @@ export class RunTable {
     } catch (error) {
       this.#entries.set(id, entry);
       throw error;
-    } finally {
-      free();
-      letGo();
-      this.#reserved.delete(id);
     }
   }
 }

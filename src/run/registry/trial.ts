@@ -4,9 +4,9 @@
  *
  * Invariant: nothing of it stays. A definition that passed its checks and fails here is the service's fault.
  */
-import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
-import type { Definition } from "../../families/optimizers/custom/schema.ts";
-import { OptimizerSet } from "../../families/optimizers/custom/set.ts";
+import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
+import type { Definition } from "../../families/optimizers/definition_schema.ts";
+import { OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { perform } from "../step/instruction.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -14,7 +14,7 @@ import { resolveSpec } from "../spec/spec.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import { RunState } from "../tensors/state.ts";
 import { planStep } from "../step/plan_step.ts";
-import { writeTensors } from "../../wire/tensors.ts";
+import { writeTensors } from "../../wire/json_tensors.ts";
 
 const STEPS = 2;
 /** A whole matrix, rows with a repetition, and rows of one element. */
@@ -50,37 +50,29 @@ function trial(definition: Definition, { memory, runner }: { memory: Memory; run
   const set = new OptimizerSet();
   set.add(definition);
   const spec = resolveSpec({ optimizer: definition.class_name, variables: VARIABLES }, set.family);
-  const state = new RunState(memory, spec, ruleOf(spec.optimizer));
-  try {
-    for (const variable of state.optimized) {
-      state.values(variable).set(Array.from({ length: variable.count }, (_, at) => at / 4 - 1));
-    }
-    for (let n = 0; n < STEPS; n++) {
-      const staging = new ArenaStaging({
-        kind: "gradients",
-        memory,
-        state,
-        keepsBytes: false,
-        released: () => {},
-      });
-      try {
-        writeTensors(GRADIENTS, staging, "gradients");
-        const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, runner });
-        perform(state, plan.instructions, runner);
-        state.scalars = plan.scalars;
-        state.iterations += 1;
-      } finally {
-        staging.release();
-      }
-    }
-    return [
-      ...state.optimized.flatMap((variable) => [
-        ...state.values(variable),
-        ...state.slotNames.flatMap((slot) => [...state.slotValues(variable, slot)]),
-      ]),
-      ...Object.values(state.scalars),
-    ];
-  } finally {
-    state.free();
+  using state = new RunState(memory, spec, ruleOf(spec.optimizer));
+  for (const variable of state.optimized) {
+    state.values(variable).set(Array.from({ length: variable.count }, (_, at) => at / 4 - 1));
   }
+  for (let n = 0; n < STEPS; n++) {
+    using staging = new ArenaStaging({
+      kind: "gradients",
+      memory,
+      state,
+      keepsBytes: false,
+      released: () => {},
+    });
+    writeTensors(GRADIENTS, staging, "gradients");
+    const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, runner });
+    perform(state, plan.instructions, runner);
+    state.scalars = plan.scalars;
+    state.iterations += 1;
+  }
+  return [
+    ...state.optimized.flatMap((variable) => [
+      ...state.values(variable),
+      ...state.slotNames.flatMap((slot) => [...state.slotValues(variable, slot)]),
+    ]),
+    ...Object.values(state.scalars),
+  ];
 }

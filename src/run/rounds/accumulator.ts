@@ -5,10 +5,11 @@
  * Invariants: `join` cannot fail, because the contribution is in the journal by then. `combine` does not change the
  * accumulator, so that a close that fails for lack of memory can be tried again.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { Instruction } from "../step/instruction.ts";
 import type { Memory } from "../tensors/memory.ts";
+import type { Releasable } from "../../releasable.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { PseudoGradient } from "./pseudo_gradient.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
@@ -34,11 +35,10 @@ export interface Combined {
   readonly warnings: readonly string[];
 }
 
-export interface Accumulator {
+export interface Accumulator extends Releasable {
   join(contribution: Joining): void;
   /** Puts the combined gradients into `into`. Throws out_of_memory and changes nothing. */
   combine(into: ArenaStaging, noise: Noisy | null): Combined;
-  free(): void;
 }
 
 /** Adds noise to a variable's sum at a byte offset. */

@@ -2,9 +2,10 @@
  * What a contribution must be to join the open round, beside what every contribution must be (check_contribution.ts).
  * Checks change nothing.
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal, StepwellError } from "../../errors.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
+import { gradientOf } from "../step/check_contribution.ts";
 import type { VariableState } from "../tensors/state.ts";
 import type { Claims, Contribution } from "./contribution.ts";
 
@@ -39,10 +40,8 @@ export function checkClaims(
     );
   }
   if (hyperparameters) {
-    const message = "are given, must be absent: the step of a round is not one contribution's";
-    throw new StepwellError("invalid_request", `Cannot contribute: hyperparameters ${message}`, [
-      { path: "hyperparameters", message },
-    ]);
+    const problem = "are given, must be absent: the step of a round is not one contribution's";
+    throw refusal("invalid_request", "contribute", "hyperparameters", problem);
   }
 }
 
@@ -56,12 +55,8 @@ export function checkDense({ tensors }: ArenaStaging, { noise, aggregator, rule 
       ? `${aggregator.member.class_name} compares whole tensors`
       : undefined;
     if (why === undefined) continue;
-    const message = `is sparse, must be dense: ${why}`;
-    throw new StepwellError(
-      "sparse_with_aggregator",
-      `Cannot contribute: the gradient of "${name}" ${message}`,
-      [{ path: `gradients.${name}`, message }],
-    );
+    const problem = `is sparse, must be dense: ${why}`;
+    throw refusal("sparse_with_aggregator", "contribute", gradientOf(name), problem);
   }
 }
 
@@ -70,12 +65,10 @@ export function checkSameVariables({ tensors }: ArenaStaging, wanted: readonly V
   const names = wanted.map(({ name }) => name);
   const lacking = names.find((name) => !tensors.has(name));
   const strange = [...tensors.keys()].find((name) => !names.includes(name));
-  if (lacking === undefined && strange === undefined) return;
-  const message = lacking === undefined
+  const name = lacking ?? strange;
+  if (name === undefined) return;
+  const problem = lacking === undefined
     ? "is given, must be absent: the round's first contribution has none"
     : "is missing, must be given: the round's first contribution has one";
-  const name = lacking ?? strange;
-  throw new StepwellError("invalid_request", `Cannot contribute: the gradient of "${name}" ${message}`, [
-    { path: `gradients.${name}`, message },
-  ]);
+  throw refusal("invalid_request", "contribute", gradientOf(name), problem);
 }

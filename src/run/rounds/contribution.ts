@@ -1,5 +1,5 @@
 /** A contribution to a round: what it says of itself, and what the round remembers of it. */
-import type { KeyUse, Loss, StepOptions } from "../api.ts";
+import type { KeyUse, Loss, StepOptions } from "../api/steps.ts";
 
 export interface Contribution {
   readonly clientId: string | null;

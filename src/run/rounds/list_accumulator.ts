@@ -107,16 +107,20 @@ export class ListAccumulator implements Accumulator {
   /** Takes one contribution out, by its place in the order in which they were accepted. */
   remove(place: number): void {
     const [removed] = this.#items.splice(place, 1);
-    if (removed) this.#free(removed);
+    if (removed) this.#releaseItem(removed);
   }
 
-  #free({ values }: Item): void {
+  #releaseItem({ values }: Item): void {
     const { memory, state: { arena } } = this.#parts;
-    for (const offset of values.values()) memory.free(arena, offset);
+    for (const offset of values.values()) memory.release(arena, offset);
   }
 
-  free(): void {
-    for (const item of this.#items) this.#free(item);
+  release(): void {
+    for (const item of this.#items) this.#releaseItem(item);
     this.#items = [];
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

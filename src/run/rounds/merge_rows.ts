@@ -2,7 +2,7 @@
  * Lists of a variable's rows, as sparse contributions leave them, made one: distinct rows in order of first occurrence,
  * each the sum from zero in order.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
@@ -17,7 +17,7 @@ export interface RowList {
 /** Who owns the regions that are made. */
 export interface Allocator {
   allocate(bytes: number): number;
-  free(offset: number): void;
+  release(offset: number): void;
 }
 
 /** Adds up lists of rows into regions of `allocator`. Throws out_of_memory and leaves nothing allocated. */
@@ -32,36 +32,28 @@ export function mergeRows(
 ): RowList {
   const total = lists.reduce((sum, { rows }) => sum + rows, 0);
   const { rowLength } = variable;
-  const made: number[] = [];
-  const allocate = (bytes: number) => {
-    const offset = allocator.allocate(bytes);
-    made.push(offset);
-    return offset;
-  };
-  let result: RowList | undefined;
-  try {
-    const indices = allocate(4 * total), ordinals = allocate(4 * total), unique = allocate(4 * total);
-    const table = allocate(tableBytes(total));
-    let at = 0;
-    for (const list of lists) {
-      arena.u8(indices + 4 * at, 4 * list.rows).set(arena.u8(list.indices, 4 * list.rows));
-      at += list.rows;
-    }
-    const count = findUnique(arena, { indices, count: total, table, ordinals, unique });
-    const sums = allocate(4 * count * rowLength);
-    arena.f32(sums, count * rowLength).fill(0);
-    at = 0;
-    for (const { rows, values } of lists) {
-      addRows({ arena, runner }, { to: sums, values, rows, rowLength, indices: ordinals + 4 * at });
-      at += rows;
-    }
-    result = { indices: unique, values: sums, rows: count };
-    return result;
-  } finally {
-    for (const offset of made) {
-      if (offset !== result?.indices && offset !== result?.values) allocator.free(offset);
-    }
+  using scratch = new DisposableStack();
+  using merged = new DisposableStack();
+  const allocate = (owner: DisposableStack, bytes: number) =>
+    owner.adopt(allocator.allocate(bytes), (offset) => allocator.release(offset));
+  const indices = allocate(scratch, 4 * total), ordinals = allocate(scratch, 4 * total);
+  const unique = allocate(merged, 4 * total);
+  const table = allocate(scratch, tableBytes(total));
+  let at = 0;
+  for (const list of lists) {
+    arena.u8(indices + 4 * at, 4 * list.rows).set(arena.u8(list.indices, 4 * list.rows));
+    at += list.rows;
   }
+  const count = findUnique(arena, { indices, count: total, table, ordinals, unique });
+  const sums = allocate(merged, 4 * count * rowLength);
+  arena.f32(sums, count * rowLength).fill(0);
+  at = 0;
+  for (const { rows, values } of lists) {
+    addRows({ arena, runner }, { to: sums, values, rows, rowLength, indices: ordinals + 4 * at });
+    at += rows;
+  }
+  merged.move();
+  return { indices: unique, values: sums, rows: count };
 }
 
 /** to[indices[i]] += values[i], row by row in order. */

@@ -5,7 +5,7 @@
  * Works in place on the staged regions and cannot fail: by then the contribution is in the journal. The sign, the bound
  * on its norm and what its staleness takes away are one factor, left to whoever adds it up.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Figures } from "../../families/aggregators/aggregator.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import { program } from "../../../kernels/compiler/programs.ts";

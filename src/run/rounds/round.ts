@@ -5,10 +5,13 @@
  * Writes to no variable and no journal: the session does. Invariants: a client is in a round once; what `join` has taken
  * stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws it.
  */
+import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { StepwellError } from "../../errors.ts";
+import type { Releasable } from "../../releasable.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
-import type { Loss, RoundDescription, RoundOutcome } from "../api.ts";
+import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
+import type { Loss } from "../api/steps.ts";
 import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
 import { checkClaims, checkDense, checkSameVariables } from "./check_joining.ts";
 import type { Claims, Contribution } from "./contribution.ts";
@@ -23,12 +26,12 @@ const NOISE_STREAM = 0;
 /** Rounds whose outcome is remembered, for those who wait for it. */
 const OUTCOMES_KEPT = 64;
 
-export class Round {
+export class Round implements Releasable {
   #number: number;
   readonly #parts: AccumulatorParts;
   #contributions: Contribution[] = [];
   #accumulator: Accumulator;
-  readonly #outcomes = new Map<number, RoundOutcome>();
+  readonly #outcomes = new BoundedMap<number, RoundOutcome>(OUTCOMES_KEPT);
 
   constructor(parts: AccumulatorParts, number: number) {
     this.#parts = parts;
@@ -88,6 +91,11 @@ export class Round {
   /** Whether anybody but the one contributor sees the round: in mode immediate it opens and closes in one turn. */
   get isSeen(): boolean {
     return this.#aggregation.mode !== "immediate";
+  }
+
+  /** Whether clients send new weights, which are subtracted from the variables as they are then. */
+  get subtractsWeights(): boolean {
+    return this.#aggregation.payload === "weights";
   }
 
   /** Iterations that a contribution is behind. */
@@ -194,7 +202,7 @@ export class Round {
   /** Takes a contribution out. `others` has all the other contributions; it is needed where they are a sum. */
   remove(place: number, others?: Accumulator): void {
     if (others) {
-      this.#accumulator.free();
+      this.#accumulator.release();
       this.#accumulator = others;
     } else (this.#accumulator as ListAccumulator).remove(place);
     this.#contributions.splice(place, 1);
@@ -203,9 +211,7 @@ export class Round {
   /** Opens the next round. */
   end(outcome: RoundOutcome): void {
     this.#outcomes.set(this.#number, outcome);
-    const [oldest] = this.#outcomes.keys();
-    if (this.#outcomes.size > OUTCOMES_KEPT) this.#outcomes.delete(oldest as number);
-    this.free();
+    this.release();
     this.#number += 1;
     this.#contributions = [];
     this.#accumulator = this.newAccumulator();
@@ -238,7 +244,11 @@ export class Round {
     return this.deadline === null ? null : new Date(this.deadline).toISOString();
   }
 
-  free(): void {
-    this.#accumulator.free();
+  release(): void {
+    this.#accumulator.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

@@ -22,6 +22,7 @@ import {
   scale,
   setAverage,
 } from "./accumulator.ts";
+import type { Releasable } from "../../releasable.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { addRows, type Allocator, mergeRows, type RowList } from "./merge_rows.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
@@ -45,6 +46,8 @@ export class SumAccumulator implements Accumulator {
   readonly #rule: SumRule;
   readonly #sums = new Map<string, Sum>();
   readonly #allocator: Allocator;
+  /** Of what waits, as long as something does. */
+  #borrowed: Releasable | undefined;
 
   constructor(parts: AccumulatorParts, rule: SumRule) {
     this.#parts = parts;
@@ -52,7 +55,7 @@ export class SumAccumulator implements Accumulator {
     const { memory, state: { arena } } = parts;
     this.#allocator = {
       allocate: (bytes) => memory.allocate(arena, bytes),
-      free: (offset) => memory.free(arena, offset),
+      release: (offset) => memory.release(arena, offset),
     };
   }
 
@@ -76,7 +79,7 @@ export class SumAccumulator implements Accumulator {
       else {
         staging.handOver(values);
         sum.waiting = { values, factor };
-        this.#parts.memory.borrow(this.#parts.state.arena, this.#addAllWaiting);
+        this.#borrowed = this.#parts.memory.borrow(this.#parts.state.arena, this.#addAllWaiting);
       }
       return;
     }
@@ -95,7 +98,7 @@ export class SumAccumulator implements Accumulator {
     const { variable: { count }, dense, waiting } = sum;
     if (!waiting) return;
     accumulate(this.#parts, { to: dense as number, count, addends: [waiting, ...others] });
-    this.#allocator.free(waiting.values);
+    this.#allocator.release(waiting.values);
     sum.waiting = undefined;
   }
 
@@ -107,7 +110,7 @@ export class SumAccumulator implements Accumulator {
     if (rows.length === 1 || rows.reduce((total, each) => total + each.rows, 0) <= variable.rows) return;
     try {
       const merged = this.#merge(sum, this.#allocator);
-      for (const list of rows) this.#freeRows(list);
+      for (const list of rows) this.#releaseRows(list);
       sum.rows = [merged];
     } catch {
       // There is no memory for it now: the lists stay, and say the same.
@@ -134,7 +137,7 @@ export class SumAccumulator implements Accumulator {
 
   #combineOne(sum: Sum, into: ArenaStaging, noise: Noisy | null): Staged {
     const { variable } = sum;
-    const allocator = { allocate: (bytes: number) => into.allocate(bytes), free: () => {} };
+    const allocator = { allocate: (bytes: number) => into.allocate(bytes), release: () => {} };
     if (sum.dense === undefined) {
       const { indices, values, rows } = this.#merge(sum, allocator);
       const count = rows * variable.rowLength;
@@ -181,18 +184,22 @@ export class SumAccumulator implements Accumulator {
     return g_squares;
   }
 
-  #freeRows({ indices, values }: RowList): void {
-    this.#allocator.free(indices);
-    this.#allocator.free(values);
+  #releaseRows({ indices, values }: RowList): void {
+    this.#allocator.release(indices);
+    this.#allocator.release(values);
   }
 
-  free(): void {
+  release(): void {
     for (const { dense: values, waiting, rows } of this.#sums.values()) {
-      if (values !== undefined) this.#allocator.free(values);
-      if (waiting) this.#allocator.free(waiting.values);
-      for (const list of rows) this.#freeRows(list);
+      if (values !== undefined) this.#allocator.release(values);
+      if (waiting) this.#allocator.release(waiting.values);
+      for (const list of rows) this.#releaseRows(list);
     }
     this.#sums.clear();
-    this.#parts.memory.returned(this.#parts.state.arena, this.#addAllWaiting);
+    this.#borrowed?.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

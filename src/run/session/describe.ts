@@ -1,6 +1,6 @@
 /** What a run is, for whoever asks: its spec with every default, and where it stands. */
 import { serializeAggregation } from "../spec/aggregation.ts";
-import type { Member, RunDescription } from "../api.ts";
+import type { Member, RunDescription } from "../api/run_description.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
 import type { RunState } from "../tensors/state.ts";
 

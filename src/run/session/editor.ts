@@ -62,14 +62,9 @@ export class Editor {
     const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
       hypersCreated: state.hypersCreated,
     });
-    const undo = state.addSlots(ruleOf(optimizer));
-    let sequence: number;
-    try {
-      sequence = recorder.record(() => optimizerChange(config));
-    } catch (error) {
-      undo();
-      throw error;
-    }
+    using added = state.addSlots(ruleOf(optimizer));
+    const sequence = recorder.record(() => optimizerChange(config));
+    added.move();
     stepper.optimizer = optimizer;
     this.#tell(sequence, "optimizer");
     return warnings;

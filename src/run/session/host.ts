@@ -3,7 +3,7 @@
  *
  * Invariant: a session gets its host once. Until then it has none, and nothing of what it does leaves it.
  */
-import type { RunDescription } from "../api.ts";
+import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeLog } from "../journal/change_log.ts";
 
 export interface SessionHost {

@@ -1,12 +1,14 @@
 /** What can be asked of a run: nothing here changes it. Tensors are copies, except those of a live checkpoint. */
 import { StepwellError } from "../../errors.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { getConfig } from "../../families/optimizers/optimizer.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type { EventLog } from "../answers/events.ts";
 import { rememberedMetadata } from "../answers/remembered.ts";
 import type { Replies } from "../answers/replies.ts";
-import type { Member, Publication, RunDescription, StepAnswer } from "../api.ts";
+import type { Member, RunDescription } from "../api/run_description.ts";
+import type { Publication } from "../api/run_session.ts";
+import type { StepAnswer } from "../api/steps.ts";
 import {
   type CheckpointCopy,
   checkpointOf,
@@ -88,12 +90,8 @@ export class Reader {
   gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
     const { session, state, runner } = this.#parts;
     const rows = rowsToGather(state.variable(name), indices, bytesMax);
-    const scratch = session.stage("values");
-    try {
-      return gather(state, rows, { runner, scratch });
-    } finally {
-      scratch.release();
-    }
+    using scratch = session.stage("values");
+    return gather(state, rows, { runner, scratch });
   }
 
   readSlot(slot: string): readonly NamedTensor[] {

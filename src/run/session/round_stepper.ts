@@ -6,11 +6,11 @@
  * record of its own, so that a replay closes the round when the first life closed it.
  */
 import { StepwellError } from "../../errors.ts";
-import type { ContributionAnswer, RoundOutcome, StepAnswer, StepOptions } from "../api.ts";
+import type { RoundOutcome } from "../api/rounds.ts";
+import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
 import {
   type ContributionOptions,
   KINDS,
-  readContribution,
   roundChange,
   type RoundEnd,
   stagedChange,
@@ -18,7 +18,6 @@ import {
 } from "../journal/change_records.ts";
 import { checkContribution, checkFinite, checkNoise } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import type { Accumulator } from "../rounds/accumulator.ts";
 import type { PseudoGradient } from "../rounds/pseudo_gradient.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
@@ -26,6 +25,7 @@ import type { Round } from "../rounds/round.ts";
 import type { Durability, ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
 import { normsOf, type Stepper } from "./stepper.ts";
 
@@ -158,27 +158,23 @@ export class RoundStepper {
 
   #close(end: RoundEnd): StepAnswer {
     const { number, contributions, loss } = this.round;
-    const combined = this.#session.stage("gradients");
-    try {
-      const { averages, warnings } = this.round.combine(combined);
-      const plan = this.#parts.stepper.plan(combined);
-      const sequence = this.#parts.recorder.record(() => roundChange(end));
-      const step = {
-        sequence,
-        contributions: contributions.length,
-        warnings,
-        ...this.round.isSeen && { round: number },
-        ...loss !== undefined && { loss },
-      };
-      const answer = this.#parts.stepper.perform(plan, averages, step);
-      // Who completed the round is answered with the step.
-      const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
-      if (key) this.#session.replies.add(key, answer);
-      this.#ended(sequence, { kind: "applied", answer });
-      return answer;
-    } finally {
-      combined.release();
-    }
+    using combined = this.#session.stage("gradients");
+    const { averages, warnings } = this.round.combine(combined);
+    const plan = this.#parts.stepper.plan(combined);
+    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const step = {
+      sequence,
+      contributions: contributions.length,
+      warnings,
+      ...this.round.isSeen && { round: number },
+      ...loss !== undefined && { loss },
+    };
+    const answer = this.#parts.stepper.perform(plan, averages, step);
+    // Who completed the round is answered with the step.
+    const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
+    if (key) this.#session.replies.add(key, answer);
+    this.#ended(sequence, { kind: "applied", answer });
+    return answer;
   }
 
   #drop(end: RoundEnd): undefined {
@@ -217,14 +213,10 @@ export class RoundStepper {
   /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
   withdraw(clientId: string): void {
     const place = this.round.find(clientId);
-    const others = this.round.keepsWhole ? undefined : this.#accumulateOthers(place);
-    let sequence: number;
-    try {
-      sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
-    } catch (error) {
-      others?.free();
-      throw error;
-    }
+    using unrecorded = new DisposableStack();
+    const others = this.round.keepsWhole ? undefined : unrecorded.use(accumulateOthers(this.#parts, place));
+    const sequence = this.#parts.recorder.record(() => withdrawalChange(clientId));
+    unrecorded.move();
     this.round.remove(place, others);
     const { number, contributions, missing } = this.round;
     this.#session.events.add(sequence, "contribution_withdrawn", {
@@ -237,49 +229,5 @@ export class RoundStepper {
     });
     this.#parts.host.deadlineChanged(this.round.deadline);
     if (contributions.length === 0) this.#parts.host.becameQuiet();
-  }
-
-  /** The round's contributions but one, added up again from the journal. */
-  #accumulateOthers(place: number): Accumulator {
-    const { contributions } = this.round;
-    const others = this.round.newAccumulator();
-    if (contributions.length === 1) return others;
-    const { durability, version } = this.#session;
-    const { recorder } = this.#parts;
-    const wanted = new Map(contributions.map((each) => [each.sequence, each]));
-    wanted.delete(contributions[place]?.sequence as number);
-    const isMoved = this.#parts.spec.aggregation.payload === "weights" &&
-      wanted.values().some((each) => each.version !== version);
-    if (!recorder.hasRecords || isMoved) {
-      const client = JSON.stringify(contributions[place]?.clientId);
-      const why = isMoved
-        ? "the variables that others were subtracted from have changed since"
-        : `a run with durability "${durability}" has no journal to add it up again`;
-      throw new StepwellError(
-        "not_withdrawable",
-        `Cannot withdraw the contribution of the client ${client}: it is part of a sum, and ${why}`,
-      );
-    }
-    try {
-      recorder.readRecords((record) => {
-        const contribution = wanted.get(record.sequence);
-        if (!contribution) return;
-        wanted.delete(record.sequence);
-        readContribution(this.#session, record, (staging, claims) => {
-          const pseudoGradient = this.round.toPseudoGradient(staging, {
-            ...claims,
-            staleness: contribution.staleness,
-          });
-          others.join({ staging, pseudoGradient });
-        });
-      });
-      if (wanted.size > 0) {
-        throw new Error(`The journal lacks ${wanted.size} contributions of the open round`);
-      }
-      return others;
-    } catch (error) {
-      others.free();
-      throw error;
-    }
   }
 }

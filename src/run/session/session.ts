@@ -6,22 +6,15 @@
  * change of state, `iterations` the applied steps.
  */
 import { StepwellError } from "../../errors.ts";
-import type { OptimizerMember } from "../../families/optimizers/definition.ts";
+import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
+import { type Releasable, releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { EventLog } from "../answers/events.ts";
 import { Replies } from "../answers/replies.ts";
-import type {
-  ContributionAnswer,
-  Member,
-  Publication,
-  RoundDescription,
-  RoundOutcome,
-  RunDescription,
-  RunSession,
-  Staging,
-  StepAnswer,
-  StepOptions,
-} from "../api.ts";
+import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
+import type { Member, RunDescription } from "../api/run_description.ts";
+import type { Publication, RunSession, Staging } from "../api/run_session.ts";
+import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
 import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
 import { Recorder } from "../journal/recorder.ts";
@@ -59,7 +52,7 @@ export class Session implements RunSession {
   readonly #roundStepper: RoundStepper;
   #version: number;
   #ending: Ending | undefined;
-  #held = false;
+  #isFrozen = false;
 
   constructor(parts: SessionParts) {
     const { spec, state, memory, runner, now } = parts, { aggregation } = spec;
@@ -212,7 +205,7 @@ export class Session implements RunSession {
 
   /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
   endRound(end: RoundEnd): StepAnswer | undefined {
-    this.#assertFree();
+    this.#assertUnfrozen();
     return this.#roundStepper.end(end);
   }
 
@@ -221,7 +214,7 @@ export class Session implements RunSession {
    * throws; then the round is still due.
    */
   endDueRound(): void {
-    this.#assertFree();
+    this.#assertUnfrozen();
     this.#roundStepper.endIfDue();
   }
 
@@ -235,7 +228,7 @@ export class Session implements RunSession {
   }
 
   withdraw(clientId: string): void {
-    this.#assertFree();
+    this.#assertUnfrozen();
     this.#roundStepper.withdraw(clientId);
   }
 
@@ -244,14 +237,14 @@ export class Session implements RunSession {
   }
 
   setWeights(weights: readonly unknown[]): void {
-    this.#assertFree();
+    this.#assertUnfrozen();
     this.#editor.setWeights(weights);
   }
 
   patchOptimizer(
     config: Readonly<Record<string, unknown>>,
   ): Member & { readonly warnings: readonly string[] } {
-    this.#assertFree();
+    this.#assertUnfrozen();
     const warnings = this.#editor.patchOptimizer(config);
     return { ...this.optimizer(), warnings };
   }
@@ -262,21 +255,21 @@ export class Session implements RunSession {
     this.#ending = ending;
     this.#host.deadlineChanged(null);
     this.#reader.invalidate();
-    this.#round.free();
+    this.#round.release();
     this.#stagings.end();
     this.events.close();
   }
 
-  /** Refuses changes until the answer is called. Throws busy when it is held already. */
-  hold(): () => void {
-    this.#assertFree();
-    this.#held = true;
-    return () => this.#held = false;
+  /** Refuses changes until it is released. Throws busy when they are refused already. */
+  freeze(): Releasable {
+    this.#assertUnfrozen();
+    this.#isFrozen = true;
+    return releasable(() => void (this.#isFrozen = false));
   }
 
-  #assertFree(): void {
+  #assertUnfrozen(): void {
     this.#assertOpen();
-    if (!this.#held) return;
+    if (!this.#isFrozen) return;
     throw new StepwellError("busy", `Cannot change the run "${this.id}": a checkpoint is taking its place`);
   }
 
@@ -290,7 +283,7 @@ export class Session implements RunSession {
   }
 
   #staged(staging: Staging, kind: "gradients" | "values"): ArenaStaging {
-    this.#assertFree();
+    this.#assertUnfrozen();
     return this.#stagings.received(staging, kind);
   }
 }

@@ -1,5 +1,5 @@
 /** What a session is made from. */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Remembered } from "../answers/remembered.ts";
 import type { ChangeLog } from "../journal/change_log.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";

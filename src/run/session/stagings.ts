@@ -3,7 +3,7 @@
  *
  * Invariant: the run's memory lives until the session has ended and the last of its stagings is released.
  */
-import type { Staging } from "../api.ts";
+import type { Staging } from "../api/run_session.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -43,7 +43,7 @@ export class Stagings {
       keepsBytes: recorder.keepsChanges,
       released: () => {
         this.#open.delete(staging);
-        this.#freeIfOver();
+        this.#releaseIfOver();
       },
     });
     this.#open.add(staging);
@@ -59,13 +59,13 @@ export class Stagings {
     return staging;
   }
 
-  /** The session has ended: frees the run's memory, now or after the last body. */
+  /** The session has ended: releases the run's memory, now or after the last body. */
   end(): void {
     this.#isOver = true;
-    this.#freeIfOver();
+    this.#releaseIfOver();
   }
 
-  #freeIfOver(): void {
-    if (this.#isOver && !this.isReceiving) this.#parts.state.free();
+  #releaseIfOver(): void {
+    if (this.#isOver && !this.isReceiving) this.#parts.state.release();
   }
 }

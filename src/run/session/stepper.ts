@@ -3,9 +3,9 @@
  *
  * Invariant: what `perform` is given is certain; it cannot fail.
  */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
-import type { Loss, StepAnswer, StepOptions } from "../api.ts";
+import type { Loss, StepAnswer, StepOptions } from "../api/steps.ts";
 import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";

@@ -3,13 +3,14 @@
  *
  * Invariant: what leaves `resolveAggregation` fits its mode and its aggregator.
  */
-import { type Issue, StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import type { AggregatorMember, AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import { aggregators } from "../../families/aggregators/mod.ts";
-import { type Part, serialize } from "../../families/family.ts";
+import { type Part, serialize } from "../../families/mechanism/family.ts";
 import { stalenessWeightings } from "../../families/staleness_weightings/mod.ts";
 import type { StalenessWeightingMember } from "../../families/staleness_weightings/staleness_weighting.ts";
-import type { AggregationDescription, AggregationSpec, Noise, Payload } from "../api.ts";
+import type { AggregationDescription } from "../api/run_description.ts";
+import type { AggregationSpec, Noise, Payload } from "../api/run_spec.ts";
 
 export interface Aggregation {
   readonly mode: AggregationSpec["mode"];
@@ -105,11 +106,8 @@ function checkListRule(
   }
 }
 
-function refuse(field: string, message: string): never {
-  const issue: Issue = { path: `aggregation.${field}`, message };
-  throw new StepwellError("invalid_request", `Cannot create the run: aggregation.${field} ${message}`, [
-    issue,
-  ]);
+function refuse(field: string, problem: string): never {
+  throw refusal("invalid_request", "create the run", `aggregation.${field}`, problem);
 }
 
 /** What creates the same again. */

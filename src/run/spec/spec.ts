@@ -5,20 +5,21 @@
  * Invariant: what leaves `resolveSpec` can be built without a further refusal but for memory.
  */
 import { z } from "zod";
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import type { Constraint } from "../../families/constraints/constraint.ts";
 import { constraints } from "../../families/constraints/mod.ts";
-import { type Part, serialize } from "../../families/family.ts";
-import { loadOfLines, tooMuch } from "../../families/formula.ts";
+import { type Part, serialize } from "../../families/mechanism/family.ts";
+import { loadOfLines, tooMuch } from "../../families/mechanism/user_formula.ts";
 import { initialize } from "../../families/initializers/mod.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, parseOptimizer } from "../../families/optimizers/optimizer.ts";
 import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
 import { type Shape, showShape } from "../../tensor.ts";
-import { readTensor } from "../../wire/tensors.ts";
+import { readTensor } from "../../wire/json_tensors.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
-import type { Member, MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api.ts";
+import type { Member } from "../api/run_description.ts";
+import type { MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api/run_spec.ts";
 
 export interface ResolvedVariable {
   readonly name: string;
@@ -57,11 +58,7 @@ function resolveTransformers(given: readonly MemberSpec[]): Part<TransformerMemb
     calls += load.calls;
     const found = tooMuch({ ...load, operations, calls });
     if (found === undefined) return part;
-    const message = `makes it ${found}`;
-    throw new StepwellError("invalid_config", `Cannot create the run: ${path} ${message}`, [{
-      path,
-      message,
-    }]);
+    throw refusal("invalid_config", "create the run", path, `makes it ${found}`);
   });
 }
 
@@ -71,14 +68,8 @@ export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpe
   const names = new Set<string>();
   const variables = spec.variables.map((variable, index) => {
     if (names.has(variable.name)) {
-      const message = `is "${variable.name}" again, must be a name of its own`;
-      throw new StepwellError(
-        "invalid_request",
-        `Cannot create the run: variables.${index}.name ${message}`,
-        [
-          { path: `variables.${index}.name`, message },
-        ],
-      );
+      const problem = `is "${variable.name}" again, must be a name of its own`;
+      throw refusal("invalid_request", "create the run", `variables.${index}.name`, problem);
     }
     names.add(variable.name);
     return resolveVariable(variable, `variables.${index}`);
@@ -100,10 +91,8 @@ function resolveVariable(variable: VariableSpec, path: string): ResolvedVariable
   const { name, shape, constraint, role = "optimize" } = variable;
   if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role };
   if (role === "average") {
-    const message = 'is given, must be absent of a variable with the role "average", which no step moves';
-    throw new StepwellError("invalid_request", `Cannot create the run: ${path}.constraint ${message}`, [
-      { path: `${path}.constraint`, message },
-    ]);
+    const problem = 'is given, must be absent of a variable with the role "average", which no step moves';
+    throw refusal("invalid_request", "create the run", `${path}.constraint`, problem);
   }
   const part = constraints.resolve(constraint, `${path}.constraint`);
   return {
@@ -151,14 +140,9 @@ export async function initialValues(
   const tensor = readTensor(initial, path);
   if (tensor.shape.length === 0 && shape.length > 0) return tensor.values[0] as number;
   if (showShape(tensor.shape) !== showShape(shape)) {
-    const message = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
-    throw new StepwellError(
-      "shape_mismatch",
-      `Cannot set the variable "${variable.name}": initial ${message}`,
-      [
-        { path, message },
-      ],
-    );
+    const problem = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
+    const subject = { path, called: "initial" };
+    throw refusal("shape_mismatch", `set the variable "${variable.name}"`, subject, problem);
   }
   return tensor.values;
 }

@@ -9,7 +9,7 @@ import type { Arena } from "../../../kernels/arena.ts";
 import { decodeElements, sumSquares } from "../../../kernels/routines/ingest.ts";
 import { BLOCK } from "../../../kernels/compiler/interpret.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../../kernels/compiler/pass.ts";
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import { type ByteSink, WIRE_DTYPES, type WireDtype } from "../../tensor.ts";
 
 /** Four blocks: fewer copies are worth a few percent, and more of them do not stay in the first-level caches. */
@@ -118,14 +118,9 @@ export function indexSink({ arena, name, target, count, limit }: IndexRegion, dt
 function refuseIndex(
   { index, at, name, limit }: { index: number | bigint; at: number; name: string; limit: number },
 ): never {
-  const message = `is ${index}, must be from 0 to ${limit - 1}`;
-  throw new StepwellError(
-    "index_out_of_range",
-    `Cannot take the gradient of "${name}": index ${at} ${message}`,
-    [
-      { path: `gradients.${name}.indices.${at}`, message },
-    ],
-  );
+  const problem = `is ${index}, must be from 0 to ${limit - 1}`;
+  const subject = { path: `gradients.${name}.indices.${at}`, called: `index ${at}` };
+  throw refusal("index_out_of_range", `take the gradient of "${name}"`, subject, problem);
 }
 
 function checkBytes(written: number, wanted: number, name: string): void {

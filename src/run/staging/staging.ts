@@ -5,7 +5,7 @@
  * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
  * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal } from "../../errors.ts";
 import {
   type ByteSink,
   elementCount,
@@ -16,7 +16,7 @@ import {
   showShape,
   type WireTensor,
 } from "../../tensor.ts";
-import type { Staging } from "../api.ts";
+import type { Staging } from "../api/run_session.ts";
 import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { placeEntries } from "./packed_sinks.ts";
@@ -100,7 +100,7 @@ export class ArenaStaging implements Staging {
     return offset;
   }
 
-  /** Leaves a region to the caller, who frees it. */
+  /** Leaves a region to the caller, who releases it. */
   handOver(offset: number): void {
     this.#bytes -= this.#regions.get(offset) ?? 0;
     this.#regions.delete(offset);
@@ -198,11 +198,15 @@ export class ArenaStaging implements Staging {
   }
 
   release(): void {
-    for (const offset of this.#regions.keys()) this.#memory.free(this.#state.arena, offset);
+    for (const offset of this.#regions.keys()) this.#memory.release(this.#state.arena, offset);
     this.#regions.clear();
     this.tensors.clear();
     this.#bytes = 0;
     this.#released();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   /** The variable, if this body has not named it before. */
@@ -225,9 +229,8 @@ export class ArenaStaging implements Staging {
     name: string,
     problem: string,
   ): never {
-    throw new StepwellError(code, `Cannot take the tensor "${name}": it ${problem}`, [
-      { path: this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`, message: problem },
-    ]);
+    const path = this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`;
+    throw refusal(code, `take the tensor "${name}"`, { path, called: "it" }, problem);
   }
 
   #floats(

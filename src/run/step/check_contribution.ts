@@ -1,13 +1,18 @@
 /**
- * What a contribution must be before a step is planned: warnings for what is odd, a refusal for what is wrong. Names,
- * shapes, dtypes and indices were checked as the body came in (staging.ts).
+ * What a contribution must be before a step is planned. What is odd gives a warning, what is wrong is refused. Names,
+ * shapes, dtypes and indices were checked when the body came in (staging.ts).
  */
-import { StepwellError } from "../../errors.ts";
+import { refusal, StepwellError, type Subject } from "../../errors.ts";
 import { showShape } from "../../tensor.ts";
-import type { StepOptions } from "../api.ts";
+import type { StepOptions } from "../api/steps.ts";
 import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
 import { type ArenaStaging, firstNonFinite, type Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+
+/** What refusals call the gradient of a variable. */
+export function gradientOf(name: string): Subject {
+  return { path: `gradients.${name}`, called: `the gradient of "${name}"` };
+}
 
 /**
  * Checks everything but the numbers and gives the warnings. Throws, in this order, invalid_request for a
@@ -19,10 +24,8 @@ export function checkContribution(
   { baseIteration }: Pick<StepOptions, "baseIteration">,
 ): string[] {
   if (baseIteration !== undefined && baseIteration > iterations) {
-    const message = `is ${baseIteration}, must be at most ${iterations}, the run's iterations`;
-    throw new StepwellError("invalid_request", `Cannot step: base_iteration ${message}`, [
-      { path: "base_iteration", message },
-    ]);
+    const problem = `is ${baseIteration}, must be at most ${iterations}, the run's iterations`;
+    throw refusal("invalid_request", "step", "base_iteration", problem);
   }
   if (tensors.size === 0) {
     const names = [...variables.keys()].slice(0, 20).join(", ");
@@ -35,23 +38,19 @@ export function checkContribution(
   for (const { kind, variable: { name, role, constraint } } of tensors.values()) {
     if (kind === "dense") continue;
     if (role === "average") {
-      const message = 'is sparse, must be dense: the variable has the role "average"';
-      throw new StepwellError("sparse_with_aggregator", `Cannot step: the gradient of "${name}" ${message}`, [
-        { path: `gradients.${name}`, message },
-      ]);
+      const problem = 'is sparse, must be dense: the variable has the role "average"';
+      throw refusal("sparse_with_aggregator", "step", gradientOf(name), problem);
     }
     if (!constraint) continue;
-    const message =
+    const problem =
       `is sparse, must be dense: the variable has the constraint ${constraint.member.class_name}`;
-    throw new StepwellError("sparse_with_constraint", `Cannot step: the gradient of "${name}" ${message}`, [
-      { path: `gradients.${name}`, message },
-    ]);
+    throw refusal("sparse_with_constraint", "step", gradientOf(name), problem);
   }
   if (absent.length === 0) return [];
   return [`Gradients do not exist for the variables ${absent.join(", ")}: they stay as they are`];
 }
 
-/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise: it would have to be in all rows. */
+/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise, which must reach all rows. */
 export function checkNoise(
   { transformers }: Pick<ResolvedSpec, "transformers">,
   gradients: Iterable<Staged>,
@@ -60,15 +59,13 @@ export function checkNoise(
   if (!noise) return;
   for (const { kind, variable: { name } } of gradients) {
     if (kind === "dense") continue;
-    const message =
+    const problem =
       `is sparse, must be dense: the run's transformer ${noise.member.class_name} has to reach every row`;
-    throw new StepwellError("sparse_with_noise", `Cannot step: the gradient of "${name}" ${message}`, [
-      { path: `gradients.${name}`, message },
-    ]);
+    throw refusal("sparse_with_noise", "step", gradientOf(name), problem);
   }
 }
 
-/** Why the policy skips this step, or nothing. Throws non_finite_gradient where the policy is to reject. */
+/** Why the step is skipped; empty if it is not. Throws non_finite_gradient where the policy is to reject. */
 export function checkFinite(state: RunState, { tensors }: ArenaStaging, policy: NonFinite): string[] {
   if (policy === "propagate") return [];
   for (const staged of tensors.values()) {
@@ -76,11 +73,9 @@ export function checkFinite(state: RunState, { tensors }: ArenaStaging, policy: 
     if (!found) continue;
     const { name, shape } = staged.variable;
     const where = `at ${found.at} (the variable has shape ${showShape(shape)})`;
-    const message = `is ${found.value} ${where}, must be finite`;
-    if (policy === "skip") return [`The step was skipped: the gradient of "${name}" ${message}`];
-    throw new StepwellError("non_finite_gradient", `Cannot step: the gradient of "${name}" ${message}`, [
-      { path: `gradients.${name}`, message },
-    ]);
+    const problem = `is ${found.value} ${where}, must be finite`;
+    if (policy === "skip") return [`The step was skipped: ${gradientOf(name).called} ${problem}`];
+    throw refusal("non_finite_gradient", "step", gradientOf(name), problem);
   }
   return [];
 }

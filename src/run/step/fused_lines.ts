@@ -3,10 +3,10 @@
  * constraints that work element by element. Also the kernel calls that such lines become.
  */
 import type { Noise } from "../../../kernels/noise/noise.ts";
-import type { Runner } from "../../../kernels/compiler/plan.ts";
-import { type Load, loadOf } from "../../families/formula.ts";
-import { withOwnNames } from "../../families/formula_config.ts";
-import type { Rule } from "../../families/optimizers/definition.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
+import { type Load, loadOf } from "../../families/mechanism/user_formula.ts";
+import { withOwnNames } from "../../families/mechanism/formula_config.ts";
+import type { Rule } from "../../families/optimizers/optimizer_member.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
@@ -57,8 +57,8 @@ function added(a: Load | undefined, b: Load | undefined): Load | undefined {
 }
 
 /**
- * Whether lines may share a kernel with others. Every pass of a kernel repeats what it needs of the passes before: what
- * takes long, or has many reductions, gets a kernel of its own, or else parts would multiply.
+ * Whether lines may share a kernel with others. Every pass of a kernel computes again what it needs of the earlier
+ * passes. So lines that take long or have many reductions get a kernel of their own.
  */
 export function isLight({ load }: { readonly load?: Load | undefined }): boolean {
   return !load || (load.operations <= 128 && load.calls === 0 && load.reductions <= 4);
@@ -120,8 +120,8 @@ function linesOfSpec(transformers: ResolvedSpec["transformers"]): readonly (Fuse
 }
 
 /**
- * The lines of the run's transformers. Their numbers, and what they make of them, get names of their own, so that two
- * of a kind, or one that shares a name with a hyperparameter, do not meet. Noise has a stream of its own by place; stream 0 is for rounds.
+ * The run's transformers, in order. The names in their lines are made unique, so that two transformers of a kind do not
+ * mix, nor one with a hyperparameter of the same name. Each noise has the stream of its place; stream 0 is for rounds.
  */
 export function transformerParts({ spec, state }: StepContext): (FusedLines | Between)[] {
   return spec.transformers.map(({ member, config }, place) => {

@@ -1,12 +1,10 @@
-/**
- * A step as data: what there is to do, in order. Made by plan_step.ts and its parts, performed by `perform`.
- */
+/** A step as data: instructions in order. plan_step.ts and its parts make them, `perform` carries them out. */
 import { reduceAxes } from "../../../kernels/routines/axes.ts";
 import { addGaussianNoise, type Noise } from "../../../kernels/noise/noise.ts";
-import type { Call, Runner } from "../../../kernels/compiler/plan.ts";
+import type { Call, Runner } from "../../../kernels/compiler/runner.ts";
 import type { RunState } from "../tensors/state.ts";
 
-/** One thing to do: a kernel call, numbers to fill in or to copy, norms or means over axes, or noise to add. */
+/** A kernel call, numbers to fill in or to copy, norms or means over axes, or noise to add. */
 export type Instruction =
   | { readonly kind: "call"; readonly call: Call }
   | { readonly kind: "fill"; readonly offset: number; readonly count: number }

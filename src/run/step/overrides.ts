@@ -1,11 +1,11 @@
-/** An optimizer with hyperparameters of a step's own. Nothing here outlives the step. */
-import { StepwellError } from "../../errors.ts";
+/** The optimizer of one step that brings its own hyperparameters. Nothing here outlives the step. */
+import { refusal, StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /**
- * The optimizer of a step, and what there is to say about it. Throws what {@link overwrite} throws, and
+ * The optimizer of the step, with warnings. Throws what {@link overwrite} throws, and
  * invalid_config for switches that need a slot which the run does not have.
  */
 export function forOneStep(
@@ -17,13 +17,12 @@ export function forOneStep(
   const stepping = overwriteAt(optimizer, hyperparameters, hypersCreated);
   const missing = Object.keys(ruleOf(stepping.optimizer).slots).find((slot) => !slotNames.includes(slot));
   if (missing === undefined) return stepping;
-  const message = `need the slot "${missing}", which the run does not have: patch the optimizer instead`;
-  throw new StepwellError("invalid_config", `Cannot step: hyperparameters for one step ${message}`, [
-    { path: "hyperparameters", message },
-  ]);
+  const problem = `need the slot "${missing}", which the run does not have: patch the optimizer instead`;
+  const subject = { path: "hyperparameters", called: "hyperparameters for one step" };
+  throw refusal("invalid_config", "step", subject, problem);
 }
 
-/** As `overwrite`, with issues at the place where a step's hyperparameters stand. */
+/** Does what `overwrite` does; issues have the path of the step's hyperparameters. */
 function overwriteAt(
   optimizer: Optimizer,
   hyperparameters: Readonly<Record<string, unknown>>,

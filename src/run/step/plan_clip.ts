@@ -2,7 +2,7 @@
  * Keras' three clips as lines: clipvalue → clipnorm → global_clipnorm. Norms are what TensorFlow takes: of the stored
  * rows of a sparse gradient, before repeated rows are merged.
  */
-import { evaluateScalars } from "../../../kernels/compiler/plan.ts";
+import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { type FusedLines, joined, NOTHING, type StepContext } from "./fused_lines.ts";
 import type { Staged } from "../staging/staging.ts";

@@ -1,6 +1,6 @@
 /** Rows of a variable, copied out by a kernel. */
-import type { Runner } from "../../../kernels/compiler/plan.ts";
-import { StepwellError } from "../../errors.ts";
+import type { Runner } from "../../../kernels/compiler/runner.ts";
+import { refusal, StepwellError } from "../../errors.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { RunState, VariableState } from "./state.ts";
@@ -24,17 +24,13 @@ export function rowsToGather(variable: VariableState, indices: readonly number[]
   }
   const bytes = 4 * indices.length * rowLength;
   if (bytes > bytesMax) {
-    const message = `ask for ${bytes} bytes, must be at most ${bytesMax}`;
-    throw new StepwellError("invalid_request", `Cannot gather rows of "${name}": indices ${message}`, [
-      { path: "indices", message },
-    ]);
+    const problem = `ask for ${bytes} bytes, must be at most ${bytesMax}`;
+    throw refusal("invalid_request", `gather rows of "${name}"`, "indices", problem);
   }
   const at = indices.findIndex((index) => index < 0 || index >= rows);
   if (at < 0) return { variable, indices, bytes };
-  const message = `is ${indices[at]}, must be from 0 to ${rows - 1}`;
-  throw new StepwellError("index_out_of_range", `Cannot gather rows of "${name}": indices.${at} ${message}`, [
-    { path: `indices.${at}`, message },
-  ]);
+  const problem = `is ${indices[at]}, must be from 0 to ${rows - 1}`;
+  throw refusal("index_out_of_range", `gather rows of "${name}"`, `indices.${at}`, problem);
 }
 
 /** The rows in the order of their indices. Throws out_of_memory when `scratch` does not fit. */

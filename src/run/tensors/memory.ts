@@ -7,6 +7,7 @@
  */
 import { Arena, ARENA_BYTES_MAX } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
+import { type Releasable, releasable } from "../../releasable.ts";
 
 /** Runs up to this size share arenas. */
 const SMALL_BYTES_MAX = 1024 ** 2;
@@ -14,11 +15,10 @@ const SMALL_BYTES_MAX = 1024 ** 2;
 const SHARED_BYTES_MAX = 32 * 1024 ** 2;
 
 /** Memory that nobody's run lives in. */
-export interface Spare {
+export interface Spare extends Releasable {
   readonly bytes: number;
   /** Good until something else is allocated. */
   view(at: number, bytes: number): Uint8Array<ArrayBuffer>;
-  free(): void;
 }
 
 export class Memory {
@@ -90,14 +90,10 @@ export class Memory {
   }
 
   /** Has `giveBack` called, once, before an allocation in the arena would cost an idle run or be refused. */
-  borrow(arena: Arena, giveBack: () => void): void {
+  borrow(arena: Arena, giveBack: () => void): Releasable {
     const borrowers = this.#borrowers.get(arena) ?? new Set();
     this.#borrowers.set(arena, borrowers.add(giveBack));
-  }
-
-  /** What was borrowed is back. */
-  returned(arena: Arena, giveBack: () => void): void {
-    this.#borrowers.get(arena)?.delete(giveBack);
+    return releasable(() => void this.#borrowers.get(arena)?.delete(giveBack));
   }
 
   /** Whether there was something to give back. */
@@ -151,7 +147,7 @@ export class Memory {
       return {
         bytes,
         view: (at, count) => arena.u8(offset + at, count),
-        free: () => this.free(arena, offset),
+        ...releasable(() => this.release(arena, offset)),
       };
     } catch (error) {
       // The machine has no more memory to give.
@@ -163,8 +159,8 @@ export class Memory {
   }
 
   /** Gives back a region. The arena of a large run that holds nothing any more waits for the next run. */
-  free(arena: Arena, offset: number): void {
-    arena.free(offset);
+  release(arena: Arena, offset: number): void {
+    arena.release(offset);
     this.#rest(arena);
   }
 
@@ -173,14 +169,11 @@ export class Memory {
     if (arena.bytesUsed === 0 && this.#owned.delete(arena)) this.#idle.push(arena);
   }
 
-  /** Counts a published copy; `unpublish` takes it back. Throws out_of_memory. */
-  publish(bytes: number): void {
+  /** Counts a published copy until it is released. Throws out_of_memory. */
+  publish(bytes: number): Releasable {
     this.#reserve(() => bytes, bytes);
     this.#publishedBytes += bytes;
-  }
-
-  unpublish(bytes: number): void {
-    this.#publishedBytes -= bytes;
+    return releasable(() => void (this.#publishedBytes -= bytes));
   }
 
   figures(): { arenas: number; arenaBytes: number; usedBytes: number; publishedBytes: number } {

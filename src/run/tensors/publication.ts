@@ -4,8 +4,9 @@
  * A variable is copied when somebody asks for it, at most once a version. Invariant: a copy is counted against the
  * memory bound from when it is made until the version is over and its last reader is done.
  */
+import { releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
-import type { Publication } from "../api.ts";
+import type { Publication } from "../api/run_session.ts";
 import type { Memory } from "./memory.ts";
 import type { RunState } from "./state.ts";
 
@@ -13,7 +14,8 @@ interface Version {
   readonly iterations: number;
   readonly version: number;
   readonly copies: Map<string, NamedTensor>;
-  bytes: number;
+  /** What counts the copies. */
+  readonly counted: DisposableStack;
   readers: number;
   over: boolean;
 }
@@ -37,28 +39,24 @@ export class Publisher {
       iterations: this.#state.iterations,
       version,
       copies: new Map(),
-      bytes: 0,
+      counted: new DisposableStack(),
       readers: 0,
       over: false,
     };
     for (const variable of variables) {
       if (current.copies.has(variable.name)) continue;
-      this.#memory.publish(4 * variable.count);
-      current.bytes += 4 * variable.count;
+      current.counted.use(this.#memory.publish(4 * variable.count));
       current.copies.set(variable.name, this.#state.copyVariable(variable));
     }
     current.readers += 1;
-    let open = true;
     return {
       iterations: current.iterations,
       version,
       tensors: variables.map(({ name }) => current.copies.get(name) as NamedTensor),
-      release: () => {
-        if (!open) return;
-        open = false;
+      ...releasable(() => {
         current.readers -= 1;
         this.#drop(current);
-      },
+      }),
     };
   }
 
@@ -73,8 +71,7 @@ export class Publisher {
 
   #drop(version: Version): void {
     if (!version.over || version.readers > 0) return;
-    this.#memory.unpublish(version.bytes);
-    version.bytes = 0;
+    version.counted.dispose();
     version.copies.clear();
   }
 }

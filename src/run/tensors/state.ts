@@ -8,7 +8,8 @@
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
-import type { Rule } from "../../families/optimizers/definition.ts";
+import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Releasable } from "../../releasable.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";
 import type { ResolvedSpec, ResolvedVariable } from "../spec/spec.ts";
@@ -56,7 +57,7 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
     : slots.flatMap((slot) => variables.map((variable) => ({ variable, slot })));
 }
 
-export class RunState {
+export class RunState implements Releasable {
   readonly arena: Arena;
   readonly variables = new Map<string, VariableState>();
   /** Those that steps move; the others are averages of what clients have. */
@@ -76,26 +77,24 @@ export class RunState {
     this.#memory = memory;
     const bytes = stateBytes(spec, rule);
     this.arena = memory.place(bytes, contributionBytes(spec));
-    try {
-      for (const variable of spec.variables) {
-        const count = elementCount(variable.shape);
-        const rows = variable.shape[0] ?? 1;
-        const placed: VariableState = {
-          ...variable,
-          count,
-          rows,
-          rowLength: rows === 0 ? 0 : count / rows,
-          offset: memory.allocate(this.arena, 4 * count),
-          slots: new Map(),
-        };
-        this.variables.set(variable.name, placed);
-        if (variable.role === "optimize") this.optimized.push(placed);
-      }
-      this.addSlots(rule);
-    } catch (error) {
-      this.free();
-      throw error;
+    using made = new DisposableStack();
+    made.use(this);
+    for (const variable of spec.variables) {
+      const count = elementCount(variable.shape);
+      const rows = variable.shape[0] ?? 1;
+      const placed: VariableState = {
+        ...variable,
+        count,
+        rows,
+        rowLength: rows === 0 ? 0 : count / rows,
+        offset: memory.allocate(this.arena, 4 * count),
+        slots: new Map(),
+      };
+      this.variables.set(variable.name, placed);
+      if (variable.role === "optimize") this.optimized.push(placed);
     }
+    this.addSlots(rule);
+    made.move();
     this.scalars = { ...rule.state };
   }
 
@@ -113,21 +112,18 @@ export class RunState {
   }
 
   /**
-   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. The
-   * answer takes them away again, as long as nothing else has changed.
+   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. They stay,
+   * unless the result is disposed of before anything else changes.
    */
-  addSlots(rule: Rule): () => void {
+  addSlots(rule: Rule): DisposableStack {
     const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
     const made: { variable: VariableState; slot: string; offset: number }[] = [];
-    try {
-      for (const [slot] of missing) {
-        for (const variable of this.optimized) {
-          made.push({ variable, slot, offset: this.#memory.allocate(this.arena, 4 * variable.count) });
-        }
+    using added = new DisposableStack();
+    added.defer(() => made.forEach(({ offset }) => this.#memory.release(this.arena, offset)));
+    for (const [slot] of missing) {
+      for (const variable of this.optimized) {
+        made.push({ variable, slot, offset: this.#memory.allocate(this.arena, 4 * variable.count) });
       }
-    } catch (error) {
-      for (const { offset } of made) this.#memory.free(this.arena, offset);
-      throw error;
     }
     for (const [slot] of missing) this.#slotNames.add(slot);
     for (const { variable, slot, offset } of made) {
@@ -135,13 +131,11 @@ export class RunState {
       const initial = rule.slots[slot];
       this.arena.f32(offset, variable.count).fill(typeof initial === "number" ? initial : 0);
     }
-    return () => {
-      for (const { variable, slot, offset } of made) {
-        variable.slots.delete(slot);
-        this.#memory.free(this.arena, offset);
-      }
+    added.defer(() => {
+      for (const { variable, slot } of made) variable.slots.delete(slot);
       for (const [slot] of missing) this.#slotNames.delete(slot);
-    };
+    });
+    return added.move();
   }
 
   /** Marks the slots of these variables as created, in Keras' order. */
@@ -197,11 +191,15 @@ export class RunState {
     return { name: variable.name, shape: variable.shape, values: this.slotValues(variable, slot).slice() };
   }
 
-  free(): void {
+  release(): void {
     for (const { offset, slots } of this.variables.values()) {
-      this.#memory.free(this.arena, offset);
-      for (const slot of slots.values()) this.#memory.free(this.arena, slot);
+      this.#memory.release(this.arena, offset);
+      for (const slot of slots.values()) this.#memory.release(this.arena, slot);
     }
     this.variables.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

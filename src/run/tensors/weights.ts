@@ -3,10 +3,10 @@
  * state, then slots in order of creation. Before the first step there are none.
  */
 import { StepwellError } from "../../errors.ts";
-import type { OptimizerMember, Rule } from "../../families/optimizers/definition.ts";
+import type { OptimizerMember, Rule } from "../../families/optimizers/optimizer_member.ts";
 import { type NamedTensor, sameShape, type Shape, showShape } from "../../tensor.ts";
-import type { FlatTensor } from "../../wire/json.ts";
-import { readTensor } from "../../wire/tensors.ts";
+import type { FlatTensor } from "../../wire/nested_numbers.ts";
+import { readTensor } from "../../wire/json_tensors.ts";
 import { creationOrder, type RunState } from "./state.ts";
 
 /** Null iterations: Keras would not have created anything yet. */

@@ -5,7 +5,7 @@ import { LAYERS } from "../../../src/autodiff/layers/mod.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
 import { loadTfjs } from "../../../src/autodiff/worker/tfjs.ts";
 import { readSettings } from "../../../src/config.ts";
-import { nest } from "../../../src/wire/json.ts";
+import { nest } from "../../../src/wire/nested_numbers.ts";
 import {
   assertClose,
   assertGolden,
@@ -30,7 +30,7 @@ const goldens = readGoldens<GoldenModel>("models");
 const losses = new Losses(readSettings(() => undefined));
 const json = (tensor: GoldenTensor) => nest(valuesOf(tensor), tensor.shape);
 
-function prepare({ model, loss, training, inputs, targets, variables, averages }: GoldenModel) {
+function compile({ model, loss, training, inputs, targets, variables, averages }: GoldenModel) {
   const only = inputs[""];
   const given = only
     ? json(only)
@@ -38,7 +38,7 @@ function prepare({ model, loss, training, inputs, targets, variables, averages }
   const request = JSON.parse(
     JSON.stringify({ model, loss, training, inputs: given, targets: json(targets) }),
   );
-  return losses.prepare(
+  return losses.compile(
     request,
     Object.entries(variables).map(([name, { shape }]) => ({
       name,
@@ -52,7 +52,7 @@ Deno.test("evaluate() gives the losses, gradients and averages of models that Ke
   const tf = await loadTfjs();
   for (const golden of goldens) {
     await t.step(golden.name, () => {
-      const { graph, inputs, watched, names } = prepare(golden);
+      const { graph, inputs, watched, names } = compile(golden);
       const variables = namedTensors(golden.variables).filter(({ name }) => names.includes(name));
       const evaluation = evaluate(tf, { graph, inputs, watched, variables, iteration: 0 });
       assert.deepEqual([...watched].sort(), Object.keys(golden.expected.gradients).sort());

@@ -15,7 +15,7 @@ const variablesOf = (variables: Variables) =>
   Object.entries(variables).map(([name, shape]) => ({ name, shape, role: "optimize" as const }));
 
 function lossOf(request: LossRequest, variables: Variables, iteration = 0) {
-  const { graph, inputs, watched, names } = losses.prepare(request, variablesOf(variables));
+  const { graph, inputs, watched, names } = losses.compile(request, variablesOf(variables));
   const values = names.map((name) => {
     const shape = variables[name] as Shape;
     return { name, shape, values: new Float32Array(elementCount(shape)).fill(1) };
@@ -319,10 +319,10 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
 ];
 
 for (const [what, request, pattern] of REFUSED) {
-  Deno.test(`prepare() refuses a model with ${what}`, () => {
+  Deno.test(`compile() refuses a model with ${what}`, () => {
     const whole = { loss: "mse", inputs: ones(2, 3), targets: ones(2, 3), ...request };
-    const prepare = () => losses.prepare(whole, variablesOf({ "d/kernel": [2, 2], "d3/kernel": [3, 3] }));
-    assert.throws(prepare, (error) => {
+    const compile = () => losses.compile(whole, variablesOf({ "d/kernel": [2, 2], "d3/kernel": [3, 3] }));
+    assert.throws(compile, (error) => {
       assert.ok(error instanceof StepwellError, String(error));
       assert.equal(error.code, "invalid_loss");
       assert.match(error.message, pattern);
@@ -331,7 +331,7 @@ for (const [what, request, pattern] of REFUSED) {
   });
 }
 
-Deno.test("prepare() refuses a model whose models call each other over and over, soon", () => {
+Deno.test("compile() refuses a model whose models call each other over and over, soon", () => {
   const twice = (name: string, inner: unknown) => ({
     class_name: "Functional",
     name,
@@ -346,12 +346,12 @@ Deno.test("prepare() refuses a model whose models call each other over and over,
   let model: unknown = node("ReLU", "inner", [[["x", 0, 0]], [["x", 0, 0]]]);
   for (let depth = 0; depth < 40; depth++) model = twice("inner", model);
   const request = { model, loss: "mse", inputs: ones(2, 3), targets: ones(2, 3) };
-  assert.throws(() => losses.prepare(request, []), /called more than 2000 times/);
+  assert.throws(() => losses.compile(request, []), /called more than 2000 times/);
 });
 
-Deno.test("prepare() takes, or refuses, long chains and models in models without exhausting the stack", () => {
-  const prepare = (model: unknown) =>
-    losses.prepare({ model, loss: "mse", inputs: ones(2, 3), targets: ones(2, 3) }, []);
+Deno.test("compile() takes, or refuses, long chains and models in models without exhausting the stack", () => {
+  const compile = (model: unknown) =>
+    losses.compile({ model, loss: "mse", inputs: ones(2, 3), targets: ones(2, 3) }, []);
   const line = (count: number, inner: unknown) =>
     functional(
       [
@@ -366,24 +366,24 @@ Deno.test("prepare() takes, or refuses, long chains and models in models without
       [["x", 0, 0]],
       [[`l${count - 1}`, 0, 0]],
     );
-  assert.ok(prepare(line(999, undefined)).graph.nodes.length > 999);
-  assert.throws(() => prepare(line(999, line(999, undefined))), /feed each other more than 1200 deep/);
+  assert.ok(compile(line(999, undefined)).graph.nodes.length > 999);
+  assert.throws(() => compile(line(999, line(999, undefined))), /feed each other more than 1200 deep/);
   for (const [depth, isTaken] of [[500, true], [5000, false], [100_000, false]] as const) {
     let text = '{"class_name": "ReLU", "config": {"name": "r"}}';
     const [open, close] = ['{"class_name": "Sequential", "config": {"name": "s", "layers": [', "]}}"];
     text = open.repeat(depth) + text + close.repeat(depth);
-    if (isTaken) assert.equal(prepare(JSON.parse(text)).graph.nodes.length, 4);
-    else assert.throws(() => prepare(JSON.parse(text)), /feed each other more than 1200 deep/);
+    if (isTaken) assert.equal(compile(JSON.parse(text)).graph.nodes.length, 4);
+    else assert.throws(() => compile(JSON.parse(text)), /feed each other more than 1200 deep/);
   }
 });
 
-Deno.test("prepare() refuses wrappers of wrappers of wrappers, soon", () => {
+Deno.test("compile() refuses wrappers of wrappers of wrappers, soon", () => {
   let wrapped: unknown = layer("ReLU");
   for (let depth = 0; depth < 3000; depth++) {
     wrapped = { class_name: "TimeDistributed", config: { name: "t", layer: wrapped } };
   }
   const request = { model: chain(wrapped), loss: "mse", inputs: [ones(2, 3)], targets: [ones(2, 3)] };
-  assert.throws(() => losses.prepare(request, []), (error) => {
+  assert.throws(() => losses.compile(request, []), (error) => {
     assert.ok(error instanceof StepwellError, String(error));
     return true;
   });

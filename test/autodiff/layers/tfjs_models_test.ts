@@ -62,7 +62,7 @@ for (const [what, [shape, parts]] of Object.entries(MODELS)) {
       inputs: x.arraySync(),
       targets: y.arraySync(),
     };
-    const { graph, inputs, watched } = losses.prepare(
+    const { graph, inputs, watched } = losses.compile(
       request,
       variables.map(({ name, shape }) => ({ name, shape, role: "optimize" })),
     );

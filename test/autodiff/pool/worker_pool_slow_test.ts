@@ -1,10 +1,10 @@
 /** Workers: when they start, when they end, and that a loss that harms one harms nobody else. */
 import assert from "node:assert/strict";
-import { Admission } from "../../../src/autodiff/pool/admission.ts";
-import { Evaluators } from "../../../src/autodiff/pool/worker_pool.ts";
+import { admission } from "../../../src/autodiff/pool/admission.ts";
+import { WorkerPool } from "../../../src/autodiff/pool/worker_pool.ts";
 import { compileLoss } from "../../../src/autodiff/graph/compile_loss.ts";
 import type { Job } from "../../../src/autodiff/graph/messages.ts";
-import { Turns } from "../../../src/autodiff/pool/keyed_mutex.ts";
+import { KeyedMutex } from "../../../src/autodiff/pool/keyed_mutex.ts";
 import { StepwellError } from "../../../src/errors.ts";
 
 const LIMITS = { workers: 1, seconds: 60, idleSeconds: 60 };
@@ -29,73 +29,72 @@ const slow = () => {
 
 const withCode = (code: string) => (error: unknown) => error instanceof StepwellError && error.code === code;
 
-Deno.test("Evaluators answers each job with its own result, with fewer workers than jobs", async () => {
-  const evaluators = new Evaluators({ ...LIMITS, workers: 2 });
+Deno.test("WorkerPool answers each job with its own result, with fewer workers than jobs", async () => {
+  const pool = new WorkerPool({ ...LIMITS, workers: 2 });
   try {
     const results = await Promise.all(
-      Array.from({ length: 20 }, (_, x) => evaluators.evaluate(jobOf("x * w * w", x), "run")),
+      Array.from({ length: 20 }, (_, x) => pool.evaluate(jobOf("x * w * w", x), "run")),
     );
     assert.deepEqual(results.map(({ loss }) => loss.values[0]), results.map((_, x) => 4 * x));
     assert.deepEqual(results.map(({ gradients }) => gradients[0]?.values[0]), results.map((_, x) => 4 * x));
   } finally {
-    evaluators.close();
+    pool.close();
   }
 });
 
-Deno.test("Evaluators stops a job that takes too long, and goes on with those that waited", async () => {
-  const evaluators = new Evaluators({ ...LIMITS, seconds: 1 });
+Deno.test("WorkerPool stops a job that takes too long, and goes on with those that waited", async () => {
+  const pool = new WorkerPool({ ...LIMITS, seconds: 1 });
   try {
-    const stopped = assert.rejects(evaluators.evaluate(slow(), "run"), withCode("loss_too_slow"));
-    const waited = evaluators.evaluate(jobOf("w"), "run");
+    const stopped = assert.rejects(pool.evaluate(slow(), "run"), withCode("loss_too_slow"));
+    const waited = pool.evaluate(jobOf("w"), "run");
     await stopped;
     assert.equal((await waited).loss.values[0], 2);
   } finally {
-    evaluators.close();
+    pool.close();
   }
 });
 
-Deno.test("Evaluators refuses what its job refuses, and starts a new worker after one that failed", async () => {
-  const evaluators = new Evaluators(LIMITS);
+Deno.test("WorkerPool refuses what its job refuses, and starts a new worker after one that failed", async () => {
+  const pool = new WorkerPool(LIMITS);
   try {
     const outside = jobOf("gather(reshape(w, [1]), x)");
-    await assert.rejects(evaluators.evaluate(outside, "run"), withCode("index_out_of_range"));
+    await assert.rejects(pool.evaluate(outside, "run"), withCode("index_out_of_range"));
     // What compileLoss() would never make.
     const broken: Job = { ...jobOf("w"), graph: { nodes: [], loss: 7, updates: [] } };
-    await assert.rejects(evaluators.evaluate(broken, "run"), (error) => !(error instanceof StepwellError));
-    assert.equal((await evaluators.evaluate(jobOf("w"), "run")).loss.values[0], 2);
+    await assert.rejects(pool.evaluate(broken, "run"), (error) => !(error instanceof StepwellError));
+    assert.equal((await pool.evaluate(jobOf("w"), "run")).loss.values[0], 2);
   } finally {
-    evaluators.close();
+    pool.close();
   }
 });
 
-Deno.test("Evaluators refuses at its end, who waits and who comes later", async () => {
-  const evaluators = new Evaluators(LIMITS);
+Deno.test("WorkerPool refuses at its end, who waits and who comes later", async () => {
+  const pool = new WorkerPool(LIMITS);
   const refused = [slow(), jobOf("w")].map((job) =>
-    assert.rejects(evaluators.evaluate(job, "run"), withCode("shutting_down"))
+    assert.rejects(pool.evaluate(job, "run"), withCode("shutting_down"))
   );
-  evaluators.close();
+  pool.close();
   await Promise.all(refused);
-  await assert.rejects(evaluators.evaluate(jobOf("w"), "run"), withCode("shutting_down"));
+  await assert.rejects(pool.evaluate(jobOf("w"), "run"), withCode("shutting_down"));
 });
 
-Deno.test("Evaluators ends a worker that is idle, and starts another when it is needed", async () => {
-  const evaluators = new Evaluators({ ...LIMITS, idleSeconds: 0 });
+Deno.test("WorkerPool ends a worker that is idle, and starts another when it is needed", async () => {
+  const pool = new WorkerPool({ ...LIMITS, idleSeconds: 0 });
   // The leak checks of Deno.test see a worker, or a timer, that is left.
   for (let i = 0; i < 2; i++) {
-    assert.equal((await evaluators.evaluate(jobOf("w"), "run")).loss.values[0], 2);
+    assert.equal((await pool.evaluate(jobOf("w"), "run")).loss.values[0], 2);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 });
 
-Deno.test("Turns are taken one after the other by name, in order", async () => {
-  const turns = new Turns();
+Deno.test("KeyedMutex is held by one after the other by name, in order", async () => {
+  const mutex = new KeyedMutex();
   const said: string[] = [];
   const act = async (name: string, what: string) => {
-    const end = await turns.enter(name);
+    using _held = await mutex.acquire(name);
     said.push(`${what} in`);
     await new Promise((resolve) => setTimeout(resolve, 5));
     said.push(`${what} out`);
-    end();
   };
   await Promise.all([act("a", "1"), act("a", "2"), act("b", "3"), act("a", "4")]);
   const ofA = said.filter((text) => !text.startsWith("3"));
@@ -103,16 +102,21 @@ Deno.test("Turns are taken one after the other by name, in order", async () => {
   assert.ok(said.indexOf("3 in") < said.indexOf("2 in"));
 });
 
-Deno.test("Admission takes so many losses, and so many numbers unless there is one alone", () => {
-  const admission = new Admission({ count: 2, elements: 10 });
-  const leave = admission.enter(100);
-  assert.throws(() => admission.enter(1), withCode("busy"));
-  leave();
-  const first = admission.enter(4);
-  const second = admission.enter(6);
-  assert.throws(() => admission.enter(0), withCode("busy"));
-  first();
-  assert.throws(() => admission.enter(5), withCode("busy"));
-  second();
-  admission.enter(5);
+Deno.test("admission() takes so many losses, and so many numbers unless there is one alone", () => {
+  const gate = admission({ count: 2, elements: 10 });
+  const alone = gate.acquireNow(100);
+  assert.throws(() => gate.acquireNow(1), withCode("busy"));
+  alone.release();
+  const first = gate.acquireNow(4);
+  const second = gate.acquireNow(6);
+  assert.throws(() => gate.acquireNow(0), withCode("busy"));
+  first.release();
+  assert.throws(() => gate.acquireNow(5), {
+    code: "busy",
+    message:
+      "Cannot evaluate this loss: 1 others with 6 numbers are waiting or being evaluated, must leave room " +
+      "among 2 and 10 numbers",
+  });
+  second.release();
+  gate.acquireNow(5);
 });

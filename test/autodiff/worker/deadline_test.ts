@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { tooSlow, within } from "../../../src/autodiff/worker/deadline.ts";
 import { evaluate } from "../../../src/autodiff/worker/evaluate.ts";
-import { Evaluators } from "../../../src/autodiff/pool/worker_pool.ts";
+import { WorkerPool } from "../../../src/autodiff/pool/worker_pool.ts";
 import { compileLoss } from "../../../src/autodiff/graph/compile_loss.ts";
 import { replyToError } from "../../../src/autodiff/worker/failures.ts";
 import type { Job } from "../../../src/autodiff/graph/messages.ts";
@@ -70,28 +70,28 @@ class Thread {
   }
 }
 
-/** Acts with evaluators of one such thread; a loss may take so many seconds. */
-async function withThreads(seconds: number, act: (evaluators: Evaluators) => Promise<void>): Promise<void> {
+/** Acts with a pool of one such thread; a loss may take so many seconds. */
+async function withThreads(seconds: number, act: (pool: WorkerPool) => Promise<void>): Promise<void> {
   const { Worker } = globalThis;
   globalThis.Worker = Thread as unknown as typeof Worker;
   Thread.all.length = 0;
-  const evaluators = new Evaluators({ workers: 1, seconds, idleSeconds: 60 });
+  const pool = new WorkerPool({ workers: 1, seconds, idleSeconds: 60 });
   try {
-    await act(evaluators);
+    await act(pool);
   } finally {
-    evaluators.close();
+    pool.close();
     globalThis.Worker = Worker;
   }
 }
 
-Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy to nobody until it is done", async () => {
-  await withThreads(0.2, async (evaluators) => {
-    const stuck = evaluators.evaluate(jobOf("w"), "run");
+Deno.test("WorkerPool gives the place of a thread that a refused loss keeps busy to nobody until it is done", async () => {
+  await withThreads(0.2, async (pool) => {
+    const stuck = pool.evaluate(jobOf("w"), "run");
     await assert.rejects(stuck, (error) => {
       assert.deepEqual(error, tooSlow(0.2));
       return true;
     });
-    const next = evaluators.evaluate(jobOf("w * w"), "run");
+    const next = pool.evaluate(jobOf("w * w"), "run");
     await new Promise((resolve) => setTimeout(resolve, 50));
     const [thread] = Thread.all as [Thread];
     assert.deepEqual([Thread.all.length, thread.jobs.length, thread.isTerminated], [1, 1, false]);
@@ -105,26 +105,26 @@ Deno.test("Evaluators gives the place of a thread that a refused loss keeps busy
   });
 });
 
-Deno.test("Evaluators refuses a loss that others keep waiting for long, and takes the next when there is a place", async () => {
-  await withThreads(0.05, async (evaluators) => {
-    await assert.rejects(evaluators.evaluate(jobOf("w"), "run"), isTooSlow);
-    const waited = evaluators.evaluate(jobOf("w"), "run");
+Deno.test("WorkerPool refuses a loss that others keep waiting for long, and takes the next when there is a place", async () => {
+  await withThreads(0.05, async (pool) => {
+    await assert.rejects(pool.evaluate(jobOf("w"), "run"), isTooSlow);
+    const waited = pool.evaluate(jobOf("w"), "run");
     await assert.rejects(waited, (error) => error instanceof StepwellError && error.code === "busy");
     const [thread] = Thread.all as [Thread];
     thread.onmessage({
       data: { kind: "refused", heapBytes: 0, code: "loss_too_slow", message: "", issues: [] },
     });
-    const next = evaluators.evaluate(jobOf("w"), "run");
+    const next = pool.evaluate(jobOf("w"), "run");
     await new Promise((resolve) => setTimeout(resolve, 0));
     (Thread.all[1] as Thread).onmessage({ data: { kind: "done", heapBytes: 0, evaluation: "in time" } });
     assert.equal(await next as unknown, "in time");
   });
 });
 
-Deno.test("Evaluators ends a thread whose memory a loss has made large, after its answer", async () => {
-  await withThreads(60, async (evaluators) => {
+Deno.test("WorkerPool ends a thread whose memory a loss has made large, after its answer", async () => {
+  await withThreads(60, async (pool) => {
     for (const [at, heapBytes] of [2 ** 24, 2 ** 28 + 1, 2 ** 24].entries()) {
-      const evaluation = evaluators.evaluate(jobOf("w"), "run");
+      const evaluation = pool.evaluate(jobOf("w"), "run");
       await new Promise((resolve) => setTimeout(resolve, 0));
       const thread = Thread.all.at(-1) as Thread;
       thread.onmessage({ data: { kind: "done", heapBytes, evaluation: at } });
@@ -135,11 +135,11 @@ Deno.test("Evaluators ends a thread whose memory a loss has made large, after it
   });
 });
 
-Deno.test("Evaluators gives turns to who was served longest ago, and each their own in order", async () => {
-  await withThreads(60, async (evaluators) => {
+Deno.test("WorkerPool serves next who was served longest ago, and of each the jobs in order", async () => {
+  await withThreads(60, async (pool) => {
     const order: string[] = [];
     const asked = ["a1", "a2", "a3", "b1", "c1", "b2"].map(async (name) => {
-      await evaluators.evaluate(jobOf("w"), name.charAt(0));
+      await pool.evaluate(jobOf("w"), name.charAt(0));
       order.push(name);
     });
     for (let done = 0; done < asked.length; done++) {

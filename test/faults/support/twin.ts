@@ -3,11 +3,10 @@
  *
  * Not a fake: what differs from the service under test is that nothing of it ever leaves memory.
  */
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";
 import { Metrics } from "../../../routes/http/metrics.ts";
-import { placesOf } from "../../../routes/http/places.ts";
-import { Uploads } from "../../../routes/http/uploads.ts";
+import { gatesOf } from "../../../routes/http/gates.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
 import { readSettings } from "../../../src/config.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
@@ -31,9 +30,8 @@ export class Twin {
       }),
       creations: new KeysInProgress(),
       wallClock: () => new Date(),
-      uploads: new Uploads({ count: 64, bytes: settings.STEPWELL_UPLOAD_BYTES_MAX, waitSeconds: 10 }),
       losses: new Losses(settings),
-      ...placesOf(settings),
+      ...gatesOf(settings),
       metrics: new Metrics(),
       now: () => 0,
       log: () => {},

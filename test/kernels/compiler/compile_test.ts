@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { compiledCount, Program } from "../../../kernels/compiler/compile.ts";
-import { runCompiled, runInterpreted } from "../../../kernels/compiler/plan.ts";
+import { runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
 import { fillSpecial, sameBits } from "../support/special.ts";
 
 const SCOPE = { tensors: ["w", "g", "m"], stored: ["w", "m"], uniforms: ["a", "b"] };

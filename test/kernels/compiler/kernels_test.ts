@@ -6,7 +6,7 @@ import { compiledCount, Program } from "../../../kernels/compiler/compile.ts";
 import { emitPass } from "../../../kernels/compiler/emit.ts";
 import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
 import type { Access, ElementType } from "../../../kernels/compiler/pass.ts";
-import { type Call, runCompiled, runInterpreted } from "../../../kernels/compiler/plan.ts";
+import { type Call, runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
 import { rules } from "../support/arbitrary.ts";
 import { fillSpecial, sameBits, SPECIAL } from "../support/special.ts";
 

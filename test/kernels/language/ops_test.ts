@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { Program } from "../../../kernels/compiler/compile.ts";
 import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
-import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/compiler/plan.ts";
+import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
 
 const TINY = 2 ** -140, SMALLEST = 2 ** -126, LARGEST = Math.fround(3.4028234663852886e38);
 const { fround } = Math;

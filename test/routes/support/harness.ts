@@ -3,13 +3,12 @@
  * still. No socket: that is sockets_slow_test.ts' and main_slow_test.ts' part.
  */
 import assert from "node:assert/strict";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";
 import type { App, Services } from "../../../routes/http/context.ts";
 import { Metrics } from "../../../routes/http/metrics.ts";
 import type { Problem } from "../../../routes/http/problem.ts";
-import { placesOf } from "../../../routes/http/places.ts";
-import { Uploads } from "../../../routes/http/uploads.ts";
+import { gatesOf } from "../../../routes/http/gates.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
 import { readSettings, type Settings } from "../../../src/config.ts";
 import type { ErrorCode } from "../../../src/errors.ts";
@@ -49,14 +48,9 @@ export function startService(
       newId: () => `run-${++ids}`,
       drawSeed: () => 7,
     }),
-    uploads: new Uploads({
-      count: all.STEPWELL_UPLOADS_MAX,
-      bytes: all.STEPWELL_UPLOAD_BYTES_MAX,
-      waitSeconds: all.STEPWELL_UPLOAD_WAIT_SECONDS,
-    }),
     creations: new KeysInProgress(),
     losses: new Losses(all),
-    ...placesOf(all),
+    ...gatesOf(all),
     metrics: new Metrics(),
     now: () => 1500,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import type { Settings } from "../../../src/config.ts";
 import { newWorld, type World } from "../../run/support/stored.ts";
 import { type Service, startService } from "./harness.ts";
+import { releasable } from "../../../src/releasable.ts";
 
 export const RUN = "/v1/runs/demo";
 export const STEP = `${RUN}/gradients`;
@@ -36,7 +37,7 @@ export async function startRounds(
   const world = await newWorld({
     schedule: (_, call) => {
       alarms.add(call);
-      return () => alarms.delete(call);
+      return releasable(() => void alarms.delete(call));
     },
   });
   const stopping = new AbortController();

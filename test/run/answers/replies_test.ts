@@ -1,6 +1,6 @@
 /** Answers to keyed requests: how many are kept, for how long, and that the same ones are there after a crash. */
 import assert from "node:assert/strict";
-import type { StepAnswer } from "../../../src/run/api.ts";
+import type { StepAnswer } from "../../../src/run/api/steps.ts";
 import { Replies } from "../../../src/run/answers/replies.ts";
 import { codeOf, step } from "../support/harness.ts";
 import { GRADIENT, newWorld, request, SMALL } from "../support/stored.ts";
@@ -55,17 +55,17 @@ Deno.test("Replies keeps an answer about very many variables without each of the
   assert.deepEqual(replies.find({ key: "7", hash: "h" }), { ...answer(7, []), warnings: [] });
 });
 
-Deno.test("Replies.find() tells one request from another, and begin() one after the other", () => {
+Deno.test("Replies.find() tells one request from another, and takes a key in progress once", () => {
   const replies = new Replies();
   add(replies, 1, 0);
   assert.deepEqual(replies.find({ key: "1", hash: "h" }), answer(1));
   assert.equal(replies.find({ key: "2", hash: "h" }), undefined);
   assert.equal(codeOf(() => replies.find({ key: "1", hash: "other" })), "key_reused");
-  const done = replies.begin("1");
-  assert.equal(codeOf(() => replies.begin("1")), "key_in_progress");
-  replies.begin("2");
-  done();
-  replies.begin("1");
+  const first = replies.acquireKey("1");
+  assert.equal(codeOf(() => replies.acquireKey("1")), "key_in_progress");
+  replies.acquireKey("2");
+  first.release();
+  replies.acquireKey("1");
 });
 
 Deno.test("a run forgets the same keys whether it was replayed or not", async () => {

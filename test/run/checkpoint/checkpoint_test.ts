@@ -193,7 +193,7 @@ Deno.test("restore() refuses tensors that are sparse, null or not F32", async ()
   assert.equal(registry.has("new"), false);
 });
 
-Deno.test("checkpoint() is a copy of its own that later steps leave alone, counted until it is let go", async () => {
+Deno.test("checkpoint() is a copy of its own that later steps leave alone, counted until it is released", async () => {
   const registry = newRegistry();
   const session = await registry.create(specOf(VARIANTS[1] as typeof VARIANTS[number]));
   step(session, gradientsOf(0));

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { RunSpec } from "../../../src/run/api.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import { type Change, change, make } from "../support/changing.ts";
 import { newRegistry } from "../support/harness.ts";
 import { lasting, newWorld, type World } from "../support/stored.ts";

@@ -1,7 +1,7 @@
 /** Optimizers of one's own: registered, used by runs, kept over restarts, carried along by checkpoints. */
 import assert from "node:assert/strict";
 import { compiledCount } from "../../../kernels/compiler/compile.ts";
-import type { CheckpointFile } from "../../../src/run/api.ts";
+import type { CheckpointFile } from "../../../src/run/api/checkpoints.ts";
 import { Memory } from "../../../src/run/tensors/memory.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
 import { tryOut } from "../../../src/run/registry/trial.ts";

@@ -1,11 +1,11 @@
 /** Checkpoints that are sent from the disk: the bytes that a copy would give, whatever happens meanwhile. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Checkpoint, CheckpointFile } from "../../../src/run/api.ts";
+import type { Checkpoint, CheckpointFile } from "../../../src/run/api/checkpoints.ts";
 import { copiedFile } from "../../../src/run/checkpoint/checkpoint_file.ts";
 import type { BackgroundFailure } from "../../../src/run/registry/evictor.ts";
 import type { Registry, RegistryOptions } from "../../../src/run/registry/registry.ts";
-import { SnapshotDamage } from "../../../src/store/snapshot.ts";
+import { SnapshotDamage } from "../../../src/store/snapshot_reader.ts";
 import { NO_SPACE } from "../../store/support/disk.ts";
 import { step } from "../support/harness.ts";
 import { GRADIENT, newWorld, request, SMALL, type World } from "../support/stored.ts";

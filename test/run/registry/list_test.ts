@@ -1,6 +1,6 @@
 /** Lists of runs that are not in memory: told by their configs in KV, and only as long as those are true. */
 import assert from "node:assert/strict";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import { localFiles } from "../../../src/store/files.ts";
 import { ConfigStore } from "../../../src/store/kv.ts";

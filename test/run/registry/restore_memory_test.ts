@@ -1,6 +1,6 @@
 /** A checkpoint that comes in for a large run: the old one makes room for it, and is there again if it is not needed. */
 import assert from "node:assert/strict";
-import type { Restoration } from "../../../src/run/api.ts";
+import type { Restoration } from "../../../src/run/api/checkpoints.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { codeOf, step } from "../support/harness.ts";
 import { newWorld, refused, request, type World } from "../support/stored.ts";

@@ -1,6 +1,6 @@
 /** Rounds where the easy way would be wrong: what must be refused early, and what must not depend on luck. */
 import assert from "node:assert/strict";
-import type { AggregationSpec, RunSpec } from "../../../src/run/api.ts";
+import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import {
   codeOf,

@@ -1,6 +1,7 @@
 /** Rounds over the death of the process, over eviction, snapshots and their deadlines. */
 import assert from "node:assert/strict";
-import type { AggregationSpec, RunSpec } from "../../../src/run/api.ts";
+import { releasable } from "../../../src/releasable.ts";
+import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Schedule } from "../../../src/run/registry/deadlines.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { NO_SPACE } from "../../store/support/disk.ts";
@@ -97,7 +98,7 @@ function manual(now: () => number) {
   const schedule: Schedule = (delayMs, call) => {
     const alarm = { at: now() + delayMs, call };
     alarms.push(alarm);
-    return () => alarms = alarms.filter((each) => each !== alarm);
+    return releasable(() => void (alarms = alarms.filter((each) => each !== alarm)));
   };
   const ring = () => {
     const due = alarms.filter(({ at }) => at <= now());

@@ -1,7 +1,7 @@
 /** Every round that Flower's strategies took, taken again with what its clients sent. */
 import assert from "node:assert/strict";
-import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
-import type { AggregationSpec, MemberSpec } from "../../../src/run/api.ts";
+import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
+import type { AggregationSpec, MemberSpec } from "../../../src/run/api/run_spec.ts";
 import { open, send, slotsOf, tensor, variablesOf } from "../support/harness.ts";
 
 interface Bound {

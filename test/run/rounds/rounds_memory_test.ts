@@ -1,6 +1,6 @@
 /** How much memory a round takes, and that it gives all of it back. */
 import assert from "node:assert/strict";
-import type { AggregationSpec } from "../../../src/run/api.ts";
+import type { AggregationSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { fileOf, measured, roundSpec } from "./support/contributions.ts";

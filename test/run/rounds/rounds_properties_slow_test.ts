@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
-import type { AggregationSpec } from "../../../src/run/api.ts";
+import type { AggregationSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import {

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
-import type { AggregationSpec } from "../../../src/run/api.ts";
+import { releasable } from "../../../src/releasable.ts";
+import type { AggregationSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { FILE_HEADER_BYTES } from "../../../src/store/journal.ts";
+import { FILE_HEADER_BYTES } from "../../../src/store/journal_writer.ts";
 import type { Disk } from "../../store/support/disk.ts";
 import { type Drawn, give, roundSpec, SHAPES, whole } from "./support/contributions.ts";
 import { numbers, setVariables, tensor } from "../support/harness.ts";
@@ -95,7 +96,8 @@ class Life {
       now: () => new Date(life.clock.now),
       schedule: (delayMs, call) => {
         const process = life.#process;
-        return life.clock.at(life.clock.now + delayMs, () => process === life.#process && call());
+        const cancel = life.clock.at(life.clock.now + delayMs, () => process === life.#process && call());
+        return releasable(cancel);
       },
     });
     await world.registry.create(roundSpec(aggregation));

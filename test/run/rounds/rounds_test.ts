@@ -1,6 +1,6 @@
 /** Rounds: which contributions make a step, and what the step is made of. */
 import assert from "node:assert/strict";
-import type { AggregationSpec, RunSpec } from "../../../src/run/api.ts";
+import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { codeOf, contribute, open, send, step, variablesOf } from "../support/harness.ts";
 

@@ -1,6 +1,6 @@
 /** What a session tells its host, and that it gets one host only. */
 import assert from "node:assert/strict";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
 import { ruleOf } from "../../../src/families/optimizers/optimizer.ts";
 import type { SessionHost } from "../../../src/run/session/host.ts";

@@ -1,5 +1,5 @@
 /** The runs of a simulation: every mode, every aggregator, every payload. Data, no behaviour. */
-import type { RunSpec } from "../../../src/run/api.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Aggregation, VariablePlan } from "./arithmetic.ts";
 
 export interface RunPlan extends Aggregation {

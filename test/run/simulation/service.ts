@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import type { Arena } from "../../../kernels/arena.ts";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../../src/errors.ts";
+import { type Releasable, releasable } from "../../../src/releasable.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { type Disk, NO_SPACE } from "../../store/support/disk.ts";
 import { newWorld, type World } from "../support/stored.ts";
@@ -61,13 +62,14 @@ export class Service {
     return service;
   }
 
-  #schedule(delayMs: number, call: () => void): () => void {
+  #schedule(delayMs: number, call: () => void): Releasable {
     const life = this.#life;
-    return this.clock.at(this.clock.now + delayMs, () => {
+    const cancel = this.clock.at(this.clock.now + delayMs, () => {
       if (life !== this.#life) return;
       call();
       this.#reconcile();
     });
+    return releasable(cancel);
   }
 
   #reconcile(): void {

@@ -22,45 +22,40 @@ export interface Upload {
 export function send(service: Service, ledger: Ledger, parcel: Parcel, upload: Upload): Promise<unknown> {
   const { clock, figures, world } = service, { request } = upload, { key } = request;
   return service.request(ledger, async (session, alive) => {
-    const done = key && session.replies.begin(key.key);
-    const staging = session.stage("gradients");
-    try {
-      let fields: GradientFields = {};
-      const reader = tensorFileReader(staging, {
-        onMetadata: (metadata) => fields = gradientFields(metadata),
-      });
-      for (const piece of piecesOf(parcel, upload)) {
-        checkRefusal(parcel, () => reader.write(piece));
-        await clock.sleep(upload.pieceMs);
-        alive();
-      }
-      if (upload.cut !== undefined) throw new Lost();
-      checkRefusal(parcel, () => reader.close());
-      assert.equal(parcel.refused, undefined, "It was not refused");
-      const known = key && session.replies.find(key), wanted = key && ledger.state.replies.get(key.key);
-      assert.deepEqual(known, wanted?.answer, "what a retry is told");
-      if (known) {
-        figures.replayed += 1;
-        return known;
-      }
-      world.registry.confirm(session);
-      return turn(service, ledger, session, {
-        act: () =>
-          session.applyGradients(staging, {
-            aggregate: request.aggregate,
-            dryRun: request.dryRun,
-            baseIteration: fields.base_iteration,
-            clientId: fields.client_id,
-            weight: fields.weight,
-            hyperparameters: fields.hyperparameters,
-            ...key && { key: { ...key, at: clock.now } },
-          }),
-        predicted: contribute(ledger.plan, ledger.state, { body: parcel.body, request, now: clock.now }),
-      });
-    } finally {
-      staging.release();
-      done?.();
+    using _key = key && session.replies.acquireKey(key.key);
+    using staging = session.stage("gradients");
+    let fields: GradientFields = {};
+    const reader = tensorFileReader(staging, {
+      onMetadata: (metadata) => fields = gradientFields(metadata),
+    });
+    for (const piece of piecesOf(parcel, upload)) {
+      checkRefusal(parcel, () => reader.write(piece));
+      await clock.sleep(upload.pieceMs);
+      alive();
     }
+    if (upload.cut !== undefined) throw new Lost();
+    checkRefusal(parcel, () => reader.close());
+    assert.equal(parcel.refused, undefined, "It was not refused");
+    const known = key && session.replies.find(key), wanted = key && ledger.state.replies.get(key.key);
+    assert.deepEqual(known, wanted?.answer, "what a retry is told");
+    if (known) {
+      figures.replayed += 1;
+      return known;
+    }
+    world.registry.confirm(session);
+    return turn(service, ledger, session, {
+      act: () =>
+        session.applyGradients(staging, {
+          aggregate: request.aggregate,
+          dryRun: request.dryRun,
+          baseIteration: fields.base_iteration,
+          clientId: fields.client_id,
+          weight: fields.weight,
+          hyperparameters: fields.hyperparameters,
+          ...key && { key: { ...key, at: clock.now } },
+        }),
+      predicted: contribute(ledger.plan, ledger.state, { body: parcel.body, request, now: clock.now }),
+    });
   });
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import type { StepAnswer } from "../../../src/run/api.ts";
+import type { StepAnswer } from "../../../src/run/api/steps.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { random } from "../../kernels/support/special.ts";
 import { codeOf, newRegistry, numbers, open, refusal, stateOf, step, tensor } from "../support/harness.ts";

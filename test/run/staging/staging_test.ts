@@ -72,9 +72,9 @@ Deno.test("a tensor that does not stay in the caches is the same, bit for bit", 
       assert.deepEqual(arena.f32(region.values, count), values);
       assert.equal(squares, sumSquares(arena, wanted, count), `${count} elements by ${size} bytes`);
       assert.deepEqual(region.wire, { dtype: "F32", offset: region.values });
-      regions.forEach((offset) => arena.free(offset));
+      regions.forEach((offset) => arena.release(offset));
     }
-    arena.free(wanted);
+    arena.release(wanted);
   }
 });
 

@@ -1,11 +1,11 @@
 /** Every trajectory that real TensorFlow took, taken again: variables, slots, weights and configs, bit for bit. */
 import assert from "node:assert/strict";
-import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
-import type { MemberSpec, VariableSpec } from "../../../src/run/api.ts";
+import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
+import type { MemberSpec, VariableSpec } from "../../../src/run/api/run_spec.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { elementCount } from "../../../src/tensor.ts";
-import { writeTensors } from "../../../src/wire/tensors.ts";
+import { writeTensors } from "../../../src/wire/json_tensors.ts";
 
 interface GoldenVariable {
   readonly name: string;

@@ -1,8 +1,8 @@
 /** Laws over every optimizer in every variant. A new one is held to them by standing in its family's list. */
 import assert from "node:assert/strict";
 import { compiledCount } from "../../../kernels/compiler/compile.ts";
-import { runInterpreted } from "../../../kernels/compiler/plan.ts";
-import type { RunSpec } from "../../../src/run/api.ts";
+import { runInterpreted } from "../../../kernels/compiler/runner.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { newRegistry, numbers, slotsOf, stateOf, step, tensor, variablesOf } from "../support/harness.ts";
 import { gradientsOf, SHAPES, sizeOf, specOf, type Variant, VARIANTS } from "../support/variants.ts";

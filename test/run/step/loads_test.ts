@@ -1,6 +1,6 @@
 /** What users write at will is done in kernels of its own when it takes long: parts add up and do not multiply. */
 import assert from "node:assert/strict";
-import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/plan.ts";
+import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import { newRegistry, refusalAsync, step, variablesOf } from "../support/harness.ts";
 
 const formula = (lines: readonly string[]) => ({ class_name: "Formula", config: { lines } });

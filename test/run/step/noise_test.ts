@@ -1,6 +1,6 @@
 /** AddGaussianNoise in a run, against the noise law: where it stands, what repeats it, and what it refuses. */
 import assert from "node:assert/strict";
-import type { RunSpec } from "../../../src/run/api.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { noiseAt } from "../../kernels/noise/support/noise_law.ts";
 import {

@@ -1,10 +1,11 @@
 /** Runs for tests: opened in a registry of their own, stepped with JSON gradients, and read back whole. */
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
-import type { ContributionAnswer, RunSpec, StepAnswer, StepOptions } from "../../../src/run/api.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
+import type { ContributionAnswer, StepAnswer, StepOptions } from "../../../src/run/api/steps.ts";
 import { Registry, type RegistryOptions } from "../../../src/run/registry/registry.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { writeTensors } from "../../../src/wire/tensors.ts";
+import { writeTensors } from "../../../src/wire/json_tensors.ts";
 import { random, SPECIAL } from "../../kernels/support/special.ts";
 
 export function newRegistry(options: Partial<RegistryOptions> = {}): Registry {

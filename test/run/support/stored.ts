@@ -1,8 +1,8 @@
 /** Registries with a store on a disk in memory: what dies with its process and comes back from its files. */
 import assert from "node:assert/strict";
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
-import type { RunSpec } from "../../../src/run/api.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import { Registry, type RegistryOptions } from "../../../src/run/registry/registry.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { ConfigStore } from "../../../src/store/kv.ts";

@@ -1,6 +1,6 @@
 /** Every optimizer in every variant, and steps for them: what laws over all members range over. */
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
-import type { RunSpec } from "../../../src/run/api.ts";
+import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import { numbers, tensor } from "./harness.ts";
 
 export interface Variant {

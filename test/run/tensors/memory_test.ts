@@ -116,13 +116,11 @@ Deno.test("allocate() takes back what was borrowed in the arena before it costs 
   const regions = [memory.allocate(arena, 3 * MEBIBYTE), memory.allocate(arena, 3 * MEBIBYTE)];
   memory.borrow(arena, () => {
     done.push("given back");
-    memory.free(arena, regions[1] as number);
+    memory.release(arena, regions[1] as number);
   });
-  const returned = () => done.push("not borrowed any more");
-  memory.borrow(arena, returned);
-  memory.returned(arena, returned);
+  memory.borrow(arena, () => done.push("not borrowed any more")).release();
   // Nothing is in the way yet.
-  memory.free(arena, memory.allocate(arena, MEBIBYTE));
+  memory.release(arena, memory.allocate(arena, MEBIBYTE));
   assert.throws(() => memory.allocate(other, 3 * MEBIBYTE), { code: "out_of_memory" });
   assert.deepEqual(done, ["pressure"]);
   memory.allocate(arena, 3 * MEBIBYTE);
@@ -205,11 +203,11 @@ Deno.test("Memory gives back everything when runs, uploads and copies are over",
   const arena = memory.place(2 * MEBIBYTE);
   const start = memory.figures();
   const offsets = [1, 100, MEBIBYTE].map((bytes) => memory.allocate(arena, bytes));
-  memory.publish(1000);
+  const published = memory.publish(1000);
   assert.throws(() => memory.allocate(arena, 63 * MEBIBYTE), StepwellError);
   assert.throws(() => memory.publish(64 * MEBIBYTE), StepwellError);
-  memory.unpublish(1000);
-  for (const offset of offsets) memory.free(arena, offset);
+  published.release();
+  for (const offset of offsets) memory.release(arena, offset);
   assert.deepEqual({ ...memory.figures(), arenaBytes: 0 }, { ...start, arenaBytes: 0 });
   assert.equal(memory.place(2 * MEBIBYTE), arena);
 });

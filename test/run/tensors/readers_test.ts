@@ -60,7 +60,7 @@ for (
   });
 }
 
-Deno.test("a reader keeps its copy when the run is deleted, and the memory is free once it lets go", async () => {
+Deno.test("a reader keeps its copy when the run is deleted, and the memory is free once it is released", async () => {
   const registry = newRegistry();
   const session = await registry.create({ optimizer: SGD, variables: VARIABLES });
   const reader = session.publish();

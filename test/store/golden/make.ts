@@ -2,7 +2,7 @@
  * Makes a data folder that later versions must be able to read, beside this file: `deno run --allow-all
  * test/store/golden/make.ts`. A new format gets a folder of its own; one that is there is never made anew.
  */
-import { runCompiled } from "../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import { type Change, make } from "../../run/support/changing.ts";

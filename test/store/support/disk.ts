@@ -4,6 +4,7 @@
  * bytes once their file was, and after a failed flush they are as good as gone, whatever a later flush says.
  */
 import { setImmediate } from "node:timers/promises";
+import { releasable } from "../../../src/releasable.ts";
 import { AppendFile, type FileReader, type Files, type RawFile } from "../../../src/store/files.ts";
 
 /** Errors as Deno words them. */
@@ -170,7 +171,7 @@ export class Disk implements Files {
         return take(count);
       },
       seek: (to) => at = to,
-      close: () => void (this.openReaders -= 1),
+      ...releasable(() => void (this.openReaders -= 1)),
     };
   }
 

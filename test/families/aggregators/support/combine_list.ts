@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Arena } from "../../../../kernels/arena.ts";
-import { runCompiled, runInterpreted } from "../../../../kernels/compiler/plan.ts";
+import { runCompiled, runInterpreted } from "../../../../kernels/compiler/runner.ts";
 import type { Combined } from "../../../../src/families/aggregators/aggregator.ts";
 import { aggregators } from "../../../../src/families/aggregators/mod.ts";
 import { sameBits } from "../../../kernels/support/special.ts";

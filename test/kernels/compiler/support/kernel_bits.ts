@@ -9,7 +9,7 @@ import { findUnique, tableBytes } from "../../../../kernels/routines/dedupe.ts";
 import { squaredDistances } from "../../../../kernels/routines/distances.ts";
 import { meanOfRanks, scratchBytes } from "../../../../kernels/routines/order.ts";
 import type { ElementType } from "../../../../kernels/compiler/pass.ts";
-import { runCompiled } from "../../../../kernels/compiler/plan.ts";
+import { runCompiled } from "../../../../kernels/compiler/runner.ts";
 import { fillSpecial } from "../../support/special.ts";
 
 const RULES: readonly (readonly string[])[] = [

@@ -1,8 +1,9 @@
 /** Contributions for laws of rounds: drawn at random, of ordinary numbers, dense and sparse; as JSON and as files. */
 import fc from "fast-check";
 import type { Arena } from "../../../../kernels/arena.ts";
-import { runCompiled } from "../../../../kernels/compiler/plan.ts";
-import type { AggregationSpec, RunSpec, StepOptions } from "../../../../src/run/api.ts";
+import { runCompiled } from "../../../../kernels/compiler/runner.ts";
+import type { AggregationSpec, RunSpec } from "../../../../src/run/api/run_spec.ts";
+import type { StepOptions } from "../../../../src/run/api/steps.ts";
 import type { Session } from "../../../../src/run/session/session.ts";
 import { encodeHeader, type WritableTensor } from "../../../../src/wire/safetensors_writer.ts";
 import { numbers, open, send, tensor } from "../../support/harness.ts";

@@ -1,0 +1,177 @@
+/**
+ * Bodies of requests on their way in: a place among the uploads, a time to arrive in, a media type, then src/wire.
+ * Knows no operation and holds no tensor.
+ *
+ * Invariant: whatever happens, the upload's place is released.
+ */
+import type { z } from "@hono/zod-openapi";
+import { StepwellError } from "../../src/errors.ts";
+import type { TensorTarget } from "../../src/tensor.ts";
+import { decodedLength, readBody, readJson } from "../../src/wire/read_body.ts";
+import { contentLength } from "../../src/wire/body_chunks.ts";
+import { tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { writeTensors } from "../../src/wire/json_tensors.ts";
+import type { AppContext, Services } from "./context.ts";
+import { invalidRequest } from "./invalid_request.ts";
+import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
+
+type Format = "json" | "safetensors";
+const FORMATS: ReadonlyMap<string, Format> = new Map([
+  [JSON_TYPE, "json"],
+  [SAFETENSORS_TYPE, "safetensors"],
+  [BYTES_TYPE, "safetensors"],
+]);
+
+/** A JSON body that fits `schema`, of no more than `bytesMax` or what the settings allow. */
+export async function receiveJson<S extends z.ZodType>(
+  c: AppContext,
+  services: Services,
+  schema: S,
+  { bytesMax = Infinity }: { readonly bytesMax?: number } = {},
+): Promise<z.output<S>> {
+  bodyFormat(c, ["json"]);
+  const least = Math.min(bytesMax, services.settings.STEPWELL_JSON_BYTES_MAX);
+  return parse(schema, await upload(c, services, { bytesMax: least, read: readJson }));
+}
+
+export interface TensorBody<S extends z.ZodType> {
+  /** What the run accepts at most, by format. */
+  readonly bytesMax: (format: Format) => number;
+  readonly target: TensorTarget;
+  /** The member of a JSON body that holds the tensors. */
+  readonly member: string;
+  /** The whole JSON body. */
+  readonly schema: S;
+  /** `__metadata__` of a safetensors body → the rest of a JSON body; may throw. */
+  readonly fields: (metadata: ReadonlyMap<string, string>) => object;
+}
+
+/** Tensors into `target`, as JSON or safetensors; gives the other members of the body, checked by `schema`. */
+export async function receiveTensors<S extends z.ZodType>(
+  c: AppContext,
+  services: Services,
+  body: TensorBody<S>,
+): Promise<z.output<S>> {
+  const format = bodyFormat(c, ["json", "safetensors"]);
+  const { STEPWELL_JSON_BYTES_MAX, STEPWELL_BODY_BYTES_MAX } = services.settings;
+  const bytesMax = Math.min(
+    body.bytesMax(format),
+    format === "json" ? STEPWELL_JSON_BYTES_MAX : STEPWELL_BODY_BYTES_MAX,
+  );
+  if (format === "safetensors") {
+    let fields: z.output<S> | undefined;
+    const onMetadata = (metadata: ReadonlyMap<string, string>) =>
+      void (fields = parse(body.schema, { ...body.fields(metadata), [body.member]: {} }));
+    await receiveFile(c, services, { bytesMax, target: body.target, onMetadata });
+    return fields as z.output<S>;
+  }
+  const value = await upload(c, services, { bytesMax, read: readJson });
+  const fields = parse(body.schema, value);
+  // Not from what zod gave: it leaves out a member named __proto__.
+  writeTensors((value as Record<string, unknown>)[body.member], body.target, body.member);
+  return fields;
+}
+
+/** What other writers put into `__metadata__` by themselves, and what our own files say of themselves. */
+const PASSED_OVER = new Set(["format", "iterations", "version"]);
+
+/** `__metadata__` of a body that has no other members. */
+export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
+  for (const key of metadata.keys()) {
+    if (PASSED_OVER.has(key)) continue;
+    throw new StepwellError(
+      "invalid_request",
+      `Cannot take this request: __metadata__ must not hold "${key}"`,
+      [
+        { path: `__metadata__.${key}`, message: "Must not be there" },
+      ],
+    );
+  }
+  return {};
+}
+
+interface FileBody {
+  readonly bytesMax: number;
+  readonly target: TensorTarget;
+  readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
+}
+
+/** A safetensors body into `target`, as it arrives; `onMetadata` is called before the target. */
+export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
+  bodyFormat(c, ["safetensors"]);
+  const { bytesMax, target, onMetadata } = body;
+  await upload(c, services, {
+    bytesMax,
+    read: async (request, options) => {
+      const reader = tensorFileReader(target, { fileBytes: decodedLength(request.headers), onMetadata });
+      await readBody(request, options, (chunk) => reader.write(chunk));
+      reader.close();
+    },
+  });
+}
+
+interface Upload<T> {
+  readonly bytesMax: number;
+  readonly read: (request: Request, options: { bytesMax: number; signal: AbortSignal }) => Promise<T>;
+}
+
+async function upload<T>(
+  c: AppContext,
+  { uploads, settings }: Services,
+  { bytesMax, read }: Upload<T>,
+): Promise<T> {
+  const request = c.req.raw;
+  const length = decodedLength(request.headers);
+  c.set("bytesIn", contentLength(request.headers) ?? 0);
+  // Before it waits for a place.
+  if (length !== undefined && length > bytesMax) throw tooLarge(length, bytesMax);
+  // A body that does not say how long it is may become as long as it is let.
+  using _place = await uploads.acquire(length ?? bytesMax);
+  const slow = new AbortController();
+  const timer = setTimeout(() => slow.abort(tooSlow(settings)), settings.STEPWELL_UPLOAD_SECONDS * 1000);
+  try {
+    return await read(request, { bytesMax, signal: slow.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function tooLarge(length: number, bytesMax: number): StepwellError {
+  return new StepwellError(
+    "body_too_large",
+    `Cannot read the body: it has ${length} bytes, must have at most ${bytesMax} here`,
+  );
+}
+
+function tooSlow({ STEPWELL_UPLOAD_SECONDS }: Services["settings"]): StepwellError {
+  return new StepwellError(
+    "body_timeout",
+    `Cannot wait for the rest of the body: it must arrive within ${STEPWELL_UPLOAD_SECONDS} s`,
+  );
+}
+
+function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw invalidRequest("body", parsed.error);
+}
+
+/** The format of the body by its Content-Type; throws unsupported_media_type. */
+export function bodyFormat(c: AppContext, allowed: readonly Format[]): Format {
+  const header = c.req.header("Content-Type");
+  const [type = "", ...parameters] = (header ?? "").split(";").map((part) => part.trim().toLowerCase());
+  const format = FORMATS.get(type);
+  const isUtf8 = parameters.every((parameter) =>
+    !parameter.startsWith("charset=") || /^charset="?utf-?8"?$/.test(parameter)
+  );
+  if (format !== undefined && allowed.includes(format) && isUtf8) return format;
+  const wanted = [...FORMATS].filter(([, format]) => allowed.includes(format)).map(([type]) => type).join(
+    " or ",
+  );
+  const problem = header === undefined
+    ? "it has no Content-Type"
+    : `its Content-Type is ${JSON.stringify(header)}`;
+  throw new StepwellError("unsupported_media_type", `Cannot read the body: ${problem}, must be ${wanted}`, [
+    { path: "header.Content-Type", message: `Must be ${wanted}` },
+  ]);
+}

@@ -1,0 +1,162 @@
+/**
+ * The one mechanism behind every `{class_name, config}` of the service: optimizers, schedules, constraints,
+ * initializers, aggregators, staleness weightings, transformers.
+ *
+ * It knows no family by name and builds nothing: it finds a member, checks a config against the member's zod
+ * object and writes both back as JSON. Invariant: a {@link Part} that left `resolve` has every key of its
+ * member's config, checked and with defaults filled in.
+ */
+import { z } from "zod";
+import { type Issue, refusal, StepwellError } from "../../errors.ts";
+import { join, refusalOfAll, tell } from "./issues.ts";
+
+export type Config = Readonly<Record<string, unknown>>;
+
+/** Something wrong with a config that its fields, taken one by one, cannot tell. */
+export interface Problem {
+  readonly key: string;
+  readonly message: string;
+}
+
+/** A named, configurable part. Families add to it what their members do. */
+export interface Member {
+  readonly class_name: string;
+  /** One sentence for the catalogue. */
+  readonly summary: string;
+  /** Other names that Keras takes for it. */
+  readonly aliases?: readonly string[];
+  /** A strict object; every field carries its default, range and description. */
+  readonly config: z.ZodObject;
+  /** Checks over several keys of a config as it was given. */
+  check?(given: Config): readonly Problem[];
+  /** Problems with a lower rank are told first; the rest as given. `across` marks those from `check`. */
+  rank?(key: string, kind: "field" | "across"): number;
+}
+
+/** A member with its checked config. */
+export interface Part<M extends Member = Member> {
+  readonly member: M;
+  readonly config: Config;
+}
+
+/** The JSON form, as Keras serializes it. */
+export interface PartJson {
+  readonly class_name: string;
+  readonly config: Config;
+}
+
+/** `{class_name, config?}`, also in the Keras 2.12+ form, whose other two fields say nothing here. */
+const FORM = z.strictObject({
+  class_name: z.string(),
+  config: z.record(z.string(), z.unknown()).nullish(),
+  module: z.string().nullish(),
+  registered_name: z.string().nullish(),
+});
+
+/** The schema of a place where another family's part may stand; the part itself is resolved afterwards. */
+export const REFERENCE = z.union([z.string(), FORM]);
+
+/** A set of members, found by class name or alias, whatever the case of the letters. */
+export class Family<M extends Member> {
+  /** In the singular and in words, for messages: "optimizer". */
+  readonly noun: string;
+  readonly members: readonly M[];
+  readonly #byName = new Map<string, M>();
+
+  constructor(noun: string, members: readonly M[]) {
+    this.noun = noun;
+    this.members = members;
+    for (const member of members) {
+      for (const name of [member.class_name, ...member.aliases ?? []]) this.#add(name.toLowerCase(), member);
+    }
+  }
+
+  #add(name: string, member: M): void {
+    const holder = this.#byName.get(name);
+    if (holder && holder !== member) {
+      throw new Error(`Two members of family ${this.noun} are named "${name}"`);
+    }
+    this.#byName.set(name, member);
+  }
+
+  /**
+   * The member of this name.
+   *
+   * Throws `unknown_class`, listing what exists; `path` says where in the request the name stands.
+   */
+  find(className: string, path = ""): M {
+    const member = this.#byName.get(className.toLowerCase());
+    if (member) return member;
+    const names = this.members.map((each) => each.class_name).join(", ");
+    const problem = `is ${JSON.stringify(className)}, must be one of ${names}`;
+    const subject = { path: join(path, "class_name"), called: "class_name" };
+    throw refusal("unknown_class", `find this ${this.noun}`, subject, problem);
+  }
+
+  /**
+   * Reads a part: `{class_name, config?}`, the same with `module` and `registered_name`, or a bare name.
+   *
+   * Throws `unknown_class`, or `invalid_config` with one issue a problem; `path` is put before their paths.
+   */
+  resolve(json: unknown, path = ""): Part<M> {
+    const { member, given } = this.read(json, path);
+    return { member, config: parseConfig(member, given, path) };
+  }
+
+  /** Finds the member and hands back its config as it was given. Throws as {@link resolve}. */
+  read(json: unknown, path = ""): { member: M; given: Config } {
+    if (typeof json === "string") return { member: this.find(json, path), given: {} };
+    const form = FORM.safeParse(json);
+    if (!form.success) {
+      const issues = form.error.issues.flatMap((issue) =>
+        tell(issue, json, { holder: "the form", allowed: Object.keys(FORM.shape) }).map((told) => ({
+          path: join(path, ...told.keys),
+          message: told.message,
+        }))
+      );
+      throw new StepwellError(
+        "invalid_config",
+        `Cannot read this ${this.noun}: must be {"class_name": …, "config": {…}} or a name`,
+        issues,
+      );
+    }
+    return { member: this.find(form.data.class_name, path), given: form.data.config ?? {} };
+  }
+}
+
+/** The JSON form of a part. */
+export function serialize(part: Part): PartJson {
+  return { class_name: part.member.class_name, config: part.config };
+}
+
+/** Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. */
+export function parseConfig(member: Member, given: Config, path = ""): Config {
+  const result = member.config.safeParse(given);
+  const across = member.check?.(given) ?? [];
+  if (result.success && across.length === 0) return result.data;
+
+  const order = Object.keys(given);
+  const found = [
+    ...(result.error?.issues ?? [])
+      .flatMap((issue) =>
+        tell(issue, given, { holder: member.class_name, allowed: Object.keys(member.config.shape) })
+      )
+      .map((told) => ({ ...told, rank: member.rank?.(String(told.keys[0] ?? ""), "field") ?? 0 })),
+    ...across.map(({ key, message }) => ({ keys: [key], message, rank: member.rank?.(key, "across") ?? 0 })),
+  ];
+  const place = (keys: readonly PropertyKey[]) => {
+    const at = order.indexOf(String(keys[0]));
+    return at < 0 ? order.length : at;
+  };
+  found.sort((a, b) => a.rank - b.rank || place(a.keys) - place(b.keys));
+  throw invalidConfig(
+    member.class_name,
+    found.map(({ keys, message }) => ({ path: keys.map(String).join("."), message })),
+    path,
+  );
+}
+
+/** The refusal of a config; the paths of `issues` start at the config. */
+export function invalidConfig(className: string, issues: readonly Issue[], path = ""): StepwellError {
+  return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, "config") });
+}

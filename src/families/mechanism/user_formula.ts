@@ -1,0 +1,161 @@
+/**
+ * Formulas that users write, wherever a config or a definition holds some: which names they may read and set, and how
+ * much they may ask for.
+ *
+ * Nothing is compiled or evaluated here. Invariant: lines that were read without an error can be compiled.
+ */
+import {
+  type Expression,
+  FormulaError,
+  type Line,
+  parseFormula,
+} from "../../../kernels/language/formula_syntax.ts";
+import { buildGraph, type Graph, isFunction } from "../../../kernels/language/graph.ts";
+import { OPS } from "../../../kernels/language/ops.ts";
+import { splitPasses } from "../../../kernels/compiler/pass.ts";
+import { checkNames } from "./formula_names.ts";
+
+/** Lines of one list. */
+export const LINES_MAX = 64;
+/** Operations of one list; for each element, those that a later pass repeats count again. */
+const OPERATIONS_MAX = 1000;
+/** Reductions one upon another: each is a pass over the variable. */
+const REDUCTIONS_MAX = 8;
+/** Powers, exponentials and the like for each element of one list: each takes as long as hundreds of additions. */
+const HOST_CALLS_MAX = 16;
+
+/** Two underscores are left to the names that the service makes up itself. */
+const NAME = /^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$/;
+export const NAME_WANTED =
+  "must be 1 to 64 of A-Z a-z 0-9 _, begin with a letter and not hold two _ in a row";
+
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** Names that lines have for what nobody declares. */
+export const GIVEN: Readonly<Record<string, string>> = {
+  w: "the variable",
+  g: "the gradient",
+  t: "the iterations before the step",
+  T: "the iterations after the step",
+};
+
+/** What a name means that nobody can give another meaning to. */
+export function meaningOf(name: string): string | undefined {
+  if (isFunction(name)) return "a function of the formula language";
+  return Object.hasOwn(GIVEN, name) ? GIVEN[name] : undefined;
+}
+
+/** What lines may name. */
+export interface LineScope {
+  /** Names with one number an element; without any, the lines give numbers. */
+  readonly tensors: readonly string[];
+  /** Names with a value that outlives the lines, which may be set. */
+  readonly writable: readonly string[];
+  /** Numbers that may be read and not set, with what they are. */
+  readonly constants: ReadonlyMap<string, string>;
+  /** What another name is, which lines may not set, nor read. */
+  readonly taken?: (name: string) => string | undefined;
+}
+
+export interface NamesOfLines {
+  readonly assigned: ReadonlySet<string>;
+  readonly read: ReadonlySet<string>;
+}
+
+/** The names that `lines` set and read. Throws {@link FormulaError} for lines that cannot be compiled or set too much. */
+export function readLines(lines: readonly string[], scope: LineScope): NamesOfLines {
+  const { tensors, writable, constants } = scope;
+  const isScalar = tensors.length === 0;
+  const parsed = parseFormula(lines);
+  const known = [...constants.keys(), ...tensors, ...writable.filter((name) => !tensors.includes(name))];
+  checkNames(parsed, known, (name) => meaningOf(name) ?? scope.taken?.(name));
+  const graph = buildGraph(lines, {
+    tensors,
+    stored: isScalar ? [] : writable,
+    uniforms: [...constants.keys(), ...isScalar ? writable : []],
+  });
+  const assigned = new Set<string>(), read = new Set<string>();
+  for (const line of parsed) {
+    checkTarget(line, scope);
+    assigned.add(line.target);
+    for (const name of namesIn(line.expression)) read.add(name);
+  }
+  checkSize(graph, lines.length);
+  return { assigned, read };
+}
+
+function checkTarget({ target, number }: Line, { writable, constants, taken }: LineScope): void {
+  if (writable.includes(target)) return;
+  const what = constants.get(target) ?? meaningOf(target) ?? taken?.(target);
+  const may = [...writable, "a new name"].join(", ");
+  if (what !== undefined) {
+    throw new FormulaError(`Cannot set "${target}", it is ${what}: must be ${may}`, number, 1);
+  }
+  if (!isName(target)) throw new FormulaError(`Cannot set "${target}": a name ${NAME_WANTED}`, number, 1);
+}
+
+/** What lines take for each element. */
+export interface Load {
+  readonly operations: number;
+  /** Those among them that are done one element at a time. */
+  readonly calls: number;
+  /** Reductions one upon another: each is a pass over all elements. */
+  readonly reductions: number;
+}
+
+const loads = new WeakMap<Graph, Load>();
+
+/** A pass does again whatever it needs of those before it: nothing for each element is kept in between. */
+export function loadOf(graph: Graph): Load {
+  const known = loads.get(graph);
+  if (known) return known;
+  const passes = splitPasses(graph, () => ({ access: "sequential", type: "f32" }));
+  const done = passes.flatMap((pass) => pass.nodes).map((id) => graph.nodes[id]?.op ?? "");
+  const load = {
+    operations: done.filter((op) => op !== "tensor").length,
+    calls: done.filter((op) => OPS.get(op)?.host).length,
+    reductions: graph.nodes.reduce((most, { level }) => Math.max(most, level), 0),
+  };
+  loads.set(graph, load);
+  return load;
+}
+
+/** The first thing of which this is too much, in words; undefined: there is none. */
+export function tooMuch({ operations, calls, reductions }: Load): string | undefined {
+  const again = reductions > 0 ? "; what is needed after a reduction counts again" : "";
+  for (
+    const [what, count, max] of [
+      ["operations", operations, OPERATIONS_MAX],
+      ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
+      ["reductions one upon another", reductions, REDUCTIONS_MAX],
+    ] as const
+  ) {
+    if (count > max) return `${count} ${what} in all lines together, at most ${max}${again}`;
+  }
+  return undefined;
+}
+
+function checkSize(graph: Graph, lineCount: number): void {
+  const load = loadOf(graph);
+  const found = tooMuch({ ...load, operations: Math.max(graph.nodes.length, load.operations) });
+  if (found !== undefined) throw new FormulaError(`Cannot take ${found}`, lineCount, 1);
+}
+
+/** What lines take that were checked. */
+export function loadOfLines(
+  lines: readonly string[],
+  scope: {
+    readonly tensors: readonly string[];
+    readonly stored: readonly string[];
+    readonly uniforms: readonly string[];
+  },
+): Load {
+  return loadOf(buildGraph(lines, scope));
+}
+
+function namesIn(expression: Expression): string[] {
+  if (expression.kind === "name") return [expression.name];
+  return expression.kind === "call" ? expression.args.flatMap(namesIn) : [];
+}

@@ -1,0 +1,54 @@
+/**
+ * The optimizers of one service: those that are built in, and those that were registered with it.
+ *
+ * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names differ, whatever the case of their letters.
+ */
+import { Family } from "../../mechanism/family.ts";
+import type { OptimizerMember } from "../optimizer_member.ts";
+import { type OptimizerFamily, optimizers } from "../mod.ts";
+import { type CustomMember, memberOf } from "./custom_member.ts";
+import type { Definition } from "../definition_schema.ts";
+
+export class OptimizerSet {
+  readonly #custom = new Map<string, CustomMember>();
+  /** Made when it is asked for: many may be added before. */
+  #family: OptimizerFamily | undefined = optimizers;
+
+  /** All optimizers; another object after each change. */
+  get family(): OptimizerFamily {
+    return this.#family ??= new Family<OptimizerMember>("optimizer", [
+      ...optimizers.members,
+      ...this.#custom.values(),
+    ]);
+  }
+
+  get customCount(): number {
+    return this.#custom.size;
+  }
+
+  /** The optimizer of this name, whatever the case of its letters; undefined: the name is free. */
+  named(className: string): OptimizerMember | undefined {
+    const name = className.toLowerCase();
+    return this.family.members.find(({ class_name, aliases = [] }) =>
+      [class_name, ...aliases].some((each) => each.toLowerCase() === name)
+    );
+  }
+
+  /** Adds a definition whose name is free. */
+  add(definition: Definition): CustomMember {
+    const member = memberOf(definition);
+    this.#custom.set(definition.class_name, member);
+    this.#family = undefined;
+    return member;
+  }
+
+  remove(className: string): void {
+    if (this.#custom.delete(className)) this.#family = undefined;
+  }
+}
+
+/** The keys in which two definitions differ; none: they say the same. The order of slots and the like counts. */
+export function differences(a: Definition, b: Definition): string[] {
+  return (Object.keys(a) as (keyof Definition)[])
+    .filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+}

@@ -1,0 +1,56 @@
+/** What a run says of itself: its spec with every default filled in, and where it stands. */
+import type { Shape } from "../../tensor.ts";
+import type { Noise, Payload, VariableRole } from "./run_spec.ts";
+
+/** A family member as the service writes it. */
+export interface Member {
+  readonly class_name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** The aggregation with every default filled in; what another mode has is not there. */
+export interface AggregationDescription {
+  readonly mode: "immediate" | "round" | "buffer";
+  readonly quorum?: number;
+  readonly minimum?: number;
+  readonly deadline_seconds?: number | null;
+  readonly buffer_size?: number;
+  readonly aggregator: Member;
+  readonly payload: Payload;
+  readonly max_staleness: number | null;
+  readonly staleness_weighting: Member;
+  readonly client_clipnorm: number | null;
+  readonly noise: Noise | null;
+}
+
+export interface RunDescription {
+  readonly id: string;
+  readonly iterations: number;
+  readonly version: number;
+  /** RFC 3339, UTC. */
+  readonly created_at: string;
+  readonly optimizer: Member;
+  readonly variables: readonly {
+    readonly name: string;
+    readonly shape: Shape;
+    readonly dtype: "float32";
+    readonly constraint: Member | null;
+    readonly role: VariableRole;
+  }[];
+  readonly slots: readonly string[];
+  /** Elements of all variables. */
+  readonly parameters: number;
+  /** Variables and slots in memory. */
+  readonly bytes: number;
+  readonly aggregation: AggregationDescription;
+  /** Of the open round, from 0; null in mode immediate. */
+  readonly round: number | null;
+  readonly gradient_transformers: readonly Member[];
+  readonly non_finite: "reject" | "skip" | "propagate";
+  readonly durability: "journal" | "snapshot" | "none";
+  /** Bytes that recovery would replay; 0 without a journal. */
+  readonly journal_bytes: number;
+  /** The version that the newest snapshot holds; null without one. */
+  readonly snapshot_version: number | null;
+  readonly warnings: readonly string[];
+}

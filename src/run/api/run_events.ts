@@ -1,0 +1,27 @@
+/** What has happened to a run, for whoever watches it. */
+
+/** Something that happened to a run. */
+export interface RunEvent {
+  /** Rises; opaque to clients. */
+  readonly id: string;
+  readonly type:
+    | "round_opened"
+    | "contribution_accepted"
+    | "contribution_withdrawn"
+    | "round_dropped"
+    | "step_applied"
+    | "run_changed";
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** The latest events of a run. */
+export interface RunEvents {
+  /** Whether the session has ended: the run was deleted, replaced, or is to be read again from disk. */
+  readonly closed: boolean;
+  /** The id of the newest event, or where events begin. */
+  readonly last: string;
+  /** Events after this id; `missed` when some before them are no longer kept. */
+  since(id: string): { readonly events: readonly RunEvent[]; readonly missed: boolean };
+  /** Resolves when there is a new event, or the session has ended. */
+  changed(): Promise<void>;
+}

@@ -1,0 +1,68 @@
+/**
+ * One open run, as the HTTP layer sees it. Not an implementation (session.ts).
+ *
+ * Invariant: every method that changes state is synchronous (the turn), validates everything before its first write, and
+ * throws a `StepwellError` without having changed anything.
+ */
+import type { Releasable } from "../../releasable.ts";
+import type { NamedTensor, TensorTarget } from "../../tensor.ts";
+import type { RoundDescription, RoundOutcome } from "./rounds.ts";
+import type { AggregationDescription, Member, RunDescription } from "./run_description.ts";
+import type { RunEvents } from "./run_events.ts";
+import type { ContributionAnswer, KeyedAnswers, StepAnswer, StepOptions } from "./steps.ts";
+
+/** Tensors that no later step changes; to be released when the last byte was read. */
+export interface Publication extends Releasable {
+  readonly iterations: number;
+  readonly version: number;
+  readonly tensors: readonly NamedTensor[];
+}
+
+/** Where a body's tensors wait until they are applied. */
+export interface Staging extends TensorTarget, Releasable {}
+
+/** One open run. Readers get copies that no later turn changes. */
+export interface RunSession {
+  readonly id: string;
+  readonly iterations: number;
+  readonly version: number;
+  /** When it makes a step. */
+  readonly mode: AggregationDescription["mode"];
+  describe(): RunDescription;
+  /** The largest decoded body that this run can accept, in bytes. */
+  bodyBytesMax(format: "json" | "safetensors"): number;
+
+  /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
+  publish(names?: readonly string[]): Publication;
+  /**
+   * The rows `indices` of a variable, in that order; throws unknown_variable, index_out_of_range, shape_mismatch for
+   * a scalar, and invalid_request before anything is allocated when the rows have more than `bytesMax` bytes.
+   */
+  gather(name: string, indices: readonly number[], options: { readonly bytesMax: number }): NamedTensor;
+  slotNames(): readonly string[];
+  /** One tensor per variable that has the slot; throws unknown_slot. */
+  readSlot(slot: string): readonly NamedTensor[];
+  /** `get_weights`: `iterations` is null while Keras would not have created it; scalar state is among the tensors. */
+  weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] };
+  optimizer(): Member;
+  /** The latest applied steps, newest first. */
+  steps(limit: number): readonly StepAnswer[];
+  /** The answers to keyed requests. */
+  readonly replies: KeyedAnswers;
+  stage(kind: "gradients" | "values"): Staging;
+  /** A step, or (mode round or buffer) a contribution to one: those have `accepted`. */
+  applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer;
+  readonly events: RunEvents;
+  round(): RoundDescription;
+  /** Of one of the latest rounds that closed; undefined for one that is open. */
+  outcome(round: number): RoundOutcome | undefined;
+  /** Takes a client's contribution out of the open round. Throws unknown_contribution, busy, storage_failed. */
+  withdraw(clientId: string): void;
+  setVariables(staging: Staging): void;
+  /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
+  setWeights(weights: readonly unknown[]): void;
+  /** Throws invalid_config; what Keras would silently ignore is in `warnings`. */
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+  ): Member & { readonly warnings: readonly string[] };
+}

@@ -1,0 +1,114 @@
+/**
+ * The forms that a tensor has in a JSON body, into a target:
+ *
+ *     nested numbers | null | {dtype, shape, base64} | {indices?, scale?, values}, each of those nested or base64
+ *
+ * With `indices` it is sparse, or with `flat: true` a flat tensor; with `scale`, and perhaps `block`, `values` are int8.
+ * Looks at form only: names, shapes and dtypes are for the target to take or refuse.
+ */
+
+import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
+import { flatten, type FlatTensor } from "./nested_numbers.ts";
+import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
+import {
+  base64Source,
+  checkKeys,
+  indexSource,
+  isObject,
+  type TensorSource,
+  tensorSource,
+} from "./tensor_source.ts";
+import { unreadable } from "./unreadable.ts";
+
+/**
+ * Every member of `tensors` into `target`, in their order: `null` as no gradient, the others as dense or sparse.
+ * `path` names the place of the object in messages, as `gradients`.
+ *
+ * Errors: invalid_request for a form that is none of the above; shape_mismatch, invalid_number, dtype_mismatch,
+ * index_out_of_range for what stands in it; what the target throws.
+ */
+export function writeTensors(tensors: unknown, target: TensorTarget, path: string): void {
+  if (!isObject(tensors)) throw unreadable(path, "must be an object of tensors by name");
+  for (const [name, value] of Object.entries(tensors)) {
+    writeTensor(name, value, { target, path: `${path}.${name}` });
+  }
+}
+
+function writeTensor(
+  name: string,
+  value: unknown,
+  { target, path }: { target: TensorTarget; path: string },
+): void {
+  if (value === null) return target.none(name);
+  if (isObject(value) && ["indices", "values", "scale"].some((key) => key in value)) {
+    return writeParts(name, value, { target, path });
+  }
+  const source = tensorSource(value, path);
+  pour(source, target.dense(name, source));
+}
+
+function writeParts(
+  name: string,
+  value: Record<string, unknown>,
+  { target, path }: { target: TensorTarget; path: string },
+): void {
+  const isScaled = "scale" in value;
+  const wanted = isScaled ? ["values"] : ["indices", "values"];
+  checkKeys(value, wanted, path, ["indices", "flat", ...(isScaled ? ["scale", "block"] : [])]);
+  const { flat = false, block = BLOCK_DEFAULT } = value;
+  if (typeof flat !== "boolean") throw unreadable(`${path}.flat`, "must be true or false");
+  if (flat && !("indices" in value)) throw unreadable(`${path}.indices`, "is missing");
+  const indices = "indices" in value ? indexSource(value["indices"], `${path}.indices`) : undefined;
+  const scale = isScaled
+    ? { ...tensorSource(value["scale"], `${path}.scale`), block: checkBlock(block, `${path}.block`) }
+    : undefined;
+  const values = tensorSource(value["values"], `${path}.values`);
+  const tensor = { values, flat, ...(indices && { indices }), ...(scale && { scale }) };
+  checkParts(tensor, path);
+  if (!scale && !flat && indices) {
+    const sinks = target.sparse(name, indices, values);
+    pour(indices, sinks.indices);
+    pour(values, sinks.values);
+    return;
+  }
+  const sinks = target.packed?.(name, tensor);
+  if (!sinks) throw unreadable(path, "is in a compact form, must be plain here");
+  // The scales before the values: they are decoded as they come then.
+  if (indices && sinks.indices) pour(indices, sinks.indices);
+  if (scale && sinks.scale) pour(scale, sinks.scale);
+  pour(values, sinks.values);
+}
+
+/**
+ * A tensor in any dense form as float32: nested numbers, or `{dtype, shape, base64}`, whose elements are rounded to the
+ * nearest where float32 cannot hold them.
+ *
+ * Errors: invalid_request, shape_mismatch, invalid_number, as {@link writeTensors}.
+ */
+export function readTensor(value: unknown, path: string): FlatTensor {
+  if (!isObject(value)) return flatten(value, path);
+  const source = base64Source(value, path);
+  const bytes = new Uint8Array(elementCount(source.shape) * WIRE_DTYPES[source.dtype]);
+  let at = 0;
+  for (const piece of source.pieces()) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return { shape: [...source.shape], values: AS_FLOAT32[source.dtype](bytes.buffer) };
+}
+
+/** Elements, little endian, as float32. */
+const AS_FLOAT32: Readonly<Record<WireDtype, (bytes: ArrayBuffer) => Float32Array<ArrayBuffer>>> = {
+  F32: (bytes) => new Float32Array(bytes),
+  F16: (bytes) => Float32Array.from(new Float16Array(bytes)),
+  BF16: (bytes) => new Float32Array(Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer),
+  F64: (bytes) => Float32Array.from(new Float64Array(bytes)),
+  I8: (bytes) => Float32Array.from(new Int8Array(bytes)),
+  I32: (bytes) => Float32Array.from(new Int32Array(bytes)),
+  I64: (bytes) => Float32Array.from(new BigInt64Array(bytes), Number),
+};
+
+function pour(source: TensorSource, sink: { write(bytes: Uint8Array): void; close(): void }): void {
+  for (const piece of source.pieces()) sink.write(piece);
+  sink.close();
+}
