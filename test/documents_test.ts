@@ -1,6 +1,6 @@
 /**
- * Documents keep their word: links lead to files and headings, names of files name files, and no file cites a document
- * that is not here.
+ * Documents keep their word: links lead to files and headings, names of files name files, and no file, comments included,
+ * cites a document or a path that is not here.
  */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path/posix";
@@ -67,13 +67,23 @@ Deno.test("documents about the code name files that exist", () => {
   assert.deepEqual(missing.map(({ path, name }) => `${path}: ${name}`), []);
 });
 
-Deno.test("no file cites a document that is not here", () => {
+/** Every cited name that matches, with the file that cites it. */
+function cited(pattern: RegExp): { path: string; name: string }[] {
   const citing = files.filter((path) => /\.(ts|py|md|c)$|^(Dockerfile|deno\.json|\.ci\/run)$/.test(path));
-  const missing = citing.flatMap((path) =>
-    [...read(path).replaceAll(/https?:\S+/g, "").matchAll(/[\w./-]*\w\.md\b/g)]
-      .filter(([name]) => !isNamed(name.replace(/^(\.{1,2}\/)+/, "")))
-      .map(([name]) => `${path}: ${name}`)
-  );
   assert.ok(citing.length > 500);
+  return citing.flatMap((path) =>
+    [...read(path).replaceAll(/https?:\S+/g, "").matchAll(pattern)]
+      .map(([name]) => ({ path, name: name.replace(/^(\.{1,2}\/)+/, "") }))
+  );
+}
+
+Deno.test("no file cites a document that is not here", () => {
+  const missing = cited(/[\w./-]*\w\.md\b/g).filter(({ name }) => !isNamed(name));
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("no file cites a path of the code that is not here", () => {
+  const isPath = /^(kernels|src|routes|test|tools|bench|examples)\//;
+  const missing = cited(/[\w./-]*\w\.(ts|py)\b/g).filter(({ name }) => isPath.test(name) && !isNamed(name));
   assert.deepEqual(missing, []);
 });
