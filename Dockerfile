@@ -1,4 +1,4 @@
-# Stepwell as a container; README.md says how to run it. test/docker_test.ts does what these lines do, without an engine.
+# Stepwell as a container; README.md says how to run it. test/docker_slow_test.ts does what these lines do, without an engine.
 FROM denoland/deno:2.9.6
 
 # Runs are kept here: give it a volume.

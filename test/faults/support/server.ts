@@ -25,7 +25,7 @@ export class Server implements AsyncDisposable {
   readonly startMs: number[] = [];
 
   constructor(env: Readonly<Record<string, string>>) {
-    // Told to stop, it finishes: that it need not is main_test.ts' part.
+    // Told to stop, it finishes: that it need not is main_slow_test.ts' part.
     this.#env = { STEPWELL_LOG: "errors", STEPWELL_SHUTDOWN_SECONDS: "300", ...env };
   }
 
