@@ -1,5 +1,6 @@
 /**
- * What a benchmark is: a name to pick it by and the rows that it yields as it goes. The list of all stands in main.ts.
+ * What a benchmark is: a name to pick it by and the rows that it yields as it goes. The list of all stands in
+ * main.ts.
  */
 import type { CompareOptions } from "./harness.ts";
 import type { Native } from "./rivals/native.ts";

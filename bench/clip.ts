@@ -1,6 +1,6 @@
 /**
- * Adam after clipping by the global norm: the norm, then a factor fused into the step, against tfjs, which scales a copy; and
- * what the clip costs beside Adam alone.
+ * Adam after clipping by the global norm: the norm, then a factor fused into the step, against tfjs, which scales a
+ * copy; and what the clip costs beside Adam alone.
  */
 import type { Benchmark } from "./bench.ts";
 import { checkSteps } from "./dense.ts";

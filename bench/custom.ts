@@ -1,6 +1,6 @@
 /**
- * Optimizers of one's own: Adam, posted back under another name, against the built-in one, in whole steps of a session; and
- * what registering a new one takes, which compiles it, and its first steps.
+ * Optimizers of one's own: Adam, posted back under another name, against the built-in one, in whole steps of a
+ * session; and what registering a new one takes, which compiles it, and its first steps.
  */
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { catalog } from "../src/families/catalog.ts";

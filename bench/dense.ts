@@ -1,6 +1,6 @@
 /**
- * Dense steps of SGD, SGD with momentum, Adam and Adagrad at each size: kernels against tfjs, against the memory limit and
- * against native C. One benchmark a rule.
+ * Dense steps of SGD, SGD with momentum, Adam and Adagrad at each size: kernels against tfjs, against the memory
+ * limit and against native C. One benchmark a rule.
  */
 import type { Benchmark, Context } from "./bench.ts";
 import { checkEqual, compare, timed } from "./harness.ts";

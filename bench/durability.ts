@@ -1,6 +1,6 @@
 /**
- * What it costs that nothing acknowledged is lost: bytes and flushes, and step times with the journal and without. What a start, a
- * recovery and a snapshot take stands in durability_restart.ts.
+ * What it costs that nothing acknowledged is lost: bytes and flushes, and step times with the journal and without.
+ * What a start, a recovery and a snapshot take stands in durability_restart.ts.
  */
 import { decodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";

@@ -1,6 +1,6 @@
 /**
- * A service with a data folder in this process: what only its inside can tell (flushes, recovery, when a snapshot is written)
- * is told by it. Clients reach it over sockets, as they would the real one.
+ * A service with a data folder in this process: what only its inside can tell (flushes, recovery, when a snapshot is
+ * written) is told by it. Clients reach it over sockets, as they would the real one.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
 import { runCompiled } from "../kernels/compiler/runner.ts";

@@ -1,8 +1,8 @@
 /**
- * What the always-on figures cost: a gradient staged in a session (sums of squares and the check for NaN and infinity block by
- * block, as it comes) and applied, against the same bytes copied to the same kind of memory and the same kernel call, without
- * any figure, and a step of one parameter, for what a session's turn costs. The bytes come in pieces as large as the HTTP
- * reader's.
+ * What the always-on figures cost: a gradient staged in a session (sums of squares and the check for NaN and infinity
+ * block by block, as it comes) and applied, against the same bytes copied to the same kind of memory and the same
+ * kernel call, without any figure, and a step of one parameter, for what a session's turn costs. The bytes come in
+ * pieces as large as the HTTP reader's.
  */
 import type { Arena } from "../kernels/arena.ts";
 import { type Call, runCompiled } from "../kernels/compiler/runner.ts";

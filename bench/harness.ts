@@ -1,6 +1,7 @@
 /**
- * Measures one thing against another so that the ratio can be trusted on a shared machine: bursts of both alternate in
- * ABBA order, every round gives one paired ratio, and the answer is their median. It knows no kernel, no rival and no goal.
+ * Measures one thing against another so that the ratio can be trusted on a shared machine: bursts of both alternate
+ * in ABBA order, every round gives one paired ratio, and the answer is their median. It knows no kernel, no rival and
+ * no goal.
  *
  * Invariant: each contender has state of its own; results are checked for equality before anything here is called.
  */
@@ -62,7 +63,9 @@ export interface Comparison {
   readonly rivalUs: number;
 }
 
-/** Compares `ours` with `rival`; while the spread is over {@link SPREAD_MAX} tries again, and keeps the calmest try. */
+/**
+ * Compares `ours` with `rival`; while the spread is over {@link SPREAD_MAX} tries again, and keeps the calmest try.
+ */
 export async function compare(
   ours: Contender,
   rival: Contender,

@@ -1,6 +1,6 @@
 /**
- * A very small HTTP/1.1 client on one kept-alive TCP connection, so that the client's own cost is small and the same for every
- * server, and for a raw socket too. It knows answers with a Content-Length and nothing else.
+ * A very small HTTP/1.1 client on one kept-alive TCP connection, so that the client's own cost is small and the same
+ * for every server, and for a raw socket too. It knows answers with a Content-Length and nothing else.
  */
 
 export interface Answer {

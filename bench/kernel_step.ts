@@ -1,6 +1,6 @@
 /**
- * Our side of the kernel rows: the rule of a built-in optimizer, compiled, on an arena of its own; scalars included, HTTP and
- * session left out (service.ts measures those).
+ * Our side of the kernel rows: the rule of a built-in optimizer, compiled, on an arena of its own; scalars included,
+ * HTTP and session left out (service.ts measures those).
  */
 import { Arena } from "../kernels/arena.ts";
 import { Program } from "../kernels/compiler/compile.ts";

@@ -1,7 +1,7 @@
 /**
- * What a run costs in memory: the service's resident bytes before and after a run of 10M parameters is created, has taken steps
- * and was read, in copies of the model (4 bytes a parameter). Adam has 3 (variable, m, v), a gradient on its way in is 1, what
- * readers get is at most 1.
+ * What a run costs in memory: the service's resident bytes before and after a run of 10M parameters is created, has
+ * taken steps and was read, in copies of the model (4 bytes a parameter). Adam has 3 (variable, m, v), a gradient on
+ * its way in is 1, what readers get is at most 1.
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";

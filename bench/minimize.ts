@@ -1,6 +1,6 @@
 /**
- * Losses that the service minimizes: requests a second over HTTP, against tfjs that does the same in this process; the first
- * call, which loads tfjs; and what gradients that are sent cost while losses are evaluated.
+ * Losses that the service minimizes: requests a second over HTTP, against tfjs that does the same in this process;
+ * the first call, which loads tfjs; and what gradients that are sent cost while losses are evaluated.
  */
 import { decodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";

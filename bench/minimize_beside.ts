@@ -1,6 +1,6 @@
 /**
- * What gradients that are sent cost while a worker evaluates one heavy loss after the other: the thread that serves, against
- * no losses; and in time, against a process of its own that keeps as much of the machine busy.
+ * What gradients that are sent cost while a worker evaluates one heavy loss after the other: the thread that serves,
+ * against no losses; and in time, against a process of its own that keeps as much of the machine busy.
  */
 import { gradientValues } from "./data.ts";
 import { compare, type CompareOptions, type Contender, timedAsync } from "./harness.ts";

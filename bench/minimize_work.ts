@@ -1,6 +1,6 @@
 /**
- * The losses that minimize.ts measures, for both sides: as bodies of `POST …/minimize` and as work for the rival. Not the
- * measuring.
+ * The losses that minimize.ts measures, for both sides: as bodies of `POST …/minimize` and as work for the rival. Not
+ * the measuring.
  */
 import { gradientValues } from "./data.ts";
 import { batch, type LossWork, networkLoss, seedLoss } from "./rivals/tfjs_loss.ts";

@@ -1,5 +1,6 @@
 /**
- * The Euclidean norm of a gradient, float32 squares summed in double precision: against tfjs, against a loop that only reads, and native C.
+ * The Euclidean norm of a gradient, float32 squares summed in double precision: against tfjs, against a loop that
+ * only reads, and native C.
  */
 import { gradientValues } from "./data.ts";
 import type { Benchmark } from "./bench.ts";

@@ -1,6 +1,6 @@
 /**
- * One line of the benchmark's table as data: what was compared, what came out, what the goal is and whether it is met.
- * Not here: how to measure (harness.ts) and how to print (table.ts).
+ * One line of the benchmark's table as data: what was compared, what came out, what the goal is and whether it is
+ * met. Not here: how to measure (harness.ts) and how to print (table.ts).
  */
 import type { Comparison } from "./harness.ts";
 
@@ -37,7 +37,10 @@ export function judge(goal: Goal | null, figure: number, worst = figure): Verdic
   return keeps(figure) ? "noisy" : "missed";
 }
 
-/** A row from a comparison: `as` says whether the figure is rival/ours ("faster", ≥ goals) or ours/rival ("cost", ≤ goals). */
+/**
+ * A row from a comparison: `as` says whether the figure is rival/ours ("faster", ≥ goals) or ours/rival ("cost", ≤
+ * goals).
+ */
 export function ratioRow(
   work: string,
   against: string,

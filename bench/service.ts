@@ -1,6 +1,6 @@
 /**
- * The whole service, Adam at 1k, 1M and 10M parameters, against FastAPI + torch: server CPU per step in alternating bursts, and
- * the wall time of a step beside it.
+ * The whole service, Adam at 1k, 1M and 10M parameters, against FastAPI + torch: server CPU per step in alternating
+ * bursts, and the wall time of a step beside it.
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";

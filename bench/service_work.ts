@@ -1,5 +1,6 @@
 /**
- * A Stepwell service as a contender: a process of its own with one Adam run, fed with safetensors gradients over one connection.
+ * A Stepwell service as a contender: a process of its own with one Adam run, fed with safetensors gradients over one
+ * connection.
  */
 import { decodeTensors, encodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";

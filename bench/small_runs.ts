@@ -1,5 +1,6 @@
 /**
- * Ten thousand small runs in one service: each is created, takes a step and is asked for its state. Times, and resident memory.
+ * Ten thousand small runs in one service: each is created, takes a step and is asked for its state. Times, and
+ * resident memory.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";

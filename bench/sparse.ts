@@ -1,6 +1,6 @@
 /**
- * Sparse rows: an Adagrad step on 10,000 rows, one in five repeated, of a table of 1,000,000 x 64, and on one in a hundred
- * rows of smaller tables: kernels against tfjs and against torch.
+ * Sparse rows: an Adagrad step on 10,000 rows, one in five repeated, of a table of 1,000,000 x 64, and on one in a
+ * hundred rows of smaller tables: kernels against tfjs and against torch.
  */
 import type { Benchmark, Context } from "./bench.ts";
 import { checkEqual, compare, timed } from "./harness.ts";

@@ -1,6 +1,7 @@
 /**
- * The sparse work: one Adagrad step on some rows of a table, repeated rows summed first; and our side of it, the kernel calls that
- * a session plans for it. The plan is a session's own: the calls are caught as it makes them and made again.
+ * The sparse work: one Adagrad step on some rows of a table, repeated rows summed first; and our side of it, the
+ * kernel calls that a session plans for it. The plan is a session's own: the calls are caught as it makes them and
+ * made again.
  */
 import { findUnique, tableBytes } from "../kernels/routines/dedupe.ts";
 import { type Arena } from "../kernels/arena.ts";

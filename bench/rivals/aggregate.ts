@@ -1,4 +1,6 @@
-/** numpy and Flower as rivals on aggregation: a Python process for each work, which times itself (aggregate/rival.py). */
+/**
+ * numpy and Flower as rivals on aggregation: a Python process for each work, which times itself (aggregate/rival.py).
+ */
 import { type AggregateWork, TURN } from "../aggregate_work.ts";
 import type { Contender } from "../harness.ts";
 import { findPython } from "./python.ts";

@@ -1,6 +1,6 @@
 /*
- * The rival that has no sandbox: the same loops in C, compiled when the benchmark starts, with all the vector units that
- * this machine has. Multiply and add are not contracted (see native.ts), so results equal ours bit for bit.
+ * The rival that has no sandbox: the same loops in C, compiled when the benchmark starts, with all the vector units
+ * that this machine has. Multiply and add are not contracted (see native.ts), so results equal ours bit for bit.
  */
 #include <math.h>
 #include <stdint.h>

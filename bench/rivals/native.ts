@@ -2,8 +2,8 @@
  * The rival without a sandbox: native.c, compiled with `cc -O3 -march=native` when the benchmark starts and called
  * through `Deno.dlopen` on WebAssembly memories of its own, so that it lives on the same kind of pages as we do.
  *
- * Flags: no contraction to fused multiply-add, so that results stay equal bit for bit; no errno, so that the square root is
- * one instruction. Both leave it in its best form: these loops are bound by memory, divisions and roots.
+ * Flags: no contraction to fused multiply-add, so that results stay equal bit for bit; no errno, so that the square
+ * root is one instruction. Both leave it in its best form: these loops are bound by memory, divisions and roots.
  */
 import {
   BETA_1,

@@ -1,5 +1,6 @@
 /**
- * Which Python can play a rival: the one that STEPWELL_BENCH_PYTHON names, or else `python3`, if it can import what the rival needs.
+ * Which Python can play a rival: the one that STEPWELL_BENCH_PYTHON names, or else `python3`, if it can import what
+ * the rival needs.
  */
 
 export const PYTHON_MISSING =

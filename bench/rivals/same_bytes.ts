@@ -1,6 +1,6 @@
 /**
- * The memory limit: a WebAssembly loop that reads and writes the same bytes as an optimizer step and computes nothing.
- * What a kernel takes beyond this is arithmetic; no kernel can take less.
+ * The memory limit: a WebAssembly loop that reads and writes the same bytes as an optimizer step and computes
+ * nothing. What a kernel takes beyond this is arithmetic; no kernel can take less.
  *
  * The module is written out here as bytes and does not come from kernels/: a weakness of the emitter must not hide in
  * its own yardstick. Layout of the memory: `arrays` regions of `count` floats, each at a multiple of 64 bytes.

@@ -1,6 +1,6 @@
 /**
- * The rival that runs in the same process: TensorFlow.js on its WebAssembly SIMD backend, in its best form: gradients lie
- * in the backend already, production mode is on, nothing is read back but what the caller asked for.
+ * The rival that runs in the same process: TensorFlow.js on its WebAssembly SIMD backend, in its best form: gradients
+ * lie in the backend already, production mode is on, nothing is read back but what the caller asked for.
  *
  * Its Adam adds epsilon after the bias correction and its Adagrad adds it below the root, so results are close to
  * Keras', not equal.

@@ -1,6 +1,6 @@
 /**
- * tfjs on its WebAssembly backend in this process, minimizing a loss as its documentation does it: the gradients of its
- * variables, an SGD step, and the loss read back. Data lies in the backend already.
+ * tfjs on its WebAssembly backend in this process, minimizing a loss as its documentation does it: the gradients of
+ * its variables, an SGD step, and the loss read back. Data lies in the backend already.
  */
 import * as tf from "@tensorflow/tfjs";
 

@@ -1,6 +1,6 @@
 /**
- * The noise of kernels/noise/noise.ts once more, element by element in plain arithmetic: Philox with whole 64-bit products,
- * then Box and Muller with the same series in the same order.
+ * The noise of kernels/noise/noise.ts once more, element by element in plain arithmetic: Philox with whole 64-bit
+ * products, then Box and Muller with the same series in the same order.
  */
 import type { Noise } from "../../../../kernels/noise/noise.ts";
 

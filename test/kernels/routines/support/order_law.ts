@@ -1,4 +1,7 @@
-/** The law of kernels/routines/order.ts in plain TypeScript, element by element: slow on purpose, and the kernels' oracle. */
+/**
+ * The law of kernels/routines/order.ts in plain TypeScript, element by element: slow on purpose, and the kernels'
+ * oracle.
+ */
 
 /** The mean of the values at the ranks from..to-1, in float64 and in the order of the ranks, rounded once. */
 export function meanOfRanksLaw(
