@@ -8,16 +8,16 @@ import type { Row } from "./row.ts";
 
 export interface Context {
   readonly compare: CompareOptions;
-  /** A short look: fewer rounds, smaller sizes where a size is the cost. */
+  /** A quick look: fewer rounds, and smaller sizes where the size is the cost. */
   readonly quick: boolean;
-  /** Native C, null when no compiler is at hand. */
+  /** Native C; null when there is no compiler. */
   readonly native: Native | null;
   /** Element counts of the dense rows. */
   readonly counts: readonly number[];
 }
 
 export interface Benchmark {
-  /** `deno task bench -- <name>` runs this one alone. */
+  /** `deno task bench -- <name>` runs only this benchmark. */
   readonly name: string;
   rows(context: Context): AsyncIterable<Row>;
 }
