@@ -1,6 +1,6 @@
 /**
- * What a benchmark is: a name to pick it by and the rows that it yields as it goes. The list of all stands in
- * main.ts.
+ * The interface of a benchmark: a name to select it by, and the rows that it yields as it runs. main.ts lists all
+ * benchmarks.
  */
 import type { CompareOptions } from "./harness.ts";
 import type { Native } from "./rivals/native.ts";

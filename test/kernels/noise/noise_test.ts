@@ -35,7 +35,7 @@ Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, at th
   fc.assert(
     fc.property(word, word, (u, v) => {
       const radius = Math.sqrt(-2 * Math.log1p((u + 0.5) / 2 ** 32 - 1));
-      // The code orders and mirrors the quarters of the circle differently from the formula; the distribution is equal.
+      // The code orders and mirrors the quarters of the circle differently; the distribution is the formula's.
       const [a, b] = normalPair(u, v);
       assert(Math.abs(Math.hypot(a, b) - radius) <= 1e-9 * radius, `radius of ${u}, ${v}`);
       const turned = Math.atan2(Math.abs(b), Math.abs(a)) / (Math.PI / 2);
