@@ -49,7 +49,7 @@ export interface CompareOptions {
 export const FULL: CompareOptions = { rounds: 31, burstMs: 4, tries: 3 };
 export const QUICK: CompareOptions = { rounds: 7, burstMs: 1, tries: 1 };
 
-/** A comparison is noisy if the 80th percentile of its paired ratios exceeds the 20th by more than this factor. */
+/** A comparison is noisy if the 80th percentile of its paired ratios is more than this times the 20th. */
 export const SPREAD_MAX = 1.03;
 
 export interface Comparison {
@@ -64,7 +64,8 @@ export interface Comparison {
 }
 
 /**
- * Compares `ours` with `rival`; while the spread is over {@link SPREAD_MAX} tries again, and keeps the calmest try.
+ * Compares `ours` with `rival`. Repeats a noisy comparison up to `tries` times and keeps the one with the least
+ * spread.
  */
 export async function compare(
   ours: Contender,

@@ -25,7 +25,7 @@ export interface Row {
   /** The 20th and 80th percentile of the figure, for rows that compare. */
   readonly spread?: readonly [number, number];
   readonly comparison?: Comparison;
-  /** Absolute figures beside the ratio, or why the row was skipped. */
+  /** The absolute figures behind the ratio, or why the row was skipped. */
   readonly note: string;
 }
 
@@ -38,8 +38,8 @@ export function judge(goal: Goal | null, figure: number, worst = figure): Verdic
 }
 
 /**
- * A row from a comparison: `as` says whether the figure is rival/ours ("faster", ≥ goals) or ours/rival ("cost", ≤
- * goals).
+ * A row for a comparison. `as` selects the figure: rival/ours for "faster" (with ≥ goals), ours/rival for "cost"
+ * (with ≤ goals).
  */
 export function ratioRow(
   work: string,

@@ -11,7 +11,7 @@ export interface Call {
   readonly kernel: Kernel;
   /** Byte offset of each tensor of the program. */
   readonly tensors: Readonly<Record<string, number>>;
-  /** A dense tensor is one row. */
+  /** 1 for a dense tensor, which is one row. */
   readonly rowCount: number;
   readonly rowLength: number;
   /** Byte offset of the int32 row numbers of `indexed` tensors; the default, offset 0, lists row 0 alone. */

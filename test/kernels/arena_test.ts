@@ -140,7 +140,7 @@ Deno.test("Arena.release() refuses offsets where no region starts", () => {
   assert.equal(arena.bytesUsed, 0);
 });
 
-Deno.test("Arena.release() stays quick among many gaps", () => {
+Deno.test("Arena.release() stays fast with many gaps", () => {
   const arena = new Arena({ bytesMax: 64 * 1024 ** 2 });
   const offsets = Array.from({ length: 40_000 }, () => arena.allocate(64));
   const [odd, even] = [1, 0].map((rest) => offsets.filter((_, index) => index % 2 === rest));

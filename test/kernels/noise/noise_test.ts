@@ -27,7 +27,7 @@ Deno.test("philoxWords() gives the known answers of Random123", () => {
   assert.equal(hex(philoxWords(pi, key)), "d16cfe09 94fdcceb 5001e420 24126ea1");
 });
 
-Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, at the ends of the words too", () => {
+Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, also for the least and greatest words", () => {
   const word = fc.oneof(
     fc.nat(0xffffffff),
     fc.constantFrom(0, 1, 2 ** 30 - 1, 2 ** 30, 2 ** 31, 2 ** 32 - 1),
@@ -66,7 +66,7 @@ Deno.test("addGaussianNoise() adds the law's bits for any length, seed and place
   );
 });
 
-Deno.test("addGaussianNoise() gives an element the same noise when the tensor has another size", () => {
+Deno.test("addGaussianNoise() gives an element the same noise in a tensor of any size", () => {
   const long = drawn(NOISE, 5000);
   for (const count of [1, 15, 16, 17, 4999]) assert.deepEqual(drawn(NOISE, count), long.slice(0, count));
   for (const n of [0, 1, 4, 16, 63, 64, 4097, 4999]) assert.equal(long[n], noiseAt(NOISE, n));

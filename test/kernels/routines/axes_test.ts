@@ -81,7 +81,7 @@ Deno.test("reduceAxes() equals the loop over all axes of all shapes up to rank 4
   let shapes: number[][] = [[]];
   for (let rank = 0; rank <= 4; rank++) {
     shapes.forEach((shape, index) => {
-      // Of the 625 shapes of rank 4 every fifth, another one for each set of axes.
+      // Only every fifth of the 625 shapes of rank 4, with a different offset for each set of axes.
       subsets(rank).forEach((axes, set) => {
         if (rank < 4 || (index + set) % 5 === 0) check(shape, axes, ordinary(product(shape), index));
       });
