@@ -12,7 +12,7 @@ import type { CheckpointSource } from "./checkpoint.ts";
 /** The longest piece. Writing one blocks the event loop. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 
-/** With `spare`, memory for a copy, the first change waits for a copy of the unwritten bytes, not for their writing. */
+/** With `spare`, memory for a copy, the first change waits until the unwritten bytes are copied, not written. */
 export function takeSnapshot(
   source: Pick<CheckpointSource, "liveCheckpoint" | "describe">,
   spare?: Spare,

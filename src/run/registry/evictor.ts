@@ -151,7 +151,7 @@ function isDirty({ session, store }: RunEntry): boolean {
   return session !== undefined && session.sequence !== store?.newest?.sequence;
 }
 
-/** A snapshot would end the journal that holds an open round's contributions; without a journal, nothing stores them. */
+/** A snapshot would end the journal that holds an open round's contributions; no other file holds them. */
 function canSnapshot({ session }: RunEntry): boolean {
   return session !== undefined && (session.durability !== "journal" || session.isQuiet);
 }
