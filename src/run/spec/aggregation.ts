@@ -98,11 +98,11 @@ function checkListRule(
     const field = mode === "buffer" ? "buffer_size" : spec.minimum === undefined ? "quorum" : "minimum";
     const message = mode === "immediate"
       ? `is "immediate", must be "round" or "buffer": ${name} needs ${least} contributions`
-      : `is ${minimum}, must be ${least} or more: ${name} needs as many contributions`;
+      : `is ${minimum}, must be ${least} or more: ${name} needs ${least} contributions`;
     refuse(mode === "immediate" ? "mode" : field, message);
   }
   if (spec.noise) {
-    refuse("noise", `is given, must be absent: ${name} makes no sum that noise could be added to`);
+    refuse("noise", `is given, must be absent: ${name} computes no sum to which noise could be added`);
   }
 }
 

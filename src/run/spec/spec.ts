@@ -91,7 +91,7 @@ function resolveVariable(variable: VariableSpec, path: string): ResolvedVariable
   const { name, shape, constraint, role = "optimize" } = variable;
   if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role };
   if (role === "average") {
-    const problem = 'is given, must be absent of a variable with the role "average", which no step moves';
+    const problem = 'is given, must be absent for a variable with the role "average", which no step changes';
     throw refusal("invalid_request", "create the run", `${path}.constraint`, problem);
   }
   const part = constraints.resolve(constraint, `${path}.constraint`);
