@@ -18,7 +18,7 @@ Deno.test("a body is refused when it has waited for long, and those behind pass"
   using _large = await uploads.acquire(60);
   const refused = assertRejects(
     "busy",
-    /^Cannot read this body: after 0.05 s 1 others with 60 bytes are being read, must leave room among 10 and 100 bytes$/,
+    /^Cannot read this body: after 0.05 s, 1 others with 60 bytes are still being read, must fit among 10 bodies and 100 bytes$/,
     () => uploads.acquire(100),
   );
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -32,10 +32,10 @@ Deno.test("streams and waits are refused at once", () => {
   using _stream = streams.acquireNow();
   assert.throws(() => streams.acquireNow(), {
     code: "busy",
-    message: "Cannot read a stream of events: 1 others do, the most allowed",
+    message: "Cannot read a stream of events: 1 requests already do, the most allowed",
   });
   assert.throws(() => waits.acquireNow(), {
     code: "busy",
-    message: "Cannot wait for what is not there yet: 0 others do, the most allowed",
+    message: "Cannot wait for a result: 0 requests already do, the most allowed",
   });
 });

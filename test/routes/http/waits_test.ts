@@ -14,7 +14,7 @@ async function assertBusy(response: Response): Promise<void> {
   assert.equal(response.headers.get("Retry-After"), "1");
   assert.equal(response.headers.get("Preference-Applied"), null);
   const { detail } = await assertProblem(response, "busy", 503);
-  assert.match(detail, /Cannot wait .*: 2 others do, the most allowed/);
+  assert.match(detail, /Cannot wait .*: 2 requests already do, the most allowed/);
 }
 
 Deno.test("one that waits more than may wait is refused, and its contribution is not taken", async () => {
