@@ -1,4 +1,4 @@
-/** docs/formulas.md: its table of functions is that of the compiler, and its worked rules do what their papers say. */
+/** docs/formulas.md: its table of functions equals the compiler's, and its worked rules follow their papers. */
 import assert from "node:assert/strict";
 import { OPS, REDUCTIONS } from "../kernels/language/ops.ts";
 import type { Definition } from "../src/families/optimizers/definition_schema.ts";
@@ -36,7 +36,7 @@ Deno.test("docs/formulas.md lists every function as the compiler has it", () => 
 const definitions = [...page.matchAll(/```json\n([\s\S]*?)```/g)]
   .map(([, text]) => JSON.parse(text ?? "") as Pick<Definition, "class_name" | "hyperparameters">);
 
-Deno.test("docs/formulas.md has a rule for each that is computed here", () => {
+Deno.test("docs/formulas.md has a rule for each of the worked rules", () => {
   assert.deepEqual(definitions.map(({ class_name }) => class_name), Object.keys(WORKED_RULES));
 });
 

@@ -1,4 +1,4 @@
-/** docs/losses.md: its tables are those of the compiler, and its losses are taken. */
+/** docs/losses.md: its tables equal the compiler's, and its losses compile. */
 import assert from "node:assert/strict";
 import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/language/syntax.ts";
 import { lossCatalog } from "../src/autodiff/loss_catalog.ts";
@@ -17,7 +17,7 @@ const { functions, layers, losses } = lossCatalog();
 
 const code = (text: string) => `\`${text}\``;
 
-/** From the tightest to the loosest. */
+/** From the highest precedence to the lowest. */
 function operators(): Table {
   const rows = [...OPERATORS].map(([symbol, name]) => ({
     form: `a ${symbol} b`,
@@ -48,7 +48,7 @@ function functionsOf(wanted: string): Table {
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** Whether a key has one value only, and perhaps null or a list of it. */
+/** Whether a key has only one value, or also null or a list of it. */
 function isFixed({ const: constant, type, anyOf, items }: Schema): boolean {
   if (Array.isArray(anyOf)) return anyOf.every(isFixed);
   return constant !== undefined || type === "null" || (type === "array" && isFixed(items as Schema));
@@ -57,7 +57,7 @@ function isFixed({ const: constant, type, anyOf, items }: Schema): boolean {
 const show = (value: unknown) =>
   typeof value === "string" ? value : JSON.stringify(value).replaceAll(",", ", ");
 
-/** `Dense(units, activation=linear)`: what Keras' config of a class may hold, and what must be as it is. */
+/** `Dense(units, activation=linear)`: the keys of a class's Keras config, with the values of those that are fixed. */
 function configOf(className: string, { properties, required = [] }: Schema): readonly [string, string] {
   const all = Object.entries(properties as Record<string, Schema>);
   const named = ([key, schema]: [string, Schema]) =>
@@ -122,7 +122,7 @@ function bounds(): Table {
   return [["what", "at most"], ...rows.map(([what, most]) => [what, String(most)])];
 }
 
-Deno.test("docs/losses.md lists what losses are made of as the compiler has it", () => {
+Deno.test("docs/losses.md lists the parts of losses as the compiler has them", () => {
   const topics = [...new Set(functions.map(({ topic }) => topic))];
   holdTables(
     PAGE,
@@ -137,7 +137,7 @@ Deno.test("docs/losses.md lists what losses are made of as the compiler has it",
   );
 });
 
-Deno.test("docs/losses.md shows losses that are taken, over what it says that there is", () => {
+Deno.test("docs/losses.md shows losses that compile with the variables and inputs that it states", () => {
   const shapesOf = (kind: string) => {
     const [, list = ""] = new RegExp(`^${kind}: (.*)$`, "m").exec(page) ?? [];
     return new Map(

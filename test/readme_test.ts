@@ -1,7 +1,7 @@
 /**
- * README and ARCHITECTURE keep their word: tables say what the definitions say, links and names lead somewhere. The
- * commands of the README's tour are run by readme_tour_test.ts.
- * `UPDATE_README=1 deno task test test/readme_test.ts && deno fmt README.md` writes the tables anew.
+ * README and ARCHITECTURE are correct: tables equal the definitions, links and names exist. readme_tour_test.ts runs
+ * the commands of the README's tour. `UPDATE_README=1 deno task test test/readme_test.ts && deno fmt README.md`
+ * rewrites the tables.
  */
 import assert from "node:assert/strict";
 import { holdTables } from "./support/markdown_tables.ts";
@@ -11,16 +11,16 @@ const ROOT = new URL("../", import.meta.url);
 const README = new URL("README.md", ROOT);
 const text = Deno.readTextFileSync(README);
 
-Deno.test("README's tables do equal the definitions when cells are compared", () => {
+Deno.test("README's tables equal the definitions, cell by cell", () => {
   holdTables(README, readmeTables());
 });
 
-Deno.test("README's bounds do equal those of the goldens when both are listed", () => {
+Deno.test("README's bounds equal those of the goldens", () => {
   const folder = new URL("test/golden/", ROOT);
   const bounds = new Set<number>();
   let absolute = 0;
   for (const { name } of Deno.readDirSync(folder)) {
-    // beyond.json has other references than TensorFlow's legacy optimizers.
+    // The references of beyond.json are not TensorFlow's legacy optimizers.
     if (!name.endsWith(".json") || name === "beyond.json") continue;
     const file = JSON.parse(Deno.readTextFileSync(new URL(name, folder))) as {
       cases?: { bound: { relative?: number; absolute?: number } }[];
@@ -41,7 +41,7 @@ Deno.test("README's bounds do equal those of the goldens when both are listed", 
   assert.deepEqual(valuesOf("absolute"), [absolute]);
 });
 
-Deno.test("README's links do lead to files and headings when they are local", () => {
+Deno.test("README's local links lead to files and headings", () => {
   const heading = (line: string) => line.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-");
   const headings = new Set([...text.matchAll(/^#+ (.*)$/gm)].map(([, line = ""]) => heading(line)));
   for (const [, target = ""] of text.matchAll(/\]\(([^)]+)\)/g)) {
@@ -50,7 +50,7 @@ Deno.test("README's links do lead to files and headings when they are local", ()
   }
 });
 
-/** Paths of files from the root, without what is hidden. */
+/** Paths of files from the root, without hidden ones. */
 function* filesBelow(folder: string): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
     if (name.startsWith(".") && name !== ".ci") continue;
@@ -59,7 +59,7 @@ function* filesBelow(folder: string): Generator<string> {
   }
 }
 
-Deno.test("ARCHITECTURE does name files that exist when it names any", () => {
+Deno.test("ARCHITECTURE names only files that exist", () => {
   const files = [...filesBelow("./")].map((path) => path.replace("/./", "/"));
   const architecture = Deno.readTextFileSync(new URL("ARCHITECTURE.md", ROOT));
   const names = [...architecture.matchAll(/`([\w./-]+(?:\/|\.[a-z]+))`/g)].map(([, name = ""]) => name);

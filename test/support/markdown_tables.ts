@@ -1,6 +1,6 @@
 /**
- * Tables in Markdown that derive from the code: each stands below a `<!-- table: name -->`. Pages are compared with what they
- * should show, or, with UPDATE_README=1, written anew (`deno fmt` gives the columns their widths).
+ * Markdown tables that are generated from the code, each below a `<!-- table: name -->`. Tests compare the pages with
+ * them. With UPDATE_README=1 they rewrite the pages instead; `deno fmt` sets the widths of columns.
  */
 import assert from "node:assert/strict";
 
@@ -23,7 +23,7 @@ function markdownOf(table: Table): string {
   return [head, `|${" - |".repeat(table[0]?.length ?? 0)}\n`, ...rows].join("");
 }
 
-/** Fails unless the page has all of these tables, no others, and they say the same. */
+/** Fails unless the page has exactly these tables with these cells. */
 export function holdTables(page: URL, tables: ReadonlyMap<string, Table>): void {
   const text = Deno.readTextFileSync(page);
   if (Deno.env.get("UPDATE_README")) {

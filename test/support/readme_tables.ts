@@ -1,5 +1,5 @@
 /**
- * The README's tables as they should be, out of the definitions that they tell of. Not a test: readme_test.ts compares.
+ * The expected tables of the README, generated from the definitions. It is not a test: readme_test.ts compares them.
  */
 import type { Services } from "../../routes/http/context.ts";
 import { createApp } from "../../routes/app.ts";
@@ -38,7 +38,7 @@ function optimizers(): Table {
   ];
 }
 
-/** Slots of every variant in their order; those that not all variants have in parentheses. */
+/** The slots of all variants in order. Those that some variants lack are in parentheses. */
 function slots({ variants }: CatalogOptimizer): string {
   const names = new Set(variants.flatMap((variant) => Object.keys(variant.definition.slots)));
   const shown = [...names].map((name) =>

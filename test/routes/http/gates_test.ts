@@ -1,4 +1,4 @@
-/** The gates of the HTTP layer say what cannot be done, and why; how they let in is Gate's (test/gate_test.ts). */
+/** The refusals of the HTTP layer's gates. Admission is tested in test/gate_test.ts. */
 import assert from "node:assert/strict";
 import { gatesOf } from "../../../routes/http/gates.ts";
 import { readSettings } from "../../../src/config.ts";
@@ -13,7 +13,7 @@ const settings = {
   STEPWELL_WAITS_MAX: 0,
 };
 
-Deno.test("a body is refused when it has waited for long, and those behind pass", async () => {
+Deno.test("a body that has waited too long is refused, and those behind it are admitted", async () => {
   const { uploads } = gatesOf(settings);
   using _large = await uploads.acquire(60);
   const refused = assertRejects(
