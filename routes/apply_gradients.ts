@@ -86,7 +86,7 @@ export const register: Register = (app, services) =>
     app,
     route,
     (c) =>
-      answerContribution(c, services, c.req.valid("param").run, async ({ run, confirm }, applyOnce) => {
+      answerContribution(c, services, c.req.valid("param").run, async ({ run, change }, applyOnce) => {
         using staging = run.stage("gradients");
         const fields = await receiveTensors(c, services, {
           bytesMax: (format) => run.bodyBytesMax(format),
@@ -96,13 +96,10 @@ export const register: Register = (app, services) =>
           fields: gradientFields,
         });
         return await applyOnce(fields.client_id, (key) => {
-          confirm();
-          return run.applyGradients(staging, {
-            ...stepOptions(fields, c.req.valid("query")),
-            baseIteration: fields.base_iteration,
-            loss: fields.loss,
-            key,
-          });
+          const options = { ...stepOptions(fields, c.req.valid("query")), loss: fields.loss, key };
+          return change(() =>
+            run.applyGradients(staging, { ...options, baseIteration: fields.base_iteration })
+          );
         });
       }),
   );

@@ -77,20 +77,20 @@ export const register: Register = (app, services) =>
           // Before the work: the run may have been deleted or changed while this request waited.
           confirm();
           const found = await differentiate(services, run, compiled);
-          return apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });
+          return await apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });
         });
       }),
   );
 
-function apply(
-  { run, confirm }: CheckedRun,
+async function apply(
+  { run, change }: CheckedRun,
   { loss, gradients, absent, iterations }: Differentiated,
   options: StepOptions,
-): Step | ContributionAnswer {
+): Promise<Step | ContributionAnswer> {
   using staging = run.stage("gradients");
   pour(gradients, absent, staging);
-  confirm();
-  return run.applyGradients(staging, { ...options, baseIteration: iterations, loss: sayable(loss) });
+  const stepOptions = { ...options, baseIteration: iterations, loss: sayable(loss) };
+  return await change(() => run.applyGradients(staging, stepOptions));
 }
 
 function checkPayload(run: RunSession): void {

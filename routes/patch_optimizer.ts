@@ -48,8 +48,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
+    const { run, change } = checkRun(c, services, c.req.valid("param").run);
     const { config } = await receiveJson(c, services, OptimizerPatch);
-    confirm();
-    return answerJson(c, run.patchOptimizer(config), { run });
+    return answerJson(c, await change(() => run.patchOptimizer(config)), { run });
   });

@@ -44,7 +44,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
+    const { run, change } = checkRun(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
     using target = run.stage("values");
     await receiveTensors(c, services, {
@@ -54,7 +54,6 @@ export const register: Register = (app, services) =>
       schema: VariablesRequest,
       fields: noFields,
     });
-    confirm();
-    run.setVariables(target);
+    await change(() => run.setVariables(target));
     return answerChange(c, services, { run, representation });
   });

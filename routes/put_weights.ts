@@ -41,9 +41,8 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm } = checkRun(c, services, c.req.valid("param").run);
+    const { run, change } = checkRun(c, services, c.req.valid("param").run);
     const weights = await receiveWeights(c, services, run);
-    confirm();
-    run.setWeights(weights);
+    await change(() => run.setWeights(weights));
     return answerChange(c, services, { run, representation: undefined });
   });

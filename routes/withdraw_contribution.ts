@@ -38,10 +38,9 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) => {
+  mount(app, route, async (c) => {
     const { run: id, client_id } = c.req.valid("param");
-    const { run, confirm } = checkRun(c, services, id);
-    confirm();
-    run.withdraw(client_id);
+    const { run, change } = checkRun(c, services, id);
+    await change(() => run.withdraw(client_id));
     return c.body(null, 204);
   });

@@ -2,6 +2,7 @@
  * The checks before every change of a run: the run exists, it still exists when the body has arrived, and it is at
  * the version that the caller requires. The session makes the change.
  */
+import { StepwellError } from "../../src/errors.ts";
 import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preconditions } from "./preconditions.ts";
@@ -10,6 +11,11 @@ export interface CheckedRun {
   readonly run: RunSession;
   /** Call it right before the change, with no await between. Throws like `registry.confirm`, and version_mismatch. */
   readonly confirm: () => void;
+  /**
+   * Confirms the run and makes the change, in one turn. On a full disk it does both again if a snapshot makes room.
+   * Throws like `confirm`, and like the change.
+   */
+  readonly change: <T>(act: () => T) => Promise<T>;
 }
 
 /** Finds the run and makes the checks for the first time. Throws unknown_run, version_mismatch, malformed_header. */
@@ -18,11 +24,23 @@ export function checkRun(c: AppContext, { registry }: Services, id: string): Che
   const check = preconditions(c);
   // A retry of a request with a key names the version before its own step.
   if (c.req.header("Idempotency-Key") === undefined) check(run);
+  const confirm = () => {
+    registry.confirm(run);
+    check(run);
+  };
   return {
     run,
-    confirm: () => {
-      registry.confirm(run);
-      check(run);
+    confirm,
+    change: async (act) => {
+      confirm();
+      try {
+        return act();
+      } catch (error) {
+        const isFull = error instanceof StepwellError && error.code === "storage_full";
+        if (!isFull || !await registry.makeRoom()) throw error;
+      }
+      confirm();
+      return act();
     },
   };
 }
