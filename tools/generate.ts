@@ -1,6 +1,7 @@
 /**
  * Generates every file, or part of a file, that derives from the code: the OpenAPI documents and the tables of the
- * README and of docs/. With `--check` it writes nothing, and exits with 1 when a file is stale. Not part of the service.
+ * README and of docs/. With `--check` it writes nothing, and exits with 1 when a file is stale. Not part of the
+ * service.
  */
 import { formulasTables } from "./formulas_tables.ts";
 import { lossesTables } from "./losses_tables.ts";

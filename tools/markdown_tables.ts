@@ -1,6 +1,6 @@
 /**
- * Tables in Markdown pages that derive from the code: each is below a line `<!-- table: name -->`. They are formatted as
- * `deno fmt` formats them, so that a page can be compared as a whole. This file knows no particular page.
+ * Tables in Markdown pages that derive from the code: each is below a line `<!-- table: name -->`. They are formatted
+ * as `deno fmt` formats them, so that a page can be compared as a whole. This file knows no particular page.
  */
 
 /** Rows of cells; the first row is the head. */

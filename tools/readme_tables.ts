@@ -1,6 +1,6 @@
 /**
- * The README's tables: operations, optimizers, members of families, settings and errors, from their definitions. Part of
- * generate.ts.
+ * The README's tables: operations, optimizers, members of families, settings and errors, from their definitions. Part
+ * of generate.ts.
  */
 import type { Services } from "../routes/http/context.ts";
 import { createApp } from "../routes/app.ts";
