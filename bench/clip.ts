@@ -23,7 +23,7 @@ export const clipBenchmark: Benchmark = {
       const clip = { clipNorm: CLIP_NORM };
       const ours = kernelStepper(dense, clip);
       const tfjs = tfjsStepper(dense, clip);
-      // A wide tolerance, because tfjs adds epsilon after the bias correction, and clipped gradients are small beside it.
+      // A wide tolerance: tfjs adds epsilon after the bias correction, and clipped gradients are small beside it.
       checkSteps(work, ours, tfjs, 1e-2);
       yield ratioRow(work, tfjs.name, await compare(contender(ours), contender(tfjs), options));
       tfjs.dispose();

@@ -53,7 +53,7 @@ export const customBenchmark: Benchmark = {
     const registry = newRegistry();
     for (let n = 0; n < NEW_RULES; n += 1) {
       const class_name = `Rule${n}`;
-      // Each rule has a different number, so that no kernel is cached: the trial compiles the kernels of the first step.
+      // A different number in each rule keeps kernels from being cached: the trial compiles those of the first step.
       const dense = adam.dense.map((line) => line.replace("w = w -", `w = w * ${1 - (n + 1) / 1e6} -`));
       registering.push(
         await elapsed(() => registry.optimizers.register({ ...adam, class_name, dense, sparse: null })),

@@ -1,4 +1,4 @@
-/** What cells of generated tables share: code, and quantities with their units. */
+/** The cells of generated tables: code, and quantities with their units. */
 
 export const code = (text: string) => `\`${text}\``;
 

@@ -1,9 +1,9 @@
-/** The table of docs/formulas.md, out of the ops that the compiler of formulas reads. Part of generate.ts. */
+/** The table of docs/formulas.md, from the ops that the compiler of formulas reads. Part of generate.ts. */
 import { OPS, REDUCTIONS } from "../kernels/language/ops.ts";
 import { code } from "./cells.ts";
 import type { Table } from "./markdown_tables.ts";
 
-/** By the name in the `<!-- table: name -->` above each. */
+/** The tables by the name in the comment `<!-- table: name -->` above each. */
 export function formulasTables(): ReadonlyMap<string, Table> {
   return new Map([["functions", functions()]]);
 }

@@ -1,6 +1,7 @@
 /**
- * Writes every file, or part of one, that derives from the code: the OpenAPI documents and the tables of the README and of
- * docs/. With `--check` writes nothing, and exits 1 when a file is stale. Not part of the service.
+ * Generates every file, or part of a file, that derives from the code: the OpenAPI documents and the tables of the
+ * README and of docs/. With `--check` it writes nothing, and exits with 1 when a file is stale. Not part of the
+ * service.
  */
 import { formulasTables } from "./formulas_tables.ts";
 import { lossesTables } from "./losses_tables.ts";
@@ -10,14 +11,14 @@ import { readmeTables } from "./readme_tables.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** A new page with tables gets a line here. */
+/** All pages with generated tables, and the functions that make them. */
 const PAGES: ReadonlyMap<string, () => ReadonlyMap<string, Table>> = new Map([
   ["README.md", readmeTables],
   ["docs/formulas.md", formulasTables],
   ["docs/losses.md", lossesTables],
 ]);
 
-/** The texts that files should have, by path from the root, where they have others. */
+/** The expected texts of stale files, by path from the root. */
 export function staleFiles(): ReadonlyMap<string, string> {
   const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
   const pages = [...PAGES].map(([path, tables]) => {

@@ -1,4 +1,4 @@
-/** The tables of docs/losses.md, out of what the compiler of losses reads. Part of generate.ts. */
+/** The tables of docs/losses.md, from the definitions that the compiler of losses reads. Part of generate.ts. */
 import { BINDING, NESTING_MAX, SIGN_BINDING } from "../kernels/language/syntax.ts";
 import { lossCatalog } from "../src/autodiff/loss_catalog.ts";
 import { NODES_MAX, RANK_MAX, WORK_MAX } from "../src/autodiff/graph/loss_graph.ts";
@@ -11,7 +11,7 @@ import type { Table } from "./markdown_tables.ts";
 
 const { functions, layers, losses } = lossCatalog();
 
-/** By the name in the `<!-- table: name -->` above each. */
+/** The tables by the name in the comment `<!-- table: name -->` above each. */
 export function lossesTables(): ReadonlyMap<string, Table> {
   const topics = [...new Set(functions.map(({ topic }) => topic))];
   return new Map([
@@ -24,7 +24,7 @@ export function lossesTables(): ReadonlyMap<string, Table> {
   ]);
 }
 
-/** From the tightest to the loosest. */
+/** Operators from the tightest to the loosest. */
 function operators(): Table {
   const rows = [...OPERATORS].map(([symbol, name]) => ({
     form: `a ${symbol} b`,
@@ -55,7 +55,7 @@ function functionsOf(wanted: string): Table {
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** Whether a key has one value only, and perhaps null or a list of it. */
+/** Whether a key allows only one value, perhaps also null or a list of that value. */
 function isFixed({ const: constant, type, anyOf, items }: Schema): boolean {
   if (Array.isArray(anyOf)) return anyOf.every(isFixed);
   return constant !== undefined || type === "null" || (type === "array" && isFixed(items as Schema));
@@ -64,7 +64,7 @@ function isFixed({ const: constant, type, anyOf, items }: Schema): boolean {
 const show = (value: unknown) =>
   typeof value === "string" ? value : JSON.stringify(value).replaceAll(",", ", ");
 
-/** `Dense(units, activation=linear)`: what Keras' config of a class may hold, and what must be as it is. */
+/** Two cells for a class's Keras config: the free keys, as `Dense(units, activation=linear)`, and the fixed keys. */
 function configOf(className: string, { properties, required = [] }: Schema): readonly [string, string] {
   const all = Object.entries(properties as Record<string, Schema>);
   const named = ([key, schema]: [string, Schema]) =>

@@ -1,6 +1,6 @@
 /**
- * Tables in Markdown pages that derive from the code: each stands below a line `<!-- table: name -->`. Writes them as
- * `deno fmt` would, so that a page can be compared as a whole. Knows no page and no file.
+ * Tables in Markdown pages that derive from the code: each is below a line `<!-- table: name -->`. They are formatted
+ * as `deno fmt` formats them, so that a page can be compared as a whole. This file knows no particular page.
  */
 
 /** Rows of cells; the first row is the head. */
@@ -8,7 +8,7 @@ export type Table = readonly (readonly string[])[];
 
 const TABLE = /(?<=^<!-- table: ([\w -]+) -->\n\n)(?:\|.*\n)*/gm;
 
-/** The page's text with these tables. Throws unless the page has a place for each and no other places. */
+/** The page's text with these tables. Throws unless the page has exactly one place for each and no other places. */
 export function withTables(page: string, tables: ReadonlyMap<string, Table>): string {
   const places = [...page.matchAll(TABLE)].map(([, name = ""]) => name);
   const missing = [...tables.keys()].filter((name) => !places.includes(name));
@@ -24,7 +24,7 @@ export function withTables(page: string, tables: ReadonlyMap<string, Table>): st
 function markdownOf(table: Table): string {
   const cells = table.map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
   const widths = (cells[0] ?? []).map((_, column) =>
-    // Three dashes are the shortest line below a head.
+    // The line below the head needs at least three dashes.
     Math.max(3, ...cells.map((row) => [...row[column] ?? ""].length))
   );
   const line = (row: readonly string[]) => `| ${row.join(" | ")} |\n`;

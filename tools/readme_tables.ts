@@ -1,6 +1,6 @@
 /**
- * The README's tables: operations, optimizers, members of families, settings and errors, out of their definitions. Part of
- * generate.ts.
+ * The README's tables: operations, optimizers, members of families, settings and errors, from their definitions. Part
+ * of generate.ts.
  */
 import type { Services } from "../routes/http/context.ts";
 import { createApp } from "../routes/app.ts";
@@ -11,7 +11,7 @@ import { catalog, type CatalogOptimizer } from "../src/families/catalog.ts";
 import { code, quantity } from "./cells.ts";
 import type { Table } from "./markdown_tables.ts";
 
-/** By the name in the `<!-- table: name -->` above each. */
+/** The tables by the name in the comment `<!-- table: name -->` above each. */
 export function readmeTables(): ReadonlyMap<string, Table> {
   return new Map([
     ["operations", operations()],
@@ -38,7 +38,7 @@ function optimizers(): Table {
   ];
 }
 
-/** Slots of every variant in their order; those that not all variants have in parentheses. */
+/** The slots of all variants in order; slots that only some variants have are in parentheses. */
 function slots({ variants }: CatalogOptimizer): string {
   const names = new Set(variants.flatMap((variant) => Object.keys(variant.definition.slots)));
   const shown = [...names].map((name) =>
