@@ -1,6 +1,6 @@
 /**
  * A model of a run in a simulation: its state after every change in the journal. It is a naive implementation of
- * DESIGN's rounds, without memory management and without failures.
+ * rounds, without memory management and without failures.
  */
 import type { ErrorCode } from "../../../src/errors.ts";
 import type { Variable } from "../step/support/oracle.ts";
