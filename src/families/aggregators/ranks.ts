@@ -14,7 +14,7 @@ export function fillWithRanks(
   }
 }
 
-/** Fills the results with the median of each element among `places`: for an even number, the mean of the two middle. */
+/** Fills the results with the median of each element among `places`, or with the mean of the middle two. */
 export function fillWithMedian(list: ContributionList, places: readonly number[]): void {
   const { length } = places;
   fillWithRanks(list, { places, from: Math.ceil(length / 2) - 1, to: Math.floor(length / 2) + 1 });

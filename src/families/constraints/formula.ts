@@ -1,4 +1,4 @@
-/** A user's constraint: lines that read the updated variable `w` and set it. Reductions are over the whole variable. */
+/** A user's constraint: lines that read the updated variable `w` and set it. Reductions are over all of `w`. */
 import { checkLines, lineFields, withOwnNames } from "../mechanism/formula_config.ts";
 import { constraint } from "./constraint.ts";
 

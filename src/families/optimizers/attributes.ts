@@ -48,7 +48,7 @@ export function overwrite(
 
 const attributes = new WeakMap<OptimizerMember, Member>();
 
-/** The member with its config's schema as a patch: no key is required or has a default, and only clips may be null. */
+/** The member with its schema as a patch: no key is required or has a default, and only clips may be null. */
 function attributesOf({ member, constructed }: Optimizer): Member {
   let known = attributes.get(member);
   if (!known) {
