@@ -70,7 +70,7 @@ export async function decode(
       foreign ??= { error };
       throw error;
     }
-    // The brotli decoder does not report cut-off input either, but it consumes this byte only if the stream is cut off.
+    // The brotli decoder does not report cut-off input either, but consumes this byte only if the stream is cut off.
     if (encoding === "br") yield Uint8Array.of(0);
   }
   async function drain(pieces: AsyncIterable<Uint8Array>) {

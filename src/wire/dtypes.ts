@@ -6,7 +6,7 @@
 
 import { WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 
-/** Bits per element of every type that a safetensors header may name. Tensors of types other than the wire's are skipped. */
+/** Bits per element of every type that a safetensors header may name, beyond the wire dtypes too. */
 export const SAFETENSORS_BITS: ReadonlyMap<string, number> = new Map([
   ["F4", 4],
   ["F6_E2M3", 6],

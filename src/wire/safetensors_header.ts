@@ -98,7 +98,7 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0 && !Object.is(n, -0));
 }
 
-/** Undefined if any product of dimensions overflows, even next to a zero dimension, or if the bits do not fill bytes. */
+/** Undefined if a product of dimensions overflows, even next to a zero dimension, or the bits do not fill bytes. */
 function tensorBytes(shape: Shape, bits: number): number | undefined {
   let product = bits;
   let isEmpty = false;
