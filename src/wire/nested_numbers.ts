@@ -63,13 +63,13 @@ export function flatten(value: unknown, path: string): FlatTensor {
         if (!Array.isArray(part)) {
           throw unreadable(
             place,
-            `is ${showValue(part)}, must be an array as its siblings`,
+            `is ${showValue(part)}, must be an array like its siblings`,
             "shape_mismatch",
           );
         }
         throw unreadable(
           place,
-          `has ${part.length} elements, must have ${wanted} as the first of its siblings`,
+          `has ${part.length} elements, must have ${wanted} like its first sibling`,
           "shape_mismatch",
         );
       }
@@ -107,7 +107,7 @@ function readNumber(value: unknown, path: string): number {
   const number = NON_FINITE.get(value);
   if (number !== undefined) return number;
   if (Array.isArray(value)) {
-    throw unreadable(path, "is an array, must be a number as its siblings", "shape_mismatch");
+    throw unreadable(path, "is an array, must be a number like its siblings", "shape_mismatch");
   }
   throw unreadable(
     path,

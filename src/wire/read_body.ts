@@ -89,7 +89,7 @@ export async function readJson(request: Request, options: ReadBodyOptions): Prom
     return JSON.parse(text);
   } catch {
     const fault = findJsonFault(text);
-    throw malformedJson(fault ? showJsonFault(text, fault) : "its parser refuses it");
+    throw malformedJson(fault ? showJsonFault(text, fault) : "the parser refuses it");
   }
 }
 

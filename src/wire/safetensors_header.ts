@@ -48,7 +48,7 @@ export function parseHeader(bytes: Uint8Array): SafetensorsHeader {
     throw malformed("its header is not UTF-8");
   }
   const fault = findJsonFault(text);
-  if (fault) throw malformed(`its header is not sound JSON: ${showJsonFault(text, fault)}`);
+  if (fault) throw malformed(`its header is not valid JSON: ${showJsonFault(text, fault)}`);
   const entries: SafetensorsEntry[] = [];
   let metadata: ReadonlyMap<string, string> = new Map();
   for (const [name, value] of Object.entries(JSON.parse(text) as object)) {
@@ -81,7 +81,7 @@ function parseEntry(name: string, value: unknown): SafetensorsEntry {
   if (!isSizes(offsets) || offsets.length !== 2) throw wrong("must have data_offsets of two integers from 0");
   const bytes = tensorBytes(shape, bits);
   if (bytes === undefined) {
-    throw wrong(`has ${dtype} ${showShape(shape)}, which is no whole number of bytes below 2^53`);
+    throw wrong(`has ${dtype} ${showShape(shape)}, which is not a whole number of bytes below 2^53`);
   }
   const [begin, end] = offsets as [number, number];
   if (end - begin !== bytes) {

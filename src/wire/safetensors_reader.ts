@@ -73,7 +73,9 @@ export class SafetensorsReader {
   /** Marks the end of the body. Throws unless the file is complete. */
   close(): void {
     if (this.#sinks === undefined) {
-      throw incomplete(`${this.#headBytes} bytes of its header came, ${this.#headBytesWanted} are announced`);
+      throw incomplete(
+        `${this.#headBytes} bytes of its header arrived, ${this.#headBytesWanted} are announced`,
+      );
     }
     const entry = this.#entries[this.#entryIndex];
     if (entry) throw incomplete(`${this.#missing} bytes of ${JSON.stringify(entry.name)} are missing`);

@@ -50,7 +50,7 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
   for (const entry of header.entries) {
     const { dtype } = entry;
     if (!isWireDtype(dtype)) {
-      throw unreadable(entry.name, `has the dtype ${dtype}, which is not taken`, "dtype_mismatch");
+      throw unreadable(entry.name, `has the dtype ${dtype}, which is not accepted`, "dtype_mismatch");
     }
     const { name, part } = splitName(entry.name);
     const parts = tensors.get(name) ?? {};
@@ -75,7 +75,7 @@ function openTensor(
 ): () => [string, ByteSink][] {
   if (dense && (indices ?? values)) throw unreadable(name, "is both dense and sparse");
   if (scale && !dense && !indices && !values) {
-    throw unreadable(name, "is missing, its scale is here");
+    throw unreadable(name, "is missing, but its scale is present");
   }
   if (!dense && !indices) throw unreadable(`${name}#indices`, "is missing");
   const content = dense ?? values;
@@ -109,7 +109,7 @@ function splitName(entryName: string): { name: string; part: Part } {
   if (at < 0) return { name: entryName, part: "dense" };
   const part = SUFFIXES.find((suffix) => suffix === entryName.slice(at + 1));
   if (!part) {
-    throw unreadable(entryName, `has a #, after which must stand ${SUFFIXES.join(", ")}`);
+    throw unreadable(entryName, `has a #, which must be followed by one of ${SUFFIXES.join(", ")}`);
   }
   return { name: entryName.slice(0, at), part };
 }

@@ -107,7 +107,7 @@ class Compiler {
     const known = Object.keys(row.options);
     const takes = known.length > 0 ? `takes ${known.join(", ")}` : "takes no options";
     const surplus = rest[known.length];
-    if (surplus) throw lossError(`${name} has an argument too many: it ${takes}`, surplus.place);
+    if (surplus) throw lossError(`${name} has too many arguments: it ${takes}`, surplus.place);
     const given: [string, Expression, Place][] = [
       ...rest.map((
         value,

@@ -57,7 +57,7 @@ export class GraphBuilder {
 
   add(node: Node): number {
     if (this.nodes.length === NODES_MAX) {
-      throw tooLarge(`it has more than ${NODES_MAX} operations, must have at most so many`);
+      throw tooLarge(`it has more than ${NODES_MAX} operations, must have at most that many`);
     }
     if (node.shape.length > RANK_MAX) {
       throw new MisfitError(`${showShape(node.shape)} has more than ${RANK_MAX} dimensions`);

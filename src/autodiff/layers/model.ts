@@ -195,7 +195,7 @@ class ModelCompiler {
     const known = this.#weights.get(name);
     if (known && known.owner !== owner) {
       throw new MisfitError(
-        `its variable "${name}" is that of the layer "${known.owner}", must have another name`,
+        `its variable "${name}" belongs to the layer "${known.owner}", must have another name`,
       );
     }
     const variable = this.#scope.variables.get(name);

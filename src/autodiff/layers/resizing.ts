@@ -1,4 +1,4 @@
-/** Layers that pad, crop or upsample images [batch, height, width, channels] or sequences [batch, steps, channels]. */
+/** Padding, cropping and upsampling layers for images [batch, height, width, channels] and sequences. */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
 import { channelsLast, count, inputOf, layer, type LayerCall, only, pair, single } from "./layer.ts";

@@ -65,7 +65,7 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw modelError("it is a text that is no JSON");
+    throw modelError("it is text that is not JSON");
   }
 }
 
@@ -115,7 +115,7 @@ export function readLayer(json: unknown): LayerSpec {
   const own = isObject(config) ? config : {};
   const name = parsed.data.name ?? own["name"];
   if (typeof name !== "string" || name === "" || name.length > 256) {
-    throw modelError(`a layer of class ${className} has no name of 256 characters at most`);
+    throw modelError(`a layer of class ${className} has no name of at most 256 characters`);
   }
   // A nested Sequential may be a bare list.
   const given = Array.isArray(config) ? { layers: config } : own;

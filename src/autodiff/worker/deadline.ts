@@ -29,6 +29,6 @@ export function within<T>(tf: Tf, { seconds, now }: Time, act: () => T): T {
 }
 
 export function tooSlow(seconds: number): StepwellError {
-  const problem = `takes longer than ${seconds} s, must take at most so long`;
+  const problem = `takes longer than ${seconds} s, must take at most that long`;
   return refusal("loss_too_slow", "evaluate the loss", { path: "loss", called: "it" }, problem);
 }

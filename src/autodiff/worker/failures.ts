@@ -13,7 +13,7 @@ export function replyToError(error: unknown, heapBytes: number): Reply {
     return { kind: "refused", heapBytes, code, message, issues };
   }
   if (isFull(error)) {
-    const message = "takes more memory than there is for one, must have smaller or fewer tensors";
+    const message = "takes more memory than a loss may have, must have smaller or fewer tensors";
     // Nothing works in that memory any more, so the service must end the worker.
     return {
       kind: "refused",

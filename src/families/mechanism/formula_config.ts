@@ -79,7 +79,7 @@ export function checkLines(
     if (idle !== undefined) {
       return [{ key: "parameters", message: `has "${idle}", which no line reads: must be used or left out` }];
     }
-    return assigned.has(target) ? [] : [{ key: "lines", message: `never set ${target}, must do so` }];
+    return assigned.has(target) ? [] : [{ key: "lines", message: `never set ${target}, must set it` }];
   } catch (error) {
     if (!(error instanceof FormulaError)) throw error;
     return [{ key: `lines.${error.line - 1}`, message: error.message }];

@@ -69,7 +69,7 @@ export function checkNames(
     if (what !== undefined) return `Cannot read "${name}" here, it is ${what}: known are ${list}`;
     const later = lines.find(({ target }) => target === name);
     if (later) {
-      return `Unknown name "${name}", line ${later.number} makes it only afterwards. Known are ${list}`;
+      return `Unknown name "${name}", line ${later.number} defines it only later. Known are ${list}`;
     }
     const near = closest(name, names);
     return near === undefined ? `Unknown name "${name}", known are ${list}` : guess(near);

@@ -124,12 +124,12 @@ export function loadOf(graph: Graph): Load {
 
 /** Describes the first limit that the load exceeds; undefined if there is none. */
 export function tooMuch({ operations, calls, reductions }: Load): string | undefined {
-  const again = reductions > 0 ? "; what is needed after a reduction counts again" : "";
+  const again = reductions > 0 ? "; operations repeated after a reduction count again" : "";
   for (
     const [what, count, max] of [
       ["operations", operations, OPERATIONS_MAX],
       ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
-      ["reductions one upon another", reductions, REDUCTIONS_MAX],
+      ["chained reductions", reductions, REDUCTIONS_MAX],
     ] as const
   ) {
     if (count > max) return `${count} ${what} in all lines together, at most ${max}${again}`;

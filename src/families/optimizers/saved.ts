@@ -33,7 +33,7 @@ export function loadOptimizer(
   if (!saved.success) {
     throw new StepwellError(
       "invalid_config",
-      "Cannot read this saved optimizer: it is not one that was saved here",
+      "Cannot read this saved optimizer: it was not saved here",
     );
   }
   const { class_name, constructed, current, bare } = saved.data;
