@@ -209,8 +209,8 @@ export interface Subject {
 }
 
 /**
- * Refuses for one reason: "Cannot {action}: {subject} {problem}", with the problem as the issue at the subject's
- * path. A path alone is called by itself.
+ * Refuses for one reason: "Cannot {action}: {subject} {problem}", with the problem as the issue at the subject's path.
+ * A path alone is called by itself.
  */
 export function refusal(
   code: ErrorCode,

@@ -1,9 +1,9 @@
 /**
- * A gate bounds how many may be inside at a time, and how much they may weigh together. Whoever does not fit waits in
- * order of arrival, or is refused at once with `busy`.
+ * A gate bounds how many may be inside at a time, and how much they may weigh together. Whoever does not fit waits in order
+ * of arrival, or is refused at once with `busy`.
  *
- * Invariants: at most `count` are inside, and together they weigh at most `weight`, unless one of them is alone: how
- * much one may weigh is bounded elsewhere. Nobody enters before somebody who waits.
+ * Invariants: at most `count` are inside, and together they weigh at most `weight`, unless one of them is alone: how much
+ * one may weigh is bounded elsewhere. Nobody enters before somebody who waits.
  */
 import { StepwellError } from "./errors.ts";
 import { type Releasable, releasable } from "./releasable.ts";

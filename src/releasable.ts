@@ -1,6 +1,6 @@
 /**
- * What is acquired and given back: a place in a queue, a lease, a region of memory, a file. There is one word for
- * giving it back, `release`; a block that acquires something says it with `using`.
+ * What is acquired and given back: a place in a queue, a lease, a region of memory, a file. There is one word for giving
+ * it back, `release`; a block that acquires something says it with `using`.
  *
  * Invariant: releasing a second time does nothing.
  */

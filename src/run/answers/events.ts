@@ -1,10 +1,10 @@
 /**
- * What has happened to one run of late, for those who watch it: the newest events, with ids from which a reader can
- * go on after its connection, or this process, has ended.
+ * What has happened to one run of late, for those who watch it: the newest events, with ids from which a reader can go
+ * on after its connection, or this process, has ended.
  *
  * An id is `SEQUENCE.INDEX`: the change of the run that it tells of, and its place among the events of that change.
- * A replay of the journal makes the same events with the same ids. Invariant: `since` gives events in order, each
- * once, or says that some are missing.
+ * A replay of the journal makes the same events with the same ids. Invariant: `since` gives events in order, each once,
+ * or says that some are missing.
  */
 import type { RunEvent, RunEvents } from "../api/run_events.ts";
 
@@ -38,8 +38,8 @@ export class EventLog implements RunEvents {
   #closed = false;
 
   /**
-   * `sequence` is that of the first change that this log will tell of, `last` what the log before this one ended
-   * with: who has seen that has missed nothing.
+   * `sequence` is that of the first change that this log will tell of, `last` what the log before this one ended with:
+   * who has seen that has missed nothing.
    */
   constructor(sequence: number, last = "") {
     this.#floor = this.#last = placeOf(last) ?? { sequence, index: 0 };

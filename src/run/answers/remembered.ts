@@ -1,7 +1,6 @@
 /**
- * What a run remembers of its answers, as it stands in the metadata of a snapshot beside the checkpoint: the answers
- * to keyed requests, the latest steps, and the last event that readers were told of. A checkpoint that is sent, and
- * one that comes in, has none of it.
+ * What a run remembers of its answers, as it stands in the metadata of a snapshot beside the checkpoint: the answers to
+ * keyed requests, the latest steps, and the last event that readers were told of. A checkpoint that is sent, and one that comes in, has none of it.
  */
 import { z } from "zod";
 import type { StepAnswer } from "../api/steps.ts";

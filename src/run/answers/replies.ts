@@ -3,10 +3,11 @@
  * "The Idempotency-Key HTTP Header Field").
  *
  * Kept are the newest {@link KEPT_COUNT} keys however old they are, and beyond them those of the last
- * {@link KEPT_MS}, as long as all answers together have no more than {@link KEPT_LENGTH_MAX} characters. The answer
- * of a step of so many variables that it is longer than {@link ANSWER_LENGTH_MAX} is kept without the figures of each
- * and without warnings. Part of the run's state: journal records carry key and hash, snapshots carry the table.
- * Invariant: used keys answer the same for as long as they are kept.
+ * {@link KEPT_MS}, as long as all answers together have no more than {@link KEPT_LENGTH_MAX} characters. The answer of
+ * a step of so many variables that it is longer than {@link ANSWER_LENGTH_MAX} is kept without the figures of each
+ * and without warnings.
+ * Part of the run's state: journal records carry key and hash, snapshots carry the table. Invariant: used keys answer
+ * the same for as long as they are kept.
  */
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";

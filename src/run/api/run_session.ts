@@ -1,8 +1,8 @@
 /**
  * One open run, as the HTTP layer sees it. Not an implementation (session.ts).
  *
- * Invariant: every method that changes state is synchronous (the turn), validates everything before its first write,
- * and throws a `StepwellError` without having changed anything.
+ * Invariant: every method that changes state is synchronous (the turn), validates everything before its first write, and
+ * throws a `StepwellError` without having changed anything.
  */
 import type { Releasable } from "../../releasable.ts";
 import type { NamedTensor, TensorTarget } from "../../tensor.ts";

@@ -1,7 +1,6 @@
 /**
  * A checkpoint as it is sent: made of copies, or of the snapshot that lies on the disk, whose header is written anew
- * without what the run remembers of its answers. The tensors' bytes are the same, so its length is known before they
- * are read.
+ * without what the run remembers of its answers. The tensors' bytes are the same, so its length is known before they are read.
  *
  * Invariant: both ways give the same bytes; the file is closed when its last byte was read, or when nobody wants it.
  */
@@ -33,8 +32,8 @@ export function copiedFile(source: Pick<CheckpointSource, "checkpoint">): Checkp
 }
 
 /**
- * The snapshot, which is released when this throws: as SnapshotFile.next does. `onDamage` is told when what is sent
- * turns out to be damaged; who reads it then meets an error before its end.
+ * The snapshot, which is released when this throws: as SnapshotFile.next does. `onDamage` is told when what is sent turns
+ * out to be damaged; who reads it then meets an error before its end.
  */
 export async function savedFile(
   snapshot: SnapshotFile,

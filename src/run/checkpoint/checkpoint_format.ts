@@ -1,6 +1,6 @@
 /**
- * What a checkpoint's file holds: tensors `variables/NAME` and `slots/SLOT/NAME`; the rest is JSON under the key
- * `stepwell` of the file's metadata. Written by checkpoint.ts, read by checkpoint_reader.ts.
+ * What a checkpoint's file holds: tensors `variables/NAME` and `slots/SLOT/NAME`; the rest is JSON under the key `stepwell`
+ * of the file's metadata. Written by checkpoint.ts, read by checkpoint_reader.ts.
  */
 import { z } from "zod";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";

@@ -1,6 +1,6 @@
 /**
- * Which file a checkpoint is sent from: the newest snapshot, where it is the run as it is, after it was written if
- * need be; copies where there is none, or where they cost less than a snapshot.
+ * Which file a checkpoint is sent from: the newest snapshot, where it is the run as it is, after it was written if need
+ * be; copies where there is none, or where they cost less than a snapshot.
  *
  * Invariant: the file has every change that was acknowledged when it was asked for.
  */

@@ -1,8 +1,8 @@
 /**
  * Checkpoints that come in: each becomes a run beside the one that it replaces, and takes its place in one turn.
  *
- * Invariant: the old run stays as it is until the new one is on disk. It need not be in memory for that: what of it
- * goes on in the new one is known from the beginning, unless somebody changes it meanwhile.
+ * Invariant: the old run stays as it is until the new one is on disk. It need not be in memory for that: what of it goes
+ * on in the new one is known from the beginning, unless somebody changes it meanwhile.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";

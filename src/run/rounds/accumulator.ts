@@ -1,7 +1,6 @@
 /**
- * What keeps a round's contributions until the round closes, and then combines them. There are two kinds: a sum,
- * which adds each contribution up as it comes (sum_accumulator.ts), and a list of whole contributions
- * (list_accumulator.ts).
+ * What keeps a round's contributions until the round closes, and then combines them. There are two kinds: a sum, which
+ * adds each contribution up as it comes (sum_accumulator.ts), and a list of whole contributions (list_accumulator.ts).
  *
  * Invariants: `join` cannot fail, because the contribution is in the journal by then. `combine` does not change the
  * accumulator, so that a close that fails for lack of memory can be tried again.

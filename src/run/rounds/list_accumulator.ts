@@ -1,7 +1,6 @@
 /**
  * Contributions kept whole until the round closes: for aggregators that need to see all of them together. Dense only;
- * all have the same variables. Memory is that of the model times the contributions, which the run's creation has
- * checked.
+ * all have the same variables. Memory is that of the model times the contributions, which the run's creation has checked.
  */
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import {

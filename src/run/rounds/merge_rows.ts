@@ -1,6 +1,6 @@
 /**
- * Lists of a variable's rows, as sparse contributions leave them, made one: distinct rows in order of first
- * occurrence, each the sum from zero in order.
+ * Lists of a variable's rows, as sparse contributions leave them, made one: distinct rows in order of first occurrence,
+ * each the sum from zero in order.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";

@@ -2,8 +2,8 @@
  * A contribution → a pseudo-gradient: what the optimizer descends along. A delta is one with the other sign; of new
  * weights it is what the run has minus what the client has (Reddi et al., "Adaptive Federated Optimization", 2021).
  *
- * Works in place on the staged regions and cannot fail: by then the contribution is in the journal. The sign, the
- * bound on its norm and what its staleness takes away are one factor, left to whoever adds it up.
+ * Works in place on the staged regions and cannot fail: by then the contribution is in the journal. The sign, the bound
+ * on its norm and what its staleness takes away are one factor, left to whoever adds it up.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Figures } from "../../families/aggregators/aggregator.ts";

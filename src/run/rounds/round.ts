@@ -1,10 +1,9 @@
 /**
- * The open round of a run: which contributions will become the next step, when it closes, and what became of the
- * latest rounds.
+ * The open round of a run: which contributions will become the next step, when it closes, and what became of the latest
+ * rounds.
  *
- * Writes to no variable and no journal: the session does. Invariants: a client is in a round once; what `join` has
- * taken stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws
- * it.
+ * Writes to no variable and no journal: the session does. Invariants: a client is in a round once; what `join` has taken
+ * stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws it.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";

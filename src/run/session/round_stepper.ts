@@ -2,8 +2,8 @@
  * What happens in a session's turns that concern rounds: contributions come in, rounds end in a step or without one,
  * clients withdraw.
  *
- * Each is checked, then recorded, then done, in one synchronous turn of the session. Invariant: a step of a round has
- * a record of its own, so that a replay closes the round when the first life closed it.
+ * Each is checked, then recorded, then done, in one synchronous turn of the session. Invariant: a step of a round has a
+ * record of its own, so that a replay closes the round when the first life closed it.
  */
 import { StepwellError } from "../../errors.ts";
 import type { RoundOutcome } from "../api/rounds.ts";

@@ -1,9 +1,9 @@
 /**
  * One open run: validates everything, then changes state in one synchronous turn.
  *
- * Puts the parts together and guards them; what they do is theirs. Invariants: a method that throws has changed
- * nothing. Turns cannot interleave, because none of them awaits; a reader gets copies of one version. `version`
- * counts every change of state, `iterations` the applied steps.
+ * Puts the parts together and guards them; what they do is theirs. Invariants: a method that throws has changed nothing.
+ * Turns cannot interleave, because none of them awaits; a reader gets copies of one version. `version` counts every
+ * change of state, `iterations` the applied steps.
  */
 import { StepwellError } from "../../errors.ts";
 import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";

@@ -126,8 +126,9 @@ export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
 const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
 
 /**
- * The first values of a variable, one number where all are the same: from nested numbers, a base64 tensor, a number
- * or an initializer. Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
+ * The first values of a variable, one number where all are the same: from nested numbers, a base64 tensor, a number or
+ * an initializer.
+ * Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
  */
 export async function initialValues(
   variable: VariableSpec,

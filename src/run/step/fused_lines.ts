@@ -120,9 +120,8 @@ function linesOfSpec(transformers: ResolvedSpec["transformers"]): readonly (Fuse
 }
 
 /**
- * The run's transformers, in order. The names in their lines are made unique, so that two transformers of a kind do
- * not mix, nor one with a hyperparameter of the same name. Each noise has the stream of its place; stream 0 is for
- * rounds.
+ * The run's transformers, in order. The names in their lines are made unique, so that two transformers of a kind do not
+ * mix, nor one with a hyperparameter of the same name. Each noise has the stream of its place; stream 0 is for rounds.
  */
 export function transformerParts({ spec, state }: StepContext): (FusedLines | Between)[] {
   return spec.transformers.map(({ member, config }, place) => {

@@ -1,6 +1,6 @@
 /**
- * A dense gradient → the calls of its step: clips, transformers, rule and elementwise constraint are one kernel,
- * unless centralization or noise stands between them.
+ * A dense gradient → the calls of its step: clips, transformers, rule and elementwise constraint are one kernel, unless
+ * centralization or noise stands between them.
  */
 import { stretches } from "../../../kernels/routines/axes.ts";
 import { planConstraint } from "./plan_constraint.ts";

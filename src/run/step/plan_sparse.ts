@@ -1,6 +1,6 @@
 /**
- * A sparse gradient → the calls of its step. Rows are clipped as they came and merged afterwards, as Keras does it;
- * what looks at the variable (weight decay), and all that follows it, runs on merged rows.
+ * A sparse gradient → the calls of its step. Rows are clipped as they came and merged afterwards, as Keras does it; what
+ * looks at the variable (weight decay), and all that follows it, runs on merged rows.
  */
 import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";
 import { checkNoise } from "./check_contribution.ts";

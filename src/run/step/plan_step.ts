@@ -3,8 +3,7 @@
  * transformers → optimizer rule → constraint.
  *
  * Planning reads gradients, never variables or slots, and allocates all scratch; performing a plan cannot fail.
- * What works element by element becomes lines put before the rule's own, so that each array is read once and written
- * once.
+ * What works element by element becomes lines put before the rule's own, so that each array is read once and written once.
  */
 import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
 import type { Rule } from "../../families/optimizers/optimizer_member.ts";

@@ -47,8 +47,8 @@ export class Memory {
   }
 
   /**
-   * An arena in which a run of `bytes` can live that holds contributions of `heldBytes` at times. Throws
-   * run_too_large or out_of_memory.
+   * An arena in which a run of `bytes` can live that holds contributions of `heldBytes` at times. Throws run_too_large
+   * or out_of_memory.
    */
   place(bytes: number, contributionBytes = 0): Arena {
     const most = Math.min(ARENA_BYTES_MAX, this.bytesMax);

@@ -3,8 +3,8 @@
  * and the iteration count. Holds, but does not compute: plan_step.ts says what changes and a runner changes it.
  *
  * Invariants: every slot that the optimizer's rule names has a region for every variable from the start, filled
- * with its initial value, 0 where that is the variable. `created` lists those that Keras would have made by now, in
- * its order: Keras makes a variable's slots at its first gradient, and `get_weights` follows that order.
+ * with its initial value, 0 where that is the variable. `created` lists those that Keras would have made by now, in its order: Keras makes a
+ * variable's slots at its first gradient, and `get_weights` follows that order.
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
@@ -112,8 +112,8 @@ export class RunState implements Releasable {
   }
 
   /**
-   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. They
-   * stay, unless the result is disposed of before anything else changes.
+   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. They stay,
+   * unless the result is disposed of before anything else changes.
    */
   addSlots(rule: Rule): DisposableStack {
     const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
