@@ -1,11 +1,11 @@
 /**
- * One training run on a Stepwell service, seen from a client: create it, read it, send gradients or losses. A few `fetch` calls; not a
- * library.
+ * A client of one training run on a Stepwell service: creates it, reads it, sends gradients or losses. A few
+ * `fetch` calls, not a library.
  */
 import { decodeTensors, encodeTensors, type Tensor, type TensorFile } from "./safetensors.ts";
 
 const SAFETENSORS = "application/vnd.safetensors";
-/** How long an answer may wait for what it tells of. */
+/** The longest time that the service may delay an answer. */
 const WAIT_SECONDS = 60;
 
 export class RunClient {
@@ -29,7 +29,7 @@ export class RunClient {
     return ((await response.json()) as { iterations: number }).iterations;
   }
 
-  /** All variables, or those named. */
+  /** All variables, or the named ones. */
   async variables(...names: string[]): Promise<TensorFile> {
     const query = new URLSearchParams(names.map((name) => ["name", name]));
     return await tensorsOf(
@@ -37,17 +37,17 @@ export class RunClient {
     );
   }
 
-  /** All variables, as soon as the run has made more steps than `iteration`. */
+  /** Waits until the run has made more steps than `iteration`, then returns all variables. */
   async variablesAfter(iteration: number): Promise<TensorFile> {
     const headers = { accept: SAFETENSORS, prefer: `wait=${WAIT_SECONDS}` };
     for (;;) {
       const response = await request(`${this.#url}/variables?after_iteration=${iteration}`, { headers });
-      // 304: not yet, after all that time.
+      // 304: no newer step within the wait, so ask again.
       if (response.status !== 304) return await tensorsOf(await accepted(response));
     }
   }
 
-  /** Rows of one variable: the way to read an embedding table that is too large to send around. */
+  /** Rows of one variable: for an embedding table that is too large to send whole. */
   async gather(name: string, indices: readonly number[]): Promise<Float32Array> {
     const { body, headers } = json({ name, indices });
     const file = await tensorsOf(
@@ -65,8 +65,8 @@ export class RunClient {
   }
 
   /**
-   * Sends gradients, dense as `NAME` or sparse as `NAME#indices` with `NAME#values`, and comes back when the step was taken.
-   * The metadata of the answer holds its figures.
+   * Sends gradients, dense as `NAME` or sparse as `NAME#indices` with `NAME#values`. Resolves when the step was
+   * taken.
    */
   async sendGradients(
     gradients: Readonly<Record<string, Tensor>>,
@@ -76,7 +76,7 @@ export class RunClient {
     await response.body?.cancel();
   }
 
-  /** Sends gradients and brings back the variables as they are after the step: one request per training step. */
+  /** Sends gradients and returns the variables after the step: one request per training step. */
   async step(
     gradients: Readonly<Record<string, Tensor>>,
     metadata: Readonly<Record<string, string>> = {},
@@ -86,8 +86,8 @@ export class RunClient {
   }
 
   /**
-   * Lets the service evaluate a loss, differentiate it and step: `request` is the body of `POST …/minimize`. Returns the loss
-   * as it was before the step.
+   * Lets the service evaluate a loss, differentiate it and step. `request` is the body of `POST …/minimize`.
+   * Returns the loss before the step.
    */
   async minimize(request: Readonly<Record<string, unknown>>): Promise<number> {
     const response = await send(`${this.#url}/minimize`, { method: "POST", ...json(request) });
@@ -95,9 +95,8 @@ export class RunClient {
   }
 
   /**
-   * Contributes to the open round and waits for its end. Returns "applied" when it became a step, "open" when that took
-   * too long to wait for, and the code of the refusal where the round ended without this contribution: "too_stale",
-   * "round_dropped", ….
+   * Contributes to the open round and waits for its end. Returns "applied" when the round became a step, "open"
+   * when it is still open after the wait, and otherwise the code of the refusal: "too_stale", "round_dropped", ….
    */
   async contribute(
     tensors: Readonly<Record<string, Tensor>>,
@@ -138,12 +137,12 @@ function gradientsRequest(
   return { method: "POST", body, headers: { "content-type": SAFETENSORS, ...headers } };
 }
 
-/** `fetch` that throws what the service says when it refuses. */
+/** `fetch` that throws an error with the service's message when the service refuses. */
 async function send(url: string, init: Request): Promise<Response> {
   return await accepted(await request(url, init));
 }
 
-/** `fetch`; STEPWELL_TOKEN, when set, goes along. */
+/** `fetch` with STEPWELL_TOKEN as the bearer token, if it is set. */
 async function request(url: string, init: Request): Promise<Response> {
   const token = Deno.env.get("STEPWELL_TOKEN");
   const headers = { ...init.headers, ...token ? { authorization: `Bearer ${token}` } : {} };

@@ -1,6 +1,6 @@
 /**
- * Tensors to and from the safetensors format, as little of it as a client of Stepwell needs: float32 and int32 tensors and
- * text metadata. Not a validator: it trusts the service.
+ * Reads and writes the part of the safetensors format that a client of Stepwell needs: float32 and int32 tensors
+ * and text metadata. Not a validator: it trusts the service.
  *
  *     8 bytes: length N of the header (little endian) | N bytes: JSON {name: {dtype, shape, data_offsets}} | the data
  */
@@ -15,7 +15,7 @@ export interface TensorFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The file's bytes. Metadata goes into `__metadata__`; for gradients it carries `client_id`, `base_iteration`, …. */
+/** The bytes of a file. `__metadata__` holds the metadata: for gradients `client_id`, `base_iteration`, …. */
 export function encodeTensors(
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>> = {},
@@ -29,7 +29,7 @@ export function encodeTensors(
     dataBytes += values.byteLength;
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
-  // Padded with spaces to a multiple of 8, so that the data can be viewed in place.
+  // Padded with spaces to a multiple of 8, so that typed arrays can view the data in place.
   const headerBytes = Math.ceil(json.length / 8) * 8;
   const file = new Uint8Array(8 + headerBytes + dataBytes);
   new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);

@@ -1,19 +1,19 @@
 /**
- * A Stepwell service of one's own: started as `deno task start` starts it, on a free port of the loopback interface, and ended
- * with the program that started it.
+ * A Stepwell service as a child process: started as `deno task start` does, on a free port of the loopback
+ * interface, and ended with the program that started it.
  */
 export interface ServiceProcess {
   readonly url: string;
   readonly pid: number;
-  /** SIGTERM, then waits for the end. */
+  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>;
 }
 
 const ROOT = new URL("../", import.meta.url);
 
 /**
- * Resolves when the service has said that it is ready. `env` adds settings (see the README's table); without
- * STEPWELL_DATA its data folder is a temporary one, and gone when it stops.
+ * Starts a service, and resolves when it is ready. `env` adds settings (see the README's table). Without
+ * STEPWELL_DATA the data folder is a temporary one, which is deleted when the service stops.
  */
 export async function startService(env: Record<string, string> = {}): Promise<ServiceProcess> {
   const data = env["STEPWELL_DATA"] ?? await Deno.makeTempDir();
@@ -35,7 +35,7 @@ export async function startService(env: Record<string, string> = {}): Promise<Se
     said += value;
     url = /https?:\/\/[^\s"]+/.exec(said)?.[0];
   }
-  // Whatever else it prints is read and dropped: a full pipe would stop it.
+  // Its further output is read and dropped: a full pipe would block it.
   const drained = (async () => {
     while (!(await lines.read()).done);
   })();
@@ -51,7 +51,7 @@ export async function startService(env: Record<string, string> = {}): Promise<Se
   };
 }
 
-/** The words of the task `start`: run directly, so that the child's process id is the service's own. */
+/** The command of the task `start`. It is run directly, so that the child's process id is the service's. */
 async function startCommand(data: string): Promise<[string, ...string[]]> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
     tasks: { start: { command: string } };

@@ -1,8 +1,8 @@
 /**
- * `deno run -A examples/digits_minimize/main.ts`: trains the network of ../federated_digits three times from the same start
- * with the same batches, with gradients that this program computes and with losses that it lets the service minimize. Ends
- * with 1 when one of them reads less than 95 % of the test images right (`--accuracy`), or another share than the others
- * (`--apart`).
+ * `deno run -A examples/digits_minimize/main.ts`: trains the network of ../federated_digits in three ways, from the
+ * same start and with the same batches: with gradients that this program computes, and with two losses that the
+ * service minimizes. Exits with 1 when a test accuracy is below 95 % (`--accuracy`), or differs too much from the
+ * others (`--apart`).
  */
 import { parseArgs } from "node:util";
 import { drawBatch, readDigits } from "../federated_digits/digits.ts";
@@ -13,7 +13,7 @@ import { startService } from "../service_process.ts";
 import { type Way, WAYS } from "./ways.ts";
 
 const BATCH = 32;
-/** The loss that is shown is the mean of so many batches. */
+/** The loss that is shown is the mean of this many batches. */
 const LATEST = 20;
 
 const { values } = parseArgs({
@@ -44,7 +44,7 @@ try {
   await service?.stop();
 }
 
-/** Makes a run, trains it in one way, and returns the share of test images that it reads right. */
+/** Creates a run, trains it in one way, and returns the test accuracy. */
 async function train(name: string, { way, url }: { way: Way; url: string }): Promise<number> {
   const run = new RunClient(url, `${name}-${crypto.randomUUID().slice(0, 8)}`);
   const optimizer = { class_name: "Adam", config: { learning_rate: 0.003 } };

@@ -1,6 +1,7 @@
 /**
- * Three ways to one and the same step: the client computes the gradients of the network itself, or it says what the loss is,
- * as an expression or as a layers model, and the service does the rest. Each gives the batch's loss as it was before.
+ * Three ways to make the same step. The client computes the gradients of the network itself, or it sends the loss,
+ * as an expression or as a layers model, and the service does the rest. Each way returns the batch's loss before
+ * the step.
  */
 import { CLASSES, type Digits, PIXELS } from "../federated_digits/digits.ts";
 import { gradients, HIDDEN } from "../federated_digits/network.ts";
@@ -8,7 +9,7 @@ import type { RunClient } from "../run_client.ts";
 
 export type Way = (run: RunClient, batch: Digits) => Promise<number>;
 
-/** What `POST …/minimize` takes; the names in quotes are the run's variables. */
+/** A loss for `POST …/minimize`. The names in quotes are the run's variables. */
 const EXPRESSION = {
   loss: `
     hidden = relu(images @ 'hidden/kernel' + 'hidden/bias');
@@ -16,7 +17,7 @@ const EXPRESSION = {
     sparse_categorical_crossentropy(labels, logits, from_logits=true)`,
 };
 
-/** The same network as Keras writes it (`model.to_json()`); its weights are the run's variables LAYER/WEIGHT. */
+/** The same network as Keras writes it (`model.to_json()`). Its weights are the run's variables LAYER/WEIGHT. */
 const MODEL = {
   model: {
     class_name: "Sequential",
@@ -47,7 +48,7 @@ export const WAYS: Readonly<Record<string, Way>> = {
 const images = ({ images, count }: Digits) => tensor(images, [count, PIXELS]);
 const labels = ({ labels, count }: Digits) => tensor(labels, [count]);
 
-/** A tensor in JSON, without writing its numbers out. */
+/** A tensor in JSON, with its values as base64. */
 function tensor(values: Float32Array | Int32Array, shape: readonly number[]) {
   const { buffer, byteOffset, byteLength } = values;
   const dtype = values instanceof Float32Array ? "float32" : "int32";

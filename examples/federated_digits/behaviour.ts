@@ -1,18 +1,21 @@
 /**
- * The clients that a federation has to live with: stragglers, who miss a round, and hostile ones, who ruin it. Who does
- * what is decided by the seed alone.
+ * The behaviour of a federation's clients: prompt ones, stragglers that miss a round, and hostile ones that attack
+ * it. The seed alone decides how each client behaves.
  */
 import type { Tensor } from "../safetensors.ts";
 import type { Weights } from "./local_training.ts";
 import { normal, randomStream, shuffled } from "./random.ts";
 
-/** `late` trains and sends when the round is over, `stale` sends what it made for the round before, `gone` sends nothing. */
+/**
+ * `late` trains, and sends when the round is over; `stale` sends what it computed for an earlier round; `gone` sends
+ * nothing.
+ */
 export type Behaviour = "prompt" | "hostile" | (typeof STRAGGLERS)[number];
 const STRAGGLERS = ["late", "stale", "gone"] as const;
 
-/** What hostile clients make of an honest change of the weights; `random` gives numbers in [0, 1). */
+/** How hostile clients alter an honest change of a weight; `random` returns numbers in [0, 1). */
 export const ATTACKS = {
-  /** Away from the goal, ten times as far as the others go towards it. */
+  /** Ten times the honest change, in the opposite direction. */
   sign_flip: (change: number) => -10 * change,
   noise: (change: number, random: () => number) => change + 1000 * normal(random),
   constant: () => 100,
@@ -21,9 +24,9 @@ export type Attack = keyof typeof ATTACKS;
 
 export interface Federation {
   readonly clients: number;
-  /** The share of clients that straggle in each round: others in each, and never hostile ones. */
+  /** The share of clients that are stragglers: different ones in each round, never hostile ones. */
   readonly stragglers: number;
-  /** The share of clients that attack: in every round the same, and always in time. */
+  /** The share of clients that attack: the same ones in every round, always in time. */
   readonly hostile: number;
   readonly attack: Attack;
   readonly seed: number;
@@ -33,7 +36,7 @@ export const hostileCount = ({ clients, hostile }: Federation): number => Math.f
 export const stragglerCount = ({ clients, stragglers }: Federation): number =>
   Math.floor(clients * stragglers);
 
-/** What each client does in the round of this iteration. */
+/** The behaviour of each client in the round of this iteration. */
 export function behaviours(federation: Federation, iteration: number): Behaviour[] {
   const { clients, seed } = federation;
   const hostile = new Set(shuffled(clients, randomStream(seed)).slice(0, hostileCount(federation)));
@@ -48,12 +51,12 @@ export function behaviours(federation: Federation, iteration: number): Behaviour
   return found;
 }
 
-/** `after` as a hostile client sends it, whose weights were `before`. */
+/** The weights that a hostile client sends instead of `after`, when it started from `before`. */
 export function attacked(before: Weights, after: Weights, attack: Attack, random: () => number): Weights {
   return combined(before, after, (old, own) => old + ATTACKS[attack](own - old, random));
 }
 
-/** What a contribution with the payload `delta` is. */
+/** The payload `delta`: the new weights minus the old ones. */
 export function changeOf(before: Weights, after: Weights): Weights {
   return combined(before, after, (old, own) => own - old);
 }

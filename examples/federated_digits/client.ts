@@ -1,11 +1,11 @@
 /**
- * One client, a process of its own: it holds a shard of the digits, computes gradients on it and sends them. Its images never
- * leave it. main.ts starts eight of these; by hand:
+ * One client as a process: it holds a shard of the digits, computes gradients on it and sends them. Its images
+ * never leave the process. main.ts starts eight clients; to start one by hand:
  *
  *     deno run --allow-net --allow-read --allow-env client.ts http://127.0.0.1:8080 digits 0 8 150
  *
- * Arguments: the service, the run, this client's number, how many clients there are, how many steps to take.
- * Standard output: one line `{"loss": …}` a step.
+ * Arguments: the service, the run, this client's number, the number of clients, the number of steps.
+ * Standard output: one line `{"loss": …}` for each step.
  */
 import { RunClient } from "../run_client.ts";
 import { drawBatch, readDigits, shard } from "./digits.ts";

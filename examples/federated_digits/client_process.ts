@@ -1,15 +1,15 @@
-/** Clients are processes of their own, which print a line of JSON for whatever they have done. */
+/** Runs clients as processes that print a line of JSON for each thing that they have done. */
 
 interface Process<T> {
   /** A program of this folder. */
   readonly script: string;
   readonly args: readonly string[];
   readonly onLine: (line: T) => void;
-  /** Ends the process when it is aborted. */
+  /** Ends the process when aborted. */
   readonly signal?: AbortSignal;
 }
 
-/** Starts a process; resolves when it is done, rejects when it failed. */
+/** Starts a process. Resolves when it has ended with 0, rejects when it has failed. */
 export async function runProcess<T>({ script, args, onLine, signal }: Process<T>): Promise<void> {
   const program = new URL(script, import.meta.url).href;
   const child = new Deno.Command(Deno.execPath(), {

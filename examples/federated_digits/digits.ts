@@ -1,5 +1,5 @@
 /**
- * The handwritten digits (data/SOURCE.md says whose) as numbers: 1797 images of 8 x 8 pixels, each labelled 0 to 9.
+ * The handwritten digits (source: data/SOURCE.md) as numbers: 1797 images of 8 x 8 pixels, each labelled 0 to 9.
  */
 import { shuffled } from "./random.ts";
 
@@ -14,7 +14,7 @@ export interface Digits {
   readonly labels: Int32Array;
 }
 
-/** Every fifth image tests, the others train: the split never changes and holds all writers of the file. */
+/** Every fifth image is a test image. The split never changes, and both parts have images of all writers. */
 export async function readDigits(): Promise<{ train: Digits; test: Digits }> {
   const file = await Deno.readFile(new URL("./data/digits.csv.gz", import.meta.url));
   const text = new Blob([file]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -27,7 +27,7 @@ export async function readDigits(): Promise<{ train: Digits; test: Digits }> {
   };
 }
 
-/** The part of `digits` that client `client` of `clients` holds: no image is in two parts. */
+/** The part of `digits` that client `client` of `clients` holds. No image is in two parts. */
 export function shard(digits: Digits, client: number, clients: number): Digits {
   const rows: number[][] = [];
   for (let i = client; i < digits.count; i += clients) {
@@ -36,12 +36,12 @@ export function shard(digits: Digits, client: number, clients: number): Digits {
   return collect(rows);
 }
 
-/** `size` images of `digits`, drawn with `random`, with repeats. */
+/** `size` images of `digits`, drawn at random with replacement. */
 export function drawBatch(digits: Digits, size: number, random: () => number): Digits {
   return pick(digits, Array.from({ length: size }, () => Math.floor(random() * digits.count)));
 }
 
-/** All images of `digits` in random order, `size` at a time: one epoch. The last batch has what is left. */
+/** One epoch: all images of `digits` in random order, in batches of `size`. The last batch may be smaller. */
 export function* batches(digits: Digits, size: number, random: () => number): Generator<Digits> {
   const order = shuffled(digits.count, random);
   for (let i = 0; i < order.length; i += size) yield pick(digits, order.slice(i, i + size));
@@ -57,7 +57,7 @@ function imageOf(digits: Digits, i: number): Float32Array {
   return digits.images.subarray(i * PIXELS, (i + 1) * PIXELS);
 }
 
-/** Rows of 64 grey levels (0 to 16) and a label. */
+/** Parses rows of 64 grey levels (0 to 16) and a label. */
 function collect(rows: readonly number[][]): Digits {
   const images = new Float32Array(rows.length * PIXELS), labels = new Int32Array(rows.length);
   rows.forEach((row, i) => {

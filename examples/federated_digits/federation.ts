@@ -1,6 +1,6 @@
 /**
- * A federation as the command line describes it, and the spec of the run that it trains: rounds that close when all clients
- * have contributed, or at the deadline with half of them.
+ * The settings of a federation, from the command line, and the spec of the run that it trains. A round closes when
+ * all clients have contributed, or at the deadline when at least `minimum` have.
  */
 import type { ParseArgsOptionsConfig } from "node:util";
 import { type Attack, ATTACKS, type Federation, hostileCount, stragglerCount } from "./behaviour.ts";
@@ -9,11 +9,11 @@ import { VARIABLES } from "./network.ts";
 export interface Settings extends Federation {
   readonly rounds: number;
   readonly epochs: number;
-  /** Sent is what the weights have become, or by how much they have changed. */
+  /** Clients send their new weights, or how much the weights have changed. */
   readonly payload: "weights" | "delta";
   readonly aggregator: string;
   readonly deadlineSeconds: number;
-  /** In how many processes the clients live. */
+  /** The number of processes that the clients share. */
   readonly processes: number;
 }
 
@@ -31,17 +31,17 @@ export const OPTIONS = {
   processes: { type: "string", default: "2" },
 } as const satisfies ParseArgsOptionsConfig;
 
-/** What `Krum` and its like are told to expect at least: nobody knows how many clients are hostile. */
+/** The least share of hostile clients that `Krum` and others are told to expect: the true share is unknown. */
 const EXPECTED_HOSTILE = 0.2;
 
 const byzantine = (settings: Settings) =>
   Math.max(hostileCount(settings), Math.floor(settings.clients * EXPECTED_HOSTILE));
 
-/** With how many contributions a round closes at its deadline: enough for every aggregator below. */
+/** The number of contributions that close a round at its deadline: enough for every aggregator below. */
 const minimum = (settings: Settings) =>
   Math.max(Math.ceil(settings.clients / 2), 2 * byzantine(settings) + 3);
 
-/** What the run's spec says of each aggregator. */
+/** The config of each aggregator. */
 export const AGGREGATORS: Readonly<Record<string, (settings: Settings) => Record<string, unknown>>> = {
   Mean: () => ({}),
   WeightedMean: () => ({}),
@@ -54,7 +54,7 @@ export const AGGREGATORS: Readonly<Record<string, (settings: Settings) => Record
   NormBoundedMean: () => ({ norm_bound: 2 }),
 };
 
-/** Throws a RangeError for what no run could be made of. */
+/** Throws a RangeError for settings that no run can have. */
 export function readSettings(values: Readonly<Record<keyof typeof OPTIONS, string>>): Settings {
   const whole = (name: keyof typeof OPTIONS) => {
     const value = Number(values[name]);
@@ -95,8 +95,8 @@ export function readSettings(values: Readonly<Record<keyof typeof OPTIONS, strin
 }
 
 /**
- * For `POST /v1/runs`: with a learning rate of 1 the mean of the clients' weights is FedAvg (McMahan et al. 2017). Towards
- * the end it falls, so that less is left of what is peculiar to the last rounds' contributions.
+ * The body for `POST /v1/runs`. With a learning rate of 1, the mean of the clients' weights is FedAvg (McMahan et al.
+ * 2017). The learning rate falls, so that the result depends less on the last rounds' contributions.
  */
 export function specOf(settings: Settings) {
   const { clients, rounds, payload, aggregator, deadlineSeconds } = settings;

@@ -1,6 +1,6 @@
 /**
- * What an honest client does in a round: some epochs of plain SGD over its own images, from the run's variables on. Nothing
- * of it leaves the client but the weights that come out.
+ * Local training, an honest client's work in a round: some epochs of plain SGD over its own images, starting from
+ * the run's variables. Only the resulting weights leave the client.
  */
 import type { Tensor } from "../safetensors.ts";
 import { batches, type Digits } from "./digits.ts";
@@ -8,12 +8,12 @@ import { gradients } from "./network.ts";
 
 const BATCH = 36;
 const LEARNING_RATE = 1;
-/** Longer gradients are cut to this norm: variables that hostile clients have ruined must not make numbers overflow. */
+/** Gradients are clipped to this norm, so that variables ruined by hostile clients cause no overflow. */
 const NORM_MAX = 5;
 
 export type Weights = ReadonlyMap<string, Tensor>;
 
-/** The client's own weights after `epochs` over `own`. Lets other clients of the process have a turn after each epoch. */
+/** The client's weights after `epochs` over `own`. Yields to other clients of the process after each epoch. */
 export async function trainLocally(
   start: Weights,
   own: Digits,

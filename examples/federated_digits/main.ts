@@ -1,9 +1,10 @@
 /**
- * `deno run -A examples/federated_digits/main.ts`: eight client processes train one network on handwritten digits through a
- * Stepwell service. Starts the service too, unless `--url` names a running one. Shows a progress bar and the test accuracy, and
- * ends with 1 when that is below 95 % (`--accuracy`) after 200 steps of each client (`--steps`).
+ * `deno run -A examples/federated_digits/main.ts`: eight client processes train one network on handwritten digits
+ * through a Stepwell service. Starts the service too, unless `--url` names a running one. Shows a progress bar and
+ * the test accuracy, and exits with 1 when the accuracy is below 95 % (`--accuracy`) after 200 steps of each client
+ * (`--steps`).
  *
- * Not part of the training: everything that the network learns goes from the clients over HTTP to the service.
+ * This process takes no part in the training: gradients go from the clients over HTTP to the service.
  */
 import { parseArgs } from "node:util";
 import { RunClient } from "../run_client.ts";
@@ -34,7 +35,7 @@ try {
   await service?.stop();
 }
 
-/** Creates the run, lets the clients train it and returns the share of test images that it reads right. */
+/** Creates the run, lets the clients train it and returns the test accuracy. */
 async function train(url: string): Promise<number> {
   const started = performance.now();
   const runId = `digits-${crypto.randomUUID().slice(0, 8)}`;
@@ -66,7 +67,10 @@ async function train(url: string): Promise<number> {
   return reached;
 }
 
-/** `[#####.....]  400/800 steps  loss 0.213  test accuracy 94.2 %`: one line that is redrawn, or many in a log file. */
+/**
+ * `[#####.....]  400/800 steps  loss 0.213  test accuracy 94.2 %`: one line that is redrawn on a terminal, many
+ * lines in a log file.
+ */
 async function showProgress(
   run: RunClient,
   { test, losses, total }: { test: Digits; losses: readonly number[]; total: number },

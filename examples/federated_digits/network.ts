@@ -1,6 +1,6 @@
 /**
- * The network that all clients train: 64 pixels → 48 hidden units → 10 digits, in TensorFlow.js. It says what its variables
- * are and computes loss, gradients and accuracy; where the variables live and how they move is Stepwell's business.
+ * The network that all clients train: 64 pixels → 48 hidden units → 10 digits, in TensorFlow.js. It declares its
+ * variables and computes loss, gradients and accuracy; Stepwell holds and updates the variables.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "../safetensors.ts";
@@ -8,7 +8,7 @@ import { CLASSES, type Digits, PIXELS } from "./digits.ts";
 
 export const HIDDEN = 48;
 
-/** For `POST /v1/runs`. */
+/** The variables, for `POST /v1/runs`. */
 export const VARIABLES = [
   {
     name: "hidden/kernel",
@@ -26,14 +26,14 @@ export const VARIABLES = [
 
 type Values = ReadonlyMap<string, Tensor>;
 
-/** Sets tfjs up: without its checks and its advice, on its plain CPU backend, which suits matrices of this size. */
+/** Sets up tfjs without its checks and advice, on its plain CPU backend, which suits matrices of this size. */
 export async function startTensorFlow(): Promise<void> {
   tf.enableProdMode();
   await tf.setBackend("cpu");
   await tf.ready();
 }
 
-/** Mean cross-entropy of the batch and its gradient for every variable. */
+/** The mean cross-entropy of the batch, and its gradient for every variable. */
 export function gradients(
   values: Values,
   batch: Digits,
@@ -51,7 +51,7 @@ export function gradients(
   return { loss, gradients: Object.fromEntries(named) };
 }
 
-/** The share of images whose most likely digit is the right one. */
+/** The share of images that are classified correctly. */
 export function accuracy(values: Values, digits: Digits): number {
   return tf.tidy(() => {
     const images = tf.tensor2d(digits.images, [digits.count, PIXELS]);

@@ -1,6 +1,6 @@
-/** Numbers that look random and that a seed decides, so that a run with the same options meets the same clients. */
+/** Seeded pseudo-random numbers, so that a run with the same options has the same clients. */
 
-/** mulberry32: numbers in [0, 1), others for every list of seeds. */
+/** mulberry32: numbers in [0, 1), a different stream for each list of seeds. */
 export function randomStream(...seeds: readonly number[]): () => number {
   let state = seeds.reduce((mixed, seed) => Math.imul(mixed ^ (seed + 0x9e3779b9), 0x85ebca6b) >>> 0, 1);
   return () => {

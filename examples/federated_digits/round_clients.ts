@@ -1,9 +1,9 @@
 /**
- * Some clients of a federation in one process, started by train_in_rounds.ts. They share the process and its TensorFlow.js,
- * nothing else: each has its own images and its own conversation with the service.
+ * Some clients of a federation in one process, started by train_in_rounds.ts. They share only the process and its
+ * TensorFlow.js: each has its own images and talks to the service on its own.
  *
  * Arguments: the service, the run, the settings as JSON, the numbers of the clients as JSON.
- * Standard output: a line of JSON for everything that a client has sent (`Sent`).
+ * Standard output: a line of JSON for each contribution (`Sent`).
  */
 import { RunClient } from "../run_client.ts";
 import { attacked, type Behaviour, behaviours, changeOf } from "./behaviour.ts";
@@ -32,7 +32,7 @@ const { train } = await readDigits();
 await startTensorFlow();
 await Promise.all((JSON.parse(clientsText) as number[]).map(takePart));
 
-/** One client: in each round it does what it is to do, until the run has made all its steps. */
+/** One client: behaves in each round as `behaviours` decides, until the run has made all its steps. */
 async function takePart(client: number): Promise<void> {
   const own = shard(train, client, settings.clients);
   let { tensors, metadata } = await run.variables();
@@ -58,7 +58,7 @@ async function takePart(client: number): Promise<void> {
   }
 }
 
-/** Sends until the round that it was for is over; returns how that went. */
+/** Sends a contribution until it becomes part of a step or is refused. Returns the outcome. */
 async function contribute(
   { tensors, base }: Contribution,
   client: number,
@@ -67,7 +67,7 @@ async function contribute(
   const metadata = { client_id: `client-${client}`, base_iteration: String(base), weight: String(examples) };
   for (;;) {
     const outcome = await run.contribute(Object.fromEntries(tensors), metadata);
-    // Too few came in time: the next round starts from the same variables, so that the work is still good.
+    // Too few contributions came in time. The next round has the same variables, so this one is still valid.
     if (outcome !== "round_dropped") return outcome;
   }
 }

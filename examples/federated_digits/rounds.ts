@@ -1,7 +1,7 @@
 /**
- * `deno run -A examples/federated_digits/rounds.ts`: twenty clients train the network in rounds, and a fifth of them are
- * hostile. Shows the test accuracy after each round, what became of the contributions, and ends with 1 when less than 93 % of
- * the test images (`--accuracy`) are read right. README.md says what the options are.
+ * `deno run -A examples/federated_digits/rounds.ts`: ten clients train the network in rounds, and two of them are
+ * hostile. Shows the test accuracy after each round and the outcomes of the contributions. Exits with 1 when the
+ * final test accuracy is below 93 % (`--accuracy`). README.md describes the options.
  */
 import { parseArgs } from "node:util";
 import { startService } from "../service_process.ts";

@@ -1,8 +1,8 @@
 /**
- * `deno run -A examples/federated_digits/rounds_table.ts`: the README's table of aggregators. Trains once for every aggregator
- * and every kind of trouble, all with the same seed, and prints the share of test images that each run reads right.
+ * `deno run -A examples/federated_digits/rounds_table.ts`: makes the README's table of aggregators. Trains once for
+ * every aggregator and every column, all with the same seed, and prints the test accuracy of each run.
  *
- * Ends with 1 when a robust aggregator reaches less than 93 %, or when the plain mean gets there in spite of an attack.
+ * Exits with 1 when a robust aggregator stays below 93 %, or when the plain mean reaches 93 % under an attack.
  */
 import { parseArgs } from "node:util";
 import { startService } from "../service_process.ts";
@@ -13,7 +13,7 @@ const GOAL = 0.93;
 
 const ROWS = ["Mean", "Median", "TrimmedMean", "Krum", "MultiKrum", "GeometricMedian", "NormBoundedMean"];
 
-// Nobody straggles under most attacks: the deadline is never needed, however slow the machine is.
+// The columns with attacks have no stragglers, so that a slow machine never meets the deadline.
 const HOSTILE = ["--stragglers", "0", "--deadline", "600", "--hostile", "0.2", "--attack"];
 const COLUMNS: readonly {
   readonly head: string;

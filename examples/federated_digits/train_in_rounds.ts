@@ -1,4 +1,4 @@
-/** One federated training: creates the run, starts the clients' processes, and watches the variables become better. */
+/** One federated training: creates the run, starts the clients' processes, and measures the test accuracy. */
 import { RunClient } from "../run_client.ts";
 import { runProcess } from "./client_process.ts";
 import { readDigits } from "./digits.ts";
@@ -7,14 +7,17 @@ import { accuracy, startTensorFlow } from "./network.ts";
 import type { Sent } from "./round_clients.ts";
 
 export interface Outcome {
-  /** The share of test images that the run's last variables read right. */
+  /** The test accuracy of the run's last variables. */
   readonly reached: number;
   readonly images: number;
-  /** What clients did, and what came of it, with how often that happened: "late, too_stale" → 30. */
+  /** How often each behaviour had each outcome: "late, too_stale" → 30. */
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** Calls `onRound` with the test accuracy after a round; of rounds that follow fast only after the last. */
+/**
+ * Calls `onRound` with the test accuracy after each round. When rounds follow fast, it may skip some, never the
+ * last.
+ */
 export async function trainInRounds(
   url: string,
   settings: Settings,

@@ -1,9 +1,11 @@
 /**
- * `deno run -A examples/text_embeddings/main.ts`: learns which words of Newton's Opticks are used alike. The two embedding tables
- * live in a Stepwell run; four clients, each with its own quarter of the text, fetch just the rows that a batch needs and send
- * back sparse gradients for just these rows. Starts the service too, unless `--url` names a running one.
+ * `deno run -A examples/text_embeddings/main.ts`: learns which words of Newton's Opticks are used alike. The two
+ * embedding tables are variables of a Stepwell run. Each of four clients has a quarter of the text, fetches only
+ * the rows that a batch needs and sends sparse gradients for these rows. Starts the service too, unless `--url`
+ * names a running one.
  *
- * Prints the falling loss and, at the end, each colour's nearest words. Ends with 1 when the loss has not fallen by a tenth.
+ * Prints the loss and, at the end, each colour's nearest words. Exits with 1 when the loss has not fallen by a
+ * tenth.
  */
 import { parseArgs } from "node:util";
 import { RunClient } from "../run_client.ts";
@@ -34,7 +36,7 @@ try {
   await service?.stop();
 }
 
-/** Trains, shows what was learned, and returns the mean loss of the first and of the last tenth of the steps. */
+/** Trains, prints nearest words, and returns the mean loss of the first and of the last tenth of the steps. */
 async function learn(url: string): Promise<{ first: number; last: number }> {
   const text = await readText();
   const rows = text.vocabulary.length;
@@ -61,7 +63,7 @@ async function learn(url: string): Promise<{ first: number; last: number }> {
   return { first: mean(losses.slice(0, tenth)), last: mean(losses.slice(-tenth)) };
 }
 
-/** One client: gather rows, compute, send rows back. */
+/** One client: gathers rows, computes their gradients, sends them. */
 async function runClient(
   run: RunClient,
   { number, text, losses }: { number: number; text: Text; losses: number[] },

@@ -1,15 +1,15 @@
 /**
- * Skip-gram with negative sampling (Mikolov, Sutskever, Chen, Corrado, Dean 2013): loss and gradients of one batch, by hand.
- * They touch only the rows of the batch's words, so they are sparse: indices and one gradient row for each, repeats included;
- * the service sums those.
+ * Skip-gram with negative sampling (Mikolov, Sutskever, Chen, Corrado, Dean 2013): loss and gradients of one batch,
+ * by hand. The gradients touch only the rows of the batch's words, so they are sparse: indices, and one gradient
+ * row for each. An index may be repeated; the service sums its rows.
  *
  * Loss of a word and its neighbour: -log σ(u·v) - Σ log σ(-u·n) over words n drawn at random.
  */
 
 export interface Batch {
-  /** [pairs] rows of the table of words. */
+  /** [pairs]: rows of the table of words. */
   readonly words: readonly number[];
-  /** [pairs × (1 + negatives)] rows of the table of contexts: the neighbour, then the random words, for each pair. */
+  /** [pairs × (1 + negatives)]: rows of the table of contexts; for each pair the neighbour, then random words. */
   readonly contexts: readonly number[];
 }
 
@@ -47,7 +47,7 @@ export function skipGramStep(
   return { loss: loss / pairs, words, contexts };
 }
 
-/** The `count` rows of a [rows, width] table that point most nearly where row `row` points, nearest first. */
+/** The `count` rows of a [rows, width] table with the largest cosine similarity to row `row`, nearest first. */
 export function nearest(table: Float32Array, width: number, row: number, count: number): number[] {
   const direction = (i: number) => {
     const values = table.subarray(i * width, (i + 1) * width);

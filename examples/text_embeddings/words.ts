@@ -1,18 +1,18 @@
 /**
- * Newton's Opticks (data/SOURCE.md) as a sequence of word numbers, and pairs of words that stand close to each other. No
- * training here.
+ * Newton's Opticks (data/SOURCE.md) as a sequence of word numbers, and pairs of nearby words. The training is
+ * elsewhere.
  */
 
 export interface Text {
-  /** Word of each number, the most frequent first. */
+  /** The word of each number, the most frequent first. */
   readonly vocabulary: readonly string[];
   /** The text in word numbers; rare words are left out. */
   readonly tokens: Int32Array;
-  /** How often each word of the vocabulary stands in the text. */
+  /** How often each word of the vocabulary occurs in the text. */
   readonly frequencies: readonly number[];
 }
 
-/** Words that stand in the text less often are left out. */
+/** Words that occur less often than this are left out. */
 const FREQUENCY_MIN = 5;
 
 export async function readText(): Promise<Text> {
@@ -48,8 +48,8 @@ export function wordSampler(frequencies: readonly number[], exponent: number): (
 }
 
 /**
- * Draws a word and one of its neighbours, at most `reach` words away, from `tokens`. The most frequent words ("the", "of")
- * are passed over most of the time (Mikolov et al. 2013, "subsampling").
+ * Draws a word and one of its neighbours, at most `reach` words away, from `tokens`. The most frequent words
+ * ("the", "of") are mostly skipped (Mikolov et al. 2013, "subsampling").
  */
 export function pairSampler(
   { tokens, frequencies }: Text,

@@ -1,4 +1,4 @@
-/** What the benchmark's ratios, verdicts and yardsticks rest on. */
+/** The benchmark's ratios, verdicts and yardsticks. */
 import assert from "node:assert/strict";
 import { checkEqual, compare, comparePairs, type Contender, quantile } from "../../bench/harness.ts";
 import { sameBytes, TRAFFIC } from "../../bench/rivals/same_bytes.ts";
@@ -6,7 +6,9 @@ import { judge, ratioRow } from "../../bench/row.ts";
 
 const OPTIONS = { rounds: 31, burstMs: 1, tries: 3 };
 
-/** Costs `us` an operation, times a factor that wanders from call to call as a busy machine's speed does. */
+/**
+ * A contender that costs `us` an operation, times a factor that changes between calls like a busy machine's speed.
+ */
 function contender(us: number, wander: (call: number) => number, log: string[] = []): Contender {
   let calls = 0;
   return {
@@ -19,7 +21,7 @@ function contender(us: number, wander: (call: number) => number, log: string[] =
   };
 }
 
-Deno.test("compare() finds a known ratio when both drift alike", async () => {
+Deno.test("compare() finds a known ratio when both contenders drift alike", async () => {
   let now = 0;
   const drift = () => 1 + 0.002 * now++;
   const { ratio, p20, p80, noisy } = await compare(contender(100, drift), contender(125, drift), OPTIONS);
@@ -28,7 +30,7 @@ Deno.test("compare() finds a known ratio when both drift alike", async () => {
   assert.equal(noisy, false);
 });
 
-Deno.test("compare() says noisy after all its tries when the paired ratios spread", async () => {
+Deno.test("compare() reports noise after all its tries when the paired ratios spread", async () => {
   const log: string[] = [];
   const jumpy = contender(100, (call) => call % 8 < 4 ? 1 : 1.5, log);
   const { noisy } = await compare(jumpy, contender(100, () => 1), { ...OPTIONS, rounds: 5 });
@@ -36,7 +38,7 @@ Deno.test("compare() says noisy after all its tries when the paired ratios sprea
   assert.ok(log.length >= 3 * 5 * 2, `${log.length} bursts`);
 });
 
-Deno.test("compare() swaps the order of the two each round", async () => {
+Deno.test("compare() swaps the order of the contenders in each round", async () => {
   const log: string[] = [];
   await compare(contender(1, () => 2000, log), contender(2, () => 2000, log), {
     rounds: 2,
@@ -46,9 +48,9 @@ Deno.test("compare() swaps the order of the two each round", async () => {
   assert.deepEqual(log.slice(-8).join(""), "12212112");
 });
 
-Deno.test("comparePairs() gives the median over pairs that are made one after the other", async () => {
+Deno.test("comparePairs() returns the median over pairs that are created one after the other", async () => {
   const made: number[] = [];
-  // What one pair has by chance, another has not: 1, 1.02, 0.98, 1.
+  // A random factor for each pair.
   const luck = [1, 1.02, 0.98, 1];
   const comparison = await comparePairs(4, (n) => {
     made.push(n);
@@ -77,7 +79,7 @@ Deno.test("checkEqual() throws when one element is off by more than the toleranc
   assert.throws(() => checkEqual("short", new Float32Array(1), wanted), /1 elements/);
 });
 
-Deno.test("judge() calls a goal met only when the pessimistic end keeps to it", () => {
+Deno.test("judge() calls a goal met only when the pessimistic end of the spread meets it", () => {
   assert.equal(judge(null, 1), "no goal");
   assert.equal(judge({ relation: "≥", value: 4 }, 5, 4), "met");
   assert.equal(judge({ relation: "≥", value: 4 }, 5, 3.9), "noisy");
@@ -85,13 +87,13 @@ Deno.test("judge() calls a goal met only when the pessimistic end keeps to it", 
   assert.equal(judge({ relation: "≤", value: 1.2 }, 1.1, 1.3), "noisy");
 });
 
-Deno.test("ratioRow() turns figure and spread over when the row tells a cost", () => {
+Deno.test("ratioRow() inverts figure and spread when the row shows a cost", () => {
   const comparison = { ratio: 0.8, p20: 0.5, p80: 1, noisy: true, oursUs: 10, rivalUs: 8 };
   const row = ratioRow("work", "rival", comparison, { as: "cost", goal: { relation: "≤", value: 1.5 } });
   assert.deepEqual([row.figure, row.spread, row.verdict], [1.25, [1, 2], "noisy"]);
 });
 
-Deno.test("sameBytes() writes every written array when it moves", () => {
+Deno.test("sameBytes() changes every element of a written array when it steps", () => {
   for (const [name, traffic] of Object.entries(TRAFFIC)) {
     const mover = sameBytes(traffic, 1000);
     const before = mover.values();

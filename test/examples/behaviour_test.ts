@@ -1,4 +1,4 @@
-/** Who straggles and who attacks in the example of rounds. */
+/** Stragglers and hostile clients of the example of rounds. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
@@ -21,7 +21,7 @@ const federations = fc.record({
 const countOf = (found: readonly Behaviour[], wanted: readonly Behaviour[]) =>
   found.filter((each) => wanted.includes(each)).length;
 
-Deno.test("behaviours() gives the shares that are asked for and the same hostile clients in every round", () => {
+Deno.test("behaviours() returns the requested shares, and the same hostile clients in every round", () => {
   fc.assert(fc.property(federations, fc.nat(1000), (federation: Federation, iteration) => {
     const found = behaviours(federation, iteration);
     const { clients, stragglers, hostile } = federation;
@@ -34,7 +34,7 @@ Deno.test("behaviours() gives the shares that are asked for and the same hostile
   }));
 });
 
-Deno.test("behaviours() has every client straggle now and then when there are many rounds", () => {
+Deno.test("behaviours() makes every client a straggler in some of many rounds", () => {
   const federation = { clients: 10, stragglers: 0.3, hostile: 0, attack: "noise", seed: 1 } as const;
   const rounds = Array.from({ length: 100 }, (_, iteration) => behaviours(federation, iteration));
   for (let client = 0; client < 10; client += 1) {
@@ -43,7 +43,7 @@ Deno.test("behaviours() has every client straggle now and then when there are ma
   }
 });
 
-Deno.test("attacked() does send away from the goal, or a constant when a client is hostile", () => {
+Deno.test("attacked() reverses and enlarges the change, or replaces it by a constant", () => {
   const tensors = (...values: number[]) =>
     new Map([["w", { shape: [values.length], values: new Float32Array(values) }]]);
   const before = tensors(1, 2, 3), after = tensors(1.5, 2, 2);
@@ -53,7 +53,7 @@ Deno.test("attacked() does send away from the goal, or a constant when a client 
   assert.deepEqual(sent("constant"), new Float32Array([100, 100, 100]));
 });
 
-Deno.test("attacked() does drown the weights in noise of 1000 when that is the attack", () => {
+Deno.test("attacked() adds noise with a deviation of 1000", () => {
   const values = new Float32Array(10_000);
   const weights = new Map([["w", { shape: [values.length], values }]]);
   const noise = [...attacked(weights, weights, "noise", randomStream(1)).get("w")?.values ?? []];

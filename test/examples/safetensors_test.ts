@@ -1,9 +1,9 @@
-/** The examples' own safetensors against the service's reader and its own. */
+/** The examples' safetensors code, against the service's reader and against itself. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decodeTensors, encodeTensors } from "../../examples/safetensors.ts";
 
-Deno.test("decodeTensors() gives back what encodeTensors() was given", () => {
+Deno.test("decodeTensors() restores what encodeTensors() was given", () => {
   const floats = fc.float32Array({ maxLength: 40, noNaN: true });
   const files = fc.dictionary(fc.stringMatching(/^[a-z/#]{1,12}$/), floats, { maxKeys: 5 });
   fc.assert(fc.property(files, fc.dictionary(fc.string(), fc.string()), (values, metadata) => {

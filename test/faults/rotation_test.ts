@@ -1,10 +1,10 @@
-/** A change that comes at any moment of a snapshot: whichever journal it goes to, its flush succeeds. */
+/** Changes during a snapshot: the flush of a change succeeds, whichever journal it goes to. */
 import assert from "node:assert/strict";
 import { localFiles } from "../../src/store/files.ts";
 import { ConfigStore } from "../../src/store/kv.ts";
 import { RunStore } from "../../src/store/run_store.ts";
 
-/** More turns of the microtask queue than a snapshot takes until the next journal is begun. */
+/** More turns of the microtask queue than a snapshot takes to begin the next journal. */
 const TURNS = 40;
 
 Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal meanwhile", async () => {
@@ -24,7 +24,7 @@ Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal m
     place: { version, sequence: taken = version },
     pieces: [new Uint8Array(8)],
     config: "{}",
-    // The bytes are the snapshot's own.
+    // The snapshot owns its bytes.
     detach: () => true,
   });
   const change = async () => {

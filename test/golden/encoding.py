@@ -1,4 +1,4 @@
-"""How goldens are written down: tensors, seeds, and the layout of a file. Knows numpy, neither TensorFlow nor JAX."""
+"""The encoding of goldens: tensors, seeds, and the layout of a file. Needs numpy, but neither TensorFlow nor JAX."""
 
 import base64
 import json
@@ -20,12 +20,12 @@ def b64(values):
 
 
 def rng_of(name):
-    """Each case has its own stream, so that adding a case changes no other."""
+    """A random stream for each case, so that a new case changes no other."""
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def machine():
-    """What bits may depend on besides the packages: vector width, and libc for its powf, cosf and logf."""
+    """What the bits depend on besides the packages: the vector width, and libc (powf, cosf, logf)."""
     flags = set()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -42,7 +42,7 @@ def line(value):
 
 
 def write(topic, made_by, content):
-    """Keys of the head on a line each, cases on a line each, so that a change shows as the lines of its cases."""
+    """Writes each key of the head and each case on its own line, so that a diff shows the changed cases."""
     lists = {key: value for key, value in content.items() if isinstance(value, list)}
     head = {"topic": topic, "made_by": made_by, **{k: v for k, v in content.items() if k not in lists}}
     parts = [f"{line(key)}: {line(value)}" for key, value in head.items()]

@@ -1,7 +1,7 @@
-"""Writes aggregators/robust.json: what numpy and Flower's own functions make of several clients' arrays.
+"""Writes aggregators/robust.json: how numpy and Flower's functions aggregate several clients' arrays.
 
-Both are given float64 arrays of the float32 numbers that clients send, so that a bound allows for our rounding alone.
-Flower has no geometric median: Weiszfeld's iteration stands here once more, in float64 and until it moves no more.
+Both get float64 arrays of the float32 numbers that clients send, so that a bound allows for our rounding alone.
+Flower has no geometric median: this file has Weiszfeld's iteration in float64, run until it converges.
 """
 
 import importlib.metadata
@@ -23,7 +23,7 @@ POINT = {"relative": 2e-6, "why": "our points between iterations are float32"}
 
 
 def sent(name, clients, hostile):
-    """What clients send: around a common vector; the last `hostile` ones send its opposite a hundred times."""
+    """Arrays of clients around a common vector. The last `hostile` clients send its opposite, times a hundred."""
     rng = rng_of(name)
     common = {label: rng.standard_normal(shape) for label, shape in SHAPES.items()}
     spread = lambda: {label: f32(at + 0.3 * rng.standard_normal(at.shape)) for label, at in common.items()}
@@ -49,7 +49,7 @@ def split(vector):
 
 
 def numpy_median(contributions, _weights):
-    """In float32, as it is: the mean of the middle two is a float32 sum, halved."""
+    """In float32: the mean of the middle two is a float32 sum, halved."""
     return [np.median(np.array([one[label] for one in contributions]), axis=0) for label in SHAPES]
 
 
@@ -62,7 +62,7 @@ def flower_krum(byzantine, selected=0):
 
 
 def numpy_krum(byzantine):
-    """From the paper's definition, without Flower."""
+    """The paper's definition, without Flower."""
 
     def krum(contributions, _):
         points = flat(contributions)

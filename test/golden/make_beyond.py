@@ -1,8 +1,8 @@
-"""Writes beyond.json: AdamW, Lion, LAMB and Yogi, from implementations that owe nothing to ours.
+"""Writes beyond.json: AdamW, Lion, LAMB and Yogi, from independent implementations.
 
-optax and Flower compute in float64, Keras 3 in float32; a case says which it was and which variant that is. A reference
-that knows no sparse gradients gets what they mean: the dense gradient with zeros elsewhere where every row moves (AdamW,
-LAMB), a state of its own for each row, used when the row is touched, where only touched rows move (Lion, Yogi).
+optax and Flower compute in float64, Keras 3 in float32; a case names its reference and variant. A reference without
+sparse gradients gets an equivalent: the dense gradient with zeros elsewhere if every row moves (AdamW, LAMB), or a state
+for each row, used when the row is touched, if only touched rows move (Lion, Yogi).
 """
 
 import importlib.metadata
@@ -67,7 +67,7 @@ class OfOptax:
 
 
 class OfKeras:
-    """A Keras 3 optimizer (float32, JAX backend) as the same stepper."""
+    """A Keras 3 optimizer (float32, JAX backend) as a stepper over named arrays."""
 
     def __init__(self, make, initial):
         self.names = list(initial)
@@ -111,14 +111,14 @@ class OfFlower:
     def step(self, gradients):
         client = [self.values[name] - np.float64(gradients[name]) for name in self.names]
         answer = FitRes(Status(Code.OK, ""), ndarrays_to_parameters(client), 1, {})
-        # Flower averages with one client's weight: x * 1 / 1.
+        # Flower averages over the weight of one client: x * 1 / 1.
         new, _ = self.strategy.aggregate_fit(1, [(None, answer)], [])
         self.values = dict(zip(self.names, parameters_to_ndarrays(new)))
 
     def slots(self):
         if self.strategy.m_t is None:
             return {}
-        # Flower's moment is that of the difference, new minus old: the gradient's with the other sign.
+        # Flower's moment is of the difference new minus old, which is the gradient with the other sign.
         return {
             "m": {name: -held for name, held in zip(self.names, self.strategy.m_t)},
             "v": dict(zip(self.names, self.strategy.v_t)),
@@ -157,7 +157,7 @@ def scattered(indices, rows, shape):
 
 
 def case(name, class_name, config, shapes, *, by, steps=6, bound=CLOSE, gradients=None, initial=None, rows=0):
-    """`rows`: that many stored rows in every gradient instead of dense ones."""
+    """With `rows`, every gradient is sparse and has that many stored rows."""
     rng = rng_of(f"{class_name}/{name}")
     start = {
         label: f32(initial(rng, shape) if initial else rng.standard_normal(shape)).reshape(shape)

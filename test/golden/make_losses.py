@@ -1,8 +1,8 @@
-"""Writes losses/*.json: losses and gradients as TensorFlow computes them, for the loss language and for layers models.
+"""Writes losses/*.json: losses and gradients by TensorFlow, for the loss language and for layers models.
 
-`expressions`: our text beside the same in TensorFlow, differentiated by tf.GradientTape in float32 on the CPU; every
-function of the language is there at least once (a test sees to that). `models`: tf_keras models as their own to_json()
-says them, with the loss class applied to their output.
+`expressions`: our text and the same loss in TensorFlow, differentiated by tf.GradientTape in float32 on the CPU. Every
+function of the language occurs at least once (a test checks it). `models`: tf_keras models as to_json() writes them, with
+the loss class applied to their output.
 """
 
 import json
@@ -77,7 +77,7 @@ def gradient(found):
 
 
 def expression(text, compute, variables, inputs=None, grad_loss=None, name=None):
-    """`compute` takes the variables, then the inputs, in their order."""
+    """`compute` takes the variables, then the inputs, in order."""
     rng = rng_of(text)
     initial = {label: f32(draw(rng)) for label, draw in variables.items()}
     given = {label: f32(draw(rng)) for label, draw in (inputs or {}).items()}
@@ -110,7 +110,7 @@ def ints(x):
 
 
 def loss(name, function, target, output, options=""):
-    """Of the function, all three reductions; Keras gives one number for each example."""
+    """Cases of a loss function with all three reductions. Keras returns one number for each example."""
     out = []
     for reduction, reduce in [("mean", tf.reduce_mean), ("sum", tf.reduce_sum), ("none", tf.identity)]:
         words = "".join(f", {word}" for word in [options, "" if reduction == "mean" else f"reduction={reduction}"] if word)
@@ -177,7 +177,7 @@ def expressions():
         "a * stop_gradient(a * b)", lambda a, b: a * tf.stop_gradient(a * b), {"a": normal(3), "b": normal(3)}
     )
 
-    # tfjs' own kernels have 0 for the sign, the sine and the log1p of small numbers.
+    # tfjs' kernels return 0 for the sign, the sine and the log1p of small numbers.
     small = exactly(1e-7, -3e-9, 1e-20)
     for name, compute in [("abs", tf.abs), ("sign", tf.sign), ("log1p", tf.math.log1p), ("sin", tf.sin), ("cos", tf.cos)]:
         yield expression(f"{name}(a)", compute, {"a": small}, name=f"{name} of small numbers")
@@ -356,7 +356,7 @@ def expressions():
             words = f"strides=[{strides[0]}, {strides[1]}], padding={padding}"
 
             def transposed(x, kernel):
-                """The shape of the result is Keras'."""
+                """The result has the shape that Keras gives it."""
                 valid = padding == "valid"
                 sizes = [
                     n * stride + (max(size - stride, 0) if valid else 0)
@@ -455,7 +455,7 @@ def flat(built):
 
 
 def model(name, build, loss, inputs, targets, training=True, reference=keras):
-    """`inputs`: one draw, or draws by the input layers' names. Weights are drawn anew: Keras' own are mostly zeros."""
+    """`inputs`: one draw, or draws by the input layers' names. Weights are random, because Keras' are mostly zeros."""
     rng = rng_of(name)
     built = build(reference)
     given = {label: f32(draw(rng)) for label, draw in inputs.items()} if isinstance(inputs, dict) else f32(inputs(rng))
@@ -637,7 +637,7 @@ def models():
             f"BatchNormalization of vectors, {when}",
             sequential(
                 lambda k: k.layers.Input((4,)),
-                # No bias: its gradient would be nothing but rounding.
+                # No bias: its gradient would be only rounding errors.
                 lambda k: k.layers.Dense(3, name="dense", use_bias=False),
                 lambda k: k.layers.BatchNormalization(name="norm", scale=False, epsilon=0.01),
             ),
@@ -669,7 +669,7 @@ def models():
     for name, shape, make, given, wanted in simple:
         yield model(
             name,
-            # Something to differentiate by before it.
+            # A layer with weights before it, to differentiate by.
             sequential(lambda k: k.layers.Input(shape), lambda k: k.layers.Dense(shape[-1], name="before"), make),
             mse,
             given,
@@ -715,7 +715,7 @@ def models():
         ("hard_sigmoid", (4,), lambda k: k.layers.Activation("hard_sigmoid"), normal(5, 4), normal(5, 4)),
     ]
     def recurrent(k):
-        """Keras 3 writes down that it was not training when the model was made."""
+        """Keras 3 writes into the model that it was not training when the model was made."""
         k.backend.clear_session()
         entry = k.layers.Input((6, 4), name="entry")
         sequence = k.layers.LSTM(3, return_sequences=True, name="first")(entry)
@@ -732,13 +732,13 @@ def models():
                 mse,
                 given,
                 wanted,
-                # What is random then, is not told here.
+                # Random layers are evaluated without training: a golden cannot hold what they draw.
                 training="ropout" not in name and "Noise" not in name,
                 reference=reference,
             )
         yield model(f"Dot{suffix}", dotted(1, 1), mse, {"left": normal(5, 4), "right": normal(5, 4)}, normal(5, 1), reference=reference)
         yield model(f"Dot(normalize){suffix}", dotted((2, 1), 2), mse, {"left": normal(5, 3, 4), "right": normal(5, 4, 2)}, normal(5, 3, 2), reference=reference)
-        # Keras takes the logits where it knows them: their cross-entropy saturates nowhere.
+        # Keras uses the logits where it knows them, so that the cross-entropy does not saturate.
         for activation, loss_class, wanted in [
             ("softmax", "SparseCategoricalCrossentropy", below(3, 5)),
             ("softmax", "CategoricalCrossentropy", one_hot(3, 5)),

@@ -1,8 +1,8 @@
-"""Writes rounds/*.json: what Flower's strategies make of several clients' weights, round by round.
+"""Writes rounds/*.json: how Flower's strategies aggregate several clients' weights, round by round.
 
-Flower is given float64 arrays (of the float32 numbers that clients send), so that its arithmetic is float64 throughout:
-what a bound allows is the service's rounding, not Flower's. Each case names the run of ours that it equals, and where
-Flower's rule has another form.
+Flower gets float64 arrays (of the float32 numbers that clients send), so that it computes in float64 throughout: a bound
+allows for the service's rounding, not Flower's. Each case has the spec of the equivalent run, and says where Flower's
+rule has another form.
 """
 
 import importlib.metadata
@@ -48,7 +48,7 @@ def locally_trained(start, optimum, curvature):
 
 
 class Client:
-    """`common`: what the clients' optima lie around, far from where the server starts."""
+    """`common`: the centre of the clients' optima, far from where the server starts."""
 
     def __init__(self, rng, name, examples, common):
         self.name = name
@@ -61,7 +61,7 @@ class Client:
 
 
 class Hostile(Client):
-    """Sends the server's weights moved the wrong way, a thousand times too far."""
+    """Sends the server's weights, moved the wrong way and a thousand times too far."""
 
     def fit(self, server):
         honest = super().fit(server)
@@ -74,7 +74,7 @@ def as_result(weights, examples):
 
 
 def slots_of(strategy, run):
-    """Flower's moments are those of new minus old: the gradient's with the other sign."""
+    """Flower's moments are of the difference new minus old, which is the gradient with the other sign."""
     class_name, config = run["optimizer"]["class_name"], run["optimizer"]["config"]
     held = {}
     if class_name == "SGD" and config.get("momentum"):
@@ -90,7 +90,7 @@ def slots_of(strategy, run):
 def case(
     name, strategy, arguments, optimizer, aggregator, *, bound, rounds=6, examples=EXAMPLES, hostile=0, accumulator=0
 ):
-    """`accumulator`: what Flower's second moment is set to before the first round."""
+    """`accumulator`: the value of Flower's second moment before the first round."""
     rng = rng_of(f"rounds/{strategy}/{name}")
     common = {label: rng.choice([-4, 4], shape) for label, shape in SHAPES.items()}
     clients = [

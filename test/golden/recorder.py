@@ -1,12 +1,12 @@
-"""Runs one trajectory with tf_keras legacy optimizers on TensorFlow's CPU kernels and writes down what came out.
+"""Runs one trajectory with tf_keras legacy optimizers on TensorFlow's CPU kernels and records the results.
 
-It is not a test and computes nothing itself: every number in `expected` is TensorFlow's. Invariant: a case holds
-everything that is needed to replay it (see README.md for the format), and the same call gives the same bytes.
+Not a test, and computes nothing itself: every number in `expected` is TensorFlow's. Invariant: a case holds everything
+that is needed to replay it (README.md describes the format), and the same call gives the same bytes.
 """
 
 import os
 
-# Before TensorFlow is loaded: the plain Eigen kernels, on the calling thread, so that no work is split by timing.
+# Set before TensorFlow is loaded: plain Eigen kernels on the calling thread, so that timing splits no work.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -37,13 +37,13 @@ def constraint(member):
 
 
 def optimizer(class_name, config):
-    """A legacy optimizer from its constructor arguments; schedules stand as {class_name, config}."""
+    """A legacy optimizer from its constructor arguments. A schedule is written {class_name, config}."""
     arguments = {key: schedule(value) if is_member(value) else value for key, value in config.items()}
     return getattr(tf_keras.optimizers.legacy, class_name)(**arguments)
 
 
 def plain(value):
-    """Anything from get_config() as JSON. A float32 hyperparameter shows its exact double."""
+    """Any value of get_config() as JSON. A float32 hyperparameter becomes its exact double."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -54,7 +54,7 @@ def plain(value):
 
 
 def learning_rate(opt):
-    """The rate of the coming step: schedule and decay done. Nadam's config key `decay` is no decay."""
+    """The learning rate of the next step, after schedule and decay. Nadam's config key `decay` is no decay."""
     if isinstance(opt, tf_keras.optimizers.legacy.Nadam):
         return float(tf.cast(opt._get_hyper("learning_rate"), tf.float32))
     return float(opt._decayed_lr(tf.float32))
@@ -84,7 +84,7 @@ def normal(scale=1.0):
 
 
 def eighths(rng, shape):
-    """Multiples of 1/8 in [-3, 3]: sums of their squares are exact in float32, in whatever order they are added."""
+    """Multiples of 1/8 in [-3, 3]: sums of their squares are exact in float32 in any order."""
     return (rng.integers(-24, 25, shape) / 8).astype(f32)
 
 
@@ -108,12 +108,12 @@ def sparse(rows, values=None):
 
 
 def by_variable(**plans):
-    """Another plan for each variable; a name that is not listed gets no gradient at all."""
+    """A plan for each variable. A name that is not listed gets no gradient."""
     return lambda rng, step, name, shape: plans[name](rng, step, name, shape) if name in plans else ABSENT
 
 
 def by_step(plans, default):
-    """Another plan at some steps (counted from 0)."""
+    """A different plan at some steps (counted from 0)."""
     return lambda rng, step, name, shape: plans.get(step, default)(rng, step, name, shape)
 
 

@@ -1,11 +1,11 @@
 /**
- * Bodies with random numbers in every form that the service takes: nested JSON, base64, safetensors; float32, float16,
- * bfloat16, float64; dense, sparse with repeated rows, absent.
+ * Request bodies with random numbers in every form that the service takes: nested JSON, base64, safetensors; float32,
+ * float16, bfloat16, float64; dense, sparse with repeated rows, absent.
  */
 import { type Call, fileCall, jsonCall } from "./calls.ts";
 import type { Plan, PlannedVariable } from "./plans.ts";
 
-/** Numbers from 0 to 1, the same for the same seed. */
+/** Numbers from 0 to 1, determined by the seed. */
 export type Random = () => number;
 
 export const below = (next: Random, count: number): number => Math.floor(next() * count);
@@ -41,7 +41,7 @@ function floats(next: Random, name: string, { dtype, shape }: { dtype: FloatType
     if (dtype === "F32") view.setFloat32(at, value, true);
     else if (dtype === "F64") view.setFloat64(at, value, true);
     else if (dtype === "F16") view.setFloat16(at, value, true);
-    // The upper half of a float32; which one it is does not matter, only that it stays the same.
+    // The upper half of a float32. Its rounding does not matter; it must only be the same each time.
     else view.setUint16(at, (value < 0 ? 0x8000 : 0) + 0x3e00 + below(next, 0x180), true);
   }
   return { name, dtype, shape, bytes: new Uint8Array(view.buffer) };
@@ -53,7 +53,7 @@ function sparse(next: Random, { name, shape }: PlannedVariable, dtype: FloatType
   return { indices, values: floats(next, name, { dtype, shape: [indices.length, ...shape.slice(1)] }) };
 }
 
-/** Whether rows are not enough. */
+/** Whether the variable takes dense gradients only. */
 const needsAll = ({ holds }: Plan, { constraint, role }: PlannedVariable) =>
   holds || constraint !== undefined || role === "average";
 
@@ -83,7 +83,7 @@ export function gradientsCall(next: Random, { plan, path, headers, fields }: {
   return fileCall("POST", path, encode(tensors.flatMap(fileEntries), Object.fromEntries(metadata)), headers);
 }
 
-/** Values for all variables. */
+/** Values for all variables, as a body for `path`. */
 export function variablesCall(next: Random, plan: Plan, path: string): Call {
   const entries = plan.variables.map(({ name, shape }) =>
     floats(next, name, { dtype: "F32", shape: [...shape] })

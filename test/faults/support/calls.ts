@@ -1,5 +1,5 @@
 /**
- * A request as plain data, so that the very same one can be sent again: after a crash, and to the twin. Not a client.
+ * A request as plain data, so that the same request can be sent again, after a crash and to the twin. Not a client.
  */
 import { createHash } from "node:crypto";
 
@@ -10,10 +10,10 @@ export interface Call {
   readonly body?: Uint8Array<ArrayBuffer>;
 }
 
-/** An answer that has come in whole. */
+/** An answer whose body has arrived completely. */
 export interface Answer {
   readonly status: number;
-  /** Of the run that the answer tells of; -1 where it tells of none. */
+  /** The run's version in the answer's ETag, or -1 without one. */
   readonly version: number;
   readonly replayed: boolean;
   readonly body: Uint8Array<ArrayBuffer>;
@@ -41,7 +41,7 @@ export function fileCall(
   return { method, path, headers: { "Content-Type": FILE_TYPE, ...headers }, body };
 }
 
-/** Tensors as a file where there are tensors, JSON elsewhere. */
+/** A GET that asks for safetensors where the operation has tensors, and for JSON elsewhere. */
 export function getCall(path: string): Call {
   return { method: "GET", path, headers: { Accept: `${FILE_TYPE}, */*;q=0.1` } };
 }
@@ -65,10 +65,10 @@ export async function answerOf(response: Response): Promise<Answer> {
 
 export const textOf = ({ body }: Answer): string => new TextDecoder().decode(body);
 
-/** The code of a refusal. */
+/** The `code` of a refusal. */
 export const codeOf = (answer: Answer): string => JSON.parse(textOf(answer)).code;
 
-/** What must be equal to the last bit between two services: all bytes, but for the moment of creation. */
+/** A digest of everything that two services must agree on: all bytes except the time of creation. */
 export function digestOf(bytes: Uint8Array<ArrayBuffer>): string {
   const hash = createHash("sha256");
   const headEnd = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));

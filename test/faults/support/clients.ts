@@ -1,8 +1,8 @@
 /**
- * Those who use the service while it dies: steppers (keyed steps, sent again until answered), an owner for each run
- * (reads, and changes that have no key), and a passer-by who creates, forks and deletes runs.
+ * Clients that use the service while it is killed and restarted: steppers (keyed steps, sent again until answered),
+ * and an owner for each run (reads, and changes without a key). passer_by.ts creates, forks and deletes runs.
  *
- * They know the service only by its answers, and tell lives (life.ts) what they were told.
+ * Clients know the service only by its answers, which they record in lives (life.ts).
  */
 import assert from "node:assert/strict";
 import { below, gradientsCall, pick, type Random, variablesCall } from "./bodies.ts";
@@ -14,7 +14,7 @@ import type { Server } from "./server.ts";
 export interface Stage {
   readonly server: Server;
   readonly stopped: () => boolean;
-  /** Lost answers that a retry found, and other things worth a figure. */
+  /** Numbers of answers, of retries, and of lost answers that a retry found. */
   readonly figures: { answers: number; retries: number; replays: number };
 }
 
@@ -33,7 +33,7 @@ export async function attempt({ server, figures }: Stage, call: Call): Promise<A
   }
 }
 
-/** Sends a request until it is answered; that it should come again later is no answer. */
+/** Sends a request until it is answered. A refusal that asks for a retry does not count as an answer. */
 export async function deliver(stage: Stage, call: Call): Promise<Answer & { readonly attempts: number }> {
   for (let attempts = 1;; attempts += 1) {
     const answer = await attempt(stage, call);
@@ -43,17 +43,17 @@ export async function deliver(stage: Stage, call: Call): Promise<Answer & { read
   }
 }
 
-/** Refusals by which nothing has changed, and which a later attempt will not meet. Storage does not fail here. */
+/** Refusals that change nothing and that a retry will not meet again. Storage does not fail here. */
 const PASSING_CODES = ["shutting_down", "busy", "key_in_progress", "run_replaced"];
 
 const comesAgain = (answer: Answer) => answer.status >= 400 && PASSING_CODES.includes(codeOf(answer));
 
 let keys = 0;
 
-/** A key that nobody has used. */
+/** A new Idempotency-Key. */
 export const newKey = () => `key-${keys += 1}`;
 
-/** One keyed step, perhaps sent twice at a time, perhaps for one version only, perhaps wrong. */
+/** Sends one keyed step: plain, twice at a time, for one version only, or wrong. */
 export async function step(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
   const kind = pick(next, [...Array(14).fill("plain"), "twice", "twice", "at version", "wrong"]);
   const headers = {
@@ -86,7 +86,7 @@ export async function step(stage: Stage, life: Life, { plan, next }: Stepper): P
   }
   if (answer.replayed) {
     stage.figures.replays += 1;
-    assert.ok(sent > answers.length, "An answer was replayed that nobody had asked for");
+    assert.ok(sent > answers.length, "An answer was replayed, but the request was sent once");
   }
   life.changed(call, answer, { floor, keyed: true });
 }
@@ -106,7 +106,7 @@ export async function stepOnAndOn(stage: Stage, life: Life, stepper: Stepper): P
 /** Reads, and changes that cannot be sent again because they have no key. */
 export async function own(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
   let checkpoint: Uint8Array<ArrayBuffer> | undefined, weights: Uint8Array<ArrayBuffer> | undefined;
-  // A checkpoint counts contributions, which make no version.
+  // A checkpoint of a run with rounds changes with each contribution, without a new version.
   const whole = life.gathers ? [] : ["/checkpoint"];
   const reads = ["/variables", "/variables", "/weights", "/optimizer", ...whole];
   while (!stage.stopped()) {
@@ -144,7 +144,7 @@ async function change(stage: Stage, life: Life, call: Call): Promise<void> {
   const floor = life.seen;
   const answer = await attempt(stage, call);
   if (!answer) return life.lost(call, floor);
-  // Weights of a run that has stepped do not fit one that was restored to its beginning.
+  // The weights of a run that has stepped do not fit the run after a restore to its beginning: it has no slots.
   if (comesAgain(answer) || (answer.status === 422 && codeOf(answer) === "invalid_weights")) return;
   assert.equal(answer.status, 200, textOf(answer));
   life.changed(call, answer, { floor, keyed: false });

@@ -1,6 +1,6 @@
 /**
- * Contributions to open rounds that were acknowledged, until the twin has them too. They make no version: each is known
- * by the version at which it was accepted and by its place in its round.
+ * The acknowledged contributions to open rounds that the twin does not have yet. They make no version: the version at
+ * which a contribution was accepted and its place in the round identify it.
  */
 import assert from "node:assert/strict";
 import { type Answer, type Call, textOf } from "./calls.ts";
@@ -9,14 +9,14 @@ import type { Twin } from "./twin.ts";
 interface Contribution {
   readonly call: Call;
   readonly text: string;
-  /** From 1. */
+  /** The place in the round, from 1. */
   readonly place: number;
 }
 
 export class Contributed {
   readonly #contributions = new Map<number, Contribution[]>();
 
-  /** Versions with contributions that the twin does not have. */
+  /** Number of versions with contributions that the twin does not have. */
   get versions(): number {
     return this.#contributions.size;
   }
@@ -27,7 +27,9 @@ export class Contributed {
     this.#contributions.set(answer.version, [...others, { call, text, place }]);
   }
 
-  /** The twin, which is at this version, gets those of it in their order, and must give the same answers. */
+  /**
+   * Sends the contributions of `version`, which is the twin's, to the twin in order. Its answers must be the same.
+   */
   async repeat(twin: Twin, version: number): Promise<void> {
     const contributions = this.#contributions.get(version) ?? [];
     this.#contributions.delete(version);

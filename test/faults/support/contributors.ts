@@ -1,4 +1,4 @@
-/** Clients that contribute to rounds together, with others of the same run, while the service dies under them. */
+/** Clients that contribute to the rounds of one run together while the service is killed and restarted. */
 import assert from "node:assert/strict";
 import { below, gradientsCall, pick } from "./bodies.ts";
 import { type Answer, codeOf, textOf } from "./calls.ts";
@@ -16,14 +16,14 @@ export async function contributeOnAndOn(stage: Stage, life: Life, contributor: C
   }
 }
 
-/** Refusals that tell a client to wait for the next round. */
+/** Refusals after which a client waits for the next round. */
 const UNTIMELY = ["contribution_repeated", "too_stale"];
 
-/** One keyed contribution, perhaps sent twice at a time, perhaps waiting for its step, perhaps wrong; whether it was taken. */
+/** Sends one keyed contribution: plain, twice at a time, with a wait, or wrong. Returns whether it was accepted. */
 async function contribute(stage: Stage, life: Life, { plan, next, name }: Contributor): Promise<boolean> {
   const kind = pick(next, [...Array(12).fill("plain"), "twice", "twice", "waits", "wrong"]);
   const fields = kind === "wrong" ? { base_iteration: 1e9 } : {
-    // Nobody knows who the others are.
+    // Contributions without client_id count as those of different clients.
     ...next() < 0.6 && { client_id: name },
     ...next() < 0.5 && { weight: 1 + below(next, 9) },
     ...next() < 0.1 && { base_iteration: 0 },
@@ -35,13 +35,13 @@ async function contribute(stage: Stage, life: Life, { plan, next, name }: Contri
   const waited = kind === "waits"
     ? await deliver(stage, { ...call, headers: { ...call.headers, Prefer: "wait=1" } })
     : undefined;
-  // Who has waited learns by the key what the contribution itself was told.
+  // After a wait, the key gives the answer to the contribution itself.
   const attempts = waited && waited.status >= 400 ? [waited] : await Promise.all([
     deliver(stage, call),
     ...kind === "twice" ? [deliver(stage, call)] : [],
   ]);
   life.pending.delete(call);
-  // One may be untimely, and the other one, after the round has closed, not.
+  // Of two attempts, one may be untimely and the other, after the round has closed, not.
   const [answer, ...others] = attempts.filter(({ status }) => status < 400);
   for (const refused of attempts.filter(({ status }) => status >= 400)) checkRefused(refused, kind);
   if (!answer) return false;
@@ -61,7 +61,7 @@ function checkRefused(answer: Answer, kind: string): void {
   else assert.ok(UNTIMELY.includes(codeOf(answer)), textOf(answer));
 }
 
-/** The step that was waited for is the one of the contribution's round. */
+/** Checks that the step that the client waited for belongs to the contribution's round. */
 function checkStep(step: Answer, contribution: Answer): void {
   const made = JSON.parse(textOf(step)), given = JSON.parse(textOf(contribution));
   assert.deepEqual([made.applied, made.round], [true, given.round]);

@@ -1,17 +1,18 @@
 /**
- * What is known of one run from its creation to its deletion: which changes were acknowledged, at which version, what
- * readers saw; and whether all of that can be true of a run that the twin makes in that very order.
+ * The history of one run as its clients saw it: the acknowledged changes with their versions, and what reads
+ * returned. The twin repeats the changes in the same order; its answers and reads must be equal.
  *
- * Versions count changes, so the accepted order is theirs. A version without a change is a change that was made twice,
- * or one whose answer was lost; a request that could not be sent again (it has no key) may be the latter. Contributions
- * to a round make no version until it closes: their order is that of their places in it.
+ * Versions count changes, so they give the order in which changes were accepted. A version without a known change
+ * means that a change was made twice, or that its answer was lost; only a request without a key, which is never
+ * sent again, loses its answer for good. Contributions make no version until their round closes: their places give
+ * their order.
  */
 import assert from "node:assert/strict";
 import { type Answer, type Call, digestOf, getCall, textOf } from "./calls.ts";
 import { Contributed } from "./contributed.ts";
 import type { Twin } from "./twin.ts";
 
-/** An acknowledged request with a key: sent again, it must get the same answer. */
+/** An acknowledged request with a key. When it is sent again, it must get the same answer. */
 export interface Acknowledged {
   readonly call: Call;
   readonly version: number;
@@ -21,7 +22,7 @@ export interface Acknowledged {
 
 interface Change {
   readonly call: Call;
-  /** The whole answer, where the twin's must be the same. */
+  /** The whole answer, if the twin must give the same one. */
   readonly text: string | undefined;
 }
 
@@ -29,9 +30,9 @@ interface Change {
 interface Lost {
   readonly call: Call;
   readonly from: number;
-  /** Unknown until the service is back. */
+  /** Undefined until the service is back. */
   to: number | undefined;
-  /** Keyed requests that were on their way then: each may turn out to have made one of those versions. */
+  /** Keyed requests without an answer at that time: each may have made one of those versions. */
   rivals: ReadonlySet<Call>;
 }
 
@@ -39,18 +40,18 @@ const REPLAYABLE_MAX = 500;
 
 export class Life {
   readonly id: string;
-  /** The newest version that anybody was told of. */
+  /** The newest version that any client has seen. */
   seen: number;
-  /** Steps that were acknowledged. */
+  /** Number of acknowledged steps. */
   steps = 0;
-  /** Changes that were lost on the way and found to have been made. */
+  /** Number of changes whose answer was lost and that were made. */
   found = 0;
   checkedReads = 0;
-  /** Contributions that were acknowledged, beside those that made their steps. */
+  /** Number of acknowledged contributions, without those that completed a round. */
   contributions = 0;
-  /** Whether iterations are the number of steps: not once weights were set, which hold them. */
+  /** Whether iterations equal the number of steps. False once weights are set, which include the iterations. */
   countsSteps = true;
-  /** Whether steps are made of several contributions. */
+  /** Whether several contributions make one step. */
   readonly gathers: boolean;
   readonly acknowledged: Acknowledged[] = [];
   /** Keyed requests without an answer so far. */
@@ -58,7 +59,7 @@ export class Life {
   readonly #changes = new Map<number, Change>();
   readonly #contributed = new Contributed();
   readonly #lost: Lost[] = [];
-  /** All changes, for the one who has to read a failure. */
+  /** All changes, for the message of a failure. */
   readonly #made = new Map<number, string>();
   /** What readers saw: version and path → digest. */
   readonly #reads = new Map<number, Map<string, string>>();
@@ -72,7 +73,7 @@ export class Life {
     this.#twin = twin;
   }
 
-  /** A life begins with what made the run, and the version that it was made with. */
+  /** Starts a life with the request that created the run and the version that the run got. */
   static async begin(
     twin: Twin,
     id: string,
@@ -80,7 +81,7 @@ export class Life {
   ): Promise<Life> {
     const made = await twin.send(call);
     assert.equal(made.status, 201, textOf(made));
-    assert.equal(version, made.version, `the version that ${id} begins with`);
+    assert.equal(version, made.version, `the first version of ${id}`);
     return new Life(id, twin, { version, gathers });
   }
 
@@ -88,16 +89,16 @@ export class Life {
     return `/v1/runs/${this.id}`;
   }
 
-  /** Somebody was told of a version who asked when `floor` had been told already: it must not have gone back. */
+  /** A client that asked when `floor` was already known has got `version`: it must not be older. */
   told(version: number, floor: number): void {
     assert.ok(version >= floor, `${this.id} went back to version ${version}, it was at ${floor}`);
     this.seen = Math.max(this.seen, version);
   }
 
-  /** A change was acknowledged. */
+  /** Records an acknowledged change. */
   changed(call: Call, answer: Answer, options: { floor: number; keyed: boolean }): void {
     const { version } = answer, text = options.keyed ? textOf(answer) : undefined;
-    // The answer to a request that was sent more than once may be older than what others know by now.
+    // A replayed answer may be older than the versions that other clients know by now.
     if (!answer.replayed) this.told(version, options.floor + 1);
     this.seen = Math.max(this.seen, version);
     assert.ok(
@@ -118,7 +119,7 @@ export class Life {
     if (this.acknowledged.length > REPLAYABLE_MAX) this.acknowledged.shift();
   }
 
-  /** A contribution to an open round was acknowledged. */
+  /** Records an acknowledged contribution to an open round. */
   contributed(call: Call, answer: Answer, { floor }: { floor: number }): void {
     const { version, status } = answer, text = textOf(answer);
     if (!answer.replayed) this.told(version, floor);
@@ -128,12 +129,12 @@ export class Life {
     this.#remember({ call, version, text, status });
   }
 
-  /** The answer to a change without a key did not come. */
+  /** Records a change without a key whose answer did not come. */
   lost(call: Call, from: number): void {
     this.#lost.push({ call, from, to: undefined, rivals: new Set() });
   }
 
-  /** The service is back, with this version, and nobody has changed the run since. */
+  /** Checks the run's state after a restart, before any client changes it. */
   restarted({ version, iterations }: { version: number; iterations: number }): void {
     this.told(version, this.seen);
     for (const lost of this.#lost.filter(({ to }) => to === undefined)) {
@@ -144,18 +145,18 @@ export class Life {
     const most = this.steps + this.pending.size;
     assert.ok(
       iterations >= this.steps && iterations <= most,
-      `${this.id} is at iteration ${iterations}: ${this.steps} steps were acknowledged, at most ${most} were asked for`,
+      `${this.id} is at iteration ${iterations}: ${this.steps} steps were acknowledged, at most ${most} requested`,
     );
   }
 
-  /** The open round is the twin's, but for the moments at which its contributions came. */
+  /** Compares the open round with the twin's, without the times at which contributions were accepted. */
   async compareRound(answer: Answer): Promise<void> {
     const timeless = (text: string) => text.replaceAll(/"accepted_at":"[^"]*"/g, "");
     const wanted = await this.#twin.send(getCall(`${this.path}/rounds/current`));
     assert.equal(timeless(textOf(answer)), timeless(textOf(wanted)), `the round of ${this.id}`);
   }
 
-  /** Somebody read `path` and got this. */
+  /** Records what a client got when it read `path`. */
   read(path: string, answer: Answer, floor: number): void {
     this.told(answer.version, floor);
     const digest = digestOf(answer.body);
@@ -164,9 +165,9 @@ export class Life {
     this.#reads.set(answer.version, reads.set(path, digest));
   }
 
-  /** Lets the twin make every change whose place is known, and compares answers and reads. */
+  /** Repeats every change with a known version on the twin, and compares answers and reads. */
   async advance(): Promise<void> {
-    // One whose answer is on its way may have come before others that are known.
+    // A pending contribution may have been accepted before others that are already known.
     if (this.gathers && this.pending.size > 0) return;
     for (;;) {
       await this.#contributed.repeat(this.#twin, this.#twinVersion);
@@ -201,7 +202,7 @@ export class Life {
     this.#reads.delete(this.#twinVersion);
   }
 
-  /** Nothing is on its way any more: every version has its change, every change its version. */
+  /** Checks, when no request is pending, that every version has its change and every change its version. */
   async finish(): Promise<void> {
     assert.equal(this.pending.size, 0);
     await this.advance();
@@ -210,20 +211,20 @@ export class Life {
       this.seen,
       `version ${
         this.#twinVersion + 1
-      } of ${this.id} has no change that was asked for once: ${this.#story()}`,
+      } of ${this.id} has no change that a client requested: ${this.#story()}`,
     );
     assert.equal(this.#changes.size, 0);
     assert.equal(this.#contributed.versions, 0);
   }
 
-  /** What is known around the version at which the twin stands. */
+  /** The known changes around the twin's version. */
   #story(): string {
     const versions = Array.from({ length: 12 }, (_, at) => this.#twinVersion - 4 + at);
     const lost = this.#lost.map(({ call, from, to }) => `${shown(call)} lost between ${from} and ${to}`);
     return [...versions.map((version) => `${version} ${this.#made.get(version)}`), ...lost].join("\n");
   }
 
-  /** The run is gone: the twin forgets it too. */
+  /** Ends the life of a deleted run, and deletes the run on the twin. */
   async end(): Promise<void> {
     await this.finish();
     await this.#twin.send({ method: "DELETE", path: this.path, headers: {} });

@@ -1,4 +1,7 @@
-/** Creates runs, steps them, saves and forks them, deletes them again: what must stay created stays, what was deleted never comes back. */
+/**
+ * A client that creates runs, steps them, saves and forks them, and deletes them. A created run stays until it is
+ * deleted; a deleted run never comes back.
+ */
 import assert from "node:assert/strict";
 import { type Random } from "./bodies.ts";
 import { fileCall, getCall, jsonCall, textOf } from "./calls.ts";
@@ -10,18 +13,18 @@ import type { Twin } from "./twin.ts";
 
 export interface World {
   readonly twin: Twin;
-  /** Runs that are there, by id. */
+  /** The existing runs, by id. */
   readonly lives: Map<string, Life>;
-  /** Runs that were there. */
+  /** Ids of deleted runs. */
   readonly deleted: string[];
-  /** Keyed creations. */
+  /** Acknowledged creations, all keyed. */
   readonly created: Acknowledged[];
 }
 
-/** Passing runs that are left alone at a time: idle ones, for the sweeper. */
+/** Number of runs that are kept idle, for the sweeper, before they are deleted. */
 const LEFT_ALONE = 4;
 
-/** Creates a run with a key, and its life. */
+/** Creates a run with a key, and returns its life. */
 export async function create(
   stage: Stage,
   world: World,
@@ -39,7 +42,7 @@ export async function create(
   return life;
 }
 
-/** Registers an optimizer; a retry finds it there. */
+/** Registers an optimizer. A retry may find it registered. */
 async function register(stage: Stage, { twin }: World, definition: unknown): Promise<void> {
   const call = jsonCall("POST", "/v1/optimizers", definition);
   const answer = await deliver(stage, call);
@@ -60,7 +63,7 @@ export async function passBy(stage: Stage, world: World, next: Random): Promise<
   }
 }
 
-/** A run's checkpoint as a run of its own. */
+/** Creates another run from a run's checkpoint. */
 async function fork(stage: Stage, world: World, { life, id }: { life: Life; id: string }): Promise<Life> {
   const path = `${life.path}/checkpoint`, floor = life.seen;
   const saved = await deliver(stage, getCall(path));
@@ -69,7 +72,7 @@ async function fork(stage: Stage, world: World, { life, id }: { life: Life; id: 
   const headers = { "If-None-Match": "*" };
   const call = fileCall("PUT", `/v1/runs/${id}/checkpoint`, saved.body, headers);
   let answer = await deliver(stage, call);
-  // The first attempt has made it, and its answer was lost.
+  // The first attempt has created the run, and its answer was lost.
   if (answer.attempts > 1 && answer.status === 412) {
     answer = await deliver(stage, getCall(`/v1/runs/${id}`));
     assert.equal(answer.status, 200, textOf(answer));
@@ -81,7 +84,7 @@ async function fork(stage: Stage, world: World, { life, id }: { life: Life; id: 
 }
 
 async function remove(stage: Stage, world: World, life: Life): Promise<void> {
-  // From now on it may be there or not.
+  // From now on the run may exist or not.
   world.lives.delete(life.id);
   const answer = await deliver(stage, { method: "DELETE", path: life.path, headers: {} });
   const gone = answer.status === 204 || (answer.status === 404 && answer.attempts > 1);

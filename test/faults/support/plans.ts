@@ -1,6 +1,6 @@
 /**
- * The runs that the faults happen to: families of optimizers whose state differs in kind (slots, scalars, sparse rows,
- * constraints, clips), and one that is large enough for a record to be torn. Data, no behaviour.
+ * The runs that the tests of faults use: optimizers with different kinds of state (slots, scalars, sparse rows,
+ * constraints, clips), and one run that is large enough for a torn record. Data, no behaviour.
  */
 export interface PlannedVariable {
   readonly name: string;
@@ -11,17 +11,17 @@ export interface PlannedVariable {
 }
 
 export interface Plan {
-  /** Of an optimizer of one's own, registered before. */
+  /** The definition of a custom optimizer, to register before the run is created. */
   readonly definition?: { readonly class_name: string; readonly [key: string]: unknown };
   readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
   readonly variables: readonly PlannedVariable[];
   readonly gradient_transformers?: readonly unknown[];
-  /** Several contributions make a step. */
+  /** How several contributions make a step; absent in mode `immediate`. */
   readonly aggregation?: Readonly<Record<string, unknown>>;
-  /** Whether contributions must have all variables, dense. */
+  /** Whether every contribution must hold all variables, dense. */
   readonly holds?: true;
   readonly durability?: "journal" | "snapshot" | "none";
-  /** What the optimizer is patched with now and then. */
+  /** Configs with which the optimizer is patched now and then. */
   readonly patches: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -122,7 +122,7 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   },
 };
 
-/** Runs that are created, forked and deleted again. */
+/** The plan of runs that are created, forked and deleted again. */
 export const PASSING: Plan = {
   optimizer: { class_name: "Adagrad", config: { learning_rate: 0.1 } },
   variables: [ROWS, BIAS],

@@ -1,17 +1,17 @@
-/** What the tests of single faults share: a folder, a stage, an empty world. */
+/** Helpers that the tests of single faults share: a folder, a stage, an empty world. */
 import type { Stage } from "./clients.ts";
 import type { World } from "./passer_by.ts";
 import type { Server } from "./server.ts";
 import { Twin } from "./twin.ts";
 
-/** A folder for `act`, which stays when it fails. */
+/** Runs `act` with a temporary folder, and removes the folder unless `act` fails. */
 export async function withFolder(act: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "stepwell-faults-" });
   await act(folder);
   await Deno.remove(folder, { recursive: true });
 }
 
-/** A stage whose clients work until its `end`. */
+/** A stage whose clients work until `end` is called. */
 export function stageOf(server: Server): Stage & { end: () => void } {
   let stops = false;
   return {

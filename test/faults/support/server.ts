@@ -1,6 +1,6 @@
 /**
- * One service over many lives of its process, on one data folder: started as `deno task start` does, killed by its id,
- * started again. Between lives its clients wait at a gate.
+ * One service on one data folder, over many processes: started as `deno task start` does, killed by its process id,
+ * started again. While no process runs, clients wait at a gate.
  *
  * Invariant: no process outlives its server.
  */
@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { type RunningService, spawn, startProcess } from "../../support/service.ts";
 import { type Answer, answerOf, type Call, requestInit } from "./calls.ts";
 
-/** A request that takes longer hangs, however slow the machine is. */
+/** A request that takes longer than this hangs, even on a slow machine. */
 const ANSWER_MS_MAX = 180_000;
 
 interface Connection {
@@ -21,11 +21,11 @@ export class Server implements AsyncDisposable {
   #service: RunningService | undefined;
   #connection: Connection | undefined;
   #gate = Promise.withResolvers<void>();
-  /** Milliseconds that starts took until the ready line. */
+  /** Milliseconds from each start to the ready line. */
   readonly startMs: number[] = [];
 
   constructor(env: Readonly<Record<string, string>>) {
-    // Told to stop, it finishes: that it need not is main_test.ts' part.
+    // Long enough to finish all requests at SIGTERM. main_slow_test.ts tests the case that time runs out.
     this.#env = { STEPWELL_LOG: "errors", STEPWELL_SHUTDOWN_SECONDS: "300", ...env };
   }
 
@@ -43,23 +43,23 @@ export class Server implements AsyncDisposable {
     try {
       process.kill("SIGKILL");
     } catch {
-      // It has ended by itself: its code, and what it wrote, say why.
+      // The process has ended by itself: its exit code and its output say why.
     }
     const { code, stderr } = await process.output();
     assert.equal(code, 137, new TextDecoder().decode(stderr));
   }
 
-  /** Lets clients in. */
+  /** Opens the gate for clients. */
   open(): void {
     this.#gate.resolve();
   }
 
-  /** Resolves when clients are let in. */
+  /** Resolves when the gate is open. */
   get opened(): Promise<void> {
     return this.#gate.promise;
   }
 
-  /** Ends the process, which has lived until then, and had nothing to complain of. */
+  /** Ends the process. It must still run, and must not have logged an error. */
   async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     const service = this.#service;
     if (!service) throw new Error("Cannot end the service: it is not running");

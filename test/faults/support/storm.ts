@@ -1,6 +1,6 @@
 /**
- * Many lives of one service under load: start, look around, let clients work, kill at a random moment, again. In the
- * end everything that was acknowledged is compared with the twin, bit by bit.
+ * Starts and kills one service many times under load: start it, check it, let clients work, kill it at a random
+ * moment, repeat. At the end everything that was acknowledged is compared with the twin, bit by bit.
  */
 import assert from "node:assert/strict";
 import { ConfigStore } from "../../../src/store/kv.ts";
@@ -27,11 +27,11 @@ const CONTRIBUTORS_PER_RUN = 3;
 /** Runs whose owners set weights and restore checkpoints. */
 const RESTORED = ["adam", "ftrl", "custom"];
 const SETTINGS = {
-  // A sweep, with its snapshots, a second after each start.
+  // The first sweep, which takes snapshots, comes a second after each start.
   STEPWELL_SWEEP_SECONDS: "1",
   STEPWELL_IDLE_SECONDS: "1",
   STEPWELL_JOURNAL_BYTES: "20000",
-  // Runs that nobody uses make room for others whenever one is placed.
+  // Too little for all runs at once: a run that is loaded evicts idle ones.
   STEPWELL_MEMORY_BYTES_MAX: "1500000",
   STEPWELL_HOST: "127.0.0.1",
 };
@@ -95,19 +95,19 @@ export async function storm({ kills, seed, folder }: StormOptions) {
     await server.end("SIGTERM");
     await lookAtFolder(folder);
   } catch (error) {
-    // The clients' own failure says more than what follows from it.
+    // A client's failure says more than the failures that follow from it.
     throw failure?.error ?? error;
   }
   return { killed, stopped, ...figures, startMs: server.startMs, world };
 }
 
-/** How long the clients may work: mostly shortly, now and then until about when snapshots are written. */
+/** Lets the clients work: mostly for a short time, now and then until about the time of the snapshots. */
 function lasting(next: Random): Promise<void> {
   const ms = next() < 0.3 ? 850 + below(next, 250) : below(next, 250);
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** What must be true after each start, while nobody changes anything. */
+/** Checks the runs after a start, before any client changes them. */
 async function lookAround({ server }: Stage, world: World, next: Random): Promise<void> {
   for (const life of world.lives.values()) {
     const answer = await server.send(getCall(life.path));
@@ -120,7 +120,7 @@ async function lookAround({ server }: Stage, world: World, next: Random): Promis
   for (const id of world.deleted.slice(-5)) await isGone(server, id);
 }
 
-/** Sent again, a request gets its first answer; with another body, none. */
+/** A request that is sent again gets its first answer; with another body, its key is refused. */
 async function replay(server: Server, { call, version, text, status }: Acknowledged): Promise<void> {
   const again = await server.send(call);
   assert.equal(again.status, status, textOf(again));
@@ -135,7 +135,7 @@ async function replay(server: Server, { call, version, text, status }: Acknowled
   assert.equal(codeOf(refused), "key_reused");
 }
 
-/** Well-formed bodies that no client sends. */
+/** Well-formed bodies that no client sends, by the status of the first answer. */
 const OTHER_BODY: Readonly<Record<number, unknown>> = {
   200: { gradients: {} },
   202: { gradients: {} },
@@ -147,7 +147,7 @@ async function isGone(server: Server, id: string): Promise<void> {
   assert.equal(answer.status, 404, `${id} was deleted: ${textOf(answer)}`);
 }
 
-/** All bits of all runs, all runs that are no more, and no others. */
+/** Checks all bits of all runs, that deleted runs are gone, and that there are no other runs. */
 async function lookAtAll({ server }: Stage, world: World): Promise<void> {
   for (const life of world.lives.values()) {
     for (const path of ["/variables", "/weights", "/optimizer", "/checkpoint"]) {
@@ -174,7 +174,7 @@ async function lookAtAll({ server }: Stage, world: World): Promise<void> {
   assert.deepEqual(ids.sort(), [...world.lives.keys()].sort());
 }
 
-/** No file is left that no record needs. */
+/** Checks that there is no file that no record needs. */
 async function lookAtFolder(folder: string): Promise<void> {
   const configs = await ConfigStore.open(`${folder}/kv.sqlite`);
   const records = await configs.runs();

@@ -1,7 +1,7 @@
 /**
- * The service that never dies: the same app on a registry without a store, in this process.
+ * A service that never crashes: the same app on a registry without a store, in this process.
  *
- * Not a fake: what differs from the service under test is that nothing of it ever leaves memory.
+ * Not a fake: it differs from the service under test only in that its runs never leave memory.
  */
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";

@@ -1,6 +1,6 @@
-"""Behaviour beyond numbers: configs, the order of weights, slot names, and what is refused with which words.
+"""Behaviour other than numbers: configs, the order of weights, slot names, and refusals with their messages.
 
-A message is the exception's text, shortened to its first lines; Stepwell need not repeat it, only refuse the same things.
+A message is the first lines of the exception's text. Stepwell must refuse the same things, with any message.
 """
 
 import re
@@ -45,17 +45,17 @@ def step(opt, variables):
 
 
 def shorten(error):
-    """The first line without TensorFlow's frame and without what follows a set, whose order differs from run to run."""
+    """The first line, without TensorFlow's frame and without the text after a set, whose order varies."""
     text = str(error).split("\n")[0]
     text = re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:.*$", "", text)
     return re.sub(r"Allowed kwargs are.*$", "Allowed kwargs are …", text)[:200]
 
 
 def raised(action):
-    """What `action` raised, as {type, message}; None when it was accepted."""
+    """The exception of `action` as {type, message}, or None if there was none."""
     try:
         action()
-    except Exception as error:  # noqa: BLE001: any refusal is the finding
+    except Exception as error:  # noqa: BLE001: any exception is a result
         return {"type": type(error).__name__, "message": shorten(error)}
     return None
 
@@ -67,7 +67,7 @@ def refused(action):
 
 
 def configs():
-    """get_config() when new, when the hyperparameters have been read (numbers are float32 then) and after a step."""
+    """get_config() of a new optimizer, after hyperparameters were read (numbers are float32 then) and after a step."""
     listed = []
     for class_name, topic in TOPICS.items():
         options = dict(topic.OPTIONS)
@@ -129,7 +129,7 @@ CONSTRUCTORS = (
     ("SGD", {"clipnorm": -1, "unknown": 1}),
     ("SGD", {"unknown": 1, "clipnorm": -1}),
     ("SGD", {"momentum": 2.0, "clipnorm": -1}),
-    # Accepted without a word:
+    # Accepted without a warning:
     ("SGD", {"learning_rate": -1.0}),
     ("Adam", {"beta_1": 2.0}),
     ("Adam", {"beta_2": -1.0}),
@@ -177,7 +177,7 @@ def sparse_of(indices, shape):
 
 
 def steps():
-    """What a step refuses, and what it has changed by then."""
+    """Steps that are refused, and what they had changed by then."""
     listed = []
     constrained = lambda: tf.Variable(
         np.ones((3, 2), f32), name="A", constraint=constraint({"class_name": "NonNeg", "config": {}})

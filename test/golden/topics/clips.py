@@ -1,6 +1,6 @@
 """clipvalue, clipnorm and global_clipnorm, alone and together, on dense gradients and on sparse ones with duplicates.
 
-Gradients of multiples of 1/8 have sums of squares that are exact in any order, so those cases hold to the bit.
+Gradients of multiples of 1/8 have exact sums of squares in any order, so those cases are equal bit for bit.
 """
 
 from recorder import EXACT, by_step, by_variable, dense, eighths, f32, np, sparse, trajectory
@@ -55,7 +55,7 @@ def every_optimizer():
 
 
 def thresholds():
-    """Far below, near and far above the norm: the factor is applied always, so that even c = 100 moves bits."""
+    """Clips far below, near and far above the norm. The factor is always applied, so even c = 100 changes bits."""
     cases = []
     for key in ("clipvalue", "clipnorm", "global_clipnorm"):
         for c in (0.1, 1.7, 2.9, 3.4, 100.0):
@@ -74,7 +74,7 @@ def thresholds():
 
 
 def rounded_norms():
-    """Ordinary gradients: here the order of additions shows."""
+    """Ordinary gradients, where the order of additions changes the result."""
     cases = []
     shapes = {"A": [12, 9], "B": [67], "C": []}
     for class_name, config in (

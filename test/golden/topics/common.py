@@ -29,7 +29,7 @@ def show(shape):
 
 
 def worst(*bounds):
-    """The bound of a case that passes through several kernels."""
+    """The bound of a case that uses several kernels."""
     return max(bounds, key=lambda bound: bound.get("relative", 0.0))
 
 
@@ -97,7 +97,7 @@ def grid(
 def layouts(
     class_name, config, dense_bound=lambda config, shape: EXACT, sparse_bound=lambda config, shape: EXACT
 ):
-    """What does not depend on options: every shape, ladders of row lengths, missing gradients, late variables."""
+    """Cases that do not depend on options: every shape, row lengths in steps, missing gradients, late variables."""
     several = {"A": [5, 3], "B": [4]}
     cases = []
     for shape in DENSE_SHAPES:

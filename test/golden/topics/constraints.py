@@ -1,6 +1,6 @@
 """The five constraints: alone (input → output), and applied after dense steps.
 
-Alone, inputs of multiples of 1/8 have exact norms, so the outputs hold to the bit; ordinary inputs are bounded.
+Alone, inputs of multiples of 1/8 have exact norms, so the outputs are equal bit for bit; ordinary inputs have bounds.
 """
 
 from recorder import (

@@ -55,7 +55,7 @@ def turned(values, step):
 
 
 def bound_of(class_name, config, kind, start):
-    """Where an operation inside a rule meets a subnormal, flushing results only when they are stored is not enough."""
+    """Rules in which an operation meets a subnormal: flushing only the stored results is not enough."""
     if kind not in ("near the smallest normal", "subnormal"):
         return EXACT
     absolute = 1e-37 if start == "ones" or class_name == "SGD" else 1e-30

@@ -1,4 +1,4 @@
-"""What is overwritten between steps: hyperparameters and clips by attribute, and the whole state by set_weights().
+"""State that is overwritten between steps: hyperparameters and clips by attribute, the whole state by set_weights().
 
 `decay` is read from the constructor only; momentum that was off in the constructor stays off.
 """
@@ -93,7 +93,7 @@ def hyperparameters():
 
 
 def norms():
-    """Nice norms: one gradient element, or several whose squares are exact."""
+    """Exact norms: one gradient element, or several whose squares are exact."""
     threes = lambda rng, step, name, shape: (
         np.resize(np.array([3, -4, 0, 0, 12], f32), shape) * f32(0.5 + step)
     )

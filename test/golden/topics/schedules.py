@@ -1,6 +1,6 @@
 """The six learning-rate schedules: tables of their values, and schedules inside optimizers, with decay too.
 
-A table is what an optimizer sees: the step is ⟨iterations⟩, a float32 scalar.
+A table holds the values that an optimizer sees: the step is the iterations as a float32 scalar.
 """
 
 from recorder import EXACT, b64, by_variable, dense, plain, schedule, sparse, tf, trajectory

@@ -1,6 +1,6 @@
 /**
- * Kills the service again and again while clients use it. `deno task test:faults [--kills=N] [--seed=N]` for many
- * kills; without arguments as many as fit into a test run.
+ * Kills the service repeatedly while clients use it. `deno task test:faults [--kills=N] [--seed=N]` runs it with many
+ * kills; without arguments there are only as many as fit into a test run.
  */
 import { parseArgs } from "node:util";
 import { storm } from "./support/storm.ts";

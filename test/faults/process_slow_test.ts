@@ -1,4 +1,4 @@
-/** What starting, stopping and killing a process does to a data folder, one thing at a time. */
+/** Starting, stopping and killing a process: the effect on its data folder, one fault a test. */
 import assert from "node:assert/strict";
 import { random } from "../kernels/support/special.ts";
 import { spawn, startProcess } from "../support/service.ts";
@@ -14,7 +14,7 @@ import { Twin } from "./support/twin.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-Deno.test("main refuses a data folder that another process uses with one line", () =>
+Deno.test("main refuses a data folder with one line when another process uses it", () =>
   withFolder(async (folder) => {
     const env = { STEPWELL_DATA: folder };
     await using service = await startProcess(env);
@@ -29,10 +29,10 @@ Deno.test("main refuses a data folder that another process uses with one line", 
     assert.equal((await next.stop()).code, 0);
   }));
 
-Deno.test("service starts on a folder that was being made when the process was killed", () =>
+Deno.test("service starts on a folder when a process was killed while it made the folder", () =>
   withFolder(async (folder) => {
     await using server = new Server({ STEPWELL_DATA: `${folder}/data` });
-    // From before the folder is there until after the ready line.
+    // From before the folder exists until after the ready line.
     for (const ms of [100, 150, 200, 250, 300, 400]) await server.startAndKill(ms);
     await server.start();
     server.open();
@@ -61,14 +61,14 @@ Deno.test("service loses nothing when it is told to stop under load, and ends wi
     };
     const haveStepped = (count: number) =>
       world.lives.size === clients.length && [...world.lives.values()].every(({ steps }) => steps >= count);
-    // The sweep, which writes the snapshots, comes a second after the start.
+    // The first sweep, which takes the snapshots, comes a second after the start.
     for (const [index, ms] of [150, 1010, 1030, 1060].entries()) {
       await server.start();
       const ready = performance.now();
       await lookAround();
       server.open();
       await sleep(ms - (performance.now() - ready));
-      // A slow machine is told to stop later: under load all the same.
+      // Wait longer on a slow machine, so that it is under load when it is told to stop.
       await until(() => haveStepped(6 * (index + 1)));
       await server.end("SIGTERM");
     }
@@ -111,7 +111,7 @@ Deno.test("run with durability snapshot goes back to its last snapshot, whole, a
       return (JSON.parse(new TextDecoder().decode(body)) as { snapshot_version: number }).snapshot_version;
     };
     const stepAndDie = async () => {
-      // The next sweep is a second away when a snapshot has just been taken: the steps after it are in none.
+      // After a snapshot the next sweep is a second away, so the steps after it are in no snapshot.
       while (await snapshotVersion() === 0) await step();
       await step();
       await step();
@@ -122,7 +122,7 @@ Deno.test("run with durability snapshot goes back to its last snapshot, whole, a
       return await deliver(stage, getCall("/v1/runs/demo/checkpoint"));
     };
     let found = await stepAndDie();
-    // Unless that second was over before two steps were taken: then all are saved, and it goes on from there.
+    // If that second was over before the two steps were, all steps are saved: try again.
     for (let more = 20; found.version === calls.length && more > 0; more -= 1) found = await stepAndDie();
     assert.ok(
       found.version > 0 && found.version < calls.length,

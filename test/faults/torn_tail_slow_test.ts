@@ -1,4 +1,4 @@
-/** Starting on a journal that ends within a record. */
+/** A start with a journal that ends within a record. */
 import assert from "node:assert/strict";
 import { random } from "../kernels/support/special.ts";
 import { gradientsCall } from "./support/bodies.ts";
@@ -9,7 +9,7 @@ import { PASSING } from "./support/plans.ts";
 import { newWorld, stageOf, withFolder } from "./support/scene.ts";
 import { Server } from "./support/server.ts";
 
-/** Bytes of all journals, by path. */
+/** Sizes of all journals, by path. */
 function* journals(folder: string): Generator<[string, number]> {
   for (const { name: run } of Deno.readDirSync(`${folder}/runs`)) {
     for (const { name } of Deno.readDirSync(`${folder}/runs/${run}`)) {
@@ -19,7 +19,7 @@ function* journals(folder: string): Generator<[string, number]> {
   }
 }
 
-Deno.test("service starts with a torn tail: the step that it cuts off is not there, and can be taken again", () =>
+Deno.test("service starts with a torn tail: the step in it is dropped, and can be taken again", () =>
   withFolder(async (folder) => {
     const before = `${folder}/before`;
     await using first = new Server({ STEPWELL_DATA: before });
