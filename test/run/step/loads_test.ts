@@ -4,11 +4,7 @@ import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compi
 import { newRegistry, refusalAsync, step, variablesOf } from "../support/harness.ts";
 
 const formula = (lines: readonly string[]) => ({ class_name: "Formula", config: { lines } });
-<<<<<<< HEAD
 /** Eight nested reductions, after which the greatest element of g is 0.5. */
-=======
-/** Eight chained reductions; halves the greatest of g, which they first make 1. */
->>>>>>> wt-e4
 const heavy = (name: "g" | "w", also = "") =>
   formula([
     ...Array.from({ length: 8 }, (_, n) => `${name} = ${name} / peak(${name}) * ${2 ** n}`),
