@@ -90,6 +90,7 @@ export const register: Register = (app, services) =>
         using staging = run.stage("gradients");
         const fields = await receiveTensors(c, services, {
           bytesMax: (format) => run.bodyBytesMax(format),
+          variableCount: () => run.describe().variables.length,
           target: staging,
           member: "gradients",
           schema: Gradients,

@@ -49,6 +49,7 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, change } = checkRun(c, services, c.req.valid("param").run);
-    const { config } = await receiveJson(c, services, OptimizerPatch);
+    using body = await receiveJson(c, services, OptimizerPatch);
+    const { config } = body.value;
     return answerJson(c, await change(() => run.patchOptimizer(config)), { run });
   });

@@ -49,6 +49,7 @@ export const register: Register = (app, services) =>
     using target = run.stage("values");
     await receiveTensors(c, services, {
       bytesMax: (format) => run.bodyBytesMax(format),
+      variableCount: () => run.describe().variables.length,
       target,
       member: "variables",
       schema: VariablesRequest,

@@ -46,8 +46,8 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const json = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
-    const { definition, created } = await services.registry.optimizers.register(json);
+    using body = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
+    const { definition, created } = await services.registry.optimizers.register(body.value);
     c.header("Location", `/v1/optimizers/${definition.class_name}`);
     return answerJson(c, definition, { status: created ? 201 : 200 });
   });

@@ -5,6 +5,7 @@
 import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
+import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
 import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
@@ -19,7 +20,15 @@ export async function receiveWeights(
   run: RunSession,
 ): Promise<readonly unknown[]> {
   if (bodyFormat(c, ["json", "safetensors"]) === "json") {
-    return (await receiveJson(c, services, Weights)).weights;
+    const bytesMax = 2 * run.bodyBytesMax("json");
+    const places = membersOf({ weights: { each: TENSOR } });
+    // A long list may hold all slots of a run with many variables.
+    using body = await receiveJson(c, services, Weights, {
+      bytesMax,
+      plainBytesMax: HEADER_BYTES_MAX,
+      places,
+    });
+    return body.value.weights;
   }
   const list = new WeightList();
   // Keras accepts lists that are longer than the run's: an old list may contain slots that no longer exist.
@@ -27,7 +36,7 @@ export async function receiveWeights(
     2 * run.describe().bytes + HEADER_BYTES_MAX,
     services.settings.STEPWELL_BODY_BYTES_MAX,
   );
-  await receiveFile(c, services, { bytesMax, target: list, onMetadata: noFields });
+  await receiveFile(c, services, { bytesMax, target: list, onMetadata: noFields, isKept: true });
   return list.items();
 }
 

@@ -136,8 +136,8 @@ function logLine(line: Readonly<Record<string, unknown>>): void {
   log.add({ time: new Date().toISOString(), ...line });
 }
 
-async function handle(request: Request): Promise<Response> {
-  const answer = Promise.resolve(app.fetch(request));
+async function handle(request: Request, { remoteAddr }: Deno.ServeHandlerInfo): Promise<Response> {
+  const answer = Promise.resolve(app.fetch(request, { remoteAddr }));
   inFlight.add(answer);
   try {
     return await answer;

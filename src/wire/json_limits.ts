@@ -35,3 +35,14 @@ export const tensorsIn = (member: string): TensorPlace => membersOf({ [member]: 
 export const membersOf = (members: Readonly<Record<string, TensorPlace>>): TensorPlace => ({
   members: new Map(Object.entries(members)),
 });
+
+/** Memory for each byte of text: an array of two letters and a comma takes some 70 bytes. */
+const PLAIN_WEIGHT = 24;
+/** A number of one letter and a comma takes 8 bytes as float64, and 4 as float32. */
+const TENSOR_WEIGHT = 6;
+
+/** The memory that a text of so many bytes may become. */
+export function jsonMemory(bytes: number, { plainBytesMax, places }: JsonLimits): number {
+  const plain = Math.min(bytes, plainBytesMax);
+  return PLAIN_WEIGHT * plain + (places ? TENSOR_WEIGHT * (bytes - plain) : 0);
+}

@@ -199,7 +199,9 @@ export class JsonReader {
   #putName(name: string, at: number): void {
     const top = this.#frames[this.#frames.length - 1]!;
     if (Object.hasOwn(top.value, name)) {
-      throw malformedJson(`repeated key ${JSON.stringify(name.slice(0, 100))} before ${this.#where(at)}`);
+      throw malformedJson(
+        `repeated key ${JSON.stringify(name.slice(0, 100))} before byte ${this.#offset + at}`,
+      );
     }
     if (++top.count > this.#limits.namesMax) {
       throw new StepwellError(
