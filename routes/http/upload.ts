@@ -35,7 +35,7 @@ export async function upload<T>(
   services: Services,
   { bytesMax, weigh, read }: Upload<T>,
 ): Promise<Received<T>> {
-  const { uploads, decoders, parsers, settings, now } = services;
+  const { uploads, decoders, parsers, settings } = services;
   const request = c.req.raw;
   const declared = contentLength(request.headers), length = decodedLength(request.headers);
   c.set("bytesIn", declared ?? 0);
@@ -53,7 +53,7 @@ export async function upload<T>(
     if (isLong && weigh) memory = await parsers.acquire(weigh(bytes), undefined, client);
     place = await uploads.acquire(bytes, undefined, client);
     const isAwaited = () => uploads.waiting + decoders.waiting + parsers.waiting > 0;
-    using pace = new UploadPace({ settings, declared, now, isAwaited });
+    using pace = new UploadPace({ settings, declared, isAwaited });
     const onLong = async () => {
       if (memory || !weigh) return;
       place?.release();

@@ -13,8 +13,6 @@ export interface PaceOptions {
   readonly settings: Settings;
   /** The Content-Length, if there is one. */
   readonly declared: number | undefined;
-  /** Milliseconds, from a monotonic clock. */
-  readonly now: () => number;
   /** Whether other bodies wait for a place. */
   readonly isAwaited: () => boolean;
 }
@@ -22,14 +20,14 @@ export interface PaceOptions {
 export class UploadPace implements Disposable {
   readonly #options: PaceOptions;
   readonly #slow = new AbortController();
-  #began: number;
+  /** Seconds of reading, counted by timers. */
+  #elapsed = 0;
   /** Undefined while nothing is known: a small body is read at once. */
   #received: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: PaceOptions) {
     this.#options = options;
-    this.#began = options.now();
     this.#lookAfter(GRACE_SECONDS);
   }
 
@@ -42,12 +40,10 @@ export class UploadPace implements Disposable {
 
   /** Time in which the service did not read does not count. */
   async excuse<T>(wait: Promise<T>): Promise<T> {
-    const { now } = this.#options, paused = now();
     clearTimeout(this.#timer);
     try {
       return await wait;
     } finally {
-      this.#began += now() - paused;
       this.#lookAfter(LOOK_SECONDS);
     }
   }
@@ -57,25 +53,21 @@ export class UploadPace implements Disposable {
   }
 
   #lookAfter(seconds: number): void {
-    const left = this.#options.settings.STEPWELL_UPLOAD_SECONDS - this.#elapsed();
-    this.#timer = setTimeout(() => this.#look(), 1000 * Math.max(0, Math.min(seconds, left)));
-  }
-
-  #elapsed(): number {
-    return (this.#options.now() - this.#began) / 1000;
+    const left = this.#options.settings.STEPWELL_UPLOAD_SECONDS - this.#elapsed;
+    const delay = Math.min(seconds, left);
+    this.#timer = setTimeout(() => {
+      this.#elapsed += delay;
+      this.#look();
+    }, 1000 * delay);
   }
 
   #look(): void {
     const { settings, declared = 0, isAwaited } = this.#options;
     const { STEPWELL_UPLOAD_SECONDS: secondsMax, STEPWELL_UPLOAD_BYTES_PER_SECOND_MIN: pace } = settings;
-    const elapsed = this.#elapsed();
-    // Timers may ring a little early.
-    if (elapsed > secondsMax - 0.001) {
-      return this.#giveUp(`must arrive within ${secondsMax} s`);
-    }
+    if (this.#elapsed >= secondsMax) return this.#giveUp(`must arrive within ${secondsMax} s`);
     const received = this.#received ?? declared;
-    if (elapsed >= GRACE_SECONDS - 0.001 && received < pace * elapsed && isAwaited()) {
-      return this.#giveUp(`must have ${pace} bytes a second while others wait for its place`);
+    if (this.#elapsed >= GRACE_SECONDS && received < pace * this.#elapsed && isAwaited()) {
+      return this.#giveUp(`must have ${pace} bytes a second while others wait for a place`);
     }
     this.#lookAfter(LOOK_SECONDS);
   }
