@@ -6,6 +6,7 @@
 
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
+import { tryParseJson } from "./parse_json.ts";
 import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
 import { SafetensorsReader } from "./safetensors_reader.ts";
 import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
@@ -127,13 +128,13 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
     const path = `${METADATA}.${key}`;
     if (key === "client_id") fields.client_id = text;
     // A JSON number, or the text of a number that JSON lacks.
-    else if (key === "loss") fields.loss = parseJson(text) ?? text;
+    else if (key === "loss") fields.loss = tryParseJson(text) ?? text;
     else if (key === "base_iteration" || key === "weight") {
-      const number = parseJson(text);
+      const number = tryParseJson(text);
       if (typeof number !== "number") throw unreadable(path, "must be a number");
       fields[key] = number;
     } else if (key === "hyperparameters") {
-      const object = parseJson(text);
+      const object = tryParseJson(text);
       if (typeof object !== "object" || object === null || Array.isArray(object)) {
         throw unreadable(path, "must be a JSON object");
       }
@@ -147,12 +148,4 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
     }
   }
   return fields;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
