@@ -8,6 +8,7 @@
  */
 
 import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
+import { othersRun } from "./slices.ts";
 import { flatten, type FlatTensor } from "./nested_numbers.ts";
 import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
 import {
@@ -47,7 +48,7 @@ export async function writeTensorsInSlices(
     bytes += written + TENSOR_COST_BYTES;
     if (bytes < SLICE_BYTES) continue;
     bytes = 0;
-    await new Promise((resume) => setTimeout(resume, 0));
+    await othersRun();
   }
 }
 

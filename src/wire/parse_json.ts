@@ -1,16 +1,21 @@
 /**
- * Parses a JSON text that is short, or comes from a header. `JSON.parse` does the work; this adds what it does not
- * check: names that an object has twice, nesting deeper than 64, and the place of a fault.
+ * Parses a JSON text that is a short body, or comes from a header or a field. `JSON.parse` does the work for a short
+ * one; this adds what it does not check: names that an object has twice, nesting deeper than 64, and the place of a fault.
  *
  * Every text of a client that is not read by json_reader.ts is parsed here.
  */
 
 import { findJsonFault, showJsonFault } from "./json_fault.ts";
+import { JsonReader } from "./json_reader.ts";
 import { JSON_DEPTH_MAX, malformedJson } from "./json_fault_error.ts";
+
+const SHORT_LETTERS_MAX = 64 << 10;
+const LIMITS = { plainBytesMax: 4 << 20, valuesMax: 500_000, namesMax: 100_000 };
 
 /** Throws malformed_json with the place of the fault. */
 export function parseJson(text: string): unknown {
   if (text === "") throw malformedJson("it is empty");
+  if (text.length > SHORT_LETTERS_MAX) return parseLong(text);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -22,6 +27,13 @@ export function parseJson(text: string): unknown {
     if (fault) throw fault;
   }
   return value;
+}
+
+/** A long text may be anything: it is read with bounds on what it becomes. */
+function parseLong(text: string): unknown {
+  const reader = new JsonReader(LIMITS);
+  reader.write(new TextEncoder().encode(text));
+  return reader.close();
 }
 
 /** The value of a text, or undefined if {@link parseJson} refuses it. */

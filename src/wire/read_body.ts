@@ -8,6 +8,7 @@
 import { StepwellError } from "../errors.ts";
 import { chunksOf, contentLength, eachChunk, isSmall, wholeOf } from "./body_chunks.ts";
 import { contentEncoding, decode } from "./content_encoding.ts";
+import { othersRun } from "./slices.ts";
 
 export interface ReadBodyOptions {
   /** The most decoded bytes to accept. */
@@ -16,7 +17,12 @@ export interface ReadBodyOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes of each piece that comes off the socket, unless the body is small. */
   readonly onReceived?: ((bytes: number) => void) | undefined;
+  /** The decoded bytes after which others run. */
+  readonly sliceBytes?: number;
 }
+
+/** The tensor bytes that are copied in some milliseconds. */
+const SLICE_BYTES = 16 << 20;
 
 /** The decoded length of the body, if the headers give it. Throws malformed_header, unsupported_media_type. */
 export function decodedLength(headers: Headers): number | undefined {
@@ -32,14 +38,18 @@ export function decodedLength(headers: Headers): number | undefined {
  */
 export async function readBody(
   request: Request,
-  { bytesMax, signal, onReceived }: ReadBodyOptions,
+  { bytesMax, signal, onReceived, sliceBytes = SLICE_BYTES }: ReadBodyOptions,
   onChunk: (chunk: Uint8Array) => void | Promise<void>,
 ): Promise<number> {
-  let bytes = 0;
+  let bytes = 0, sliceEnd = sliceBytes;
   const onPiece = (piece: Uint8Array) => {
     bytes += piece.length;
     if (bytes > bytesMax) throw tooLarge(`over ${bytesMax}`, bytesMax);
-    return onChunk(piece);
+    const wait = onChunk(piece);
+    if (bytes < sliceEnd) return wait;
+    // Bytes that have arrived are read without a pause: without this, one body could keep all others waiting.
+    sliceEnd = bytes + sliceBytes;
+    return wait ? wait.then(othersRun) : othersRun();
   };
   let encoding;
   let declared;
