@@ -1,4 +1,4 @@
-/** The latest steps outlive the process, as far as a snapshot has room for them. */
+/** The latest steps outlive the process, as far as they fit into a snapshot. */
 import assert from "node:assert/strict";
 import { step } from "../support/harness.ts";
 import { GRADIENT, newWorld, request, SMALL } from "../support/stored.ts";
@@ -21,7 +21,7 @@ Deno.test("steps() are the same after a restart, from the snapshot, from the jou
   ]);
 });
 
-Deno.test("steps() of more variables than a snapshot has room for are the latest", async () => {
+Deno.test("steps() keeps only the latest when a snapshot has no room for more", async () => {
   await using world = await newWorld();
   const names = Array.from({ length: 300 }, (_, n) => `variable-${n}`);
   await world.registry.create({ ...SMALL, variables: names.map((name) => ({ name, shape: [1] })) });

@@ -1,4 +1,4 @@
-/** Answers to keyed requests: how many are kept, for how long, and that the same ones are there after a crash. */
+/** Answers to keyed requests: how many are kept and for how long, and that a crash does not change them. */
 import assert from "node:assert/strict";
 import type { StepAnswer } from "../../../src/run/api/steps.ts";
 import { Replies } from "../../../src/run/answers/replies.ts";
@@ -29,14 +29,14 @@ Deno.test("Replies keeps the newest thousand however old they are", () => {
   assert.deepEqual(keysOf(replies), Array.from({ length: 1000 }, (_, n) => n + 500));
 });
 
-Deno.test("Replies keeps those of a day beyond the newest thousand", () => {
+Deno.test("Replies keeps older keys for a day", () => {
   const replies = new Replies();
   for (let n = 0; n < 4800; n++) add(replies, n, n * HOUR / 100);
-  // One every 36 seconds: 2,400 a day, and the one at its border.
+  // One every 36 seconds makes 2,400 per day, and one exactly a day old.
   assert.deepEqual(keysOf(replies), Array.from({ length: 2401 }, (_, n) => n + 2399));
 });
 
-Deno.test("Replies is bounded: long answers go before their day is over, but never one of the newest thousand", () => {
+Deno.test("Replies is bounded: long answers are dropped before a day is over, but never one of the newest thousand", () => {
   const replies = new Replies();
   const names = Array.from({ length: 150 }, (_, n) => `layer-${n}/kernel`);
   for (let n = 0; n < 3000; n++) add(replies, n, 0, names);
@@ -48,14 +48,14 @@ Deno.test("Replies is bounded: long answers go before their day is over, but nev
   assert.ok(length > 15_000 && length < 40_000, String(length));
 });
 
-Deno.test("Replies keeps an answer about very many variables without each of them", () => {
+Deno.test("Replies keeps a very long answer without the figures of its variables", () => {
   const replies = new Replies();
   const names = Array.from({ length: 10_000 }, (_, n) => `layer-${n}/kernel`);
   add(replies, 7, 0, names);
   assert.deepEqual(replies.find({ key: "7", hash: "h" }), { ...answer(7, []), warnings: [] });
 });
 
-Deno.test("Replies.find() tells one request from another, and takes a key in progress once", () => {
+Deno.test("Replies.find() distinguishes requests, and acquireKey() takes a key once", () => {
   const replies = new Replies();
   add(replies, 1, 0);
   assert.deepEqual(replies.find({ key: "1", hash: "h" }), answer(1));

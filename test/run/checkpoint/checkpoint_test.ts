@@ -1,4 +1,6 @@
-/** A run as a file and back: it steps on with the same bits, or it is refused and leaves nothing behind. */
+/**
+ * Checkpoints and restores: a restored run steps on with the same bits; a refused checkpoint leaves nothing behind.
+ */
 import assert from "node:assert/strict";
 import { type Checkpoint, checkpointOf, restore } from "./support/checkpoints.ts";
 import {
@@ -13,7 +15,7 @@ import {
 } from "../support/harness.ts";
 import { gradientsOf, specOf, VARIANTS } from "../support/variants.ts";
 
-/** What two runs share that took the same steps; versions and remembered steps are a run's own. */
+/** The state that two runs share after the same steps: everything except versions and remembered steps. */
 function common(session: Parameters<typeof stateOf>[0]) {
   const { version: _, steps: __, ...rest } = stateOf(session);
   return rest;
@@ -46,14 +48,14 @@ Deno.test("a checkpoint round trip gives the same checkpoint again", async () =>
     step(session, gradientsOf(0));
     const one = checkpointOf(session);
     const other = checkpointOf(await restore(registry, "copy", one));
-    // What the copy counts for itself.
+    // Counts that differ for the copy.
     const own = { version: 0, sequence: 0, round: 0, created_at: 0 };
     assert.deepEqual({ ...other.saved, ...own }, { ...one.saved, ...own });
     assert.deepEqual(other.tensors, one.tensors);
   }
 });
 
-Deno.test("a restored run keeps what a config forgets: overwritten attributes, a constraint, a bare number", async () => {
+Deno.test("a restored run keeps what a config lacks: overwritten attributes, a constraint, a bare number", async () => {
   const registry = newRegistry();
   const session = await registry.create({
     optimizer: { class_name: "Adam", config: { amsgrad: true, decay: 0.5 } },
@@ -79,7 +81,7 @@ Deno.test("a restored run keeps what a config forgets: overwritten attributes, a
   }
 });
 
-Deno.test("a checkpoint holds scalars that JSON has no numbers for", async () => {
+Deno.test("a checkpoint holds scalars that are no JSON numbers", async () => {
   const registry = newRegistry();
   const session = await registry.create({ optimizer: "Nadam", variables: [{ name: "w", shape: [] }] });
   step(session, { w: 1 });
@@ -90,7 +92,7 @@ Deno.test("a checkpoint holds scalars that JSON has no numbers for", async () =>
   }
 });
 
-Deno.test("restore() replaces a run, under a version that never was", async () => {
+Deno.test("restore() replaces a run, with a version that was never used", async () => {
   const registry = newRegistry();
   const [variant] = VARIANTS as [typeof VARIANTS[number]];
   const session = await registry.create(specOf(variant));
@@ -105,7 +107,7 @@ Deno.test("restore() replaces a run, under a version that never was", async () =
   assert.equal(registry.figures().runs, 1);
 });
 
-Deno.test("restore() refuses a new run when there are as many as there may be, and takes one for an old run", async () => {
+Deno.test("restore() refuses a new run at the limit of runs, but accepts one for an existing run", async () => {
   const registry = newRegistry({ runsMax: 1 });
   const session = await registry.create({ optimizer: "SGD", variables: [{ name: "w", shape: [] }] });
   const checkpoint = checkpointOf(session);
@@ -147,7 +149,7 @@ const TAMPERED: Record<string, (checkpoint: Checkpoint) => unknown> = {
   "a tensor of another shape": ({ tensors }) => tensors[1] = { ...tensors[1]!, shape: [1, 19] },
 };
 
-Deno.test("restore() refuses a checkpoint that was tampered with, and gives up all memory", async () => {
+Deno.test("restore() refuses a checkpoint that was tampered with, and releases all memory", async () => {
   const registry = newRegistry();
   const nadam = VARIANTS.find(({ optimizer }) => optimizer.class_name === "Nadam") as typeof VARIANTS[number];
   const session = await registry.create(specOf(nadam));
@@ -193,7 +195,7 @@ Deno.test("restore() refuses tensors that are sparse, null or not F32", async ()
   assert.equal(registry.has("new"), false);
 });
 
-Deno.test("checkpoint() is a copy of its own that later steps leave alone, counted until it is released", async () => {
+Deno.test("checkpoint() is a copy that later steps do not change, counted until it is released", async () => {
   const registry = newRegistry();
   const session = await registry.create(specOf(VARIANTS[1] as typeof VARIANTS[number]));
   step(session, gradientsOf(0));

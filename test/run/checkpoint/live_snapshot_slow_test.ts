@@ -1,4 +1,6 @@
-/** Snapshots of runs that go on meanwhile: each holds the run as it was at one moment, and no second copy of it. */
+/**
+ * Snapshots of runs that change meanwhile: each has the state of one moment, and no second copy of the run is needed.
+ */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -33,14 +35,14 @@ const CHANGES: Readonly<Record<string, (session: Session) => unknown>> = {
   optimizer: (session) => session.patchOptimizer({ learning_rate: 0.5, momentum: 0.8 }),
 };
 
-/** Everything that a checkpoint holds, in short, and without a copy of it. */
+/** A digest of a checkpoint, computed without a copy. */
 function digests(session: Session): Record<string, unknown> {
   const { metadata, tensors } = session.liveCheckpoint();
   const digest = (values: Float32Array<ArrayBuffer>) => createHash("md5").update(values).digest("hex");
   return { ...metadata, ...Object.fromEntries(tensors.map(({ name, view }) => [name, digest(view())])) };
 }
 
-/** Calls `act` once, when the file of a snapshot has `mebibytes`; waits for it with the answer. */
+/** Calls `act` once, when a snapshot's file has `mebibytes`. Returns a function that waits for it. */
 function whenWritten(world: World, mebibytes: number, act: () => unknown): () => Promise<unknown> {
   let bytes = 0, done: Promise<unknown> | undefined;
   world.disk.fault = (operation, path, count) => {
@@ -54,7 +56,7 @@ function whenWritten(world: World, mebibytes: number, act: () => unknown): () =>
   };
 }
 
-/** Too little for a second copy of the run beside what a change takes, and enough. */
+/** Too little memory for a copy of the run beside a change, and enough. */
 const MEMORY = { little: 7 * MEBIBYTE, much: 64 * MEBIBYTE };
 
 for (const [what, change] of Object.entries(CHANGES)) {
@@ -81,7 +83,7 @@ for (const [what, change] of Object.entries(CHANGES)) {
       await world.registry.sweep({ idleMs: 1e9 });
       await changed();
       world.disk.fault = () => {};
-      // With a copy, what is left is not written by the change.
+      // With a copy, the change need not write the remaining bytes.
       if (mebibytes < 2) assert.equal(written > 0, memory === "little", at);
       const after = digests(world.registry.get("large"));
       assert.notDeepEqual(after, before);
@@ -92,7 +94,7 @@ for (const [what, change] of Object.entries(CHANGES)) {
   });
 }
 
-Deno.test("a snapshot takes no memory from other runs, and gives back what it took", async () => {
+Deno.test("a snapshot takes no memory from other runs, and releases its own", async () => {
   await using world = await newWorld({ memoryBytesMax: 12 * MEBIBYTE, journalBytesMax: 0 });
   for (const id of ["one", "two"]) await world.registry.create({ ...large("journal"), id });
   const [one] = [world.registry.get("one"), world.registry.get("two")];
@@ -114,7 +116,7 @@ Deno.test("a snapshot takes no memory from other runs, and gives back what it to
   assert.equal(world.registry.figures().runsInMemory, 2);
 });
 
-Deno.test("a snapshot that cannot be written does not refuse the change that comes meanwhile", async () => {
+Deno.test("a change is not refused because the snapshot being written fails", async () => {
   const failures: BackgroundFailure[] = [];
   await using world = await newWorld({ journalBytesMax: 0, onFailure: (failure) => failures.push(failure) });
   await world.registry.create(large("journal"));
@@ -136,7 +138,7 @@ Deno.test("a snapshot that cannot be written does not refuse the change that com
   assert.ok(!world.disk.paths.some((path) => path.endsWith(".part")));
 });
 
-Deno.test("a run that is deleted, or replaced, while its snapshot is written leaves nothing of it", async () => {
+Deno.test("a run that is deleted or replaced while its snapshot is written leaves no snapshot behind", async () => {
   for (const how of ["delete", "replace"] as const) {
     const failures: BackgroundFailure[] = [];
     await using world = await newWorld({
@@ -171,7 +173,7 @@ Deno.test("a run that is deleted, or replaced, while its snapshot is written lea
   }
 });
 
-Deno.test("a run that is read anew while its snapshot is written goes on, and has its snapshot later", async () => {
+Deno.test("a run that is read again while its snapshot is written continues, and gets a snapshot later", async () => {
   await using world = await newWorld({ journalBytesMax: 0 });
   await world.registry.create(large("journal"));
   await request(world.registry, "large", CHANGES["gradients"] as () => unknown);

@@ -1,4 +1,4 @@
-/** Files that are not what was written: the run comes back all the same, or says that it is damaged, and alone. */
+/** Damaged files: the run is recovered all the same, or reported as damaged, and other runs are not affected. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
@@ -9,7 +9,7 @@ import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../supp
 const take = (registry: Registry, id = "small", key?: string) =>
   request(registry, id, (session) => step(session, GRADIENT, key ? { key: { key, hash: key, at: 0 } } : {}));
 
-/** A run with two snapshots behind it and changes since, as it must come back. */
+/** A run with two snapshots and later changes, and the state that must be recovered. */
 async function withHistory(world: World) {
   await world.registry.create(SMALL);
   for (let generation = 0; generation < 3; generation++) {
@@ -27,7 +27,7 @@ function flip(disk: Disk, path: string, bit: number): void {
   disk.put(path, bytes);
 }
 
-/** What the run is then: undefined where it says that it is damaged. */
+/** The recovered state; undefined if the run is reported as damaged. */
 function found(registry: Registry) {
   try {
     return lasting(registry.get("small"));
@@ -48,7 +48,7 @@ Deno.test("files are the two newest snapshots and the journals since the older o
   ]);
 });
 
-Deno.test("a damaged snapshot is made up for by the one before, and is no help afterwards", async () => {
+Deno.test("a damaged snapshot is replaced by the one before, and is not used afterwards", async () => {
   await using world = await newWorld({ journalBytesMax: 0 });
   const wanted = await withHistory(world);
   for (const harm of ["flip", "cut", "gone"]) {
@@ -65,7 +65,7 @@ Deno.test("a damaged snapshot is made up for by the one before, and is no help a
     assert.deepEqual(found(other.registry), wanted);
     await take(other.registry);
     const goneOn = lasting(other.registry.get("small"));
-    // The next snapshot is damaged in turn: what it falls back on is the good one.
+    // The next snapshot is damaged too: recovery falls back on the good one.
     await other.registry.shutdown();
     assert.deepEqual((await other.configs.runs())[0]?.snapshots.map(({ generation }) => generation), [3, 1]);
     const again = other.disk.copy();
@@ -75,7 +75,7 @@ Deno.test("a damaged snapshot is made up for by the one before, and is no help a
   }
 });
 
-Deno.test("a run whose files are damaged says so, harms no other, and can be deleted", async () => {
+Deno.test("a run whose files are damaged is reported, does not affect others, and can be deleted", async () => {
   await using world = await newWorld({ journalBytesMax: 0 });
   await world.registry.create({ ...SMALL, id: "before" });
   await withHistory(world);
@@ -129,7 +129,7 @@ Deno.test("any one bit flipped in any file: the run as it was, or damaged, never
   const figures = { whole: 0, damaged: 0 };
   for (const path of world.disk.paths) {
     const bits = 8 * world.disk.bytesOf(path).length;
-    // A prime: all places of a byte, all regions of the files.
+    // A prime step reaches every bit of a byte and every region of the files.
     for (let bit = 0; bit < bits; bit += 89) {
       const disk = world.disk.copy();
       flip(disk, path, bit);
@@ -162,14 +162,14 @@ Deno.test("the last journal cut at any byte: the run as it was after one of its 
     await world.restart(disk);
     const state = found(world.registry);
     if (length < 20) {
-      // It was whole before anything was acknowledged.
+      // The journal was complete before anything was acknowledged.
       assert.equal(state, undefined);
       continue;
     }
     const { version } = (state as NonNullable<typeof state>).description;
     assert.deepEqual(state, states[version], `${length} bytes`);
     seen.add(version);
-    // It goes on, and the torn tail does not come back.
+    // The run continues, and the torn tail is gone.
     await take(world.registry, "small", "next");
     const next = lasting(world.registry.get("small"));
     await world.restart();
@@ -178,7 +178,7 @@ Deno.test("the last journal cut at any byte: the run as it was after one of its 
   assert.deepEqual([...seen], [0, 1, 2, 3]);
 });
 
-Deno.test("a failed snapshot file is not taken for a good one, nor one that was being written", async () => {
+Deno.test("a failed or unfinished snapshot file is not taken for a good one", async () => {
   await using world = await newWorld({ journalBytesMax: 0 });
   await world.registry.create(SMALL);
   await take(world.registry);

@@ -1,4 +1,4 @@
-/** What each durability promises, and what is said of it. */
+/** The promise of each durability, and the storage figures in descriptions. */
 import assert from "node:assert/strict";
 import { IO_ERROR } from "../../store/support/disk.ts";
 import { checkpointOf, restore } from "../checkpoint/support/checkpoints.ts";
@@ -39,7 +39,7 @@ Deno.test("durability journal: every change is in the journal, until a snapshot 
   assert.deepEqual(storageOf(world), now);
 });
 
-Deno.test("durability snapshot: a crash costs what came after the last snapshot, an orderly end nothing", async () => {
+Deno.test("durability snapshot: a crash loses the changes after the last snapshot, a shutdown loses nothing", async () => {
   await using world = await newWorld();
   await world.registry.create({ ...SMALL, durability: "snapshot" });
   await take(world);
@@ -59,13 +59,13 @@ Deno.test("durability snapshot: a crash costs what came after the last snapshot,
   assert.deepEqual(lasting(world.registry.get("small")), second);
 });
 
-Deno.test("durability snapshot: what comes while a snapshot is written is in the next one", async () => {
+Deno.test("durability snapshot: changes made while a snapshot is written are in the next one", async () => {
   await using world = await newWorld();
   await world.registry.create({ ...SMALL, durability: "snapshot" });
   await take(world);
   let during: Promise<unknown> | undefined;
   world.disk.fault = (operation) => {
-    // The copy has been made.
+    // The snapshot's copy of the state has been made.
     if (operation === "rename") during ??= take(world);
   };
   const sweeping = world.registry.sweep({ idleMs: 1e9 });
@@ -78,7 +78,7 @@ Deno.test("durability snapshot: what comes while a snapshot is written is in the
   assert.equal(world.registry.get("small").version, 2);
 });
 
-Deno.test("durability snapshot: a snapshot that fails takes nothing from the run in memory", async () => {
+Deno.test("durability snapshot: a failed snapshot does not affect the run in memory", async () => {
   for (const operation of ["create", "write", "flush", "sync", "rename"]) {
     await using world = await newWorld();
     await world.registry.create({ ...SMALL, durability: "snapshot" });
@@ -112,7 +112,7 @@ Deno.test("durability none: nothing is written, and nothing is left", async () =
   assert.ok(!world.registry.has("small"));
 });
 
-Deno.test("restore() can change the durability, and what was there before does not come back", async () => {
+Deno.test("restore() can change the durability, and the replaced state does not come back", async () => {
   await using world = await newWorld();
   await world.registry.create(SMALL);
   await world.registry.create({ ...SMALL, id: "other", durability: "none" });
@@ -127,11 +127,11 @@ Deno.test("restore() can change the durability, and what was there before does n
   ]);
 });
 
-Deno.test("a deleted run stays deleted, and one that is made anew under its id is another", async () => {
+Deno.test("a deleted run stays deleted, and a new run under its id is a different one", async () => {
   await using world = await newWorld({ journalBytesMax: 0 });
   await world.registry.create(SMALL);
   await take(world);
-  // While a snapshot of it is being written.
+  // This happens while a snapshot of the run is being written.
   const sweeping = world.registry.sweep({ idleMs: 1e9 });
   for (let n = 0; n < 3; n++) await Promise.resolve();
   await world.registry.delete("small");
@@ -144,7 +144,7 @@ Deno.test("a deleted run stays deleted, and one that is made anew under its id i
   assert.equal(world.registry.get("small").version, 0);
 });
 
-Deno.test("a run that is replaced while a snapshot of it is written is the new one for good", async () => {
+Deno.test("a run that is replaced while its snapshot is written stays replaced", async () => {
   for (let turns = 0; turns < 40; turns += 3) {
     await using world = await newWorld({ journalBytesMax: 0 });
     await world.registry.create(SMALL);
@@ -164,7 +164,7 @@ Deno.test("a run that is replaced while a snapshot of it is written is the new o
   }
 });
 
-Deno.test("a run's files may be of a run of any name, and of many at once", async () => {
+Deno.test("runs of any name are stored, many of them at once", async () => {
   await using world = await newWorld();
   const ids = ["a", "A", "run.1", "x".repeat(64)];
   await Promise.all(ids.map((id) => world.registry.create({ ...SMALL, id })));

@@ -1,7 +1,7 @@
 /**
- * Processes are killed and the power fails in the middle of many requests, on a disk that keeps only what was flushed
- * and fails now and then itself: every step that was acknowledged is there once, every version that was read is, and
- * nothing else happened.
+ * Processes are killed and the power fails during many requests, on a disk that keeps only flushed bytes and
+ * sometimes fails itself: every acknowledged step is there exactly once, every version that was read is there, and
+ * nothing else has happened.
  */
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
@@ -27,7 +27,7 @@ const FRAGILE: readonly Operation[] = [
 const turns = fc.nat({ max: 12 });
 
 const life = fc.record({
-  /** By client: how long it waits before each request, and between the change and the flush. */
+  /** By client: the wait before each request, and between the change and the flush. */
   clients: fc.array(
     fc.array(fc.record({ before: turns, between: fc.nat({ max: 6 }) }), { minLength: 1, maxLength: 8 }),
     {
@@ -45,7 +45,7 @@ const life = fc.record({
     }),
     { maxLength: 4, selector: ({ at }) => at },
   ),
-  /** The operation at which it ends. */
+  /** The operation at which the process ends. */
   end: fc.integer({ min: 1, max: 250 }),
   how: fc.oneof(
     fc.constant("kill" as const),
@@ -55,7 +55,7 @@ const life = fc.record({
 
 type Life = typeof life extends fc.Arbitrary<infer T> ? T : never;
 
-/** What clients were told. */
+/** Everything that the clients were told. */
 interface Told {
   readonly keys: string[];
   version: number;
@@ -70,7 +70,7 @@ const later = async (turns: number) => {
   for (let n = 0; n < turns; n++) await setImmediate();
 };
 
-/** One process, from its start to its end; `name` tells its keys from those of others. */
+/** One process, from its start to its end; `name` tells its keys from those of other processes. */
 async function live(
   world: World,
   { clients, readers, sweeps, faults, end, how }: Life,
@@ -86,7 +86,8 @@ async function live(
       throw new Error("The end");
     }
     const fault = faults.find((each) => at >= each.at && at <= each.at + each.length);
-    // Bytes whose flush has failed, that cannot be cut off either, look whole to the next process: nobody can tell.
+    // Bytes that were not flushed and could not be cut off look complete to the next process, which cannot know
+    // better.
     if (how === "kill" && operation === "resume") return;
     if (fault && FRAGILE.includes(operation)) throw new Error(fault.message);
   };
@@ -95,7 +96,7 @@ async function live(
     isOver = true;
   };
   const { registry } = world;
-  /** A request; what it answers leaves before the end or not at all. */
+  /** A request. Its answer is sent before the process ends, or never. */
   const request = async (act: (session: Session) => number, between: number, key?: string) => {
     const lease = registry.lease("small");
     try {
@@ -149,12 +150,12 @@ async function assertKept(lives: readonly Life[]): Promise<void> {
   assert.deepEqual(lasting(session), lasting(twin));
 }
 
-Deno.test("nothing that was told is lost when processes are killed and the power fails", async () => {
+Deno.test("nothing acknowledged is lost when processes are killed and the power fails", async () => {
   const lives = fc.array(life.map((each): Life => ({ ...each, faults: [] })), { minLength: 1, maxLength: 3 });
   await fc.assert(fc.asyncProperty(lives, assertKept), { numRuns: 100 });
 });
 
-Deno.test("nothing that was told is lost when the disk fails too", async () => {
+Deno.test("nothing acknowledged is lost when the disk fails too", async () => {
   await fc.assert(fc.asyncProperty(fc.array(life, { minLength: 1, maxLength: 3 }), assertKept), {
     numRuns: 200,
   });

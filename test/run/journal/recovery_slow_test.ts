@@ -1,6 +1,6 @@
 /**
- * Runs come back from their files as if their process had never died: after any changes, with snapshots in between or
- * none, after a crash and after a power failure, for every optimizer.
+ * Runs are recovered from their files as if their process had never died: after any changes, with or without
+ * snapshots in between, after a crash or a power failure, for every optimizer.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -26,7 +26,7 @@ const history = fc.array(
   { minLength: 4, maxLength: 16 },
 );
 
-/** Everything is due: nothing is too short for a snapshot. */
+/** Every run is due for a snapshot, however short its journal is. */
 const EAGER = { journalBytesMax: 0 };
 
 async function happen(world: World, event: Event): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * A disk that is full, or broken, at any operation: the change is refused and not made, reads go on, and the run goes
- * on by itself when the disk does. Every operation of every course of events is made to fail once.
+ * A disk that is full or broken at any operation: the change is refused and not made, reads still work, and the run
+ * works again as soon as the disk does. Every operation of every scenario is made to fail once.
  */
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
@@ -24,14 +24,14 @@ const CHANGES: Readonly<Record<string, (session: Session) => unknown>> = {
   "another slot": (session) => session.patchOptimizer({ amsgrad: true }),
 };
 
-/** What happens on the disk when `act` is called: as many operations as it takes without trouble. */
+/** The disk operations of `act` without failures. */
 async function operationsOf(world: World, act: () => Promise<unknown>): Promise<number> {
   const before = world.disk.log.length;
   await act();
   return world.disk.log.length - before;
 }
 
-/** From now on the operation of this number fails, counted from 0, and with `always` all behind it. */
+/** From now on, the operation with this number, counted from 0, fails, and with `always` all later ones. */
 function failAt(
   world: World,
   number: number,
@@ -87,7 +87,7 @@ for (const [what, make] of Object.entries(CHANGES)) {
     }
   });
 
-  Deno.test(`a change of ${what} that cannot be flushed is not made, nor does it come back`, async () => {
+  Deno.test(`a change of ${what} that cannot be flushed is not made and does not come back`, async () => {
     for (const [message, code] of TROUBLE) {
       for (const how of ["flush", "write and undo"]) {
         await using world = await newWorld();
@@ -111,7 +111,7 @@ for (const [what, make] of Object.entries(CHANGES)) {
   });
 }
 
-Deno.test("a failed flush refuses all who wait, and those that have written meanwhile", async () => {
+Deno.test("a failed flush refuses all waiting requests, and those that have written meanwhile", async () => {
   await using world = await newWorld();
   await stepped(world);
   const before = lasting(world.registry.get("small"));
@@ -121,7 +121,7 @@ Deno.test("a failed flush refuses all who wait, and those that have written mean
     if (operation === "flush" && failures-- > 0) throw new Error(IO_ERROR);
   };
   const first = [act(), act()];
-  // The flush is under way.
+  // The flush has begun.
   await Promise.resolve();
   await Promise.resolve();
   const second = [act(), act()];
@@ -134,7 +134,7 @@ Deno.test("a failed flush refuses all who wait, and those that have written mean
   assert.deepEqual(lasting(world.registry.get("small")), after);
 });
 
-Deno.test("a run whose flushes fail for good is read all the same, and takes changes when they succeed", async () => {
+Deno.test("a run whose flushes keep failing can be read, and takes changes when flushes succeed again", async () => {
   await using world = await newWorld();
   await stepped(world);
   const before = lasting(world.registry.get("small"));
@@ -153,7 +153,7 @@ Deno.test("a run whose flushes fail for good is read all the same, and takes cha
   assert.deepEqual(lasting(world.registry.get("small")), after);
 });
 
-Deno.test("an upload that meets a run which was read again is told of storage, not of another run", async () => {
+Deno.test("an upload to a run that was read again meanwhile gets storage_failed, not run_replaced", async () => {
   await using world = await newWorld();
   await stepped(world);
   const old = world.registry.get("small");
@@ -176,7 +176,7 @@ Deno.test("create() that fails at any operation leaves nothing behind", async ()
     for (let number = 0; number < total; number++) {
       const seen = failAt(world, number, { message });
       const creation = world.registry.create(SMALL, { key: `${code} ${number}`, hash: "h", at: 0 });
-      // Removing what is not there may fail.
+      // Removing files that do not exist may fail.
       if (seen.failed === "remove" || await settles(creation)) {
         await world.registry.delete("small");
         continue;
@@ -204,7 +204,7 @@ async function settles(promise: Promise<unknown>): Promise<boolean> {
   return await promise.then(() => true, () => false);
 }
 
-Deno.test("a snapshot that fails at any operation costs nothing, and the next one is taken", async () => {
+Deno.test("a snapshot that fails at any operation loses nothing, and the next one succeeds", async () => {
   let total = 1;
   for (let number = 0; number < total; number++) {
     for (const durability of ["journal", "snapshot"] as const) {
@@ -241,14 +241,14 @@ Deno.test("a snapshot that fails at any operation costs nothing, and the next on
   assert.ok(total >= 10, `${total} operations`);
 });
 
-Deno.test("a snapshot meets changes that are written meanwhile, and holds none of them twice", async () => {
+Deno.test("a snapshot during which changes are written holds none of them twice", async () => {
   await using world = await newWorld({ journalBytesMax: 0 });
   await stepped(world);
   const act = () => request(world.registry, "small", (session) => step(session, GRADIENT));
   const changes: Promise<unknown>[] = [];
   let count = 0;
   world.disk.fault = () => {
-    // At every operation somebody else's request.
+    // At every operation, another request changes the run.
     if (count++ < 15) changes.push(setImmediate().then(act));
   };
   await world.registry.sweep({ idleMs: 1e9 });
@@ -260,7 +260,7 @@ Deno.test("a snapshot meets changes that are written meanwhile, and holds none o
   assert.deepEqual(lasting(world.registry.get("small")), after);
 });
 
-Deno.test("restore() that fails at any operation leaves the run that is there, or none", async () => {
+Deno.test("restore() that fails at any operation leaves the old run, or none", async () => {
   let total = 1;
   for (let number = 0; number < total; number++) {
     await using world = await newWorld();
@@ -275,7 +275,7 @@ Deno.test("restore() that fails at any operation leaves the run that is there, o
       const isRestored = await settles(restore(registry, id, checkpoint));
       calm(world);
       if (isRestored) {
-        // What is left of the run before is removed at the next start.
+        // Remaining files of the old run are removed at the next start.
         assert.ok(seen.failed === undefined || ["remove", "removeFolder"].includes(seen.failed), seen.failed);
         continue;
       }
@@ -291,7 +291,7 @@ Deno.test("restore() that fails at any operation leaves the run that is there, o
   }
 });
 
-Deno.test("delete() that cannot be recorded leaves the run; files that stay are not a run", async () => {
+Deno.test("delete() that cannot be recorded leaves the run; remaining files are not a run", async () => {
   await using world = await newWorld();
   await stepped(world);
   const before = lasting(world.registry.get("small"));
@@ -313,7 +313,7 @@ Deno.test("delete() that cannot be recorded leaves the run; files that stay are 
   assert.ok(!world.registry.has("small"));
 });
 
-Deno.test("a run that cannot be read at the moment is not damaged", async () => {
+Deno.test("a run that temporarily cannot be read is not reported as damaged", async () => {
   await using world = await newWorld();
   await stepped(world);
   const before = lasting(world.registry.get("small"));

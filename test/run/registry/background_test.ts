@@ -1,4 +1,4 @@
-/** What fails while nobody waits for it: it is told of, once for each run, and the other runs have their turn. */
+/** Failures of background work are reported once per run, and the work continues with the other runs. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
 import type { BackgroundFailure } from "../../../src/run/registry/evictor.ts";
@@ -9,7 +9,7 @@ import { GRADIENT, newWorld, request, SMALL } from "../support/stored.ts";
 const codes = (failures: readonly BackgroundFailure[]) =>
   failures.map(({ run, error }) => [run, error instanceof StepwellError ? error.code : String(error)]);
 
-/** Runs "a", "b" and "c" with one step each, and what is told of them. */
+/** Runs "a", "b" and "c" with one step each, and the reported failures. */
 async function threeRuns(options: { journalBytesMax?: number } = {}) {
   const failures: BackgroundFailure[] = [];
   const world = await newWorld({ ...options, onFailure: (failure) => failures.push(failure) });
@@ -21,7 +21,7 @@ async function threeRuns(options: { journalBytesMax?: number } = {}) {
 }
 
 for (const [what, act] of Object.entries({ sweep: { idleMs: 0 }, shutdown: undefined })) {
-  Deno.test(`${what}() tells of a snapshot that fails, and goes on with the other runs`, async () => {
+  Deno.test(`${what}() reports a snapshot that fails, and continues with the other runs`, async () => {
     const { world, failures } = await threeRuns();
     await using _ = world;
     const folder = world.disk.paths.find((path) => path.includes("/snapshot-0"))?.replace(
@@ -40,7 +40,7 @@ for (const [what, act] of Object.entries({ sweep: { idleMs: 0 }, shutdown: undef
   });
 }
 
-Deno.test("sweep() tells of a run that cannot be taken out of memory", async () => {
+Deno.test("sweep() reports a run that cannot be taken out of memory", async () => {
   const { world, failures } = await threeRuns();
   await using _ = world;
   const session = world.registry.get("b");
@@ -55,7 +55,7 @@ Deno.test("sweep() tells of a run that cannot be taken out of memory", async () 
   assert.equal(world.registry.figures().runsInMemory, 1);
 });
 
-Deno.test("sweep() says nothing of a run that is deleted, or replaced, while its snapshot is written", async () => {
+Deno.test("sweep() reports nothing about a run that is deleted, or replaced, while its snapshot is written", async () => {
   const { world, failures } = await threeRuns({ journalBytesMax: 0 });
   await using _ = world;
   let deletion: Promise<void> | undefined;

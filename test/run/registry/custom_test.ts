@@ -1,4 +1,4 @@
-/** Optimizers of one's own: registered, used by runs, kept over restarts, carried along by checkpoints. */
+/** Users' optimizers: registered, used by runs, kept across restarts, contained in checkpoints. */
 import assert from "node:assert/strict";
 import { compiledCount } from "../../../kernels/compiler/compile.ts";
 import type { CheckpointFile } from "../../../src/run/api/checkpoints.ts";
@@ -38,7 +38,7 @@ Deno.test("a copy of a built-in optimizer compiles nothing that the built-in one
   };
   const definition = { ...registry.optimizers.definition("Adam"), class_name: "Copy" };
   await steps("Adam");
-  // What the trial needs beyond, for repeated rows.
+  // The trial also needs kernels for repeated rows.
   tryOut(definition, new Memory({ bytesMax: 2 ** 24 }));
   const before = compiledCount();
   await registry.optimizers.register(definition);
@@ -46,7 +46,7 @@ Deno.test("a copy of a built-in optimizer compiles nothing that the built-in one
   assert.equal(compiledCount(), before);
 });
 
-Deno.test("a registered optimizer's first step compiles nothing: its trial has", async () => {
+Deno.test("a registered optimizer's first step compiles nothing, because its trial has done that", async () => {
   const registry = newRegistry();
   await registry.optimizers.register({ ...SIGNUM, dense: [...SIGNUM.dense, "w = w * 0.75"] });
   const before = compiledCount();
@@ -59,7 +59,7 @@ Deno.test("register() is idempotent, and refuses another definition under the na
   const first = await optimizers.register(SIGNUM);
   assert.equal(first.created, true);
   assert.deepEqual(await optimizers.register(SIGNUM), { ...first, created: false });
-  // What it says in full is the same definition.
+  // The full form is the same definition.
   assert.deepEqual(await optimizers.register(first.definition), { ...first, created: false });
   const other = { ...SIGNUM, slots: { velocity: { initial: 1 } } };
   assert.equal(await codeOfAsync(() => optimizers.register(other)), "optimizer_exists");
@@ -73,14 +73,14 @@ Deno.test("register() is idempotent, and refuses another definition under the na
   );
 });
 
-Deno.test("register() decides between two that come at once", async () => {
+Deno.test("register() accepts one of two concurrent definitions", async () => {
   const { optimizers } = newRegistry();
   const other = { ...SIGNUM, slots: { velocity: { initial: 1 } } };
   const results = await Promise.allSettled([SIGNUM, SIGNUM, other].map((each) => optimizers.register(each)));
   assert.deepEqual(results.map(({ status }) => status), ["fulfilled", "fulfilled", "rejected"]);
 });
 
-Deno.test("a registered optimizer and its runs come back after the process died", async () => {
+Deno.test("a registered optimizer and its runs are recovered after the process died", async () => {
   await using world = await newWorld();
   await world.registry.optimizers.register(SIGNUM);
   await world.registry.create(SPEC);
@@ -92,14 +92,14 @@ Deno.test("a registered optimizer and its runs come back after the process died"
   await request(world.registry, "run", (run) => step(run, { x: [-9, 0, 0] }));
 });
 
-Deno.test("remove() leaves an optimizer that a run has, in memory or on disk", async () => {
+Deno.test("remove() refuses an optimizer that a run uses, in memory or on disk", async () => {
   await using world = await newWorld();
   const { register } = world.registry.optimizers;
   await register.call(world.registry.optimizers, SIGNUM);
   await world.registry.create(SPEC);
   await refused(world.registry.optimizers.remove("Signum"), "optimizer_in_use");
   await world.restart();
-  // Nobody has read the run yet.
+  // The run has not been read yet.
   assert.equal(world.registry.figures().runsInMemory, 0);
   await refused(world.registry.optimizers.remove("Signum"), "optimizer_in_use");
   await world.registry.delete("run");
@@ -110,7 +110,7 @@ Deno.test("remove() leaves an optimizer that a run has, in memory or on disk", a
   await refused(world.registry.create(SPEC), "unknown_class");
 });
 
-Deno.test("remove() leaves what is built in", async () => {
+Deno.test("remove() refuses built-in optimizers", async () => {
   assert.equal(await codeOfAsync(() => newRegistry().optimizers.remove("Adam")), "optimizer_in_use");
 });
 
@@ -131,7 +131,7 @@ Deno.test("register() and remove() change nothing when the storage fails", async
   assert.equal(optimizers.definition("Signum").class_name, "Signum");
 });
 
-Deno.test("a checkpoint brings its optimizer along", async () => {
+Deno.test("a checkpoint contains its optimizer", async () => {
   const from = newRegistry();
   await from.optimizers.register(SIGNUM);
   const run = await from.create({ ...SPEC, durability: "none" });
@@ -147,7 +147,7 @@ Deno.test("a checkpoint brings its optimizer along", async () => {
   assert.deepEqual(variablesOf(restored), variablesOf(run));
 });
 
-Deno.test("a checkpoint is refused where its optimizer's name means something else", async () => {
+Deno.test("a checkpoint is refused if its optimizer's name has another meaning", async () => {
   const from = newRegistry();
   await from.optimizers.register(SIGNUM);
   await from.create({ ...SPEC, durability: "none" });

@@ -1,4 +1,4 @@
-/** Checkpoints that are sent from the disk: the bytes that a copy would give, whatever happens meanwhile. */
+/** Checkpoints sent from the disk: they have the bytes of a copy, whatever happens meanwhile. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { Checkpoint, CheckpointFile } from "../../../src/run/api/checkpoints.ts";
@@ -19,7 +19,7 @@ const LARGE = {
   variables: [{ name: "w", shape: [COUNT] }],
 } as const;
 
-/** A step that comes with a key, whose answer stands in snapshots but in no checkpoint. */
+/** A step with a key. Its answer is in snapshots but not in checkpoints. */
 const change = (registry: Registry, id: string, key: string) =>
   request(registry, id, (session) => {
     const gradients = id === "large" ? { w: { indices: [key.length], values: [1] } } : GRADIENT;
@@ -33,7 +33,7 @@ async function bytesOf({ file }: Pick<Checkpoint, "file">): Promise<Buffer> {
   return bytes;
 }
 
-/** What a copy of the run as it is now would be. */
+/** The bytes of a copy of the run's present state. */
 const copyOf = (registry: Registry, id: string) => bytesOf({ file: copiedFile(registry.get(id)) });
 
 async function newWorldOf(
@@ -68,7 +68,7 @@ Deno.test("checkpoint() sends a run that is on disk from there, and does not ope
   }
 });
 
-Deno.test("checkpoint() opens a run whose journal says more than its snapshot", async () => {
+Deno.test("checkpoint() opens a run whose journal has changes since its snapshot", async () => {
   const { world } = await newWorldOf(SMALL);
   await using _ = world;
   const wanted = await copyOf(world.registry, "small");
@@ -79,7 +79,7 @@ Deno.test("checkpoint() opens a run whose journal says more than its snapshot", 
   assert.equal(world.registry.figures().runsInMemory, 1);
 });
 
-Deno.test("checkpoint() of a large run in memory is a snapshot, not a copy, for all who ask", async () => {
+Deno.test("checkpoint() of a large run in memory is a snapshot, not a copy, for all readers", async () => {
   const { world } = await newWorldOf(LARGE, { memoryBytesMax: 11 * 2 ** 20 });
   await using _ = world;
   const { registry } = world;
@@ -97,7 +97,7 @@ Deno.test("checkpoint() of a large run in memory is a snapshot, not a copy, for 
   assert.equal(world.disk.openReaders, 0);
 });
 
-Deno.test("checkpoint() has every change that was acknowledged before it was asked for", async () => {
+Deno.test("checkpoint() has every change that was acknowledged before the request", async () => {
   const { world } = await newWorldOf(LARGE);
   await using _ = world;
   const { registry } = world;
@@ -115,7 +115,7 @@ Deno.test("checkpoint() has every change that was acknowledged before it was ask
   assert.equal(world.disk.openReaders, 0);
 });
 
-Deno.test("a checkpoint goes on as it was while the run changes, and its file is removed", async () => {
+Deno.test("a download is not affected when the run changes and its file is removed", async () => {
   const { world } = await newWorldOf(LARGE, { journalBytesMax: 0 });
   await using _ = world;
   const { registry } = world;
@@ -131,7 +131,7 @@ Deno.test("a checkpoint goes on as it was while the run changes, and its file is
   assert.ok((await bytesOf({ file })).equals(wanted));
 });
 
-Deno.test("a checkpoint that nobody reads to its end is closed", async () => {
+Deno.test("a download that is not read to its end is closed", async () => {
   const { world } = await newWorldOf(LARGE);
   await using _ = world;
   const { file } = await world.registry.checkpoint("large");
@@ -144,7 +144,7 @@ Deno.test("a checkpoint that nobody reads to its end is closed", async () => {
   assert.equal(world.disk.openReaders, 0);
 });
 
-Deno.test("checkpoint() is a copy where the disk takes no snapshot, and where there is none", async () => {
+Deno.test("checkpoint() is a copy if the disk takes no snapshot, or if there is none", async () => {
   const { world, failures } = await newWorldOf(LARGE);
   await using _ = world;
   const wanted = await copyOf(world.registry, "large");
@@ -160,9 +160,9 @@ Deno.test("checkpoint() is a copy where the disk takes no snapshot, and where th
   assert.equal(world.registry.figures().publishedBytes, 0);
 });
 
-Deno.test("checkpoint() never gives out a damaged file whole, and finds another way the next time", async () => {
+Deno.test("checkpoint() never sends a damaged file to its end, and uses another source the next time", async () => {
   for (const isOpen of [true, false]) {
-    // In the length, where the header begins and within it, in the tensors, a byte too few, and no file.
+    // Damage in the length, at the header's beginning and within it, in the tensors, one byte less, and no file.
     for (const place of [1, 8, 60, 100_000, -1, "short", "gone"] as const) {
       const { world, failures } = await newWorldOf(LARGE);
       await using _ = world;
@@ -175,7 +175,7 @@ Deno.test("checkpoint() never gives out a damaged file whole, and finds another 
       if (place === "gone") world.disk.delete(path);
       else world.disk.put(path, bad);
       const what = `${isOpen ? "open" : "on disk"}, ${place}`;
-      // What is wrong with its beginning, or its length, is found before the first byte is sent.
+      // Damage at the beginning, or a wrong length, is found before the first byte is sent.
       if (place === 60 || place === 100_000 || place === -1) {
         await assert.rejects(world.registry.checkpoint("large").then(bytesOf), SnapshotDamage, what);
       }

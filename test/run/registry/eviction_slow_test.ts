@@ -1,4 +1,4 @@
-/** More runs than fit into memory: they take turns, and none is another than it was. */
+/** More runs than fit into memory: they take turns in it, and none is changed by that. */
 import assert from "node:assert/strict";
 import { checkpointOf, restore } from "../checkpoint/support/checkpoints.ts";
 import { numbers, step, tensor } from "../support/harness.ts";
@@ -38,7 +38,7 @@ Deno.test("far more runs than fit into memory all answer with their own bits", a
     assert.ok(world.registry.figures().arenaBytes <= 8 * MEBIBYTE);
   }
   const equals = (id: string) => {
-    // Not with deepEqual: millions of numbers.
+    // deepEqual would be too slow for millions of numbers.
     const [one, two] = [world, twins].map(({ registry }) => {
       const lease = registry.lease(id);
       const { tensors, release } = registry.get(id).checkpoint();
@@ -54,9 +54,9 @@ Deno.test("far more runs than fit into memory all answer with their own bits", a
   assert.equal(world.registry.figures().steps, 2 * ids.length);
 });
 
-Deno.test("thousands of small runs are evicted out of shared memories, and come back", async () => {
+Deno.test("thousands of small runs are evicted from shared arenas, and come back", async () => {
   await using world = await newWorld({ memoryBytesMax: 2 * MEBIBYTE });
-  // 64 KiB each.
+  // Each run has 64 KiB.
   const spec = (n: number) => ({
     ...SMALL,
     id: `run-${n}`,
@@ -79,7 +79,7 @@ Deno.test("thousands of small runs are evicted out of shared memories, and come 
   assert.equal(world.registry.figures().runsInMemory, 0, "a start reads no run");
 });
 
-Deno.test("runs that are made at the same time in one growing memory are written as they are", async () => {
+Deno.test("runs created concurrently in one growing arena are stored correctly", async () => {
   await using world = await newWorld();
   const spec = (n: number) => ({
     id: `run-${n}`,
@@ -93,7 +93,7 @@ Deno.test("runs that are made at the same time in one growing memory are written
   for (let n = 0; n < count; n++) assert.deepEqual(lasting(world.registry.get(`run-${n}`)), before[n]);
 });
 
-Deno.test("a run that takes nearly all memory can be made, stored and read", async () => {
+Deno.test("a run that takes nearly all memory can be created, stored and read", async () => {
   await using world = await newWorld({ memoryBytesMax: 10 * MEBIBYTE });
   await world.registry.create(large("a", 8));
   await world.restart();
@@ -101,7 +101,7 @@ Deno.test("a run that takes nearly all memory can be made, stored and read", asy
   assert.deepEqual([...values], [1, 1]);
 });
 
-Deno.test("a run in use is not evicted, nor one with a body on its way in, nor one that is not on disk", async () => {
+Deno.test("a run is not evicted while it is in use, receives a body, or is not on disk", async () => {
   await using world = await newWorld({ memoryBytesMax: 12 * MEBIBYTE });
   const { registry } = world;
   for (const id of ["a", "bb", "ccc"]) await registry.create(large(id, 3));
@@ -119,7 +119,7 @@ Deno.test("a run in use is not evicted, nor one with a body on its way in, nor o
   assert.notEqual(registry.get("a"), sessions[0]);
 });
 
-Deno.test("sweep() brings a run that nobody uses into a snapshot and then out of memory", async () => {
+Deno.test("sweep() writes a snapshot of an unused run and then takes it out of memory", async () => {
   for (const durability of ["journal", "snapshot"] as const) {
     await using world = await newWorld();
     await world.registry.create({ ...SMALL, durability });
@@ -163,6 +163,6 @@ Deno.test("checkpoints are read from evicted runs and restored over them", async
       weights: wanted.weights,
     });
   }
-  // 1 after the step, 2 in the fork, 3 back in its place.
+  // Version 1 after the step, 2 in the fork, 3 after the restore.
   assert.equal(registry.get("small").version, 3);
 });

@@ -1,4 +1,4 @@
-/** Lists of runs that are not in memory: told by their configs in KV, and only as long as those are true. */
+/** Lists of runs that are not in memory: described by their configs in KV, as long as these are up to date. */
 import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
@@ -29,7 +29,7 @@ async function withStore(test: (reopen: () => Promise<Registry>) => Promise<void
 
 const VARIABLES = [{ name: "w", shape: [3] }];
 
-Deno.test("list() tells of stored runs without reading them, patches included", async () => {
+Deno.test("list() describes stored runs without reading them, patches included", async () => {
   await withStore(async (reopen) => {
     const first = await reopen();
     const session = await first.create({ id: "one", optimizer: "Adam", variables: VARIABLES });
@@ -54,7 +54,7 @@ Deno.test("list() reads a run that has changed since its config was written", as
     step(session, { w: [1, 2, 3] });
     await first.lease("one").durable();
 
-    // As after a crash: the first registry is not shut down before.
+    // The first registry is not shut down, as in a crash.
     const second = await reopen();
     const { runs } = await second.list({ limit: 10 });
     assert.deepEqual(runs.map(({ version }) => version), [1]);

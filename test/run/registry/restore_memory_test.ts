@@ -1,4 +1,4 @@
-/** A checkpoint that comes in for a large run: the old one makes room for it, and is there again if it is not needed. */
+/** A checkpoint for a large run: the old run leaves memory for it, and is still there if the upload fails. */
 import assert from "node:assert/strict";
 import type { Restoration } from "../../../src/run/api/checkpoints.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -13,7 +13,7 @@ const LARGE = {
   optimizer: "SGD",
   variables: [{ name: "w", shape: [COUNT], initial: 1 }],
 } as const;
-/** Not enough for two of them. */
+/** Memory for one of them, but not for two. */
 const MEMORY = 14 * MEBIBYTE;
 
 const change = (world: World, key: string) =>
@@ -23,7 +23,7 @@ const change = (world: World, key: string) =>
     (session) => step(session, { w: { indices: [3], values: [1] } }, { key: { key, hash: "h", at: 0 } }),
   );
 
-/** The run's first numbers, without a copy of it. */
+/** The run's first numbers, read without a copy. */
 function firstOf({ registry }: World): number[] {
   const [w] = registry.get("large").liveCheckpoint().tensors;
   return [...(w?.view().subarray(0, 5) ?? [])];
@@ -42,7 +42,7 @@ async function withRun(
   lease.release();
 }
 
-/** Begins a checkpoint of twos, and gives what pours the rest of it. */
+/** Begins a checkpoint of twos, and returns a function that sends the rest. */
 function begin(restoration: Restoration, metadata: ReadonlyMap<string, string>): () => void {
   const sink = restoration.begin(metadata).dense("variables/w", { dtype: "F32", shape: [COUNT] });
   const piece = new Uint8Array(new Float32Array(MEBIBYTE / 4).fill(2).buffer);
@@ -53,7 +53,7 @@ function begin(restoration: Restoration, metadata: ReadonlyMap<string, string>):
   };
 }
 
-Deno.test("restore() of a run of which there is memory for one takes its place, and keeps what it was answered", async () => {
+Deno.test("restore() works with memory for only one of the two runs, and keeps the answers to keyed requests", async () => {
   await withRun(async (world, metadata) => {
     const { registry } = world;
     const restoration = registry.restore("large");
@@ -75,7 +75,7 @@ Deno.test("restore() of a run of which there is memory for one takes its place, 
   });
 });
 
-Deno.test("restore() that is given up, or refused, leaves a run that has made room as it was", async () => {
+Deno.test("restore() that is abandoned or refused does not change a run that had to leave memory", async () => {
   for (const how of ["cut off", "incomplete", "on a full disk"]) {
     await withRun(async (world, metadata) => {
       const { registry } = world;
@@ -102,7 +102,7 @@ Deno.test("restore() that is given up, or refused, leaves a run that has made ro
   }
 });
 
-/** A checkpoint that has come in whole while the old run had to leave memory, in which there is room again. */
+/** A completely received checkpoint, for which the old run had to leave memory. Now there is room again. */
 async function pushedOut(world: World, metadata: ReadonlyMap<string, string>): Promise<Restoration> {
   const { registry } = world;
   await registry.create({ ...LARGE, id: "other" });
@@ -116,10 +116,10 @@ async function pushedOut(world: World, metadata: ReadonlyMap<string, string>): P
   return restoration;
 }
 
-/** Enough for two, not for three. */
+/** Memory for two of them, but not for three. */
 const ROOMY = 22 * MEBIBYTE;
 
-Deno.test("restore() knows of changes that were made while its run had left memory", async () => {
+Deno.test("restore() sees changes of a run that had left memory during the upload", async () => {
   await withRun(async (world, metadata) => {
     const restoration = await pushedOut(world, metadata);
     for (const key of ["b", "c"]) await change(world, key);
@@ -131,7 +131,7 @@ Deno.test("restore() knows of changes that were made while its run had left memo
   }, ROOMY);
 });
 
-Deno.test("a run that is read again while its successor is written can be read, and not changed", async () => {
+Deno.test("a run that is read again while its successor is written can be read but not changed", async () => {
   for (const fails of [false, true]) {
     await withRun(async (world, metadata) => {
       const { registry } = world;
@@ -156,7 +156,7 @@ Deno.test("a run that is read again while its successor is written can be read, 
   }
 });
 
-Deno.test("a run that is not in memory is not deleted while its successor is written", async () => {
+Deno.test("a run that is not in memory cannot be deleted while its successor is written", async () => {
   await withRun(async (world, metadata) => {
     const restoration = await pushedOut(world, metadata);
     const first = restoration.commit();

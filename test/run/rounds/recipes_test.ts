@@ -1,4 +1,4 @@
-/** The README's recipes, as they stand there: each makes a run that takes rounds as plain arithmetic says. */
+/** The README's recipes, read from there: each makes a run whose rounds equal plain arithmetic. */
 import assert from "node:assert/strict";
 import { noiseAt } from "../../kernels/noise/support/noise_law.ts";
 import { random } from "../../kernels/support/special.ts";
@@ -33,7 +33,7 @@ const RECIPES = new Map(
   ),
 );
 
-/** Each element over the updates. */
+/** Combines the updates element by element. */
 const across = (updates: readonly Update[], of: (values: number[]) => number) =>
   INITIAL.map((_, n) => of(updates.map(({ delta }) => delta[n] as number)));
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
@@ -62,13 +62,13 @@ const trimmedMean = (updates: readonly Update[]) =>
 function privateMean(updates: readonly Update[], spec: Spec, iteration: number): number[] {
   const { client_clipnorm: bound = NaN, noise = { stddev: NaN, seed: NaN } } = spec.aggregation;
   const clipped = updates.map((update) => scaled(update, Math.min(1, bound / Math.hypot(...update.delta))));
-  // Noise falls on the sum of the pseudo-gradients, which are the deltas with the other sign.
+  // Noise is added to the sum of the pseudo-gradients, which are the negative deltas.
   return mean(clipped).map((x, n) =>
     x - noiseAt({ ...noise, stream: 0, iteration, variable: 0 }, n) / updates.length
   );
 }
 
-/** What the server makes of the mean change d: a rule for one element, with slots that start at 0. */
+/** The server's rule for one element of the mean change d, with slots that start at 0. */
 type Server = (d: number, slots: [number, number], c: Spec["optimizer"]["config"], T: number) => number;
 
 const sgd: Server = (d, slots, { learning_rate: rate = NaN, momentum = 0 }) =>
@@ -109,7 +109,7 @@ async function valuesOf({ send }: Service): Promise<number[]> {
   return variables.w;
 }
 
-/** Sends the updates; all but the last leave the round open. */
+/** Sends the updates. The last one closes the round. */
 async function contribute(
   { send }: Service,
   { updates, payload, iterations, w }: {
@@ -133,12 +133,12 @@ async function contribute(
   }
 }
 
-Deno.test("README has the recipes that are tested here", () => {
+Deno.test("README has exactly the recipes that are tested here", () => {
   assert.deepEqual([...RECIPES.keys()], Object.keys(EXPECTED));
 });
 
 for (const [name, spec] of RECIPES) {
-  Deno.test(`the recipe ${name} steps as its paper says when rounds are taken`, async () => {
+  Deno.test(`the recipe ${name} makes the steps of its paper`, async () => {
     const service = startService();
     const variables = [{ name: "w", shape: [SIZE], initial: INITIAL }];
     const created = await service.send("POST", "/v1/runs", { body: { id: "recipe", ...spec, variables } });
@@ -151,7 +151,7 @@ for (const [name, spec] of RECIPES) {
     for (let T = 1; T <= ROUNDS; T++) {
       const w = await valuesOf(service);
       const updates = Array.from({ length: clients }, (_, n): Update => {
-        // In the robust recipe two clients are hostile. Only a buffer takes what is stale.
+        // In the robust recipe, two clients are hostile. Only a buffer accepts stale updates.
         const hostile = name === "Robust mean" && n < 2;
         const delta = INITIAL.map((_, at) => hostile ? (n === 0 ? 1e6 : -1e6) : next() + at - 2);
         return { delta, weight: 1 + n, staleness: buffer_size === undefined ? 0 : n % T };

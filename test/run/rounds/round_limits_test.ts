@@ -1,4 +1,4 @@
-/** Rounds where the easy way would be wrong: what must be refused early, and what must not depend on luck. */
+/** Edge cases of rounds: what must be refused early, and what must not depend on chance. */
 import assert from "node:assert/strict";
 import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -22,7 +22,7 @@ const spec = (aggregation: AggregationSpec, more: Partial<RunSpec> = {}): RunSpe
 });
 const w = (session: Session) => variablesOf(session)["w"];
 
-Deno.test("max_staleness holds in mode immediate too, whatever else the aggregation says", async () => {
+Deno.test("max_staleness holds in mode immediate too, whatever the other settings are", async () => {
   const session = await open(spec({ mode: "immediate", max_staleness: 1 }));
   for (let n = 0; n < 3; n++) assert.equal(step(session, { w: [0, 0] }).round, undefined);
   assert.equal(codeOf(() => send(session, { w: [1, 1] }, { baseIteration: 1 })), "too_stale");
@@ -42,12 +42,12 @@ Deno.test("a contribution that the run's transformers cannot take is refused bef
   assert.equal(step(session, { w: [[1], [1]] }).applied, true);
 });
 
-Deno.test("a sum of weights is not made anew from other variables than those that it was made from", async () => {
+Deno.test("a sum of weights is not computed again after the variables have changed", async () => {
   await using world = await newWorld();
   const session = await world.registry.create(spec({ mode: "round", quorum: 3, payload: "weights" }));
   contribute(session, { w: [1, 1] }, { clientId: "a" });
   setVariables(session, { w: [10, 10] });
-  // Whoever is alone leaves nothing to add up.
+  // The only contribution can be withdrawn, because nothing has to be added up again.
   session.withdraw("a");
   contribute(session, { w: [2, 2] }, { clientId: "a" });
   contribute(session, { w: [4, 4] }, { clientId: "b" });
@@ -65,7 +65,7 @@ Deno.test("a sum of weights is not made anew from other variables than those tha
   assert.deepEqual(w(session), [expected, expected]);
 });
 
-Deno.test("rows that join a dense sum are added up first, whether there was memory to merge them early or not", async () => {
+Deno.test("rows are added up before they join a dense sum, whether or not there was memory to merge them early", async () => {
   for (const rows of [2, 9]) {
     const session = await open(spec({ mode: "round", quorum: 4 }, {
       variables: [{ name: "w", shape: [rows, 1] }],
@@ -79,7 +79,7 @@ Deno.test("rows that join a dense sum are added up first, whether there was memo
   }
 });
 
-Deno.test("values of an average come whole, also from a caller who has aggregated", async () => {
+Deno.test("values of an average must be dense, also from a caller that has aggregated", async () => {
   const session = await open(spec({ mode: "round", quorum: 2 }, {
     variables: [{ name: "w", shape: [2] }, { name: "mean", shape: [4, 1], role: "average", initial: 9 }],
   }));

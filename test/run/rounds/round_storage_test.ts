@@ -1,4 +1,4 @@
-/** Rounds over the death of the process, over eviction, snapshots and their deadlines. */
+/** Rounds across process death, eviction, snapshots and deadlines. */
 import assert from "node:assert/strict";
 import { releasable } from "../../../src/releasable.ts";
 import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
@@ -24,7 +24,7 @@ async function restarted(world: World): Promise<Session> {
   return world.registry.get("r");
 }
 
-Deno.test("a restart in the middle of a round goes on with all its contributions", async () => {
+Deno.test("a round keeps all its contributions across a restart", async () => {
   for (
     const aggregator of ["Sum", "WeightedMean", { class_name: "NormBoundedMean", config: { norm_bound: 1 } }]
   ) {
@@ -61,7 +61,7 @@ Deno.test("a restart in the middle of a round goes on with all its contributions
   }
 });
 
-Deno.test("a withdrawn contribution leaves no bit behind, in a sum and over a restart", async () => {
+Deno.test("a withdrawn contribution leaves no trace in a sum, also across a restart", async () => {
   await using world = await newWorld();
   let session = await world.registry.create(spec({ mode: "round", quorum: 4 }));
   contribute(session, { w: [0.1, 1e8] }, { clientId: "a" });
@@ -92,7 +92,7 @@ Deno.test("without a journal only a sum of one can be withdrawn", async () => {
   assert.deepEqual(w(session), [-3, -3]);
 });
 
-/** A schedule that the test moves. */
+/** A schedule whose time the test sets. */
 function manual(now: () => number) {
   let alarms: { at: number; call: () => void }[] = [];
   const schedule: Schedule = (delayMs, call) => {
@@ -108,7 +108,7 @@ function manual(now: () => number) {
   return { schedule, ring, count: () => alarms.length };
 }
 
-Deno.test("at its deadline a round closes with what suffices, or is dropped", async () => {
+Deno.test("at its deadline a round closes if it has enough contributions, otherwise it is dropped", async () => {
   let now = 0;
   const { schedule, ring, count } = manual(() => now);
   await using world = await newWorld({ schedule, now: () => new Date(now) });
@@ -159,14 +159,14 @@ Deno.test("a round whose deadline passed while the service was down ends at once
   assert.deepEqual(w(world.registry.get("r")), [-1, -1]);
 });
 
-Deno.test("a snapshot waits for the end of the round, and is then of that moment", async () => {
+Deno.test("a snapshot waits for the end of the round, and has the state of that moment", async () => {
   await using world = await newWorld({ journalBytesMax: 1 });
   let session = await world.registry.create(spec({ mode: "round", quorum: 2 }));
   contribute(session, { w: [1, 1] }, { clientId: "a" });
   await world.registry.sweep({ idleMs: 1e9 });
   assert.equal(session.describe().snapshot_version, 0);
   step(session, { w: [1, 1] }, { clientId: "b" });
-  // The copy was made in the step's own turn: this contribution is in the next journal.
+  // The snapshot's copy was made in the step's turn, so this contribution is in the next journal.
   contribute(session, { w: [5, 5] }, { clientId: "a" });
   while (session.describe().snapshot_version === 0) await new Promise((resolve) => setTimeout(resolve));
   assert.equal(session.describe().snapshot_version, 1);
@@ -200,14 +200,14 @@ Deno.test("a run without a journal is not evicted while its round has contributi
   assert.deepEqual(w(registry.get("r")), [-2, -2]);
 });
 
-Deno.test("a complete round that cannot be closed for a full disk closes later, once", async () => {
+Deno.test("a complete round that a full disk keeps from closing closes later, once", async () => {
   let now = 0;
   const { schedule, ring } = manual(() => now);
   await using world = await newWorld({ schedule, now: () => new Date(now) });
   let session = await world.registry.create(spec({ mode: "round", quorum: 2 }));
   contribute(session, { w: [1, 1] }, { clientId: "a" });
   await world.registry.lease("r").durable();
-  // Room for the contribution, none for the record of the close.
+  // There is room for the contribution but not for the record of the close.
   let writes = 0;
   world.disk.fault = (operation) => {
     if (operation === "write" && ++writes > 1) {

@@ -1,4 +1,4 @@
-/** Every round that Flower's strategies took, taken again with what its clients sent. */
+/** Replays every recorded round of Flower's strategies with the contributions of its clients. */
 import assert from "node:assert/strict";
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import type { AggregationSpec, MemberSpec } from "../../../src/run/api/run_spec.ts";
@@ -33,7 +33,7 @@ const FOLDER = new URL("../../golden/rounds/", import.meta.url);
 
 const floats = (base64: string) => new Float32Array(Uint8Array.fromBase64(base64).buffer);
 
-/** The greatest difference, as a share of the largest of `want`. */
+/** The greatest difference, relative to the largest of `want`. */
 function difference(got: readonly number[], want: Float32Array): number {
   assert.equal(got.length, want.length);
   const scale = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -92,12 +92,12 @@ const TOPICS = [...Deno.readDirSync(FOLDER)].map(({ name }) =>
 );
 
 for (const { topic, cases } of TOPICS) {
-  Deno.test(`${topic} come out as Flower's: ${cases.length} cases`, async () => {
+  Deno.test(`${topic} equal Flower's: ${cases.length} cases`, async () => {
     for (const golden of cases) await replay(golden, runCompiled);
   });
 }
 
-Deno.test("the interpreter takes the same rounds", async () => {
+Deno.test("the interpreter gives the same rounds", async () => {
   for (const golden of TOPICS.flatMap(({ cases }) => cases.filter((_, n) => n % 5 === 0))) {
     await replay(golden, runInterpreted);
   }

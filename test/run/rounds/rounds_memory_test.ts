@@ -1,4 +1,4 @@
-/** How much memory a round takes, and that it gives all of it back. */
+/** The memory of a round, and that all of it is released. */
 import assert from "node:assert/strict";
 import type { AggregationSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -22,7 +22,7 @@ function sendRows(session: Session, rows: number | undefined, n: number): void {
   staging.release();
 }
 
-Deno.test("a round of sums takes the memory of two models, however many contribute", async () => {
+Deno.test("a round with a sum takes the memory of two models, however many clients contribute", async () => {
   for (const rows of [undefined, 1, 10, 40]) {
     const { session, used } = await runOf({ mode: "round", quorum: CLIENTS, aggregator: "Mean" });
     let most = 0;
@@ -30,7 +30,7 @@ Deno.test("a round of sums takes the memory of two models, however many contribu
       sendRows(session, rows, n);
       most = Math.max(most, used());
     }
-    // The variable, and the sum: dense, with a contribution that waits, or as lists of rows that are merged when they
+    // Memory for the variable and the sum: dense, with a waiting contribution, or lists of rows, merged when they
     // have more rows than the variable.
     const sums = rows === undefined ? 2 : 1;
     const indices = 4 * ROWS, lists = ROWS / (rows ?? ROWS);
@@ -43,7 +43,7 @@ Deno.test("a round of sums takes the memory of two models, however many contribu
   }
 });
 
-Deno.test("a round of sums that is dropped gives all of its memory back, that of a contribution that waits too", async () => {
+Deno.test("a dropped round with a sum releases all its memory, also that of a waiting contribution", async () => {
   const { session, used } = await runOf({
     mode: "round",
     quorum: 9,
@@ -56,7 +56,7 @@ Deno.test("a round of sums that is dropped gives all of its memory back, that of
   assert.equal(used(), MODEL_BYTES);
 });
 
-Deno.test("a round that holds its contributions takes a model for each, and gives all of them back", async () => {
+Deno.test("a round with a list takes the memory of a model per contribution, and releases all of it", async () => {
   const { session, used } = await runOf({ mode: "round", quorum: 20, aggregator: "Median" });
   for (let n = 1; n < 20; n++) {
     sendRows(session, undefined, n);

@@ -1,4 +1,4 @@
-/** Laws of rounds: what order does, what never touches a round, what a withdrawal leaves. */
+/** Laws of rounds: effects of order, of refused bodies and of withdrawals. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
@@ -46,7 +46,7 @@ const round = (quorum: number, aggregation: Partial<AggregationSpec>): Aggregati
   ...aggregation,
 });
 
-/** What a round of all of them makes of the variables. */
+/** The variables after a round of all contributions. */
 async function together(all: readonly Drawn[], aggregation: Partial<AggregationSpec>) {
   const session = await open(roundSpec(round(all.length, aggregation)));
   for (const each of all) give(session, each);
@@ -61,7 +61,7 @@ function shuffled<Item>(items: readonly Item[], seed: number): Item[] {
 
 const several = fc.array(whole, { minLength: 5, maxLength: 9 });
 
-Deno.test("ranks and Krum's choice do not depend on the order in which contributions come", async () => {
+Deno.test("ranks and Krum's choice do not depend on the order of contributions", async () => {
   const law = async (aggregator: typeof FREE[number], all: readonly Drawn[], seed: number) =>
     assert.deepEqual(
       await together(shuffled(all, seed), { aggregator }),
@@ -70,7 +70,7 @@ Deno.test("ranks and Krum's choice do not depend on the order in which contribut
   await fc.assert(fc.asyncProperty(fc.constantFrom(...FREE), several, fc.nat(), law), { numRuns: 40 });
 });
 
-Deno.test("sums of numbers that lose no bits do not depend on the order in which contributions come", async () => {
+Deno.test("exact sums do not depend on the order of contributions", async () => {
   const few = fc.record({ weight: fc.constantFrom(1, 2, 4), value: fc.integer({ min: -64, max: 64 }) });
   const law = async (
     aggregator: { class_name: string },
@@ -109,7 +109,7 @@ Deno.test("sums of numbers that lose no bits do not depend on the order in which
   );
 });
 
-/** A run at 0.5 after one step of rate 1, by the definition in the accepted order. */
+/** The expected variables after one step of rate 1 from 0.5, computed in order of acceptance. */
 function defined(all: readonly Drawn[], rules: Aggregation): Record<string, number[]> {
   const variables = Object.fromEntries(
     Object.entries(SHAPES).map(([name, shape]) => [
@@ -137,7 +137,7 @@ const rules = fc.record({
   client_clipnorm: fc.constantFrom(null, 1.5),
 });
 
-Deno.test("a step is what the contributions are together in the order in which they were accepted", async () => {
+Deno.test("a step combines the contributions in order of acceptance", async () => {
   const law = async (
     aggregator: typeof ALL[number],
     given: Of<typeof rules>,
@@ -160,13 +160,13 @@ Deno.test("a step is what the contributions are together in the order in which t
   });
 });
 
-/** Bodies that come to nothing: bytes until the line breaks, and what is wrong with them. */
+/** Bodies that fail: where the connection breaks, and what is wrong with them. */
 const nothing = fc.record({
   drawn: partial,
   wrong: fc.constantFrom("nothing", "name", "shape", "number", "infinite", "row", "twice"),
-  /** Of the body; above 1 all of it comes. */
+  /** The part of the body that is sent; above 1, all of it. */
   cut: fc.double({ min: 0, max: 1.3, noNaN: true }),
-  /** How many good ones come while it is on its way. */
+  /** Count of valid contributions that are sent meanwhile. */
   lasts: fc.nat({ max: 3 }),
 });
 
@@ -184,7 +184,7 @@ function wrongFile({ drawn, wrong }: { drawn: Drawn; wrong: string }): Uint8Arra
   return fileOf([{ ...first, values }, ...others]);
 }
 
-/** Sends the bytes in two parts, `meanwhile` in between; whether it was taken. */
+/** Sends the bytes in two parts and calls `meanwhile` in between. Returns whether the body was accepted. */
 function trickle(
   session: Session,
   bytes: Uint8Array,
@@ -208,7 +208,7 @@ function trickle(
   }
 }
 
-Deno.test("bodies that break off or are refused leave no bit in a round", async () => {
+Deno.test("bodies that break off or are refused do not change a round", async () => {
   const law = async (
     aggregator: typeof ALL[number],
     good: Drawn[],
@@ -217,7 +217,7 @@ Deno.test("bodies that break off or are refused leave no bit in a round", async 
     const aggregation = round(good.length + 1, { aggregator });
     const { session, used } = await measured(roundSpec(aggregation)), before = used();
     const twin = await open(roundSpec(aggregation));
-    // Whoever comes later with the same name is refused for that.
+    // A later contribution with the same client_id is refused.
     const first = { ...good[0] as Drawn };
     for (const each of [session, twin]) give(each, first, { clientId: "only one" });
     const waiting = [...good];
@@ -241,7 +241,7 @@ Deno.test("bodies that break off or are refused leave no bit in a round", async 
   await fc.assert(fc.asyncProperty(...cases, law), { numRuns: 80 });
 });
 
-Deno.test("who withdraws has never contributed, whatever comes before and after", async () => {
+Deno.test("a withdrawn contribution leaves no trace, whatever comes before and after", async () => {
   const comings = fc.array(fc.record({ drawn: whole, withdraws: fc.boolean(), again: fc.boolean() }), {
     minLength: 5,
     maxLength: 9,

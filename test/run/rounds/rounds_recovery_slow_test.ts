@@ -1,4 +1,4 @@
-/** A journal that ends anywhere: the run comes back as it was when that record was written, and goes on from there. */
+/** A journal that ends after any record: the run is recovered as it was at that record, and continues from there. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
@@ -73,7 +73,7 @@ const AGGREGATIONS: readonly AggregationSpec[] = [
   { mode: "immediate", payload: "weights", ...STALE },
 ];
 
-/** Everything of a run that a restart must bring back, and what is told of it. */
+/** The state of a run that a restart must restore, and its events and answers. */
 const seen = (session: Session) => ({
   ...lasting(session),
   round: session.round(),
@@ -111,7 +111,7 @@ class Life {
     return world.registry.get("r");
   }
 
-  /** Does what can be done; gives the moment after it. */
+  /** Makes a possible change and returns the state after it. */
   do(session: Session, act: Act, key: string): Moment {
     try {
       this.#do(session, act, key);
@@ -137,7 +137,7 @@ class Life {
   }
 }
 
-Deno.test("a run whose journal ends anywhere is as it was then, and goes on as it did", async () => {
+Deno.test("a run whose journal ends after any record has the state of then, and continues the same way", async () => {
   const law = async (aggregation: AggregationSpec, acts: readonly Act[], ends: readonly number[]) => {
     const { life, world } = await Life.begin(aggregation);
     await using _ = world;
@@ -152,7 +152,7 @@ Deno.test("a run whose journal ends anywhere is as it was then, and goes on as i
         path,
         bytes.slice(0, FILE_HEADER_BYTES + Math.round(end * (bytes.length - FILE_HEADER_BYTES))),
       );
-      // Nobody waited for longer than until the first record that is not there.
+      // The first missing record was the earliest that was not acknowledged.
       const later = await life.restart(world, left.copy(), 0);
       const last = moments.findLastIndex(({ sequence }) => sequence <= later.sequence);
       const { now } = moments[last] as Moment;

@@ -1,4 +1,4 @@
-/** Rounds: which contributions make a step, and what the step is made of. */
+/** Rounds: which contributions make a step, and how they are combined. */
 import assert from "node:assert/strict";
 import type { AggregationSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -39,7 +39,7 @@ Deno.test("a round of two is a step with the second contribution", async () => {
   assert.deepEqual(session.round().accepted, 0);
 });
 
-Deno.test("each aggregator that adds up divides by what it says", async () => {
+Deno.test("each aggregator with a sum divides by its documented divisor", async () => {
   const expected = { Sum: [-4, -8], Mean: [-2, -4], WeightedMean: [-2.5, -5] };
   for (const [aggregator, values] of Object.entries(expected)) {
     const session = await open(spec({ mode: "round", quorum: 2, aggregator }));
@@ -49,7 +49,7 @@ Deno.test("each aggregator that adds up divides by what it says", async () => {
   }
 });
 
-Deno.test("deltas and weights descend towards what the clients have", async () => {
+Deno.test("deltas and weights move the variables towards the clients' values", async () => {
   for (const payload of ["delta", "weights"] as const) {
     const session = await open(spec({ mode: "round", quorum: 2, aggregator: "Mean", payload }));
     contribute(session, { w: [1, 2] });
@@ -68,7 +68,7 @@ Deno.test("client_clipnorm bounds every contribution, over all of its variables"
   assert.deepEqual(variablesOf(session), { w: [-6], v: [-8] });
 });
 
-Deno.test("stale contributions to a buffer count less, and those beyond the bound are refused", async () => {
+Deno.test("stale contributions to a buffer get less weight, and those beyond the bound are refused", async () => {
   const session = await open(spec({
     mode: "buffer",
     buffer_size: 2,
@@ -85,7 +85,7 @@ Deno.test("stale contributions to a buffer count less, and those beyond the boun
   assert.deepEqual(w(session), [-3, -3]);
 });
 
-Deno.test("a client is in a round once", async () => {
+Deno.test("a round has at most one contribution per client", async () => {
   const session = await open(spec({ mode: "round", quorum: 2 }));
   contribute(session, { w: [1, 2] }, { clientId: "a" });
   assert.equal(codeOf(() => contribute(session, { w: [1, 2] }, { clientId: "a" })), "contribution_repeated");
@@ -106,7 +106,7 @@ Deno.test("variables with the role average take the weighted mean of the clients
   }
 });
 
-Deno.test("sparse contributions are the union of their rows", async () => {
+Deno.test("sparse contributions give the union of their rows", async () => {
   const variables = [{ name: "w", shape: [4, 2] }];
   const sparse = (indices: number[], value: number) => ({
     w: { indices, values: indices.map(() => [value, value]) },
@@ -116,14 +116,14 @@ Deno.test("sparse contributions are the union of their rows", async () => {
   contribute(session, sparse([1], 6));
   step(session, sparse([0], 9));
   assert.deepEqual(variablesOf(session)["w"], [-4, -4, -2, -2, 0, 0, -2, -2]);
-  // Dense and sparse together are dense.
+  // Dense and sparse contributions together give a dense gradient.
   contribute(session, sparse([2], 3));
   contribute(session, { w: [[3, 3], [3, 3], [3, 3], [3, 3]] });
   step(session, sparse([2], 3));
   assert.deepEqual(variablesOf(session)["w"], [-5, -5, -3, -3, -3, -3, -3, -3]);
 });
 
-Deno.test("a refused contribution leaves the round as it is", async () => {
+Deno.test("a refused contribution does not change the round", async () => {
   const session = await open(spec({ mode: "round", quorum: 2 }));
   contribute(session, { w: [1, 2] });
   assert.equal(codeOf(() => send(session, { w: [1, "NaN"] })), "non_finite_gradient");
@@ -137,7 +137,7 @@ Deno.test("a refused contribution leaves the round as it is", async () => {
   assert.deepEqual(w(session), [-2, -4]);
 });
 
-Deno.test("a contribution that the caller has aggregated is a step of its own", async () => {
+Deno.test("a contribution that the caller has aggregated becomes a step directly", async () => {
   const session = await open(spec({ mode: "round", quorum: 2 }));
   contribute(session, { w: [1, 1] });
   assert.equal(step(session, { w: [5, 5] }, { aggregate: false }).applied, true);

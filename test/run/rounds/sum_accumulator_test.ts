@@ -1,4 +1,4 @@
-/** Sums take contributions in pairs: what that must not change. */
+/** Sums take contributions in pairs, which must not change the results. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -12,7 +12,7 @@ import { newRegistry, numbers, send, tensor } from "../support/harness.ts";
 
 const { fround } = Math;
 
-/** Special numbers, and small ones whose sums are subnormal again and again. */
+/** Special numbers, and small ones whose sums are often subnormal. */
 function trickyNumbers(count: number, seed: number): Float32Array {
   const next = random(seed);
   return Float32Array.from({ length: count }, () => {
@@ -21,7 +21,7 @@ function trickyNumbers(count: number, seed: number): Float32Array {
   });
 }
 
-Deno.test("accumulate() leaves the bits of one addition after the other, however they are grouped", () => {
+Deno.test("accumulate() gives the bits of one addition after the other, however they are grouped", () => {
   const law = (
     { count, seed, factors, groups }: { count: number; seed: number; factors: number[]; groups: number[] },
   ) => {
@@ -63,7 +63,7 @@ Deno.test("accumulate() leaves the bits of one addition after the other, however
 
 const MEBIBYTE = 2 ** 20, COUNT = MEBIBYTE / 2, CLIENTS = 6;
 
-/** A run of 2 MiB in so much memory, and how many contributions each pass over its sum has taken. */
+/** A run of 2 MiB in limited memory, and the count of contributions in each pass over its sum. */
 async function runIn(memoryBytesMax: number) {
   const passes: number[] = [];
   const runner: Runner = (arena, call) => {
@@ -78,7 +78,7 @@ async function runIn(memoryBytesMax: number) {
   return { session, passes };
 }
 
-/** Contributes the same each time; gives some of the values that the step has left. */
+/** Sends the same contribution each time. Returns some of the values after the step. */
 function contributeAll(session: Session): ArrayLike<number | bigint> {
   const some = numbers(64, { seed: 1 });
   for (let n = 0; n < CLIENTS; n++) {
@@ -93,10 +93,10 @@ function contributeAll(session: Session): ArrayLike<number | bigint> {
   return session.gather("w", rows, { bytesMax: MEBIBYTE }).values;
 }
 
-Deno.test("a sum takes contributions in pairs, and one by one where memory is short, with the same bits", async () => {
+Deno.test("a sum takes contributions in pairs, or one by one if memory is short, with the same bits", async () => {
   const roomy = await runIn(32 * MEBIBYTE), tight = await runIn(7 * MEBIBYTE);
   assert.deepEqual(contributeAll(tight.session), contributeAll(roomy.session));
-  // The first becomes the sum; the last waits for nobody.
+  // The first becomes the sum; the last does not wait.
   assert.deepEqual(roomy.passes, [2, 2, 1]);
   assert.deepEqual(tight.passes, [1, 1, 1, 1, 1]);
 });

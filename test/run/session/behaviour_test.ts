@@ -1,6 +1,6 @@
 /**
- * What Keras does beyond numbers, as test/golden/behaviour.json recorded it: configs, the order of weights, slot
- * names, and what is refused. Where Stepwell means to differ, the test says so.
+ * Keras' behaviour apart from numbers, as recorded in test/golden/behaviour.json: configs, the order of weights, slot
+ * names, and refusals. Where Stepwell differs on purpose, the test says so.
  */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
@@ -68,7 +68,7 @@ function sameConfig(got: Readonly<Config>, wanted: Config, label: string): void 
   assert.deepEqual(Object.keys(got), Object.keys(wanted), `${label}: order of keys`);
 }
 
-/** Refused here exactly when Keras refuses it; gives the refusal. */
+/** Checks that Stepwell refuses exactly when Keras does, and returns the refusal. */
 async function outcome<T>({ name, error }: Named, act: () => T | Promise<T>): Promise<T | StepwellError> {
   let result: T | StepwellError;
   try {
@@ -106,7 +106,7 @@ function blamed({ message }: KerasError, config: Config): string[] {
   return Object.keys(config).filter((key) => new RegExp(`\\b${key}\\b`).test(message));
 }
 
-Deno.test("constructors take and refuse what Keras' do, and blame the same argument first", async () => {
+Deno.test("constructors accept and refuse what Keras' do, and name the same argument first", async () => {
   for (const golden of behaviour.constructors) {
     const result = await outcome(golden, () => create(golden.optimizer));
     if (!(result instanceof StepwellError)) {
@@ -120,7 +120,7 @@ Deno.test("constructors take and refuse what Keras' do, and blame the same argum
   }
 });
 
-/** Gradients for each situation; a body cannot name a variable twice. */
+/** Gradients for each situation. A body cannot name a variable twice. */
 const SITUATIONS: Record<string, { gradients: Config; constraint?: string }> = {
   "all gradients null": { gradients: { A: null } },
   "a constraint and a sparse gradient": {
@@ -137,7 +137,7 @@ const SITUATIONS: Record<string, { gradients: Config; constraint?: string }> = {
   "one of two null": { gradients: { A: [[1, 1], [1, 1], [1, 1]], B: null } },
 };
 
-Deno.test("steps are taken and refused as Keras does, but a refused one changes nothing here", async () => {
+Deno.test("steps are made and refused as in Keras, but a refused one changes nothing here", async () => {
   const ones = [1, 1, 1, 1, 1, 1];
   let replayed = 0;
   for (const golden of behaviour.step_outcomes) {
@@ -178,7 +178,7 @@ function weightsOf(session: Session): unknown[] {
   return [iterations, ...tensors.map(({ shape, values }) => tensor(shape, values))];
 }
 
-Deno.test("setWeights() takes and refuses the lists that Keras does", async () => {
+Deno.test("setWeights() accepts and refuses the same lists as Keras", async () => {
   for (const golden of behaviour.set_weights) {
     const [optimizer = "", label = ""] = golden.name.split(": ");
     const session = await create(golden.optimizer);
@@ -186,7 +186,7 @@ Deno.test("setWeights() takes and refuses the lists that Keras does", async () =
     if (!fresh) step(session, ONES);
     const list = fresh ? label === "empty" ? [] : [5] : LISTS[label]?.(weightsOf(session));
     assert(list, golden.name);
-    // A new run takes all its weights at once, where Keras wants them created first: of SGD that is the count.
+    // A new run accepts all its weights at once; Keras wants them created first. SGD has only the count.
     if (golden.name === "SGD, new: iter alone") {
       session.setWeights(list);
       assert.equal(session.iterations, 5);
@@ -211,7 +211,7 @@ Deno.test("schedules are written as Keras writes them, and refused when Keras re
 Deno.test("constraints are found, written and refused as in Keras", async () => {
   for (const golden of behaviour.constraints) {
     const { alias, class_name, shape = [3, 3, 2, 2], given, config } = golden;
-    // Names are found here whatever the case of their letters.
+    // Names are found here whatever their case.
     if (alias === "minmaxnorm" || alias === "radialconstraint") continue;
     const constraint = alias ?? { class_name, config: given };
     const variables = [{ name: "w", shape, constraint }];

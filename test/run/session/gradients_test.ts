@@ -1,4 +1,4 @@
-/** Which variables a step is about, what it refuses before it does anything, and what its answer says. */
+/** The variables that a step changes, its refusals, and its answer. */
 import assert from "node:assert/strict";
 import {
   codeOf,
@@ -17,7 +17,7 @@ const TWO = [{ name: "a", shape: [2], initial: [1, 2] }, { name: "b", shape: [2,
 const SGD = { class_name: "SGD", config: { learning_rate: 0.5 } };
 const MOMENTUM = { class_name: "SGD", config: { learning_rate: 0.5, momentum: 0.5 } };
 
-Deno.test("applyGradients() passes over variables whose gradient is null, with a warning", async () => {
+Deno.test("applyGradients() skips variables whose gradient is null, with a warning", async () => {
   const session = await open({ optimizer: MOMENTUM, variables: TWO });
   const answer = step(session, { b: null, a: [1, 1] });
   assert.deepEqual(answer.warnings, ["Gradients do not exist for the variables b: they stay as they are"]);
@@ -26,7 +26,7 @@ Deno.test("applyGradients() passes over variables whose gradient is null, with a
   assert.deepEqual(slotsOf(session)["momentum"], { a: [-0.5, -0.5], b: [0, 0] });
 });
 
-Deno.test("applyGradients() leaves variables that are not named without a word", async () => {
+Deno.test("applyGradients() skips variables that are not named, without a warning", async () => {
   const session = await open({ optimizer: SGD, variables: TWO });
   assert.deepEqual(step(session, { b: [[1], [1]] }).warnings, []);
   assert.deepEqual(variablesOf(session), { a: [1, 2], b: [2.5, 3.5] });
@@ -43,7 +43,7 @@ Deno.test("applyGradients() refuses a step when all gradients are null or none i
   }
 });
 
-Deno.test("weights() lists slots in the order of first gradients when variables come one after the other", async () => {
+Deno.test("weights() lists slots in the order of first gradients when variables get them one after the other", async () => {
   const session = await open({
     optimizer: "Adam",
     variables: ["a", "b", "c"].map((name) => ({ name, shape: [] })),
@@ -67,7 +67,7 @@ Deno.test("weights() lists slots in the order of first gradients when variables 
   ]);
 });
 
-Deno.test("applyGradients() refuses a base_iteration that is yet to come", async () => {
+Deno.test("applyGradients() refuses a base_iteration in the future", async () => {
   const session = await open({ optimizer: SGD, variables: TWO });
   const at = (baseIteration: number) => () => step(session, { a: [1, 1] }, { baseIteration });
   assert.equal(codeOf(at(1)), "invalid_request");
@@ -82,7 +82,7 @@ Deno.test("applyGradients() refuses a base_iteration that is yet to come", async
   assert.equal(session.iterations, 3);
 });
 
-Deno.test("applyGradients() takes contributions that are aggregated already as they are", async () => {
+Deno.test("applyGradients() applies already aggregated contributions unchanged", async () => {
   const [one, other] = await Promise.all([0, 1].map(() => open({ optimizer: "Adam", variables: TWO })));
   assert(one && other);
   step(one, { a: [1, 2] }, { aggregate: false, clientId: "phone", weight: 3 });
@@ -119,7 +119,7 @@ Deno.test("a row is added to zero, repeated or not, so that its -0 becomes 0", a
   }
 });
 
-Deno.test("the answer says rates, norms before clipping and the smallest clip factor", async () => {
+Deno.test("the answer has rates, norms before clipping and the smallest clip factor", async () => {
   const rate = {
     class_name: "InverseTimeDecay",
     config: { initial_learning_rate: 1, decay_steps: 1, decay_rate: 1 },
@@ -141,7 +141,7 @@ Deno.test("the answer says rates, norms before clipping and the smallest clip fa
     gradient_norm: Math.sqrt(125),
     clip_factor: 0.2,
     contributions: 1,
-    // Rows that repeat are not added up before the norm is taken.
+    // Repeated rows are not added up before the norm is computed.
     variables: { a: { gradient_norm: 5 }, b: { gradient_norm: 10 }, c: { gradient_norm: 0 } },
     warnings: [],
   });
@@ -175,7 +175,7 @@ Deno.test("steps() remembers the latest applied steps, newest first", async () =
   assert.equal(session.steps(1000).at(-1)?.iterations, 7);
 });
 
-Deno.test("setVariables() sets what is named, keeps slots, and refuses rows, nulls and nothing at all", async () => {
+Deno.test("setVariables() sets the named variables, keeps slots, and refuses rows, nulls and an empty body", async () => {
   const session = await open({ optimizer: MOMENTUM, variables: TWO });
   step(session, { a: [1, 1] });
   const before = stateOf(session);
@@ -192,7 +192,7 @@ Deno.test("setVariables() sets what is named, keeps slots, and refuses rows, nul
   });
 });
 
-Deno.test("variables may be named as anything, also as what objects inherit", async () => {
+Deno.test("variables may have any name, also that of an inherited property", async () => {
   const names = [
     "__proto__",
     "constructor",

@@ -1,4 +1,4 @@
-/** What a session tells its host, and that it gets one host only. */
+/** The calls of a session to its host, of which it gets only one. */
 import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
@@ -12,7 +12,7 @@ import { contribute, open, send, variablesOf } from "../support/harness.ts";
 
 const GRADIENTS = { w: [1, 2] };
 
-/** A session that nobody has attached yet. */
+/** A session without a host. */
 function newSession(): Session {
   const memory = new Memory({ bytesMax: 2 ** 26 });
   const spec = resolveSpec({
@@ -32,7 +32,7 @@ function newSession(): Session {
   });
 }
 
-/** A host that lists what it is told. */
+/** A host that lists its calls. */
 function listening(): { host: SessionHost; told: unknown[] } {
   const told: unknown[] = [];
   const host: SessionHost = {
@@ -44,7 +44,7 @@ function listening(): { host: SessionHost; told: unknown[] } {
   return { host, told };
 }
 
-Deno.test("a session without a host works, and says that nothing is stored", () => {
+Deno.test("a session without a host works, and reports that nothing is stored", () => {
   const session = newSession();
   contribute(session, GRADIENTS, { clientId: "a" });
   const { journal_bytes, snapshot_version } = session.describe();
@@ -52,7 +52,7 @@ Deno.test("a session without a host works, and says that nothing is stored", () 
   assert.equal(session.deadline, 60_000);
 });
 
-Deno.test("a host is told of every change before it is made, of deadlines and of the end of a round", () => {
+Deno.test("a host is called before every change, for deadlines and at the end of a round", () => {
   const session = newSession(), { host, told } = listening();
   session.attach(host);
   const { journal_bytes, snapshot_version } = session.describe();
@@ -83,7 +83,7 @@ Deno.test("a change that the host's log refuses is not made", () => {
   assert.deepEqual(variablesOf(session), { w: [0, 0] });
 });
 
-Deno.test("a session gets one host: another is refused, and told nothing", async () => {
+Deno.test("a session gets one host: another is refused, and not called", async () => {
   const session = newSession(), first = listening(), second = listening();
   session.attach(first.host);
   assert.throws(() => session.attach(second.host), /has a host already/);

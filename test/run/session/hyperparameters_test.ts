@@ -26,7 +26,7 @@ Deno.test("patchOptimizer() changes later steps only, and the version", async ()
   assert.deepEqual(variablesOf(session)["w"], [-0.25, 0.75]);
 });
 
-Deno.test("patchOptimizer() warns when Keras would ignore an attribute without a word", async () => {
+Deno.test("patchOptimizer() warns when Keras would silently ignore an attribute", async () => {
   const session = await openSgd({ decay: 0.5 });
   assert.deepEqual(session.patchOptimizer({ momentum: 0.9, decay: 0, name: "other" }).warnings, [
     "momentum has no effect: this optimizer was constructed without momentum",
@@ -38,7 +38,7 @@ Deno.test("patchOptimizer() warns when Keras would ignore an attribute without a
   assert.equal(step(session, { w: [1, 1] }).learning_rate, Math.fround(1 / 1.5));
 });
 
-Deno.test("patchOptimizer() refuses what is unknown or out of range and changes nothing", async () => {
+Deno.test("patchOptimizer() refuses unknown or out-of-range values and changes nothing", async () => {
   const session = await openSgd({ clipnorm: 1 });
   step(session, { w: [1, 1] });
   const before = stateOf(session);
@@ -66,7 +66,7 @@ Deno.test("patchOptimizer() turns a schedule into a number and back", async () =
     rates.push([rateOf(session), step(session, { w: [0, 0] }).learning_rate]);
   }
   const scheduled = { ...SCHEDULE, config: { ...SCHEDULE.config, staircase: false, name: null } };
-  // A number that replaces a schedule stays as it was given; a variable would hold a float32.
+  // A number that replaces a schedule keeps its digits; a variable would hold a float32.
   assert.deepEqual(rates, [
     [1, 1],
     [scheduled, 0.5],
@@ -76,7 +76,7 @@ Deno.test("patchOptimizer() turns a schedule into a number and back", async () =
   ]);
 });
 
-Deno.test("patchOptimizer() makes the slot that amsgrad needs when it comes later, and keeps it when it goes", async () => {
+Deno.test("patchOptimizer() creates the slot when amsgrad is switched on later, and keeps it when it is switched off", async () => {
   const session = await openRun({ class_name: "Adam", config: { learning_rate: 1, beta_2: 0 } });
   const names = () => session.weights().tensors.map(({ name }) => name);
   step(session, { w: [2, 2] });
@@ -94,7 +94,7 @@ Deno.test("patchOptimizer() makes the slot that amsgrad needs when it comes late
   assert.deepEqual(names(), ["w/m", "w/v", "w/vhat"]);
 });
 
-Deno.test("hyperparameters for one step hold for it and no longer", async () => {
+Deno.test("hyperparameters for one step hold for that step only", async () => {
   const session = await openSgd();
   const config = session.optimizer();
   const answer = step(session, { w: [4, 4] }, { hyperparameters: { lr: 0.5, clipvalue: 2 } });
@@ -111,7 +111,7 @@ Deno.test("hyperparameters for one step hold for it and no longer", async () => 
   assert.deepEqual(session.optimizer(), config);
 });
 
-Deno.test("hyperparameters for one step are refused when they would need a slot, and taken once it is there", async () => {
+Deno.test("hyperparameters for one step are refused when they need a missing slot, and accepted once it exists", async () => {
   for (
     const [class_name, key] of [["Adam", "amsgrad"], ["AdamW", "amsgrad"], ["RMSprop", "centered"]] as const
   ) {
@@ -129,7 +129,7 @@ Deno.test("hyperparameters for one step are refused when they would need a slot,
   }
 });
 
-Deno.test("hyperparameters for one step are refused when they are wrong, and warned of when they do nothing", async () => {
+Deno.test("hyperparameters for one step are refused when they are wrong, and give a warning when they do nothing", async () => {
   const session = await openSgd();
   const before = stateOf(session);
   const once = (hyperparameters: Record<string, unknown>) =>
@@ -143,7 +143,7 @@ Deno.test("hyperparameters for one step are refused when they are wrong, and war
   ]);
 });
 
-Deno.test("a dry run says what the step would say and changes nothing", async () => {
+Deno.test("a dry run answers as the step would and changes nothing", async () => {
   const session = await openRun({ class_name: "Nadam", config: { clipnorm: 1 } });
   const gradients = { w: [3, 4] };
   const options = { hyperparameters: { learning_rate: 0.5 } };

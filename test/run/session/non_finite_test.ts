@@ -24,7 +24,7 @@ const bad = () => {
   return tensor([2, 3], values);
 };
 
-Deno.test("a gradient that is not finite is refused by default, with the first place and value", async () => {
+Deno.test("a gradient that is not finite is refused by default, with the first index and value", async () => {
   const session = await openRun();
   step(session, { a: [[1, 2, 3], [4, 5, 6]] });
   const before = stateOf(session);
@@ -41,7 +41,7 @@ Deno.test("a gradient that is not finite is refused by default, with the first p
   }
 });
 
-Deno.test("a gradient that float32 cannot hold is refused when it comes as float64", async () => {
+Deno.test("a float64 gradient that float32 cannot hold is refused", async () => {
   const session = await openRun();
   const bytes = new Uint8Array(Float64Array.of(1, 1e300, 1, 1, 1, 1).buffer);
   const a = { dtype: "float64", shape: [2, 3], base64: bytes.toBase64() };

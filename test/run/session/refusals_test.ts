@@ -11,7 +11,7 @@ interface Refusal {
   readonly act: (session: Session) => unknown;
 }
 
-/** Good gradients for all variables and, after them, what is wrong: nothing of the good ones may stay. */
+/** Valid gradients for all variables and then an invalid part: the valid ones must not be applied. */
 const mixed = (wrong: Record<string, unknown>) => ({ ...gradientsOf(7), ...wrong });
 const row = (indices: unknown, values: unknown) => ({ indices, values });
 const five = [1, 2, 3, 4, 5];
@@ -103,7 +103,7 @@ Deno.test("a refused request changes nothing, whatever the optimizer", async () 
   const registry = newRegistry();
   for (const variant of VARIANTS) {
     const session = await registry.create(specOf(variant));
-    // Of a new run and of one that has stepped.
+    // This holds for a new run and for one that has made a step.
     for (let n = 0; n < 2; n++) {
       const before = stateOf(session);
       for (const { what, code, act } of REFUSALS) {
@@ -117,7 +117,7 @@ Deno.test("a refused request changes nothing, whatever the optimizer", async () 
   }
 });
 
-Deno.test("a run that was refused steps on as if nothing had been asked", async () => {
+Deno.test("a run steps on after refusals as if there had been no request", async () => {
   const registry = newRegistry();
   for (const variant of VARIANTS) {
     const one = await registry.create(specOf(variant)), other = await registry.create(specOf(variant));
@@ -129,7 +129,7 @@ Deno.test("a run that was refused steps on as if nothing had been asked", async 
   }
 });
 
-Deno.test("gradients that come twice for a variable are refused", async () => {
+Deno.test("two gradients for one variable are refused", async () => {
   const session = await newRegistry().create(specOf(VARIANTS[0] as typeof VARIANTS[number]));
   for (const first of ["dense", "none"] as const) {
     const staging = session.stage("gradients");
@@ -150,7 +150,7 @@ Deno.test("gradients that come twice for a variable are refused", async () => {
   }
 });
 
-Deno.test("create() refuses a spec that cannot be, and leaves no run behind", async () => {
+Deno.test("create() refuses an invalid spec, and leaves no run behind", async () => {
   const registry = newRegistry({ runsMax: 1 });
   const good = { optimizer: "SGD", variables: [{ name: "w", shape: [2] }] };
   const variable = (fields: Record<string, unknown>) => ({

@@ -1,4 +1,4 @@
-/** get_weights and set_weights beyond what the goldens replay. */
+/** get_weights and set_weights beyond the cases in the goldens. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
 import { open, refusal, stateOf, step, tensor, variablesOf } from "../support/harness.ts";
@@ -12,7 +12,7 @@ async function stepped(optimizer: unknown, times = 1): Promise<Session> {
   return session;
 }
 
-/** The list that set_weights takes, from what get_weights gave. */
+/** Converts the result of get_weights to the list for set_weights. */
 function listOf(session: Session): unknown[] {
   const { iterations, tensors } = session.weights();
   return iterations === null
@@ -20,7 +20,7 @@ function listOf(session: Session): unknown[] {
     : [iterations, ...tensors.map(({ shape, values }) => tensor(shape, values))];
 }
 
-Deno.test("setWeights() makes another run step on with the same bits when it gets the weights and variables of one", async () => {
+Deno.test("setWeights() makes a run step on with the same bits as the run whose weights and variables it gets", async () => {
   for (
     const optimizer of ["Adam", "Nadam", "Ftrl", {
       class_name: "RMSprop",
@@ -37,7 +37,7 @@ Deno.test("setWeights() makes another run step on with the same bits when it get
         initial: tensor(shape, initial[name] ?? []),
       })),
     });
-    // On a new run the whole list makes what it sets, which in Keras takes a call of its own.
+    // On a new run, the whole list creates the weights that it sets; Keras needs a separate call for that.
     other.setWeights(listOf(one));
     assert.equal(other.version, 1);
     step(one, GRADIENTS);
@@ -87,14 +87,14 @@ Deno.test("setWeights() takes lists without a count when Keras' first optimizers
   assert.equal(refusal(() => session.setWeights(listOf(session).slice(1))).code, "invalid_weights");
 });
 
-Deno.test("setWeights() drops second moments nobody uses when a list has them", async () => {
+Deno.test("setWeights() drops unused second moments from a list", async () => {
   const session = await stepped("Adam");
   const before = stateOf(session);
   session.setWeights([...listOf(session), [[9, 9], [9, 9]], [9, 9, 9]]);
   assert.deepEqual(stateOf(session), { ...before, version: 2 });
 });
 
-Deno.test("setWeights() does nothing when a new run gets nothing, or Adam a count alone, as in Keras", async () => {
+Deno.test("setWeights() does nothing for an empty list on a new run, or for Adam's count alone, as in Keras", async () => {
   for (const [optimizer, list] of [["SGD", []], ["Nadam", []], ["Adam", []], ["Adam", [5]]] as const) {
     const session = await open({ optimizer, variables: VARIABLES });
     session.setWeights(list);
@@ -102,7 +102,7 @@ Deno.test("setWeights() does nothing when a new run gets nothing, or Adam a coun
   }
 });
 
-Deno.test("setWeights() keeps every digit of the count when it is beyond 2^24", async () => {
+Deno.test("setWeights() keeps every digit of a count beyond 2^24", async () => {
   const session = await stepped("SGD");
   for (const iterations of [2 ** 24 + 1, 2 ** 40 + 3]) {
     session.setWeights([iterations]);
@@ -111,7 +111,7 @@ Deno.test("setWeights() keeps every digit of the count when it is beyond 2^24", 
   }
 });
 
-Deno.test("setWeights() takes tensors that came as bytes", async () => {
+Deno.test("setWeights() accepts tensors received as bytes", async () => {
   const session = await stepped({ class_name: "SGD", config: { momentum: 0.5 } });
   session.setWeights([
     7,

@@ -1,7 +1,7 @@
 /**
- * What rounds compute, written down once more: plain loops over numbers, float32 after every operation, in the order in
- * which contributions were accepted. It shares nothing with staging, sums, kernels or journals. For numbers of ordinary
- * size, and tensors of one block of a reduction.
+ * The arithmetic of rounds, implemented independently: plain loops over numbers, rounded to float32 after every
+ * operation, in order of acceptance. It shares nothing with staging, sums, kernels or journals. It is meant for
+ * numbers of ordinary size, and for tensors within one block of a reduction.
  */
 import { type Gradient, merged, places } from "../step/support/oracle.ts";
 
@@ -34,7 +34,9 @@ export interface Aggregation {
   readonly client_clipnorm: number | null;
 }
 
-/** Float64 sum in the order of every reduction: 16 lanes, a tree over the even ones and one over the odd, the rest. */
+/**
+ * Float64 sum in the order of reductions: 16 lanes, a tree over the even ones and one over the odd, then the rest.
+ */
 function sumInOrder(terms: readonly number[]): number {
   const full = terms.length - terms.length % 16;
   const lane = (n: number) => {
@@ -49,7 +51,7 @@ function sumInOrder(terms: readonly number[]): number {
   return tree(0, 0, 8) + tree(1, 0, 8) + terms.slice(full).reduce(add, 0);
 }
 
-/** Of values as they come; of those that were computed here, the sum is rounded. */
+/** Sum of squares of received values; for values computed here, the sum is rounded. */
 export const squaresOf = (values: readonly number[]) => sumInOrder(values.map((x) => f(x * x)));
 export const roundedSquaresOf = (values: readonly number[]) => f(squaresOf(values));
 
@@ -60,7 +62,7 @@ function stalenessFactor({ staleness_weighting: rule }: Aggregation, staleness: 
   return staleness <= b ? 1 : f(1 / f(f(f(a) * f(staleness - b)) + 1));
 }
 
-/** A contribution as it counts: its pseudo-gradient and by what it is multiplied. */
+/** A prepared contribution: its pseudo-gradient and its factor. */
 export interface Prepared {
   readonly gradients: readonly Tensor[];
   readonly averages: readonly Tensor[];
@@ -118,7 +120,7 @@ const total = (vectors: readonly (readonly number[])[]) =>
     [...(vectors[0] ?? [])],
   );
 
-/** One gradient out of all contributions, tensor by tensor. */
+/** Combines all contributions to one gradient, tensor by tensor. */
 export function combined({ aggregator }: Aggregation, all: readonly Weighted[]): Tensor[] {
   const names = [...new Set(all.flatMap(({ gradients }) => gradients.map(({ name }) => name)))];
   const { class_name } = aggregator;
@@ -161,7 +163,7 @@ function summed(rule: string, all: readonly Weighted[], name: string): Tensor {
   return { name, values: values.map((x) => f(x / by)) };
 }
 
-/** By contribution and tensor. */
+/** Indexed by contribution and tensor. */
 type Vectors = readonly (readonly (readonly number[])[])[];
 
 function held(aggregator: Aggregation["aggregator"], vectors: Vectors): number[][] {
@@ -193,7 +195,7 @@ function held(aggregator: Aggregation["aggregator"], vectors: Vectors): number[]
   );
 }
 
-/** Places by the sum of squared distances to the nearest others. */
+/** Contributions in order of the sum of squared distances to their nearest others. */
 function krumOrder(vectors: Vectors, byzantine: number): number[] {
   const distance = (a: Vectors[number], b: Vectors[number]) =>
     a.map((tensor, place) => sumInOrder(tensor.map((x, at) => (x - (b[place]?.[at] as number)) ** 2))).reduce(
@@ -207,7 +209,7 @@ function krumOrder(vectors: Vectors, byzantine: number): number[] {
   return [...scores.keys()].sort((a, b) => (scores[a] as number) - (scores[b] as number));
 }
 
-/** The weighted mean of what the clients have for a variable. */
+/** The weighted mean of the clients' values of a variable. */
 export function averaged(all: readonly Weighted[], name: string): number[] | undefined {
   const parts = all.flatMap(({ averages, weight }) =>
     averages.filter((each) => each.name === name).map(({ values }) => ({ values, weight }))

@@ -1,11 +1,11 @@
-/** What must be true when nobody does anything any more: everything is where it should be, once, and nothing is left over. */
+/** The final checks of a simulation: every change was made exactly once, and no memory is left in use. */
 import assert from "node:assert/strict";
 import type { Ledger } from "./ledger.ts";
 import { passTime } from "./model.ts";
 import type { Service } from "./service.ts";
 
 export async function audit(service: Service, acknowledged: ReadonlySet<string>): Promise<void> {
-  // What is due of a run that nobody has asked for since the last restart is done when somebody does.
+  // Due changes of a run that was not read since the last restart are made when it is read.
   await happen(service, openAll(service));
   for (const { plan, state } of service.ledgers) {
     assert.equal(passTime(plan, state, service.clock.now), undefined, `${plan.id} is overdue`);
@@ -14,7 +14,7 @@ export async function audit(service: Service, acknowledged: ReadonlySet<string>)
   await happen(service, auditMemory(service));
 }
 
-/** Lets time pass until all of it has happened. */
+/** Lets time pass until all due changes have been made. */
 async function happen({ clock, settled, failures }: Service, work: Promise<unknown>): Promise<void> {
   work.catch((error) => failures.push(error));
   await clock.run(settled);
@@ -32,7 +32,7 @@ function checkOnce(ledgers: readonly Ledger[], acknowledged: ReadonlySet<string>
 
 const NOTHING = { runsInMemory: 0, runBytes: 0, stagingBytes: 0, publishedBytes: 0 };
 
-/** Runs that nobody uses leave nothing in memory; those that come back take as much as in a new process. */
+/** Unused runs leave nothing in memory; runs that are read again take as much as in a new process. */
 async function auditMemory(service: Service): Promise<void> {
   await service.sweep({ idleMs: 0 });
   const { runsInMemory, runBytes, stagingBytes, publishedBytes } = service.world.registry.figures();
@@ -47,7 +47,7 @@ async function openAll(service: Service) {
   for (const ledger of service.ledgers) {
     await service.request(ledger, (session) => {
       ledger.checkReplies(session);
-      // Shows the arena to who counts its bytes.
+      // This shows the arena to the code that counts bytes.
       const { name } = ledger.plan.variables.find(({ shape }) => shape.length > 0) as { name: string };
       session.gather(name, [0], { bytesMax: 1e6 });
     });

@@ -1,4 +1,4 @@
-/** What clients of a simulation send: honest updates, hostile ones, and bodies that must be refused. */
+/** The bodies that clients of a simulation send: honest updates, hostile ones, and bodies that must be refused. */
 import type { ErrorCode } from "../../../src/errors.ts";
 import { below, pick, type Random } from "../../faults/support/bodies.ts";
 import { fileOf, type GivenTensor } from "../rounds/support/contributions.ts";
@@ -6,14 +6,14 @@ import type { Tensor } from "./arithmetic.ts";
 import type { Body } from "./state.ts";
 import { isHolding, type RunPlan } from "./plans.ts";
 
-/** A body as it goes out, and what is wrong with its form. */
+/** A body, and what is wrong with its form. */
 export interface Parcel {
   readonly body: Body;
   readonly bytes: Uint8Array;
   readonly refused: ErrorCode | undefined;
 }
 
-/** What a client knows of its run. */
+/** The client's knowledge of its run. */
 export interface Seen {
   readonly iterations: number;
   readonly variables: Readonly<Record<string, readonly number[]>>;
@@ -80,12 +80,12 @@ function tensorsOf(plan: RunPlan, seen: Seen, { next, kind }: { next: Random; ki
     if (bad !== undefined && n === 0) values[below(next, values.length)] = bad;
     return { name, values, ...indices && { indices } };
   });
-  // As they stand in the file: indices, which are wider, come first.
+  // In the file's order: indices, which are wider, come first.
   const order = ({ name, indices }: Tensor) => `${indices ? 0 : 1}${name}`;
   return all.sort((a, b) => order(a) < order(b) ? -1 : 1);
 }
 
-/** What stands in the file instead of the tensors, and what is said to that. */
+/** The invalid contents of the file, and the expected refusal. */
 function wrongOf(
   plan: RunPlan,
   { tensors }: Body,

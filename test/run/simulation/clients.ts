@@ -1,4 +1,4 @@
-/** Clients of a simulation: slow, retrying, repeating, disappearing, withdrawing, sending what is stale or poisoned. */
+/** Clients of a simulation: they are slow, retry, repeat, disappear, withdraw, and send stale or poisoned updates. */
 import assert from "node:assert/strict";
 import { below, type Random } from "../../faults/support/bodies.ts";
 import { variablesOf } from "../support/harness.ts";
@@ -9,7 +9,7 @@ import { codeOf, Lost } from "./outcomes.ts";
 import type { Service } from "./service.ts";
 import { send } from "./uploads.ts";
 
-/** Refusals that a later attempt may not meet. */
+/** Refusals after which a later attempt may succeed. */
 const PASSING = ["storage_full", "out_of_memory", "key_in_progress"];
 
 export interface Client {
@@ -17,13 +17,13 @@ export interface Client {
   readonly ledger: Ledger;
   readonly name: string;
   readonly next: Random;
-  /** Keys under which something was acknowledged: exactly one change must have made it. */
+  /** Keys of acknowledged requests, each of which must have made exactly one change. */
   readonly acknowledged: Set<string>;
 }
 
 export const wait = ({ service, next }: Client, ms: number) => service.clock.sleep(next() * ms);
 
-/** Until it is answered or refused for good. Throws refusals. */
+/** Tries until there is an answer or a final refusal. Throws refusals. */
 export async function persist<T>(client: Client, act: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -35,7 +35,7 @@ export async function persist<T>(client: Client, act: () => Promise<T>): Promise
   }
 }
 
-/** A whole life: some updates, each made of what was read before, some of them long before. */
+/** The life of a client: some updates, each computed from values that were read before, sometimes long before. */
 export async function live(client: Client): Promise<void> {
   const { next } = client;
   await wait(client, 60_000);
@@ -45,7 +45,7 @@ export async function live(client: Client): Promise<void> {
     // Stragglers train for a long time.
     await wait(client, next() < 0.1 ? 40_000 : 3000);
     await update(client, parcelOf(client.ledger.plan, seen, client));
-    // Never heard of again.
+    // The client disappears.
     if (next() < 0.05) return;
   }
 }
@@ -69,38 +69,38 @@ async function update(client: Client, parcel: Parcel): Promise<void> {
   const { service, ledger, next, acknowledged } = client;
   const key = next() < 0.85 ? newKey(client) : undefined;
   const request = { ...key && { key }, aggregate: next() < 0.98, dryRun: next() < 0.03 };
-  // Some lines are very slow.
+  // Some connections are very slow.
   const upload = { request, pieces: 1 + below(next, 3), pieceMs: next() < 0.2 ? 5500 : 20 };
   const once = () => send(service, ledger, parcel, upload);
   try {
-    // The line breaks somewhere in the body.
+    // The connection breaks somewhere in the body.
     if (next() < 0.1) {
       const cut = below(next, parcel.bytes.length);
       await send(service, ledger, parcel, { ...upload, cut }).catch(lost);
     }
-    // Without a key nobody dares to send it again.
+    // Without a key, a client does not dare to send it again.
     if (!key) return void await once().catch(lost);
     const repeats = next() < 0.1 ? 2 : 1;
     await Promise.all(Array.from({ length: repeats }, () => persist(client, once)));
     if (!request.dryRun) acknowledged.add(key.key);
-    // The answer does not arrive: the same again, perhaps much later.
+    // The answer is lost, so the client sends the request again, perhaps much later.
     if (next() < 0.15) {
       await wait(client, next() < 0.2 ? 30_000 : 500);
       await persist(client, once);
     }
     if (next() < 0.1) await takeBack(client, parcel);
   } catch (error) {
-    // By the service and by the book: nobody tries that again.
+    // The service and the model refuse it, so the client gives up.
     assert.notEqual(codeOf(error), undefined);
   }
 }
 
-/** A broken line is nobody's fault. */
+/** Ignores broken connections. */
 function lost(error: unknown): void {
   if (!(error instanceof Lost)) throw error;
 }
 
-/** The contribution is withdrawn, if it is still there, and perhaps made anew. */
+/** Withdraws the contribution, if it is still there, and perhaps contributes again. */
 async function takeBack(client: Client, parcel: Parcel): Promise<void> {
   const { service, ledger, name, next } = client;
   await persist(

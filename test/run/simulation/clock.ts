@@ -1,6 +1,6 @@
 /**
- * Time that passes only from event to event. What happens at one moment happens in the order in which it was asked for,
- * and everything that follows from it at once is over before the next event.
+ * Virtual time, which passes only from event to event. Events of one moment happen in the order of their scheduling,
+ * and all immediate effects of an event are over before the next one.
  */
 interface Event {
   readonly at: number;
@@ -13,11 +13,11 @@ const isBefore = (a: Event, b: Event) => a.at < b.at || (a.at === b.at && a.orde
 export class Clock {
   /** Whole milliseconds since 1970. */
   now = 0;
-  /** Those to come, the next one last. */
+  /** Future events, the next one last. */
   readonly #events: Event[] = [];
   #order = 0;
 
-  /** Calls `act` at a moment; returns what cancels it. */
+  /** Calls `act` at a moment. The returned function cancels it. */
   at(moment: number, act: () => void): () => void {
     const event = { at: Math.max(Math.round(moment), this.now), order: this.#order++, act };
     let low = 0, high = this.#events.length;
@@ -37,7 +37,7 @@ export class Clock {
     return new Promise((resolve) => this.at(this.now + ms, resolve));
   }
 
-  /** Lets time pass, and everything happen that is due by then and needs no waiting. */
+  /** Lets time pass and runs the events that are due by then, without waiting for their effects. */
   advance(ms: number): void {
     const end = this.now + ms;
     for (let event = this.#events.at(-1); event && event.at <= end; event = this.#events.at(-1)) {
@@ -48,7 +48,7 @@ export class Clock {
     this.now = end;
   }
 
-  /** Lets everything happen until nothing is to come any more. `settled` resolves when an event has had its effects. */
+  /** Runs all events until none is left. `settled` resolves when an event has had its effects. */
   async run(settled: () => Promise<void>): Promise<void> {
     await settled();
     for (let event = this.#events.pop(); event; event = this.#events.pop()) {

@@ -1,6 +1,6 @@
 /**
- * The book of one run: the model's state after every change that was made, and what of it was acknowledged. The service
- * is compared with it whenever it is met.
+ * The ledger of one run: the model's state after every change, and which changes were acknowledged. The service is
+ * compared with it at every request.
  */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -10,25 +10,25 @@ import type { RunPlan } from "./plans.ts";
 import { begin, type Change, deadline, type State } from "./state.ts";
 import { assertThere, isThere } from "./view.ts";
 
-/** The moment at which a service is met. */
+/** The conditions under which the service is compared. */
 export interface Moment {
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** Whether what is due may be left for later. */
+  /** Whether due changes may be made later. */
   readonly isTroubled: boolean;
 }
 
 export class Ledger {
   readonly plan: RunPlan;
-  /** By sequence: the change that led to the state in which the next one has that number. */
+  /** By sequence: the change after which the next one has that number. */
   readonly #history: Change[];
-  /** The session that was met last. */
+  /** The session of the latest request. */
   #session: Session | undefined;
-  /** Changes that are known to be on disk. */
+  /** Count of changes that are known to be on disk. */
   #acknowledged = 0;
-  /** Whether the power was cut since it was met: only what was acknowledged is certain. */
+  /** Whether the power has failed since then: only acknowledged changes are certain. */
   #losesTail = false;
-  /** Changes that power cuts took back. */
+  /** Count of changes that power failures undid. */
   lost = 0;
   reloads = 0;
 
@@ -45,29 +45,29 @@ export class Ledger {
     return this.#history;
   }
 
-  /** The session that is in memory as far as is known. */
+  /** The session that is in memory, as far as known. */
   get session(): Session | undefined {
     return this.#session?.events.closed ? undefined : this.#session;
   }
 
-  /** Changes that the service has made. */
+  /** Count of changes that the service has made. */
   commit(changes: readonly Change[]): void {
     this.#history.push(...changes);
     if (this.session) assertThere(this.session, this.state, this.plan.id);
   }
 
-  /** Everything up to this sequence is on disk. */
+  /** Notes that everything up to this sequence is on disk. */
   acknowledge(sequence: number): void {
     this.#acknowledged = Math.max(this.#acknowledged, sequence);
   }
 
-  /** The process died. */
+  /** Notes that the process died. */
   forget({ losesTail }: { losesTail: boolean }): void {
     this.#session = undefined;
     this.#losesTail ||= losesTail;
   }
 
-  /** A request meets a session: a new one is where the old one was, or where a power cut may have put it. */
+  /** Compares a request's session. A new one has the old one's state, or an earlier one after a power failure. */
   meet(session: Session, { now, isTroubled }: Moment): void {
     if (session === this.#session) return;
     this.#session = session;
@@ -89,7 +89,7 @@ export class Ledger {
     assert.fail(`${id} was read again at change ${session.sequence}: ${least} were acknowledged`);
   }
 
-  /** Time has passed: what the service did by itself is what the model says, and it has left nothing undone. */
+  /** Checks, after time has passed, that the service has made exactly the model's due changes. */
   reconcile({ now, isTroubled }: Moment): void {
     const { session, plan } = this;
     if (!session) {
@@ -106,7 +106,7 @@ export class Ledger {
     assert.equal(left, undefined, `${plan.id} is overdue at ${now}`);
   }
 
-  /** A change that needs no body. Throws what refuses it. */
+  /** Makes a change that needs no body. Throws its refusal. */
   make(session: Session, predict: (state: State) => Change, act: (session: Session) => void): void {
     const predicted = attempt(() => predict(this.state)), { error } = attempt(() => act(session));
     if (isTrouble(error)) throw error;
@@ -122,7 +122,7 @@ export class Ledger {
     );
   }
 
-  /** The answers to keyed requests are the same, none is missing. */
+  /** Checks that the answers to keyed requests are complete and equal. */
   checkReplies(session: Session): void {
     const { replies } = this.state;
     assert.deepEqual(session.replies.all.map(({ key }) => key).sort(), [...replies.keys()].sort());

@@ -1,6 +1,6 @@
 /**
- * What must be true of a run in a simulation: the state after every change that the journal has. A naive account of
- * rounds, without memory to manage and without failures.
+ * A model of a run in a simulation: its state after every change in the journal. It is a naive implementation of
+ * rounds, without memory management and without failures.
  */
 import type { ErrorCode } from "../../../src/errors.ts";
 import type { Variable } from "../step/support/oracle.ts";
@@ -24,7 +24,7 @@ import {
 } from "./state.ts";
 import { close, stepAlone } from "./steps.ts";
 
-/** What a body that has come in whole leads to: none, one or two changes, or the refusal after them. */
+/** The effects of a completely received body: up to two changes, and perhaps a refusal after them. */
 export function contribute(
   plan: RunPlan,
   before: State,
@@ -125,7 +125,7 @@ function join(plan: RunPlan, before: State, accepted: Accepted): Change {
   };
 }
 
-/** What becomes of the open round at `now` without anybody's doing. */
+/** The change that the open round makes by itself at `now`. */
 export function passTime(plan: RunPlan, before: State, now: number): Change | undefined {
   const due = deadline(plan, before), count = before.contributions.length;
   if (missing(plan, before) === 0) return close(plan, before);

@@ -1,11 +1,11 @@
-/** Who else is there in a simulation: one who changes runs, watchers of events, the sweeper, nature. */
+/** The other actors of a simulation: one that changes runs, watchers of events, the sweeper, disasters. */
 import assert from "node:assert/strict";
 import { below, pick } from "../../faults/support/bodies.ts";
 import { setVariables, tensor } from "../support/harness.ts";
 import { type Client, persist, wait } from "./clients.ts";
 import { setRate, setVariable } from "./model.ts";
 
-/** Changes what others rely on, now and then, while they work. */
+/** Sometimes changes runs while clients contribute to them. */
 export async function meddle(client: Client, untilMs: number): Promise<void> {
   const { service, ledger, next } = client;
   while (service.clock.now < untilMs) {
@@ -29,7 +29,7 @@ export async function meddle(client: Client, untilMs: number): Promise<void> {
   }
 }
 
-/** Follows the events of a run: it is told what happened, in order and once. */
+/** Follows the events of a run: it must get each one once and in order. */
 export async function watch(client: Client, untilMs: number): Promise<void> {
   const { service, ledger } = client;
   let last: string | undefined, reloads = 0;
@@ -45,20 +45,20 @@ export async function watch(client: Client, untilMs: number): Promise<void> {
     const known = last === undefined ? [] : all.filter(({ id }) => !isAfter(id, last as string));
     const wanted = all.slice(told.missed ? all.length - told.events.length : known.length);
     assert.deepEqual(told.events, wanted, `events of ${ledger.plan.id}`);
-    // A process does not know what others told before their last snapshot, and says so.
+    // A new process lacks events from before the last snapshot, and reports that.
     if (told.missed) assert.ok(last === undefined || seen.reloads > reloads, "Events are missing");
     ({ last, reloads } = seen);
   }
 }
 
-/** By change, then by place among its events. */
+/** In order of the change, then of the index among its events. */
 function isAfter(a: string, b: string): boolean {
   const [change = 0, place = 0] = a.split(".").map(Number);
   const [otherChange = 0, otherPlace = 0] = b.split(".").map(Number);
   return change > otherChange || (change === otherChange && place > otherPlace);
 }
 
-/** Kills, power cuts, restarts and full disks. */
+/** Kills, power failures, restarts and full disks. */
 export async function disturb({ service, next }: Client, untilMs: number): Promise<void> {
   while (service.clock.now < untilMs) {
     await service.clock.sleep(2000 + below(next, 15_000));

@@ -5,7 +5,7 @@ import type { Aggregation, VariablePlan } from "./arithmetic.ts";
 export interface RunPlan extends Aggregation {
   readonly id: string;
   readonly mode: "immediate" | "round" | "buffer";
-  /** Contributions that make a step: the quorum, the buffer's size, or one. */
+  /** Count of contributions that makes a step: the quorum, the buffer's size, or 1. */
   readonly wanted: number;
   readonly minimum: number;
   readonly deadline_seconds: number | null;
@@ -152,7 +152,7 @@ export const PLANS: readonly RunPlan[] = [
 export const isHolding = ({ aggregator: { class_name } }: RunPlan): boolean =>
   ["Median", "TrimmedMean", "Krum", "MultiKrum"].includes(class_name);
 
-/** Whether a contribution is a step as it is, and no round is about it. */
+/** Whether each contribution becomes a step directly, without a round. */
 export const isPlain = (plan: RunPlan): boolean => plan.id === "plain";
 
 export function specOf(plan: RunPlan): RunSpec {

@@ -1,6 +1,6 @@
 /**
- * The service under simulation: a registry on a disk in memory, which dies, restarts, runs out of room and forgets what
- * was not flushed, in virtual time.
+ * The simulated service: a registry on a disk in memory, which dies, restarts, runs out of disk space and loses
+ * unflushed bytes, in virtual time.
  */
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
@@ -19,20 +19,20 @@ import { PLANS, specOf } from "./plans.ts";
 /** Two pages of an arena, which all runs share, and some copies for readers. */
 const MEMORY_BYTES_MAX = 150_000;
 const JOURNAL_BYTES_MAX = 25_000;
-/** How full the arena is when bodies may find no place. */
+/** The use of the arena from which on bodies may be refused. */
 const TIGHT_BYTES = 60_000;
-/** What a close that failed waits before it is tried again, and a little more. */
+/** A little more than the delay before a failed close is tried again. */
 const RETRY_MS = 1500;
 
 export class Service {
   readonly clock = new Clock();
   readonly ledgers = PLANS.map((plan) => new Ledger(plan));
-  /** What must not have happened. */
+  /** Errors that must not happen. */
   readonly failures: unknown[] = [];
   readonly figures = { requests: 0, replayed: 0, pending: 0, crashes: 0, memoryBytes: 0, usedBytes: 0 };
   readonly refusals: Record<string, number> = {};
   readonly world: World;
-  /** Arenas of the process that lives. */
+  /** Arenas of the present process. */
   readonly #arenas: Set<Arena>;
   #life = 0;
   #isUp = false;
@@ -83,7 +83,7 @@ export class Service {
   }
 
   #started(): void {
-    // A flush takes its time, so that the power fails in between.
+    // A flush takes time, so that the power can fail during it.
     this.world.disk.pause = () => this.clock.sleep(2 + this.clock.now * 7919 % 200);
     this.#isUp = true;
   }
@@ -92,19 +92,19 @@ export class Service {
     return { now: this.clock.now, isTroubled: this.clock.now < this.#troubleUntil };
   }
 
-  /** Something could not be done: there must be a reason, and it may be tried again later. */
+  /** Checks that there is a reason for a failure, after which a client may try again. */
   excuse(run: string): void {
     const { now, isTroubled } = this.moment;
     if (!isTroubled && this.usedBytes < TIGHT_BYTES) this.failures.push(new Error(`${run} has room`));
     this.#troubleUntil = Math.max(this.#troubleUntil, now + RETRY_MS);
   }
 
-  /** Bytes that are given out in all arenas. */
+  /** Bytes in use in all arenas. */
   get usedBytes(): number {
     return [...this.#arenas].reduce((sum, arena) => sum + arena.bytesUsed, 0);
   }
 
-  /** The process ends: at once, with the power, or when it has put everything away. Another one starts later. */
+  /** The process ends: killed, by a power failure, or after a shutdown. Another one starts later. */
   async restart(how: "kill" | "power cut" | "stop", downMs: number): Promise<void> {
     const { disk, registry } = this.world;
     this.#isUp = false;
@@ -121,7 +121,7 @@ export class Service {
     this.#started();
   }
 
-  /** No room on the disk for a while: none at all, or none for records as small as the end of a round. */
+  /** The disk is full for a while: completely, or even for records as small as the end of a round. */
   async fillDisk(ms: number, bytesMax: number): Promise<void> {
     const { disk } = this.world;
     disk.fault = (operation, _, bytes) => {
@@ -132,14 +132,14 @@ export class Service {
     disk.fault = () => {};
   }
 
-  /** What is due now and then: snapshots, and room for others in place of idle runs. */
+  /** The periodic work: snapshots and eviction of idle runs. */
   async sweep({ idleMs = 1500 } = {}): Promise<void> {
     if (this.#isUp) await this.world.registry.sweep({ idleMs });
   }
 
   /**
-   * What a request does: a lease, the run, and no answer before it is on disk. Throws `Lost` when the process ends;
-   * `alive` is to be called after waiting.
+   * Acts as a request does: takes a lease, uses the run, and answers after the changes are on disk. Throws `Lost` if
+   * the process ends; `alive` must be called after waiting.
    */
   async request<T>(ledger: Ledger, act: (session: Session, alive: () => void) => T | Promise<T>): Promise<T> {
     if (!this.#isUp) throw new Lost();
@@ -177,7 +177,7 @@ export class Service {
     assert.ok(figures.memoryBytes <= MEMORY_BYTES_MAX, `${figures.memoryBytes} bytes are in use`);
   }
 
-  /** Everything that followed from the last event at once has happened: what is left waits for the clock. */
+  /** Resolves when all immediate effects of the last event have happened and everything else waits for the clock. */
   settled = async (): Promise<void> => {
     for (let quiet = 0; quiet < 2;) {
       const { disk: { log }, unanswered } = this.world, { length } = log;

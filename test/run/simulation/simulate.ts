@@ -1,4 +1,4 @@
-/** One simulation from its seed to the audit of everything that was left. */
+/** Runs one simulation, from its seed to the final audit. */
 import { random } from "../../kernels/support/special.ts";
 import { audit } from "./audit.ts";
 import { type Client, live } from "./clients.ts";
@@ -6,7 +6,7 @@ import type { Ledger } from "./ledger.ts";
 import { disturb, meddle, sweep, watch } from "./others.ts";
 import { Service } from "./service.ts";
 
-/** When all clients have begun, and nature is calm again. */
+/** The time when all clients have begun and no further disasters happen. */
 const CALM_MS = 120_000;
 
 export async function simulate({ seed, clients }: { seed: number; clients: number }) {
@@ -30,7 +30,7 @@ export async function simulate({ seed, clients }: { seed: number; clients: numbe
   return figuresOf(service);
 }
 
-/** What happened, for the one who wants to know whether enough did. */
+/** Counts of what happened, to check that it was enough. */
 function figuresOf({ ledgers, figures, refusals }: Service) {
   const sum = (of: (ledger: Ledger) => number) => ledgers.reduce((total, ledger) => total + of(ledger), 0);
   const count = (type: string) =>

@@ -1,4 +1,4 @@
-/** The state of a run in the model, and what a change of it is. A state is never changed but followed by another one. */
+/** The state of a run in the model, and its changes. A state is immutable; a change makes a new one. */
 import type { ErrorCode } from "../../../src/errors.ts";
 import type { Variable } from "../step/support/oracle.ts";
 import type { Tensor, Weighted } from "./arithmetic.ts";
@@ -12,7 +12,7 @@ export interface Body {
   readonly hyperparameters?: { readonly learning_rate: number };
 }
 
-/** How a body is sent. */
+/** Options with which a body is sent. */
 export interface Request {
   readonly key?: { readonly key: string; readonly hash: string };
   readonly aggregate: boolean;
@@ -39,11 +39,11 @@ export interface State {
   readonly replies: ReadonlyMap<string, { readonly hash: string; readonly answer: unknown }>;
 }
 
-/** A change, what who asked for it is told, and what watchers are told. */
+/** A change, its answer, and its events. */
 export interface Change {
   readonly state: State;
   readonly answer: unknown;
-  /** Of the request that made it. */
+  /** Key of the request that made it. */
   readonly key?: string;
   readonly events: readonly { readonly type: string; readonly data: unknown }[];
 }
@@ -89,7 +89,7 @@ export function deadlineText(plan: RunPlan, state: State): string | null {
 export const missing = ({ wanted }: RunPlan, { contributions }: State) =>
   Math.max(0, wanted - contributions.length);
 
-/** Variables that no step moves. */
+/** The variables with the role "average". */
 export const averagesOf = ({ variables }: RunPlan) =>
   new Set(variables.filter(({ isAverage }) => isAverage).map(({ name }) => name));
 
@@ -98,7 +98,7 @@ export const isFinite = ({ tensors }: Body) => tensors.every(({ values }) => val
 export const normsOf = (norms: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(norms).map(([name, gradient_norm]) => [name, { gradient_norm }]));
 
-/** A keyed request was answered. */
+/** Remembers the answer to a keyed request. */
 export function replied(state: State, key: Request["key"], answer: unknown): State {
   if (!key) return state;
   return { ...state, replies: new Map([...state.replies, [key.key, { hash: key.hash, answer }]]) };

@@ -1,4 +1,4 @@
-/** Steps in the model: of one contribution, and of a round. */
+/** Steps in the model: of one contribution and of a round. */
 import { merged, momentum, type Rule, sgd, type Variable } from "../step/support/oracle.ts";
 import { averaged, combined, roundedSquaresOf, squaresOf, type Tensor } from "./arithmetic.ts";
 import type { RunPlan } from "./plans.ts";
@@ -15,7 +15,7 @@ import {
   type State,
 } from "./state.ts";
 
-/** The open round becomes a step; who completed it is told, if nobody waited for its deadline. */
+/** The open round becomes a step. The client that completed it gets the answer, unless the deadline ended it. */
 export function close(plan: RunPlan, before: State, { isComplete = true } = {}): Change {
   const { contributions, round } = before;
   const ended = { ...before, round: round + 1, contributions: [] };
@@ -40,12 +40,12 @@ export function close(plan: RunPlan, before: State, { isComplete = true } = {}):
   };
 }
 
-/** A contribution that is a step, as it is. */
+/** A contribution that becomes a step directly. */
 export function stepAlone(plan: RunPlan, before: State, body: Body, { key }: Request): Change {
   if (!isFinite(body)) throw new Refused("non_finite_gradient");
   const averages = averagesOf(plan);
   const gradients = body.tensors.filter(({ name }) => !averages.has(name));
-  // What is asked for one step holds for that one.
+  // Hyperparameters for one step hold for that step only.
   const { learning_rate = before.rate } = body.hyperparameters ?? {};
   const told = { contributions: 1 };
   const change = step(plan, { ...before, rate: learning_rate }, { gradients, squaresOf, told });

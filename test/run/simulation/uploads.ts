@@ -1,4 +1,4 @@
-/** Contributions as they come over the wire, in pieces that take time, up to the turn in which the model is asked too. */
+/** Uploads of contributions in pieces that take time, up to the turn, in which the model is compared. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
 import { type GradientFields, gradientFields, tensorFileReader } from "../../../src/wire/tensor_file.ts";
@@ -12,13 +12,13 @@ import type { Request } from "./state.ts";
 export interface Upload {
   readonly request: Request;
   readonly pieces: number;
-  /** Between two of them. */
+  /** Delay between two pieces. */
   readonly pieceMs: number;
-  /** How much of the body comes before the line breaks. */
+  /** The part of the body that is sent before the connection breaks. */
   readonly cut?: number;
 }
 
-/** Sends a body; gives the answer. Throws refusals, and `Lost`. */
+/** Sends a body and returns the answer. Throws refusals, and `Lost`. */
 export function send(service: Service, ledger: Ledger, parcel: Parcel, upload: Upload): Promise<unknown> {
   const { clock, figures, world } = service, { request } = upload, { key } = request;
   return service.request(ledger, async (session, alive) => {
@@ -64,7 +64,7 @@ function* piecesOf({ bytes }: Parcel, { pieces, cut = bytes.length }: Upload) {
   for (let at = 0; at < cut; at += length) yield bytes.subarray(at, Math.min(at + length, cut));
 }
 
-/** A body is refused while it comes for nothing but what is wrong with its form. */
+/** While it is received, a body may be refused only because of its form. */
 function checkRefusal({ refused }: Parcel, act: () => void): void {
   const { error } = attempt(act);
   if (error && !isTrouble(error)) assert.equal(codeOf(error), refused);
@@ -85,7 +85,7 @@ function turn(
   const { id } = ledger.plan, { sequence } = ledger.state;
   const { value, error } = attempt(act);
   const made = changes.slice(0, session.sequence - sequence);
-  // In trouble a contribution may be refused, and one that completes its round may have to wait for the step.
+  // When resources are short, a contribution may be refused, and one that completes its round may get no step yet.
   const isShort = made.length < changes.length;
   if (isShort || isTrouble(error)) service.excuse(id);
   ledger.commit(made);

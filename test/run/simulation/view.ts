@@ -1,4 +1,4 @@
-/** What can be seen of a run, of the service's and of the model's. */
+/** The visible state of a run, of the service and of the model. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
 import { variablesOf } from "../support/harness.ts";
@@ -10,14 +10,14 @@ function viewOf(session: Session) {
   return { sequence: session.sequence, round, iterations, version, accepted, contributions };
 }
 
-/** To the last bit, but where there is no memory for a copy to compare. */
+/** Compares all bits, unless there is no memory for a copy. */
 function variablesSeen(session: Session): Record<string, number[]> | undefined {
   const { value, error } = attempt(() => variablesOf(session));
   if (error && !isTrouble(error)) throw error;
   return value;
 }
 
-/** The session is where the model is. */
+/** Checks that the session's state equals the model's. */
 export function assertThere(session: Session, state: State, run: string): void {
   const { sequence, round, iterations, version, contributions } = state;
   assert.deepEqual(viewOf(session), {

@@ -1,4 +1,6 @@
-/** A file of compact forms that numpy packed (test/wire/golden/make_packed.py), against what numpy says that it means. */
+/**
+ * A file of compact forms packed by numpy (test/wire/golden/make_packed.py), compared with numpy's float32 values.
+ */
 import assert from "node:assert/strict";
 import { sumSquares } from "../../../kernels/routines/ingest.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
@@ -29,7 +31,7 @@ function meanings(): ReadonlyMap<string, { shape: Shape; values: Float32Array }>
   );
 }
 
-Deno.test("a file that numpy packed means the float32 that numpy makes of it, bit for bit", () => {
+Deno.test("a file packed by numpy is decoded to numpy's float32 values, bit for bit", () => {
   const means = meanings();
   const variables = [...means].map(([name, { shape }]) => ({ name, shape }));
   const spec = resolveSpec({ optimizer: "SGD", variables }, optimizers);
@@ -70,9 +72,9 @@ Deno.test("a file that numpy packed means the float32 that numpy makes of it, bi
   }
 });
 
-Deno.test("a step with that file is the step with the float32 in full", async () => {
+Deno.test("a step with that file equals the step with the full float32 values", async () => {
   const means = meanings();
-  // Sparse rows and the dense tensor that they add up to are different gradients for Adam.
+  // For Adam, sparse rows and the dense tensor of the same values are different gradients.
   const dense = [...means].filter(([name]) => name !== "rows");
   const make = () =>
     open({

@@ -1,4 +1,4 @@
-/** Bodies on their way into a run: in pieces, of any dtype, several at once, and of runs that are gone by then. */
+/** Bodies being received: in pieces, of any dtype, several at once, and for runs that have ended meanwhile. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -23,7 +23,7 @@ const ADAM = { class_name: "Adam", config: { learning_rate: 0.1 } };
 const APPLY = { aggregate: true, dryRun: false };
 const bytesOf = (values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer);
 
-/** The pieces of a tensor, one write each. */
+/** Writes the pieces of a tensor. */
 function* writes(sink: ByteSink, bytes: Uint8Array, size: number): Generator<void> {
   for (let at = 0; at < bytes.length; at += size) yield sink.write(bytes.subarray(at, at + size));
   yield sink.close();
@@ -33,7 +33,7 @@ function toEnd(work: Iterable<void>): void {
   for (const _ of work);
 }
 
-Deno.test("a tensor is the same whatever the pieces are that it comes in", async () => {
+Deno.test("a tensor is the same whatever its pieces are", async () => {
   const count = 9001;
   const values = numbers(count, { seed: 1 });
   const make = () => open({ optimizer: ADAM, variables: [{ name: "w", shape: [count] }] });
@@ -78,7 +78,7 @@ Deno.test("a tensor that does not stay in the caches is the same, bit for bit", 
   }
 });
 
-/** Encoders of the narrow types for numbers that they hold exactly. */
+/** Encoders of the other dtypes, for numbers that they hold exactly. */
 const ENCODE: Record<string, (values: readonly number[]) => Uint8Array> = {
   F64: (values) => new Uint8Array(Float64Array.from(values).buffer),
   F16: (values) => new Uint8Array(Float16Array.from(values).buffer),
@@ -88,7 +88,7 @@ const ENCODE: Record<string, (values: readonly number[]) => Uint8Array> = {
   },
 };
 
-Deno.test("F16, BF16 and F64 mean the float32 they stand for, in odd pieces and beside another tensor", async () => {
+Deno.test("F16, BF16 and F64 are converted to the right float32, in odd pieces and beside another tensor", async () => {
   const count = 13_001;
   // Eighths from -2 to 2 are exact in all of them.
   const values = numbers(count, { seed: 2 }).map((x) => Math.round(x * 8) / 8);
@@ -109,7 +109,7 @@ Deno.test("F16, BF16 and F64 mean the float32 they stand for, in odd pieces and 
   }
 });
 
-Deno.test("indices may be I32 or I64, and come after their values", async () => {
+Deno.test("indices may be I32 or I64, and may come after their values", async () => {
   const values = bytesOf([1, 2, 3, 4]);
   const indices = {
     I32: new Uint8Array(Int32Array.of(2, 0).buffer),
@@ -131,7 +131,7 @@ Deno.test("indices may be I32 or I64, and come after their values", async () => 
   }
 });
 
-Deno.test("a sink refuses more and fewer bytes than the tensor has, and the step one that has not come whole", async () => {
+Deno.test("a sink refuses more or fewer bytes than the tensor has, and a step refuses an incomplete tensor", async () => {
   const session = await open({ optimizer: "SGD", variables: [{ name: "w", shape: [2] }] });
   for (const count of [1, 3]) {
     const staging = session.stage("gradients");
@@ -143,7 +143,7 @@ Deno.test("a sink refuses more and fewer bytes than the tensor has, and the step
   assert.equal(session.version, 0);
 });
 
-Deno.test("staging is refused by other runs and for other uses", async () => {
+Deno.test("a staging is refused by other runs and for other uses", async () => {
   const registry = newRegistry();
   const make = () => registry.create({ optimizer: "SGD", variables: [{ name: "w", shape: [] }] });
   const one = await make(), other = await make();
@@ -157,7 +157,7 @@ Deno.test("staging is refused by other runs and for other uses", async () => {
   assert.equal(registry.figures().stagingBytes, 0);
 });
 
-Deno.test("dtypes that are no floats are refused for values", async () => {
+Deno.test("values must have a float dtype", async () => {
   const session = await open({ optimizer: "SGD", variables: [{ name: "w", shape: [2] }] });
   const staging = session.stage("gradients");
   for (const dtype of ["I32", "I64"] as const) {
@@ -170,7 +170,7 @@ Deno.test("dtypes that are no floats are refused for values", async () => {
 
 const SHAPE = [70, 3];
 
-/** A staging and the work of filling it. */
+/** A staging and the steps of filling it. */
 function upload(session: Session, { seed, sparse }: { seed: number; sparse: boolean }, size: number) {
   const staging = session.stage("gradients");
   if (!sparse) {
@@ -188,7 +188,7 @@ function upload(session: Session, { seed, sparse }: { seed: number; sparse: bool
 
 const uploads = fc.record({ seed: fc.integer({ min: 1, max: 50 }), sparse: fc.boolean() });
 
-Deno.test("uploads that are interleaved piece by piece do what they do one after the other", async () => {
+Deno.test("uploads that are interleaved piece by piece have the effect of uploads one after the other", async () => {
   const registry = newRegistry();
   const make = () => registry.create({ optimizer: ADAM, variables: [{ name: "w", shape: SHAPE }] });
   const turns = fc.array(fc.nat({ max: 1 }), { maxLength: 200 });
@@ -216,7 +216,7 @@ Deno.test("uploads that are interleaved piece by piece do what they do one after
   );
 });
 
-Deno.test("an upload into a run that is deleted meanwhile is refused, and holds the memory until it is over", async () => {
+Deno.test("an upload to a run that is deleted meanwhile is refused, and keeps the memory until it ends", async () => {
   const registry = newRegistry();
   const session = await registry.create({
     optimizer: ADAM,
@@ -225,7 +225,7 @@ Deno.test("an upload into a run that is deleted meanwhile is refused, and holds 
   const { staging, work } = upload(session, { seed: 1, sparse: false }, 100);
   work.next();
   await registry.delete(session.id);
-  // The body's end says that the run is gone, not that its variables are.
+  // The end of the body is refused because of the run, not because of its variables.
   toEnd(writes(staging.dense("b", { dtype: "F32", shape: [3] }), bytesOf([1, 2, 3]), 100));
   const other = await registry.create({
     optimizer: ADAM,
@@ -240,7 +240,7 @@ Deno.test("an upload into a run that is deleted meanwhile is refused, and holds 
   assert.deepEqual(variablesOf(other)["w"], new Array(210).fill(5));
 });
 
-Deno.test("an upload into a run that is replaced meanwhile is refused, and the new one is left alone", async () => {
+Deno.test("an upload to a run that is replaced meanwhile is refused, and does not change the new one", async () => {
   const registry = newRegistry();
   const session = await registry.create({ optimizer: ADAM, variables: [{ name: "w", shape: SHAPE }] });
   const { staging, work } = upload(session, { seed: 1, sparse: true }, 5);

@@ -1,4 +1,6 @@
-/** The law over built-in optimizers: each, posted back as the catalogue shows it, is the same under another name. */
+/**
+ * The law over built-in optimizers: each one, posted as the catalogue shows it, works the same under another name.
+ */
 import assert from "node:assert/strict";
 import { catalog } from "../../../src/families/catalog.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -7,7 +9,7 @@ import { gradientsOf, specOf } from "../support/variants.ts";
 
 const registry = newRegistry();
 
-/** Everything but what names the optimizer. */
+/** Everything except the optimizer's name. */
 const bitsOf = (session: Session) => ({
   variables: variablesOf(session),
   slots: slotsOf(session),
@@ -25,7 +27,7 @@ for (const { class_name, variants } of catalog().optimizers) {
       const name = `${class_name}Again${index}`;
       const { created } = await registry.optimizers.register({ ...definition, class_name: name });
       assert.equal(created, true);
-      // Nadam takes no schedule, and its decay is none of the learning rate.
+      // Nadam takes no schedule, and its decay does not apply to the learning rate.
       const rates = class_name === "Nadam"
         ? [{ learning_rate: 0.1 }]
         : class_name === "Ftrl"
@@ -50,7 +52,7 @@ for (const { class_name, variants } of catalog().optimizers) {
   });
 }
 
-/** The legacy optimizers divide their rate as steps go by; a registered one can too. */
+/** The legacy optimizers can decay their learning rate; a registered one can too. */
 function decayOf(className: string): { decay?: number } {
   const member = catalog().optimizers.find(({ class_name }) => class_name === className);
   return "decay" in ((member?.config["properties"] ?? {}) as object) ? { decay: 0.1 } : {};

@@ -1,4 +1,4 @@
-/** Every trajectory that real TensorFlow took, taken again: variables, slots, weights and configs, bit for bit. */
+/** Replays every trajectory recorded from TensorFlow: variables, slots, weights and configs, bit for bit. */
 import assert from "node:assert/strict";
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import type { MemberSpec, VariableSpec } from "../../../src/run/api/run_spec.ts";
@@ -69,7 +69,7 @@ function gradientOf(variable: GoldenVariable, gradient: GoldenGradient): unknown
   return { indices: gradient.indices, values: asTensor(shape, gradient.values) };
 }
 
-/** Compares within the case's bound; returns what differs, or undefined. */
+/** Compares within the case's bound. Returns the first difference, or undefined. */
 function difference(got: Float32Array, want: Float32Array, bound: Bound): string | undefined {
   if (got.length !== want.length) return `length ${got.length}, reference ${want.length}`;
   const scale = want.reduce(
@@ -115,7 +115,7 @@ async function openRun(golden: GoldenCase, runner: Runner): Promise<Session> {
   });
 }
 
-/** Takes a trajectory and returns the first thing that differs from TensorFlow's. */
+/** Replays a trajectory and returns the first difference from TensorFlow's. */
 async function replay(golden: GoldenCase, runner: Runner): Promise<string | undefined> {
   const session = await openRun(golden, runner);
   const { expected, bound } = golden;
@@ -179,7 +179,7 @@ for (const file of goldenFiles()) {
   });
 }
 
-Deno.test("the interpreter takes the same trajectories", async () => {
+Deno.test("the interpreter gives the same trajectories", async () => {
   for (const { cases = [] } of goldenFiles()) {
     for (const golden of cases.filter((_, n) => n % 17 === 0)) {
       assert.equal(await replay(golden, runInterpreted), undefined, golden.name);

@@ -1,4 +1,4 @@
-/** Laws over every optimizer in every variant. A new one is held to them by standing in its family's list. */
+/** Laws over every optimizer in every variant. A new optimizer is tested as soon as it is in its family's list. */
 import assert from "node:assert/strict";
 import { compiledCount } from "../../../kernels/compiler/compile.ts";
 import { runInterpreted } from "../../../kernels/compiler/runner.ts";
@@ -41,11 +41,11 @@ Deno.test("the second step compiles nothing, whatever its hyperparameters", asyn
   }
 });
 
-/** Optimizers that move a variable without a gradient: its decay, its momentum, or what it makes of its state. */
+/** Optimizers that change a variable without a gradient: by decay, by momentum, or by their state. */
 const MOVES_AT_ZERO = new Set(["AdamW", "Ftrl"]);
 const MOVES_WITH_DECAY = new Set(["Lion", "Lamb"]);
 
-Deno.test("a zero gradient moves nothing at first, besides what decays and Ftrl, which forgets", async () => {
+Deno.test("a zero first gradient changes nothing, except with decay and with Ftrl, which discards the value", async () => {
   for (const variant of VARIANTS) {
     const { class_name, config } = variant.optimizer;
     const decays = MOVES_WITH_DECAY.has(class_name) && config["weight_decay"] !== undefined;
@@ -64,7 +64,7 @@ Deno.test("a zero gradient moves nothing at first, besides what decays and Ftrl,
   }
 });
 
-Deno.test("variables that are not named keep their bits, and so do their slots", async () => {
+Deno.test("variables without a gradient keep their bits, and so do their slots", async () => {
   for (const variant of VARIANTS) {
     const session = await openRun(variant);
     step(session, gradientsOf(1));
@@ -86,13 +86,13 @@ Deno.test("variables that are not named keep their bits, and so do their slots",
   }
 });
 
-/** Sparse rules of their own round otherwise than the dense ones; the rest takes the very same lines. */
+/** Separate sparse rules round differently from the dense ones; the other optimizers use the same lines. */
 function relativeDistance(a: readonly number[], b: readonly number[]): number {
   const scale = a.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-3);
   return a.reduce((most, x, n) => Math.max(most, Math.abs(x - (b[n] as number))), 0) / scale;
 }
 
-Deno.test("all rows once are the same as a dense gradient, up to how a sparse rule rounds", async () => {
+Deno.test("all rows once equal a dense gradient, up to the rounding of sparse rules", async () => {
   for (const variant of VARIANTS) {
     const exact = ["Adagrad", "Adadelta", "Lion", "Yogi", "SGD"].includes(variant.optimizer.class_name);
     const dense = await openRun(variant), sparse = await openRun(variant);
@@ -135,7 +135,7 @@ Deno.test("the order of rows does not matter when none repeats", async () => {
   }
 });
 
-Deno.test("the same requests give the same bits when they are made twice", async () => {
+Deno.test("the same requests give the same bits again", async () => {
   const follow = async (variant: Variant): Promise<unknown> => {
     const session = await openRun(variant, { gradient_transformers: ["Centralize"] });
     for (const seed of [1, 2, 3, 4]) step(session, gradientsOf(seed, { sparse: seed % 2 === 0 }));
@@ -144,10 +144,10 @@ Deno.test("the same requests give the same bits when they are made twice", async
   for (const variant of VARIANTS) assert.deepEqual(await follow(variant), await follow(variant));
 });
 
-Deno.test("a config makes a run that steps with the same bits when it goes round, besides Nadam's decay", async () => {
+Deno.test("a run made from a run's config steps with the same bits, except for Nadam's decay", async () => {
   const again = async (one: Session, variant: Variant) => {
     const { class_name, config } = JSON.parse(JSON.stringify(one.optimizer()));
-    // Keras' constructor discards what its get_config calls decay.
+    // Keras' constructor discards the value that its get_config calls decay.
     const given = class_name === "Nadam" ? { ...config, schedule_decay: config.decay } : config;
     return await openRun({ ...variant, optimizer: { class_name, config: given } });
   };

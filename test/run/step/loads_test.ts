@@ -1,10 +1,10 @@
-/** What users write at will is done in kernels of its own when it takes long: parts add up and do not multiply. */
+/** Costly lines that users write get kernels of their own, so that their costs add up and do not multiply. */
 import assert from "node:assert/strict";
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import { newRegistry, refusalAsync, step, variablesOf } from "../support/harness.ts";
 
 const formula = (lines: readonly string[]) => ({ class_name: "Formula", config: { lines } });
-/** Eight reductions one upon another; halves the greatest of g, which they first make 1. */
+/** Eight nested reductions, after which the greatest element of g is 0.5. */
 const heavy = (name: "g" | "w", also = "") =>
   formula([
     ...Array.from({ length: 8 }, (_, n) => `${name} = ${name} / peak(${name}) * ${2 ** n}`),
@@ -12,7 +12,7 @@ const heavy = (name: "g" | "w", also = "") =>
   ]);
 const LIGHT = formula(["g = g / peak(g)"]);
 
-/** A runner that keeps how many passes each call had. */
+/** A runner that records the count of passes of each call. */
 function counting(runner: Runner): { readonly runner: Runner; readonly passes: number[] } {
   const passes: number[] = [];
   return {
@@ -34,7 +34,7 @@ async function after(
     const { constraint, gradient_transformers = [], optimizer = "Plain" } = spec;
     const registry = newRegistry({ runner });
     await registry.optimizers.register({ class_name: "Plain", dense: ["w = w - g"] });
-    // Sixteen exponentials that leave w - g as it is.
+    // Sixteen exponentials that do not change w - g.
     const long = [
       "z = g",
       ...Array.from({ length: 16 }, () => "z = exp(min(z, 0)) * 0"),
@@ -68,13 +68,13 @@ Deno.test("transformers with many reductions have kernels of their own", async (
   assert.deepEqual(passes, [9, 9, 2]);
 });
 
-Deno.test("few and short transformers share the kernel of the rule", async () => {
+Deno.test("a few short transformers share the kernel of the rule", async () => {
   const { w, passes } = await after({ gradient_transformers: [LIGHT, LIGHT, LIGHT] }, [[4], [2], [-1]]);
   assert.deepEqual(w, [7, 7.5, 8.25]);
   assert.deepEqual(passes, [4]);
 });
 
-Deno.test("many short transformers share kernels by the few", async () => {
+Deno.test("many short transformers share kernels in small groups", async () => {
   const { w, passes } = await after(
     { gradient_transformers: Array.from({ length: 10 }, () => LIGHT) },
     [[4], [2], [-1]],
@@ -90,11 +90,11 @@ Deno.test("transformers of sparse gradients that name the variable have kernels 
     { indices: [2, 0, 2], values: [[1], [2], [3]] },
   );
   assert.deepEqual(w, [7.5, 8, 7]);
-  // The last two are those of the third transformer and of the rule; before them repeated rows are added up.
+  // The last two kernels are those of the third transformer and of the rule; before them repeated rows are added up.
   assert.deepEqual(passes, [1, 9, 9, 2, 1]);
 });
 
-Deno.test("a constraint that takes long, or follows a rule that does, has a kernel of its own", async () => {
+Deno.test("a constraint that is costly, or follows a costly rule, has a kernel of its own", async () => {
   const gradient = [[0], [4], [-8]];
   const light = formula(["w = w / peak(w)"]);
   assert.deepEqual(await after({ constraint: light }, gradient), { w: [0.5, 0.25, 1], passes: [2] });
@@ -113,7 +113,7 @@ Deno.test("a constraint that takes long, or follows a rule that does, has a kern
   });
 });
 
-Deno.test("transformers together take no more than one may", async () => {
+Deno.test("the load of all transformers together is bounded like that of one", async () => {
   const powers = (count: number) =>
     formula(["a = abs(g)", ...Array.from({ length: count }, () => "a = a ^ 1.5"), "g = a"]);
   const create = (...transformers: unknown[]) =>

@@ -1,4 +1,4 @@
-/** AddGaussianNoise in a run, against the noise law: where it stands, what repeats it, and what it refuses. */
+/** AddGaussianNoise in a run, compared with the noise law: its order, its repetition, and its refusals. */
 import assert from "node:assert/strict";
 import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -39,7 +39,7 @@ const gradients = (seed: number) =>
     }),
   );
 
-/** What SGD at rate 1 subtracts in the first step: gradients as transformed. */
+/** The transformed gradients: what SGD at rate 1 subtracts in the first step. */
 async function transformed(
   transformers: readonly unknown[],
   seed: number,
@@ -51,7 +51,7 @@ async function transformed(
   );
 }
 
-/** The law's noise of every element, by the place of its variable. */
+/** The law's noise of every element, by the index of its variable. */
 const law = (stddev: number, seed: number, { stream = 1, iteration = 0 } = {}) => (name: string, n: number) =>
   noiseAt({ seed, stream, iteration, variable: NAMES.indexOf(name), stddev }, n);
 
@@ -73,7 +73,7 @@ Deno.test("AddGaussianNoise adds its variable's noise to every element when grad
   }
 });
 
-Deno.test("AddGaussianNoise stands where it is listed when other transformers stand before and after", async () => {
+Deno.test("AddGaussianNoise is applied in its place among other transformers", async () => {
   const scale = (by: number) => ({ class_name: "Scale", config: { scale: by } });
   const z = law(0.5, 7, { stream: 2 });
   assert.deepEqual(
@@ -95,7 +95,7 @@ Deno.test("two AddGaussianNoise with one seed add different noise", async () => 
   );
 });
 
-Deno.test("AddGaussianNoise draws anew when the iteration is another", async () => {
+Deno.test("AddGaussianNoise draws new noise for another iteration", async () => {
   const session = await open(spec([noise(1, 7)]));
   const zeros = { b: tensor([17], new Array<number>(17).fill(0)) };
   let before = variablesOf(session)["b"] as number[];
@@ -107,7 +107,7 @@ Deno.test("AddGaussianNoise draws anew when the iteration is another", async () 
   }
 });
 
-Deno.test("figures are those of the gradient before the noise, and a dry run leaves the step as it would be", async () => {
+Deno.test("figures are those of the gradient before the noise, and a dry run does not change the later step", async () => {
   const config = { learning_rate: 1, clipnorm: 1 };
   const [loud, quiet, dry] = await Promise.all(
     [[noise(100, 7)], [], [noise(100, 7)]].map((transformers) =>
@@ -123,7 +123,7 @@ Deno.test("figures are those of the gradient before the noise, and a dry run lea
   assert.notDeepEqual(variablesOf(quiet), variablesOf(loud));
 });
 
-Deno.test("the same noise comes again when the process dies and replays its journal, or steps on", async () => {
+Deno.test("the noise is the same when the process dies and replays its journal, or steps on", async () => {
   await using world = await newWorld();
   const twin = await newRegistry().create({ ...spec([noise(1, 7)]), id: "run" });
   await world.registry.create({ ...spec([noise(1, 7)]), id: "run" });

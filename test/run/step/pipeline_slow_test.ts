@@ -1,4 +1,7 @@
-/** clipvalue → clipnorm → global_clipnorm → gradient transformers → rule → constraint, against plain loops. */
+/**
+ * The pipeline clipvalue → clipnorm → global_clipnorm → gradient transformers → rule → constraint, against plain
+ * loops.
+ */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
 import { newRegistry, numbers, open, slotsOf, step, tensor, variablesOf } from "../support/harness.ts";
@@ -64,7 +67,7 @@ interface Pipeline {
   readonly constraint?: Constraint | undefined;
 }
 
-/** The gradients as the rule gets them; where a transformer reads a variable, sparse rows are merged first. */
+/** The gradients that the rule gets. If a transformer reads a variable, sparse rows are merged first. */
 function transform(
   { clips: { clipvalue, clipnorm, global_clipnorm }, transformers, optimizer }: Pipeline,
   variables: Record<Name, oracle.Variable>,
@@ -122,7 +125,7 @@ async function openRun({ optimizer, clips, transformers, constraint }: Pipeline)
   });
 }
 
-/** Three steps of a run and of the loops. Sparse gradients have repeated rows and leave one out. */
+/** Compares three steps of a run and of the loops. Sparse gradients repeat some rows and leave one out. */
 async function compare(pipeline: Pipeline, { sparse }: { sparse: boolean }): Promise<void> {
   const session = await openRun(pipeline);
   const { slots, rule } = pipeline.optimizer;
@@ -170,7 +173,7 @@ for (const sparse of [false, true]) {
   });
 }
 
-Deno.test("a step constrains the variable when its update is done", async () => {
+Deno.test("a step constrains the variable after its update", async () => {
   for (const optimizer of OPTIMIZERS) {
     for (const constraint of CONSTRAINTS) {
       for (const clips of CLIPS.filter((_, n) => n % 3 === 0)) {
@@ -182,7 +185,7 @@ Deno.test("a step constrains the variable when its update is done", async () => 
   }
 });
 
-Deno.test("a step clips by each norm and then by the global one when both were set later", async () => {
+Deno.test("a step clips by each norm and then by the global norm when both were set later", async () => {
   const [optimizer] = OPTIMIZERS as [typeof OPTIMIZERS[number]];
   const session = await openRun({ optimizer, clips: { clipnorm: 1.5 }, transformers: [] });
   session.patchOptimizer({ global_clipnorm: 0.9, clipvalue: 0.6 });
@@ -199,7 +202,7 @@ Deno.test("a step clips by each norm and then by the global one when both were s
   assert(answer.clip_factor > 0 && answer.clip_factor < 1);
 });
 
-Deno.test("a constraint works on what the variable is after this step when its norm is taken", async () => {
+Deno.test("a constraint takes the norm of the variable after this step", async () => {
   const session = await open({
     optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
     variables: [{ name: "w", shape: [2], initial: [30, 40], constraint: "UnitNorm" }],

@@ -1,4 +1,4 @@
-/** Gradient transformers one by one; pipeline_slow_test.ts has them in every order. */
+/** Gradient transformers one by one. pipeline_slow_test.ts tests them in every order. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
 import { newRegistry, numbers, open, refusal, step, tensor, variablesOf } from "../support/harness.ts";
@@ -7,7 +7,7 @@ import * as oracle from "./support/oracle.ts";
 const SGD = { class_name: "SGD", config: { learning_rate: 1 } };
 const registry = newRegistry();
 
-/** Minus the gradient as transformed: what SGD at rate 1 makes of zeros. */
+/** The negative of the transformed gradient: the variable after a step of SGD at rate 1 from 0. */
 async function transformed(
   transformer: unknown,
   shape: readonly number[],
@@ -22,7 +22,7 @@ async function transformed(
   return (variablesOf(session)["w"] ?? []).map((x) => 0 - x);
 }
 
-Deno.test("Centralize takes the mean over all axes but the last from a gradient when it has rank 2 or more", async () => {
+Deno.test("Centralize subtracts the mean over all axes but the last from a gradient of rank 2 or more", async () => {
   const shapes = [[3, 4], [1, 5], [5, 1], [2, 3, 4], [2, 3, 2, 5], [3, 3, 1, 1], [2, 1, 70], [130, 3]];
   for (const shape of shapes) {
     const values = numbers(shape.reduce((a, b) => a * b), { seed: shape.length });
@@ -34,7 +34,7 @@ Deno.test("Centralize takes the mean over all axes but the last from a gradient 
   }
 });
 
-Deno.test("Centralize leaves a gradient as it is when it has rank 0 or 1, or is sparse", async () => {
+Deno.test("Centralize does not change a gradient that has rank 0 or 1, or is sparse", async () => {
   assert.deepEqual(await transformed("Centralize", [], [3]), [3]);
   assert.deepEqual(await transformed("Centralize", [3], [1, 2, 6]), [1, 2, 6]);
   const session = await open({
@@ -46,7 +46,7 @@ Deno.test("Centralize leaves a gradient as it is when it has rank 0 or 1, or is 
   assert.deepEqual(variablesOf(session)["w"], [0, 0, 0, 0, -1, -5]);
 });
 
-Deno.test("transformers take gradients without elements when a dimension is 0", async () => {
+Deno.test("transformers accept gradients without elements, when a dimension is 0", async () => {
   for (const shape of [[0], [0, 3], [3, 0], [2, 0, 2]]) {
     for (
       const transformer of ["Centralize", "Scale", { class_name: "ClipByNorm", config: { clip_norm: 1 } }]
@@ -71,7 +71,7 @@ Deno.test("ClipByNorm divides by the norm as Keras does when the norm is below i
   }
 });
 
-Deno.test("ClipByNorm takes the norm of the stored rows when rows repeat", async () => {
+Deno.test("ClipByNorm uses the norm of the sent rows when rows repeat", async () => {
   const session = await open({
     optimizer: SGD,
     variables: [{ name: "w", shape: [3] }],
@@ -100,7 +100,7 @@ Deno.test("AddDecayedWeights adds each touched row once when SGD's rows repeat",
   assert.deepEqual(variablesOf(session)["w"], [-1.5, -3, 3, 0.5, -4.125, 0]);
 });
 
-Deno.test("AddDecayedWeights keeps its number apart from the optimizer's when both are weight_decay", async () => {
+Deno.test("AddDecayedWeights distinguishes its weight_decay from the optimizer's", async () => {
   const rate = 0.25;
   const adamw = {
     class_name: "AdamW",
@@ -118,7 +118,7 @@ Deno.test("AddDecayedWeights keeps its number apart from the optimizer's when bo
     const dense = await openDecaying(adamw, decay);
     step(dense, { w: tensor([3, 2], g) });
     assert.deepEqual(variablesOf(dense)["w"], wanted(decay));
-    // All rows, none twice: the transformer sees what the dense one sees, the variable before the step.
+    // All rows, none twice: as with a dense gradient, the transformer reads the variable before the step.
     const sparse = await openDecaying(adamw, decay);
     step(sparse, { w: { indices: [0, 1, 2], values: tensor([3, 2], g) } });
     assert.deepEqual(variablesOf(sparse)["w"], wanted(decay));

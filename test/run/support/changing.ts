@@ -1,4 +1,4 @@
-/** Changes of runs at random, for laws that compare a run with its twin: the same change made to both. */
+/** Random changes of runs, for laws that make the same change to a run and to its twin and compare them. */
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
@@ -17,7 +17,7 @@ export type Change =
     readonly do: "step";
     readonly seed: number;
     readonly special: boolean;
-    /** By variable: how its gradient comes. */
+    /** By variable: the form of its gradient. */
     readonly forms: readonly {
       readonly form: "dense" | "sparse" | "blocks" | "flat" | "null" | "absent";
       readonly dtype: FloatDtype;
@@ -31,7 +31,7 @@ export type Change =
   | { readonly do: "patch"; readonly config: Readonly<Record<string, unknown>> }
   | { readonly do: "restore" };
 
-/** Some are refused by some optimizers: by the run and by its twin. */
+/** Some are refused by some optimizers, for the run and for its twin. */
 const PATCHES: readonly Readonly<Record<string, unknown>>[] = [
   { learning_rate: 0.05 },
   { lr: -0 },
@@ -102,7 +102,7 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restore") }) },
 );
 
-/** Makes a change as a request does, and gives what it answers or the code of the refusal. */
+/** Makes a change as a request does, and returns the answer or the code of the refusal. */
 export async function make(registry: Registry, id: string, what: Change): Promise<unknown> {
   try {
     const session = registry.get(id);
@@ -181,13 +181,13 @@ function setSome(session: Session, { seed, count, dtype }: Change & { do: "varia
   }
 }
 
-/** In pieces of an odd length, as bodies come. */
+/** Sends pieces of an odd length, as with real bodies. */
 function pour(sink: { write(bytes: Uint8Array): void; close(): void }, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += 13) sink.write(bytes.subarray(at, at + 13));
   sink.close();
 }
 
-/** Numbers that are float32 as bytes of another dtype; of float64 with digits that float32 has not. */
+/** Encodes float32 numbers in another dtype; float64 gets digits that float32 does not have. */
 function encode(values: readonly number[], dtype: WireDtype): Uint8Array {
   if (dtype === "F64") return new Uint8Array(Float64Array.from(values, (x) => x * (1 + 2 ** -40)).buffer);
   if (dtype === "F16") return new Uint8Array(Float16Array.from(values).buffer);

@@ -1,4 +1,4 @@
-/** Runs for tests: opened in a registry of their own, stepped with JSON gradients, and read back whole. */
+/** Helpers for tests of runs: a registry for each test, steps with JSON gradients, and a run's whole state. */
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
 import type { RunSpec } from "../../../src/run/api/run_spec.ts";
@@ -85,7 +85,7 @@ export function slotsOf(session: Session): Record<string, Record<string, number[
   );
 }
 
-/** Everything of a run that a refusal must leave as it is; strict equality tells −0 from 0. */
+/** The state of a run that a refusal must not change. Strict equality distinguishes −0 from 0. */
 export function stateOf(session: Session) {
   const { iterations, tensors } = session.weights();
   return {
@@ -99,7 +99,7 @@ export function stateOf(session: Session) {
   };
 }
 
-/** The refusal that `act` meets; any other error, or none, fails the test. */
+/** Returns the refusal that `act` throws; any other error, or none, fails the test. */
 export function refusal(act: () => unknown): StepwellError {
   try {
     act();
@@ -114,12 +114,12 @@ export function codeOf(act: () => unknown): ErrorCode {
   return refusal(act).code;
 }
 
-/** The code with which something asynchronous is refused. */
+/** The code of the refusal of a promise. */
 export async function codeOfAsync(act: () => Promise<unknown>): Promise<ErrorCode> {
   return (await refusalAsync(act)).code;
 }
 
-/** The refusal of something asynchronous. */
+/** The refusal of a promise. */
 export async function refusalAsync(act: () => Promise<unknown>): Promise<StepwellError> {
   try {
     await act();
@@ -130,7 +130,7 @@ export async function refusalAsync(act: () => Promise<unknown>): Promise<Stepwel
   throw new Error("Nothing was refused");
 }
 
-/** Ordinary float32 numbers around 0; with `special`, one in eight is a value at which arithmetic goes wrong. */
+/** Ordinary float32 numbers around 0; with `special`, one in eight is a special value for arithmetic. */
 export function numbers(
   count: number,
   { seed, special = false }: { seed: number; special?: boolean },

@@ -1,4 +1,4 @@
-/** Registries with a store on a disk in memory: what dies with its process and comes back from its files. */
+/** Registries with a store on a disk in memory, for tests of processes that die and of recovery from files. */
 import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../../src/errors.ts";
@@ -15,13 +15,13 @@ export interface World extends AsyncDisposable {
   disk: Disk;
   registry: Registry;
   readonly configs: ConfigStore;
-  /** Called before everything that is asked of KV, with the method's name: throws to make it fail. */
+  /** Called before each operation of KV with the method's name. It can throw to make the operation fail. */
   fault: (method: string) => void;
-  /** What KV was asked and has not answered yet. */
+  /** Operations of KV that are not finished. */
   readonly unanswered: ReadonlySet<Promise<unknown>>;
   /** Milliseconds since 1970. */
   now: number;
-  /** The process dies and another one finds `disk`: by default as it was. */
+  /** The process dies and another one starts with `disk`, by default the unchanged one. */
   restart(disk?: Disk): Promise<void>;
 }
 
@@ -50,7 +50,7 @@ export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<
         ...options,
       });
     },
-    // deno-lint-ignore require-await -- as the interface has it
+    // deno-lint-ignore require-await -- the interface is asynchronous
     [Symbol.asyncDispose]: async () => configs.close(),
   };
   await world.restart();
@@ -86,10 +86,10 @@ export const SMALL: RunSpec = {
 
 export const GRADIENT = { w: [1, -2, 0.5] };
 
-/** Everything of a run that its files must bring back; strict equality tells −0 from 0. */
+/** The state of a run that recovery must restore. Strict equality distinguishes −0 from 0. */
 export function lasting(session: Session) {
   const { iterations, tensors } = session.weights();
-  // What the process remembers, what depends on where the snapshots are, and where it stands.
+  // Left out: data of the process and data that depend on when snapshots are written.
   const { journal_bytes: _, snapshot_version: __, ...description } = session.describe();
   return {
     description,
@@ -100,7 +100,7 @@ export function lasting(session: Session) {
   };
 }
 
-/** What a request does: a lease, the run, and no answer before it is on disk. */
+/** Acts as a request does: takes a lease, uses the run, and answers after the changes are on disk. */
 export async function request<T>(registry: Registry, id: string, act: (session: Session) => T): Promise<T> {
   const lease = registry.lease(id);
   try {

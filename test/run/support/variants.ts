@@ -1,4 +1,4 @@
-/** Every optimizer in every variant, and steps for them: what laws over all members range over. */
+/** Every optimizer in every variant, and steps for them, for laws over all members. */
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
 import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import { numbers, tensor } from "./harness.ts";

@@ -1,4 +1,4 @@
-/** Where runs live: they do not touch each other, the bound holds, and what is given up is free again. */
+/** The memory of runs: runs do not affect each other, the bound holds, and abandoned memory is free again. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
@@ -19,7 +19,7 @@ const action: fc.Arbitrary<Action> = fc.record({
   seed: fc.nat({ max: 20 }),
 });
 
-/** Each action on runs that share an arena and on twins that are alone in a registry of their own. */
+/** Performs each action on runs that share an arena and on twins that each have a registry of their own. */
 async function perform(actions: readonly Action[]): Promise<void> {
   const registry = newRegistry();
   const pairs: { shared: Session; alone: Session }[] = [];
@@ -42,7 +42,7 @@ async function perform(actions: readonly Action[]): Promise<void> {
   assert.equal(registry.figures().arenas, 1);
 }
 
-Deno.test("runs that share an arena do not touch each other", async () => {
+Deno.test("runs that share an arena do not affect each other", async () => {
   await fc.assert(fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 40 }), perform), {
     numRuns: 30,
   });
@@ -59,7 +59,7 @@ Deno.test("create() refuses a run that does not fit into memory, and leaves noth
   await assert.rejects(create("two", 2049), { code: "run_too_large" });
   const after = registry.figures();
   assert.deepEqual([after.runs, after.runBytes], [figures.runs, figures.runBytes]);
-  // What a refused run began with is kept for the next one: no more than it had got by then.
+  // The arena that a refused run had begun to fill is kept for the next one, with the size it had by then.
   assert(after.arenaBytes <= 24 * MEBIBYTE);
   for (let n = 0; n < 20; n++) await assert.rejects(create("two", 16), { code: "out_of_memory" });
   assert.deepEqual(registry.figures(), after);
@@ -69,7 +69,7 @@ Deno.test("create() refuses a run that does not fit into memory, and leaves noth
   assert.equal(registry.figures().arenas, 2);
 });
 
-Deno.test("a step that has no room for its gradients is refused and changes nothing", async () => {
+Deno.test("a step without memory for its gradients is refused and changes nothing", async () => {
   const registry = newRegistry({ memoryBytesMax: 10 * MEBIBYTE });
   const count = 2 * MEBIBYTE;
   const session = await registry.create({ optimizer: "SGD", variables: [{ name: "w", shape: [count] }] });
@@ -84,7 +84,7 @@ Deno.test("a step that has no room for its gradients is refused and changes noth
   assert.equal(session.gather("w", [7], { bytesMax: 4 }).values[0], Math.fround(-0.03));
 });
 
-Deno.test("patchOptimizer() refuses a slot that has no room, and changes nothing", async () => {
+Deno.test("patchOptimizer() refuses a slot without memory for it, and changes nothing", async () => {
   const registry = newRegistry({ memoryBytesMax: 14 * MEBIBYTE });
   const session = await registry.create({ optimizer: "Adam", variables: [{ name: "w", shape: [MEBIBYTE] }] });
   const figures = registry.figures();
@@ -94,7 +94,7 @@ Deno.test("patchOptimizer() refuses a slot that has no room, and changes nothing
   assert.deepEqual(registry.figures(), figures);
 });
 
-Deno.test("publish() and checkpoint() are refused when a copy has no room, and take that of idle memories", async () => {
+Deno.test("publish() and checkpoint() are refused without memory for a copy, and use that of idle arenas", async () => {
   const registry = newRegistry({ memoryBytesMax: 24 * MEBIBYTE });
   const variables = [{ name: "w", shape: [2 * MEBIBYTE] }];
   await registry.create({ id: "one", optimizer: "SGD", variables });
@@ -108,7 +108,7 @@ Deno.test("publish() and checkpoint() are refused when a copy has no room, and t
   assert.equal(registry.figures().publishedBytes, 8 * MEBIBYTE);
 });
 
-Deno.test("allocate() takes back what was borrowed in the arena before it costs an idle run", () => {
+Deno.test("allocate() reclaims borrowed regions of the arena before it evicts an idle run", () => {
   const done: string[] = [];
   const onPressure = () => done.push("pressure") > 99;
   const memory = new Memory({ bytesMax: 8 * MEBIBYTE, onPressure });
@@ -119,7 +119,7 @@ Deno.test("allocate() takes back what was borrowed in the arena before it costs 
     memory.release(arena, regions[1] as number);
   });
   memory.borrow(arena, () => done.push("not borrowed any more")).release();
-  // Nothing is in the way yet.
+  // There is enough memory so far.
   memory.release(arena, memory.allocate(arena, MEBIBYTE));
   assert.throws(() => memory.allocate(other, 3 * MEBIBYTE), { code: "out_of_memory" });
   assert.deepEqual(done, ["pressure"]);
@@ -129,7 +129,7 @@ Deno.test("allocate() takes back what was borrowed in the arena before it costs 
   assert.deepEqual(done, ["pressure", "given back", "pressure"]);
 });
 
-/** What may be begun and given up again and again; each leaves the registry as it was. */
+/** Operations that can be begun and abandoned again and again; each leaves the registry as it was. */
 const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>> = {
   "a run": async (registry, id) => {
     step(await registry.create({ id, ...SMALL }), { w: { indices: [1], values: [1] } });
@@ -171,7 +171,7 @@ const COUNT = 50_000;
 const SMALL = { optimizer: "Adam", variables: [{ name: "w", shape: [COUNT] }] };
 
 for (const [what, act] of Object.entries(GIVEN_UP)) {
-  Deno.test(`no memory is lost when ${what} is given up`, async () => {
+  Deno.test(`no memory is lost when ${what} is abandoned`, async () => {
     const registry = newRegistry();
     await registry.create({ id: "kept", ...SMALL });
     await act(registry, "other");
@@ -182,7 +182,7 @@ for (const [what, act] of Object.entries(GIVEN_UP)) {
   });
 }
 
-Deno.test("the memory of a large run serves the next one", async () => {
+Deno.test("the memory of a large run is used for the next one", async () => {
   const registry = newRegistry();
   const create = (id: string, count: number) =>
     registry.create({ id, optimizer: "Adam", variables: [{ name: "w", shape: [count] }] });
@@ -198,7 +198,7 @@ Deno.test("the memory of a large run serves the next one", async () => {
   assert(registry.figures().arenaBytes < 1.2 * arenaBytes);
 });
 
-Deno.test("Memory gives back everything when runs, uploads and copies are over", () => {
+Deno.test("Memory has nothing in use after runs, uploads and copies have ended", () => {
   const memory = new Memory({ bytesMax: 64 * MEBIBYTE });
   const arena = memory.place(2 * MEBIBYTE);
   const start = memory.figures();

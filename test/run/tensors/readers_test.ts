@@ -1,4 +1,4 @@
-/** What readers get: copies of one version, rows, slots. */
+/** Reading a run: copies of one version, rows, slots. */
 import assert from "node:assert/strict";
 import { newRegistry, numbers, open, refusal, setVariables, step, tensor } from "../support/harness.ts";
 
@@ -6,7 +6,7 @@ const SGD = { class_name: "SGD", config: { learning_rate: 1, momentum: 0.5 } };
 const VARIABLES = [{ name: "a", shape: [2, 3], initial: 1 }, { name: "b", shape: [4], initial: 2 }];
 const GRADIENTS = { a: [[1, 1, 1], [1, 1, 1]], b: [1, 1, 1, 1] };
 
-Deno.test("publish() shares one copy of a version between its readers, and takes another of the next", async () => {
+Deno.test("publish() shares one copy of a version between its readers, and makes a new one for the next version", async () => {
   const registry = newRegistry();
   const session = await registry.create({ optimizer: SGD, variables: VARIABLES });
   const one = session.publish();
@@ -28,7 +28,7 @@ Deno.test("publish() shares one copy of a version between its readers, and takes
   next.release();
 });
 
-Deno.test("publish() copies the variables that are asked for and no others", async () => {
+Deno.test("publish() copies only the requested variables", async () => {
   const registry = newRegistry();
   const session = await registry.create({ optimizer: SGD, variables: VARIABLES });
   const { tensors, release } = session.publish(["b", "b"]);
@@ -47,7 +47,7 @@ for (
     ["weights are set", (s) => s.setWeights([3, [[1, 1, 1], [1, 1, 1]], [1, 1, 1, 1]])],
   ] as [string, (session: Awaited<ReturnType<typeof open>>) => void][]
 ) {
-  Deno.test(`a reader's copy stays whole and is counted out when ${what === "a step" ? "a step comes" : what}`, async () => {
+  Deno.test(`a reader's copy stays whole and is no longer counted after ${what === "a step" ? "a step comes" : what}`, async () => {
     const registry = newRegistry();
     const session = await registry.create({ optimizer: SGD, variables: VARIABLES });
     const reader = session.publish();
@@ -60,7 +60,7 @@ for (
   });
 }
 
-Deno.test("a reader keeps its copy when the run is deleted, and the memory is free once it is released", async () => {
+Deno.test("a reader keeps its copy when the run is deleted, and its release frees the memory", async () => {
   const registry = newRegistry();
   const session = await registry.create({ optimizer: SGD, variables: VARIABLES });
   const reader = session.publish();
@@ -74,7 +74,7 @@ Deno.test("a reader keeps its copy when the run is deleted, and the memory is fr
   assert.equal(refusal(() => session.gather("a", [], { bytesMax: 100 })).code, "unknown_run");
 });
 
-Deno.test("gather() gives rows in the order asked for, repeated ones too", async () => {
+Deno.test("gather() returns rows in the requested order, repeated ones too", async () => {
   for (const shape of [[5, 3], [5], [5, 2, 2], [5, 0]]) {
     const width = shape.slice(1).reduce((a, b) => a * b, 1);
     const values = numbers(5 * width, { seed: width, special: true });
@@ -91,7 +91,7 @@ Deno.test("gather() gives rows in the order asked for, repeated ones too", async
   }
 });
 
-Deno.test("gather() refuses scalars, unknown names, rows that are not there and more bytes than allowed", async () => {
+Deno.test("gather() refuses scalars, unknown names, rows out of range and more bytes than allowed", async () => {
   const session = await open({
     optimizer: "SGD",
     variables: [...VARIABLES, { name: "c", shape: [] }],
@@ -110,7 +110,7 @@ Deno.test("gather() refuses scalars, unknown names, rows that are not there and 
   assert.equal(session.gather("a", [0, 1], { bytesMax: 24 }).values.length, 6);
 });
 
-Deno.test("readSlot() gives a slot of every variable, with its initial values before the first step", async () => {
+Deno.test("readSlot() returns a slot of every variable, with its initial values before the first step", async () => {
   const session = await open({ optimizer: "Adagrad", variables: VARIABLES });
   assert.deepEqual(session.slotNames(), ["accumulator"]);
   const read = () =>
@@ -126,7 +126,7 @@ Deno.test("readSlot() gives a slot of every variable, with its initial values be
   assert.match(message, /"momentum".*slots are "accumulator"/);
 });
 
-Deno.test("describe() says what the run is made of", async () => {
+Deno.test("describe() returns the spec and the present state", async () => {
   const session = await open({
     optimizer: { class_name: "Adam", config: { lr: 0.5, epsilon: 0 } },
     variables: [...VARIABLES, { name: "c", shape: [], constraint: "non_neg" }],

@@ -3,9 +3,9 @@ import type { Registry } from "../../../../src/run/registry/registry.ts";
 import type { Session } from "../../../../src/run/session/session.ts";
 import type { NamedTensor } from "../../../../src/tensor.ts";
 
-/** A checkpoint as it lies in a file; the JSON of its metadata is open to changes. */
+/** The contents of a checkpoint's file; tests may change the JSON of its metadata. */
 export interface Checkpoint {
-  // deno-lint-ignore no-explicit-any -- tests reach into it to break it
+  // deno-lint-ignore no-explicit-any -- tests change it freely
   saved: any;
   tensors: NamedTensor[];
 }
@@ -16,7 +16,7 @@ export function checkpointOf(session: Session): Checkpoint {
   return { saved: JSON.parse(metadata["stepwell"] ?? ""), tensors: [...tensors] };
 }
 
-/** Puts it back as a reader of files does; gives up all memory when it is refused. */
+/** Restores it as a reader of files does; releases all memory if it is refused. */
 export async function restore(
   registry: Registry,
   id: string,
@@ -28,7 +28,7 @@ export async function restore(
     for (const { name, shape, values } of tensors) {
       const sink = target.dense(name, { dtype: "F32", shape });
       const bytes = new Uint8Array(values.buffer);
-      // In pieces of an odd length, as bodies come.
+      // Pieces have an odd length, as with real bodies.
       for (let at = 0; at < bytes.length; at += 13) sink.write(bytes.subarray(at, at + 13));
       sink.close();
     }

@@ -1,4 +1,4 @@
-/** Contributions for laws of rounds: drawn at random, of ordinary numbers, dense and sparse; as JSON and as files. */
+/** Random contributions for laws of rounds: ordinary numbers, dense and sparse, as JSON and as files. */
 import fc from "fast-check";
 import type { Arena } from "../../../../kernels/arena.ts";
 import { runCompiled } from "../../../../kernels/compiler/runner.ts";
@@ -14,7 +14,7 @@ export const SHAPES: Readonly<Record<string, readonly number[]>> = { a: [6, 2], 
 export interface Drawn {
   readonly seed: number;
   readonly weight: number;
-  /** By variable. */
+  /** Tensors by variable. */
   readonly forms: readonly ("dense" | "sparse" | "absent")[];
 }
 
@@ -26,9 +26,9 @@ const drawn = (...forms: Drawn["forms"][number][]): fc.Arbitrary<Drawn> =>
     forms: fc.tuple(fc.constant("dense" as const), fc.constantFrom(...forms), fc.constantFrom(...forms)),
   });
 
-/** Whole ones, which every aggregator takes. */
+/** Dense tensors for all variables, which every aggregator accepts. */
 export const whole = drawn("dense");
-/** Some rows, or no gradient at all, for some variables. */
+/** For some variables, rows or no gradient at all. */
 export const partial = fc.oneof(whole, drawn("dense", "sparse", "absent"));
 
 export interface GivenTensor {
@@ -50,7 +50,7 @@ export function tensorsOf({ seed, forms }: Drawn): GivenTensor[] {
   });
 }
 
-/** Sends a contribution as JSON; gives what it is told. */
+/** Sends a contribution as JSON and returns the answer. */
 export function give(session: Session, drawn: Drawn, options: Partial<StepOptions> = {}) {
   const gradients = tensorsOf(drawn).map(({ name, shape, values, indices }) => {
     const content = tensor(shape, values);
@@ -90,7 +90,7 @@ export function roundSpec(aggregation: AggregationSpec, more: Partial<RunSpec> =
   };
 }
 
-/** A run in memory, and how many bytes are given out in its arena. */
+/** A run in memory, and the bytes in use in its arena. */
 export async function measured(spec: RunSpec) {
   const arenas = new Set<Arena>();
   const session = await open(spec, {
@@ -99,7 +99,7 @@ export async function measured(spec: RunSpec) {
       return runCompiled(arena, call);
     },
   });
-  // Shows the arena: the first variable has rows.
+  // gather() gives access to the arena: the first variable has rows.
   session.gather(spec.variables[0]?.name as string, [0], { bytesMax: 1e6 });
   return { session, used: () => [...arenas].reduce((sum, { bytesUsed }) => sum + bytesUsed, 0) };
 }

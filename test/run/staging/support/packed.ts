@@ -1,4 +1,4 @@
-/** Compact forms for tests: numbers packed as a client packs them, what they mean, and sinks filled in any order. */
+/** Compact forms for tests: numbers packed as by a client, their decoded values, and sinks filled in any order. */
 import type { ByteSink, PackedSinks, PackedTensor, Shape } from "../../../../src/tensor.ts";
 import type { ArenaStaging } from "../../../../src/run/staging/staging.ts";
 
@@ -6,7 +6,7 @@ import type { ArenaStaging } from "../../../../src/run/staging/staging.ts";
 export interface Packed {
   readonly tensor: PackedTensor;
   readonly bytes: { readonly values: Uint8Array; readonly scale?: Uint8Array; readonly indices?: Uint8Array };
-  /** The float32 values that were sent, whatever the indices do with them. */
+  /** The float32 values that were sent, before the indices place them. */
   readonly decoded: Float32Array;
 }
 
@@ -39,7 +39,7 @@ export function quantize(
   };
 }
 
-/** `numbers` in some dtype, at `indices`. */
+/** `numbers` in a given dtype, at `indices`. */
 export function entries(
   numbers: readonly number[],
   { indices, dtype, wide = false }: {
@@ -60,7 +60,7 @@ export function entries(
   });
 }
 
-/** The same values at `indices`, which count elements where `flat`. */
+/** The same values at `indices`, which are element numbers if `flat`. */
 export function withIndices(
   { tensor, bytes, decoded }: Packed,
   { indices, wide = false, flat = true }: { indices: readonly number[]; wide?: boolean; flat?: boolean },
@@ -87,7 +87,7 @@ function encode(
   return [bytesOf(halves), new Float32Array(Uint32Array.from(halves, (half) => half << 16 >>> 0).buffer)];
 }
 
-/** What flat entries mean: zeros, to which each is added in float32, in order. */
+/** Decodes flat entries: zeros, to which each is added in float32, in order. */
 export function placed(count: number, indices: readonly number[], values: Float32Array): Float32Array {
   const tensor = new Float32Array(count);
   indices.forEach((place, n) => tensor[place] = (tensor[place] as number) + (values[n] as number));

@@ -1,7 +1,7 @@
 /**
- * What a step computes, written down once more: plain loops over numbers, float32 after every operation, norms as
- * float64 sums rounded once. It shares nothing with formulas, plans or kernels. For numbers of ordinary size: it
- * does not flush subnormal ones.
+ * The arithmetic of a step, implemented independently: plain loops over numbers, rounded to float32 after every
+ * operation, norms as float64 sums rounded once. It shares nothing with formulas, plans or kernels. It is meant for
+ * numbers of ordinary size, since it does not flush subnormal ones.
  */
 const { fround: f, max, min, sqrt } = Math;
 
@@ -58,13 +58,13 @@ export function merged({ values, indices = [] }: Gradient): { values: number[]; 
   return { indices: [...sums.keys()], values: [...sums.values()].flat() };
 }
 
-/** Places of the rows `indices` of a variable, one after the other. */
+/** Element numbers of the rows `indices` of a variable, one after the other. */
 export function places(indices: readonly number[], shape: readonly number[]): number[] {
   const width = shape.slice(1).reduce((product, size) => product * size, 1);
   return indices.flatMap((row) => Array.from({ length: width }, (_, column) => row * width + column));
 }
 
-/** What an optimizer does with a gradient that is transformed: whole, or merged rows; T counts from 1. */
+/** An optimizer's update with a transformed gradient, dense or merged rows; T counts from 1. */
 export type Rule = (variable: Variable, gradient: Gradient, T: number) => void;
 
 function each(variable: Variable, { values, indices }: Gradient, act: (at: number, g: number) => void): void {
@@ -114,7 +114,7 @@ export function adam(rate: number): Rule {
 
 export const nonNeg = (w: readonly number[]) => w.map((x) => f(x * (x >= 0 ? 1 : 0)));
 
-/** Each column of a matrix to a norm of at most `most`. */
+/** Scales each column of a matrix to a norm of at most `most`. */
 export function maxNorm(w: readonly number[], most: number, width: number): number[] {
   const factors = Array.from({ length: width }, (_, column) => {
     const n = norm(w.filter((_, at) => at % width === column));
@@ -123,7 +123,7 @@ export function maxNorm(w: readonly number[], most: number, width: number): numb
   return w.map((x, at) => f(x * (factors[at % width] as number)));
 }
 
-/** The whole tensor to norm 1. */
+/** Scales the whole tensor to norm 1. */
 export function unitNorm(w: readonly number[]): number[] {
   const n = f(f(1e-7) + norm(w));
   return w.map((x) => f(x / n));
