@@ -1,6 +1,6 @@
 /**
- * What a loss may say, as data for people and programs: functions, operators, layers, losses of models. Nothing here is
- * written by hand; it derives from the tables that the compiler reads.
+ * The catalogue of the loss language, as data for people and programs: functions, operators, layers, losses of
+ * models. It derives from the tables that the compiler reads.
  */
 import { z } from "zod";
 import type { OptionValue, TensorFunction } from "./functions/define.ts";
@@ -14,11 +14,11 @@ export interface CatalogFunction {
   readonly name: string;
   readonly topic: string;
   readonly summary: string;
-  /** As it is called: `sum(x, axis=none, keepdims=false)`; what has no default must be given. */
+  /** A call with all options: `sum(x, axis=none, keepdims=false)`. Options without a default are required. */
   readonly signature: string;
-  /** What each option takes, in words, in their order. */
+  /** The accepted values of each option in words, in order. */
   readonly options: Readonly<Record<string, string>>;
-  /** Whether gradients go back through it. */
+  /** Whether gradients flow back through it. */
   readonly differentiable: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface CatalogLayer {
   readonly class_name: string;
   readonly aliases: readonly string[];
   readonly summary: string;
-  /** JSON Schema (2020-12) of what is read of its config. */
+  /** JSON Schema (2020-12) of the config keys that are read. */
   readonly config: JsonSchema;
   /** The variables that the run must have are LAYER/WEIGHT. */
   readonly weights: readonly string[];
@@ -42,7 +42,7 @@ export interface LossCatalog {
 
 let made: LossCatalog | undefined;
 
-/** All of it, in the order of the tables. */
+/** The whole catalogue, in the order of the tables. */
 export function lossCatalog(): LossCatalog {
   return made ??= {
     functions: Object.entries(TOPICS).flatMap(([topic, rows]) =>
@@ -66,7 +66,7 @@ export function lossCatalog(): LossCatalog {
 
 function schemaOf(schema: z.ZodObject): JsonSchema {
   const { properties, ...rest } = z.toJSONSchema(schema, { io: "input" });
-  // Of what is transformed, as pairs are that may be given as one number, zod does not tell the default.
+  // zod omits the default of a transformed value, such as a pair that may be given as one number.
   const named = Object.entries(properties ?? {}).map(([key, property]) => {
     const field = schema.shape[key];
     const initial = field instanceof z.ZodDefault ? { default: field.def.defaultValue } : {};
@@ -90,7 +90,7 @@ function describeFunction({ name, does, tensors, options, gradient }: TensorFunc
   };
 }
 
-/** As the text of a loss has it. */
+/** A value as a literal of the loss language. */
 function literal(value: OptionValue): string {
   if (value === null) return "none";
   return Array.isArray(value) ? `[${value.join(", ")}]` : String(value);

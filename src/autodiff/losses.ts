@@ -1,6 +1,6 @@
 /**
- * What the HTTP layer asks for losses: a request checked and made a job, the job evaluated. Holds no run: it is told
- * the variables' shapes, then asks for the values of those that the loss names.
+ * The interface of this folder for the HTTP layer: compiles a request to a job and evaluates the job. Holds no run:
+ * the caller passes the variables' shapes, then the values of the variables that the loss reads.
  */
 import type { Settings } from "../config.ts";
 import { refusal } from "../errors.ts";
@@ -20,18 +20,18 @@ import { KeyedMutex } from "./pool/keyed_mutex.ts";
 
 export type { Evaluation, Gradient };
 
-/** As it stands in a body. */
+/** A request as in a body. */
 export interface LossRequest {
-  /** An expression; with a model, one of Keras' losses. */
+  /** An expression, or one of Keras' losses if there is a model. */
   readonly loss: unknown;
-  /** What Keras or tfjs writes of a model. */
+  /** The JSON of a model from Keras or tfjs. */
   readonly model?: unknown;
-  /** Tensors by name, in any form that JSON bodies take; of a model with one input, just a tensor. */
+  /** Tensors by name, in any form of JSON bodies; a single tensor for a model with one input. */
   readonly inputs?: unknown;
-  /** Of a model. */
+  /** The targets of a model. */
   readonly targets?: unknown;
   readonly training?: boolean | undefined;
-  /** Absent: all variables of the loss that may be optimized. */
+  /** Default: all trainable variables of the loss. */
   readonly var_list?: readonly string[] | undefined;
   readonly grad_loss?: unknown;
 }
@@ -44,21 +44,21 @@ export interface VariableShape {
 
 /** A loss that fits the run's variables. */
 export interface CompiledLoss {
-  /** The variables whose values it needs, each once. */
+  /** The variables whose values are needed, each once. */
   readonly names: readonly string[];
   readonly graph: Graph;
   readonly inputs: readonly NamedTensor[];
   readonly watched: readonly string[];
-  /** Variables to differentiate by that the loss does not name. */
+  /** Variables to differentiate with respect to that the loss does not read. */
   readonly absent: readonly string[];
   readonly lossGradient: Float32Array<ArrayBuffer> | undefined;
 }
 
-/** Losses of the largest size whose inputs may wait together. */
+/** The number of largest losses whose inputs may be held together. */
 const HELD_MAX = 4;
 
 export class Losses {
-  /** By the run's id. */
+  /** Keyed by the run's id. */
   readonly #mutex = new KeyedMutex();
   readonly #admission: Gate;
   readonly #pool: WorkerPool;
@@ -78,8 +78,8 @@ export class Losses {
   }
 
   /**
-   * Checks all that can be checked without values. Throws invalid_loss, loss_too_large, unknown_variable, shape_mismatch,
-   * invalid_request, and what reading tensors throws.
+   * Compiles a request, with all checks that need no values. Throws invalid_loss, loss_too_large, unknown_variable,
+   * shape_mismatch, invalid_request, and what reading tensors throws.
    */
   compile(request: LossRequest, variables: readonly VariableShape[]): CompiledLoss {
     const { graph, inputs, frozen } = request.model === undefined
@@ -104,13 +104,13 @@ export class Losses {
     };
   }
 
-  /** A place among the losses that are evaluated or wait for it. Throws busy. */
+  /** Acquires a place among the losses that wait or are being evaluated. Throws busy. */
   acquire({ graph }: CompiledLoss): Releasable {
     const held = graph.nodes.filter(({ kind }) => kind === "variable" || kind === "input");
     return this.#admission.acquireNow(held.reduce((sum, { shape }) => sum + elementCount(shape), 0));
   }
 
-  /** As {@link acquire}, and the run to itself: once all that asked before for the same run are done. */
+  /** Like {@link acquire}; also waits until all earlier holders of the same run have released it. */
   async acquireAlone(run: string, loss: CompiledLoss): Promise<Disposable> {
     using acquired = new DisposableStack();
     acquired.use(this.acquire(loss));
@@ -138,7 +138,7 @@ export class Losses {
 interface CompiledGraph {
   readonly graph: Graph;
   readonly inputs: readonly NamedTensor[];
-  /** Variables that are not differentiated by unless `var_list` names them. */
+  /** Variables that get gradients only if `var_list` names them. */
   readonly frozen: ReadonlySet<string>;
 }
 
@@ -184,7 +184,7 @@ function expressionLoss(
   };
 }
 
-/** The name of the targets among the inputs: no layer's. */
+/** The name of the targets among the inputs, which no layer can have. */
 const TARGETS = "#targets";
 
 function modelLoss(
@@ -244,7 +244,7 @@ function readLossGradient(value: unknown, { nodes, loss }: Graph): Float32Array<
   throw refusal("shape_mismatch", "take the loss", "grad_loss", message);
 }
 
-/** What is minimized: the sum of the loss's elements. */
+/** The quantity that is minimized: the sum of the loss's elements. */
 export function totalOf({ loss }: Evaluation): number {
   return loss.values.length === 1
     ? loss.values[0] as number

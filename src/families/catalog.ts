@@ -1,6 +1,6 @@
 /**
- * Every member of every family as data for people and programs: what it is called, what its config takes, and for
- * optimizers the slots and formulas of each variant. Nothing here is written by hand; it derives from the members.
+ * The catalogue: every member of every family as data for people and programs. It lists names, config schemas and,
+ * for optimizers, the slots and formulas of each variant. All of it is derived from the members.
  */
 import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
@@ -24,7 +24,7 @@ export interface CatalogMember {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** One rule of an optimizer: the config that brings it out, and the formulas in the form that can be registered. */
+/** One rule of an optimizer: a config that selects it, and its formulas in the form that can be registered. */
 export interface CatalogVariant {
   readonly config: Config;
   readonly definition: Definition;
@@ -34,9 +34,9 @@ export interface CatalogOptimizer extends CatalogMember {
   readonly description: string;
   /** Config keys that can be overwritten between steps. */
   readonly attributes: readonly string[];
-  /** Whether it was registered, instead of being built in. */
+  /** True if it was registered, false if it is built in. */
   readonly custom: boolean;
-  /** Config key → its name in formulas, where that is another one. */
+  /** Config key → its name in formulas, where the two differ. */
   readonly symbols: Readonly<Record<string, string>>;
   readonly variants: readonly CatalogVariant[];
 }
@@ -64,7 +64,7 @@ export function catalog(family: OptimizerFamily = optimizers): Catalog {
   };
 }
 
-/** What was described once: each takes a few milliseconds, and a service may have a thousand optimizers. */
+/** Cached descriptions: one takes a few milliseconds to make, and a service may have a thousand optimizers. */
 const described = new WeakMap<Member, CatalogMember>();
 
 function once<M extends Member, D extends CatalogMember>(member: M, make: () => D): D {
@@ -75,12 +75,12 @@ function once<M extends Member, D extends CatalogMember>(member: M, make: () => 
   return made;
 }
 
-/** Optimizers that are described without a pause: some 20 ms. */
+/** Optimizers described between two pauses: about 20 ms. */
 const AT_ONCE = 8;
 
 /**
- * As {@link catalog}, of a service that others use meanwhile: `pause` is awaited after some that were not described
- * before.
+ * Like {@link catalog}, without blocking other requests: `pause` is awaited after every few optimizers that were not
+ * cached.
  */
 export async function catalogInTurns(family: OptimizerFamily, pause: () => Promise<void>): Promise<Catalog> {
   const fresh = family.members.filter((member) => !described.has(member));

@@ -1,8 +1,8 @@
 /**
- * The bytes of a request's body as they come off the socket. Decodes nothing and bounds nothing.
+ * Reads the bytes of a request's body from the socket. Decodes nothing and limits nothing.
  *
- * Invariant: when the iteration ends, in whatever way, the body is finished or cancelled; a body that ends before
- * its Content-Length, or with its connection, gives incomplete_body.
+ * Invariant: however the iteration ends, the body is finished or cancelled. A body that ends before its
+ * Content-Length, or whose connection breaks, gives incomplete_body.
  */
 
 import { StepwellError } from "../errors.ts";
@@ -14,15 +14,15 @@ export interface ChunkOptions {
 }
 
 /**
- * As much as Deno reads at a time by itself, and no more. A connection fills the largest buffer that it was ever read
- * with: when a later read takes less, the rest is moved up each time, and reading takes several times as long. And
- * the four copies from the socket to the arena stay in the second-level cache.
+ * The size of Deno's own reads. A connection fills the largest buffer that it was ever read with: if later reads take
+ * less, the rest is moved up each time, and reading takes several times as long. At this size the four copies from
+ * the socket to the arena also stay in the second-level cache.
  */
 const READ_BYTES = 64 << 10;
-/** Up to here one call for the whole body is cheaper than a reader. */
+/** Up to this size one call for the whole body is cheaper than a reader. */
 const SMALL_BYTES_MAX = 64 << 10;
 
-/** Content-Length; undefined when there is none. Throws malformed_header. */
+/** The Content-Length; undefined if there is none. Throws malformed_header. */
 export function contentLength(headers: Headers): number | undefined {
   const text = headers.get("content-length");
   if (text === null) return undefined;
@@ -34,15 +34,15 @@ export function contentLength(headers: Headers): number | undefined {
   );
 }
 
-/** Whether {@link wholeOf} is the way to read a body with this Content-Length. */
+/** Whether a body with this Content-Length should be read with {@link wholeOf}. */
 export function isSmall(declared: number | undefined): declared is number {
   return declared !== undefined && declared <= SMALL_BYTES_MAX;
 }
 
-/** A small body at once. Throws incomplete_body, or the signal's reason. */
+/** Reads a small body at once. Throws incomplete_body, or the signal's reason. */
 export async function wholeOf(request: Request, { declared, signal }: ChunkOptions): Promise<Uint8Array> {
   const reading = request.bytes().catch(fail);
-  // The read itself cannot be cancelled: after an abort it ends with its connection, and nobody waits for it.
+  // The read itself cannot be cancelled: after an abort it ends with its connection, and nothing waits for it.
   const whole = await (signal ? orAborted(reading, signal) : reading);
   checkLength(whole.length, declared);
   return whole;
@@ -60,32 +60,32 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /**
- * Hands a body of any size to `onChunk` in pieces, each good only during the call: their memory is used again. Throws
- * incomplete_body, the signal's reason, or what `onChunk` throws.
+ * Passes a body of any size to `onChunk` in pieces. A piece is valid only during the call, because its memory is
+ * reused. Throws incomplete_body, the signal's reason, or what `onChunk` throws.
  */
 export async function eachChunk(
   request: Request,
   options: ChunkOptions,
   onChunk: (chunk: Uint8Array) => void,
 ): Promise<void> {
-  // No generator: what is awaited and allocated for a piece is a tenth of the time of reading it.
+  // Not a generator: its awaits and allocations would add a tenth to the time of reading a piece.
   await using body = new OpenBody(request, { ...options, isRecycled: true });
   for (let chunk = await body.read(); chunk; chunk = await body.read()) onChunk(chunk);
 }
 
-/** A body of any size in pieces that may be kept. Throws incomplete_body, or the signal's reason. */
+/** Yields a body of any size in pieces that may be kept. Throws incomplete_body, or the signal's reason. */
 export async function* chunksOf(request: Request, options: ChunkOptions): AsyncGenerator<Uint8Array, void> {
   await using body = new OpenBody(request, { ...options, isRecycled: false });
   for (let chunk = await body.read(); chunk; chunk = await body.read()) yield chunk;
 }
 
-/** A body that is being read, with a signal to listen to meanwhile. */
+/** A body that is being read and can be aborted by a signal. */
 class OpenBody implements AsyncDisposable {
   readonly #declared: number | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #recycling: ReadableStreamBYOBReader | undefined;
-  /** Goes to and fro: a 40 MB body costs no 40 MB of garbage, and its bytes stay in the cache. */
+  /** Transferred to each read and back, so that a 40 MB body leaves no 40 MB of garbage and stays in the cache. */
   #buffer = new ArrayBuffer(0);
   #bytes = 0;
 
@@ -98,7 +98,7 @@ class OpenBody implements AsyncDisposable {
     this.#signal?.addEventListener("abort", this.#abort);
   }
 
-  /** The next piece, undefined at the end. */
+  /** The next piece; undefined at the end. */
   async read(): Promise<Uint8Array | undefined> {
     let result;
     try {
@@ -133,7 +133,7 @@ function recyclingReader(body: ReadableStream): ReadableStreamBYOBReader | undef
   try {
     return body.getReader({ mode: "byob" });
   } catch {
-    // A body that is buffered already is no byte stream; the default reader takes any.
+    // An already buffered body is not a byte stream; the default reader accepts any stream.
     return undefined;
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Decompression of request bodies. `DecompressionStream` is not used: it gives all that one chunk expands to at once
- * (455 bytes of brotli: 300 MB), while node:zlib gives pieces of bounded size and waits until each has been taken.
+ * Decompresses request bodies. `DecompressionStream` is not used, because it emits the whole expansion of a chunk at
+ * once (455 bytes of brotli: 300 MB), while node:zlib emits pieces of bounded size and waits until each is consumed.
  *
- * Invariant: what is decoded is the whole body and nothing but the body; cut off or followed by anything, it is refused.
+ * Invariant: exactly the whole body is decoded; a body that is cut off or followed by other bytes is refused.
  */
 
 import zlib from "node:zlib";
@@ -12,12 +12,12 @@ import { StepwellError } from "../errors.ts";
 import { ZstdFrame } from "./zstd_frame.ts";
 
 const PIECE_BYTES_MAX = 256 << 10;
-/** A window of 8 MiB, which is what RFC 9659 lets a sender of zstd count on. */
+/** A window of 8 MiB, the size that RFC 9659 guarantees to senders of zstd. */
 const ZSTD_WINDOW_LOG_MAX = 23;
-/** Each costs some microseconds, and may be as short as 9 bytes; who splits a body does it into large ones. */
+/** A frame costs some microseconds and may be as short as 9 bytes; senders that split a body use large frames. */
 const ZSTD_FRAMES_MAX = 1024;
 
-/** A node:zlib stream; `bytesWritten` counts the input that it has used. */
+/** A node:zlib stream; `bytesWritten` counts the input that it has consumed. */
 type Decoder = Transform & { readonly bytesWritten: number };
 
 const DECODERS: ReadonlyMap<string, () => Decoder> = new Map<string, () => Decoder>([
@@ -33,7 +33,7 @@ const DECODERS: ReadonlyMap<string, () => Decoder> = new Map<string, () => Decod
 
 export type ContentEncoding = "gzip" | "deflate" | "br" | "zstd";
 
-/** The encoding of a body, undefined for none. Throws unsupported_media_type for others and for several. */
+/** The encoding of a body; undefined for none. Throws unsupported_media_type for an unknown one and for several. */
 export function contentEncoding(headers: Headers): ContentEncoding | undefined {
   const text = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
   const encoding = text === "x-gzip" ? "gzip" : text;
@@ -45,8 +45,8 @@ export function contentEncoding(headers: Headers): ContentEncoding | undefined {
 }
 
 /**
- * Decodes `source` and hands every decoded piece (at most 256 KiB) to `onPiece`, which may throw to stop.
- * The chunks of `source` must not be reused. Errors: malformed_encoding; whatever `source` and `onPiece` throw.
+ * Decodes `source` and passes every decoded piece (at most 256 KiB) to `onPiece`, which may throw to stop.
+ * The chunks of `source` must not be reused. Errors: malformed_encoding; what `source` and `onPiece` throw.
  */
 export async function decode(
   source: AsyncIterable<Uint8Array>,
@@ -70,7 +70,7 @@ export async function decode(
       foreign ??= { error };
       throw error;
     }
-    // The brotli decoder does not say that its input is cut off either, but only a stream that is will use this byte.
+    // The brotli decoder does not report cut-off input either, but consumes this byte only if the stream is cut off.
     if (encoding === "br") yield Uint8Array.of(0);
   }
   async function drain(pieces: AsyncIterable<Uint8Array>) {
@@ -94,8 +94,8 @@ export async function decode(
 }
 
 /**
- * Cuts chunks where a zstd frame ends: the decoder begins the next frame only with the next chunk, and drops what else
- * is in this one. Nor does it say that its input is cut off; this does.
+ * Cuts chunks at the ends of zstd frames: the decoder begins a new frame only with a new chunk and drops the rest of
+ * the current one. Also reports cut-off input, which the decoder does not.
  */
 async function* splitFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   let frame = new ZstdFrame();

@@ -1,12 +1,12 @@
 /**
- * Names of element types on the wire. Tables only; how bytes become float32 is the arena's business.
+ * The names of element types on the wire, as tables. The arena converts their bytes to float32.
  *
- * Invariant: every `WireDtype` of tensor.ts stands in both tables.
+ * Invariant: both tables contain every `WireDtype` of tensor.ts.
  */
 
 import { WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 
-/** Bits of an element of every type a safetensors header may name; all but the wire dtypes are only skipped over. */
+/** Bits per element of every type that a safetensors header may name, beyond the wire dtypes too. */
 export const SAFETENSORS_BITS: ReadonlyMap<string, number> = new Map([
   ["F4", 4],
   ["F6_E2M3", 6],
@@ -32,7 +32,7 @@ export const SAFETENSORS_BITS: ReadonlyMap<string, number> = new Map([
   ["C64", 64],
 ]);
 
-/** What the `dtype` of a base64 tensor in JSON may be. */
+/** The values of `dtype` for a base64 tensor in JSON. */
 export const JSON_DTYPES: ReadonlyMap<unknown, WireDtype> = new Map<unknown, WireDtype>([
   ["float32", "F32"],
   ["float16", "F16"],

@@ -1,9 +1,9 @@
 /**
- * JSON that gives the same numbers back: `JSON.stringify` writes 0 for −0, which `JSON.parse` tells apart and which
- * arithmetic can tell apart too. Not for numbers that JSON lacks.
+ * JSON that preserves −0: `JSON.stringify` writes it as 0, although `JSON.parse` and arithmetic distinguish the two.
+ * Not for numbers that JSON lacks.
  */
 
-/** V8 has it; TypeScript's library does not name it yet. */
+/** V8 has it; TypeScript's library does not declare it yet. */
 const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
 const MINUS_ZERO = rawJSON("-0");
 

@@ -1,9 +1,9 @@
 /**
- * Where a text stops being JSON. `JSON.parse` is the parser; this scanner only says what it does not: the place of
- * every mistake, and that an object has the same key twice (of which `JSON.parse` silently keeps the last).
+ * Finds the place where a text is not valid JSON. `JSON.parse` is the parser; this scanner reports what it does not:
+ * the place of the mistake, and a repeated key of an object (`JSON.parse` silently keeps the last value).
  *
- * Invariant: without repeated keys, no fault is found exactly when `JSON.parse` takes the text. It keeps its own
- * stack, so that no depth of nesting can overflow the machine's.
+ * Invariant: for a text without repeated keys, no fault is found exactly if `JSON.parse` accepts the text. The
+ * scanner has its own stack, so that no depth of nesting can overflow the call stack.
  */
 
 export interface JsonFault {
@@ -17,9 +17,9 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const LITERAL = /true|false|null/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
-/** The first fault of `text` as JSON, repeated keys included; undefined when it is sound. */
+/** The first fault of `text` as JSON, including repeated keys; undefined if it is valid. */
 export function findJsonFault(text: string): JsonFault | undefined {
-  /** Keys met so far of each open object; null stands for an open array. */
+  /** The keys so far of each open object; null for an open array. */
   const open: (Set<string> | null)[] = [];
   let at = skipSpace(text, 0);
   let expect: "value" | "value or ]" | "key" | "key or }" | "comma or end" = "value";
@@ -76,7 +76,7 @@ function skipSpace(text: string, at: number): number {
   }
 }
 
-/** The end of a number, 0 where there is none. Most are plain integers, which need no pattern. */
+/** The end of a number; 0 if there is none. Most are plain integers, which need no pattern. */
 function numberEnd(text: string, at: number): number {
   const isDigit = (code: number) => code >= 0x30 && code <= 0x39;
   let end = at;
@@ -86,7 +86,7 @@ function numberEnd(text: string, at: number): number {
   return isPlain ? end : skip(NUMBER, text, at);
 }
 
-/** The end of a sticky pattern's match at `at`, 0 when it does not match there. */
+/** The end of a sticky pattern's match at `at`; 0 if it does not match there. */
 function skip(pattern: RegExp, text: string, at: number): number {
   pattern.lastIndex = at;
   pattern.test(text);
@@ -114,7 +114,7 @@ function unexpected(text: string, offset: number): JsonFault {
   return { offset, problem: `unexpected ${JSON.stringify(String.fromCodePoint(codePoint))}` };
 }
 
-/** A fault as people look for it: `unexpected "]" at line 2, column 7 (offset 19)`. */
+/** A fault in words: `unexpected "]" at line 2, column 7 (offset 19)`. */
 export function showJsonFault(text: string, fault: JsonFault): string {
   const lineStart = text.lastIndexOf("\n", fault.offset - 1) + 1;
   let line = 1;

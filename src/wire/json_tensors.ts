@@ -1,10 +1,10 @@
 /**
- * The forms that a tensor has in a JSON body, into a target:
+ * Reads tensors from a JSON body into a target. A tensor has one of these forms:
  *
- *     nested numbers | null | {dtype, shape, base64} | {indices?, scale?, values}, each of those nested or base64
+ *     nested numbers | null | {dtype, shape, base64} | {indices?, scale?, values}, each part nested or base64
  *
- * With `indices` it is sparse, or with `flat: true` a flat tensor; with `scale`, and perhaps `block`, `values` are int8.
- * Looks at form only: names, shapes and dtypes are for the target to take or refuse.
+ * A tensor with `indices` is sparse, or flat with `flat: true`. With `scale`, and optionally `block`, `values` are
+ * int8. Only the form is checked here; the target accepts or refuses names, shapes and dtypes.
  */
 
 import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
@@ -21,11 +21,11 @@ import {
 import { unreadable } from "./unreadable.ts";
 
 /**
- * Every member of `tensors` into `target`, in their order: `null` as no gradient, the others as dense or sparse.
- * `path` names the place of the object in messages, as `gradients`.
+ * Writes every member of `tensors` into `target`, in order: `null` as no gradient, the others as dense or sparse.
+ * `path` is the path of the object for messages, such as `gradients`.
  *
  * Errors: invalid_request for a form that is none of the above; shape_mismatch, invalid_number, dtype_mismatch,
- * index_out_of_range for what stands in it; what the target throws.
+ * index_out_of_range for its content; what the target throws.
  */
 export function writeTensors(tensors: unknown, target: TensorTarget, path: string): void {
   if (!isObject(tensors)) throw unreadable(path, "must be an object of tensors by name");
@@ -73,17 +73,17 @@ function writeParts(
   }
   const sinks = target.packed?.(name, tensor);
   if (!sinks) throw unreadable(path, "is in a compact form, must be plain here");
-  // The scales before the values: they are decoded as they come then.
+  // The scales come before the values, so that values can be decoded as they arrive.
   if (indices && sinks.indices) pour(indices, sinks.indices);
   if (scale && sinks.scale) pour(scale, sinks.scale);
   pour(values, sinks.values);
 }
 
 /**
- * A tensor in any dense form as float32: nested numbers, or `{dtype, shape, base64}`, whose elements are rounded to the
- * nearest where float32 cannot hold them.
+ * Reads a tensor in any dense form as float32: nested numbers, or `{dtype, shape, base64}`. Elements that float32
+ * cannot represent are rounded to the nearest.
  *
- * Errors: invalid_request, shape_mismatch, invalid_number, as {@link writeTensors}.
+ * Errors: invalid_request, shape_mismatch, invalid_number, as in {@link writeTensors}.
  */
 export function readTensor(value: unknown, path: string): FlatTensor {
   if (!isObject(value)) return flatten(value, path);
@@ -97,7 +97,7 @@ export function readTensor(value: unknown, path: string): FlatTensor {
   return { shape: [...source.shape], values: AS_FLOAT32[source.dtype](bytes.buffer) };
 }
 
-/** Elements, little endian, as float32. */
+/** Converts little-endian elements to float32. */
 const AS_FLOAT32: Readonly<Record<WireDtype, (bytes: ArrayBuffer) => Float32Array<ArrayBuffer>>> = {
   F32: (bytes) => new Float32Array(bytes),
   F16: (bytes) => Float32Array.from(new Float16Array(bytes)),

@@ -1,15 +1,15 @@
 /**
- * Tensors as nested arrays of numbers: `flatten` reads them, `nest` writes them. Knows no dtype but float32 and no
+ * Tensors as nested arrays of numbers: `flatten` reads them, `nest` writes them. Knows only the dtype float32 and no
  * other form of a tensor (json_tensors.ts does).
  *
- * Invariant: `flatten(JSON.parse(JSON.stringify(nest(v, s))))` gives the bits of `v` again, with the shape `s` unless
- * `s` has a zero before its last dimension; only payloads of NaN are lost.
+ * Invariant: `flatten(JSON.parse(JSON.stringify(nest(v, s))))` returns the bits of `v`, except for payloads of NaN,
+ * and the shape `s`, unless `s` has a zero before its last dimension.
  */
 
 import { elementCount, type Shape } from "../tensor.ts";
 import { unreadable } from "./unreadable.ts";
 
-/** What {@link nest} gives; ready for `JSON.stringify`. */
+/** The result of {@link nest}, for `JSON.stringify`. */
 export type Nested = number | string | RawJson | Nested[];
 type RawJson = { readonly rawJSON: string };
 
@@ -18,22 +18,22 @@ export interface FlatTensor {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
-/** The first float64 that float32 rounds to infinity: halfway from the largest float32 to 2^128. */
+/** The smallest float64 that rounds to infinity in float32: halfway from the largest float32 to 2^128. */
 const OVERFLOW = 3.4028235677973366e38;
-/** More than any framework's tensors have; bounds the recursion. */
+/** More dimensions than tensors have in any framework; bounds the recursion. */
 const RANK_MAX = 32;
 const NON_FINITE = new Map<unknown, number>([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -Infinity]]);
 /** `JSON.stringify(-0)` is `0`; this keeps the sign. */
 const MINUS_ZERO = (JSON as unknown as { rawJSON(text: string): RawJson }).rawJSON("-0");
 
 /**
- * Nested arrays (or one number: a scalar) to shape and values.
+ * Converts nested arrays (or one number: a scalar) to shape and values.
  *
- * `value` is what `JSON.parse` gave; numbers round to the nearest float32, and "NaN", "Infinity", "-Infinity" are
- * numbers too. `path` names the place in error messages, as `gradients.dense/kernel`.
+ * `value` is the result of `JSON.parse`. Numbers round to the nearest float32; "NaN", "Infinity" and "-Infinity"
+ * count as numbers. `path` is used in error messages, such as `gradients.dense/kernel`.
  *
- * Errors: shape_mismatch for ragged nesting; invalid_number for anything that is no number, or that float32 cannot
- * hold. Memory is bounded by the elements that are really there.
+ * Errors: shape_mismatch for ragged nesting; invalid_number for anything that is not a number or is beyond float32's
+ * range. Memory is bounded by the number of elements actually present.
  */
 export function flatten(value: unknown, path: string): FlatTensor {
   const shape: number[] = [];
@@ -44,10 +44,10 @@ export function flatten(value: unknown, path: string): FlatTensor {
     shape.push(part.length);
   }
   if (shape.length === 0) return { shape, values: Float32Array.of(readNumber(value, path)) };
-  /** Where the walk is; a path is made of it only for a message. */
+  /** The current position; it becomes a path only for a message. */
   const trail = shape.map(() => 0);
   const innermost = shape.length - 1;
-  // Before anything is allocated: of a ragged value the first lengths may promise far more than it has.
+  // Checked before allocating: the first lengths of a ragged value may announce far more elements than it has.
   if (innermost > 0) check(value as unknown[], 0);
   const values = new Float32Array(elementCount(shape));
   let end = 0;
@@ -63,13 +63,13 @@ export function flatten(value: unknown, path: string): FlatTensor {
         if (!Array.isArray(part)) {
           throw unreadable(
             place,
-            `is ${showValue(part)}, must be an array as its siblings`,
+            `is ${showValue(part)}, must be an array like its siblings`,
             "shape_mismatch",
           );
         }
         throw unreadable(
           place,
-          `has ${part.length} elements, must have ${wanted} as the first of its siblings`,
+          `has ${part.length} elements, must have ${wanted} like its first sibling`,
           "shape_mismatch",
         );
       }
@@ -107,7 +107,7 @@ function readNumber(value: unknown, path: string): number {
   const number = NON_FINITE.get(value);
   if (number !== undefined) return number;
   if (Array.isArray(value)) {
-    throw unreadable(path, "is an array, must be a number as its siblings", "shape_mismatch");
+    throw unreadable(path, "is an array, must be a number like its siblings", "shape_mismatch");
   }
   throw unreadable(
     path,
@@ -116,7 +116,7 @@ function readNumber(value: unknown, path: string): number {
   );
 }
 
-/** A value as a message may quote it. */
+/** A value, shortened for a message. */
 export function showValue(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) return "an object";
@@ -125,8 +125,8 @@ export function showValue(value: unknown): string {
 }
 
 /**
- * Values to nested arrays of `shape`; a scalar to one number. The numbers are the float32 values exactly; NaN and the
- * infinities are strings, and −0 is what `JSON.stringify` writes as `-0`.
+ * Converts values to nested arrays of `shape`, and a scalar to one number. The numbers are exactly the float32
+ * values; NaN and the infinities become strings, and −0 a value that `JSON.stringify` writes as `-0`.
  */
 export function nest(values: Float32Array, shape: Shape): Nested {
   if (shape.length === 0) return nestNumber(values[0]!);

@@ -1,18 +1,18 @@
 /**
- * What bodies say of compact forms (PackedTensor in tensor.ts), and what must hold between the parts of a tensor,
- * whatever body they came in. Knows no variable: names and shapes of tensors are for the target to take or refuse.
+ * The fields that describe compact forms (PackedTensor in tensor.ts), and checks of a tensor's parts against each
+ * other, for all kinds of body. Knows no variable: the target accepts or refuses names and shapes.
  */
 import { elementCount, type PackedTensor, sameShape, showShape } from "../tensor.ts";
 import { METADATA } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
 
-/** Int8 values that share a scale where the body does not say how many. */
+/** The default number of int8 values that share a scale. */
 export const BLOCK_DEFAULT = 64;
 
-/** What `__metadata__` says of compact forms. */
+/** The part of `__metadata__` about compact forms. */
 export interface Packing {
   readonly block: number;
-  /** Whether the indices of this tensor count elements. */
+  /** Whether this tensor's indices are those of elements, not rows. */
   isFlat(name: string): boolean;
 }
 
@@ -20,8 +20,8 @@ export interface Packing {
 export const PACKING_KEYS: ReadonlySet<string> = new Set(["block", "flat"]);
 
 /**
- * `block`: an integer from 1, as text. `flat`: a JSON array of the names of tensors, or `*` for all that have indices;
- * `withIndices` are those names.
+ * Reads `block`, an integer from 1 as text, and `flat`, a JSON array of tensor names, or `*` for all tensors with
+ * indices. `withIndices` are the names of those.
  *
  * Errors: invalid_request for other text, and for a name that is not among `withIndices`.
  */
@@ -53,7 +53,7 @@ function namesOf(text: string): ReadonlySet<string> {
   throw unreadable(`${METADATA}.flat`, "must be * or a JSON array of names");
 }
 
-/** The length of a block. Throws invalid_request unless it is an integer from 1. */
+/** Returns the length of a block. Throws invalid_request unless it is an integer from 1. */
 export function checkBlock(block: unknown, path: string): number {
   if (Number.isSafeInteger(block) && (block as number) >= 1) return block as number;
   throw unreadable(path, "must be an integer from 1");

@@ -1,7 +1,8 @@
 /**
- * Reads request bodies: counted, decompressed, bounded, and never left half read. Knows no format but JSON's text.
+ * Reads request bodies: counts, decompresses and limits them, and never leaves one half read. Knows no format but
+ * JSON.
  *
- * Invariant: at most `bytesMax` decoded bytes are handed on, and however reading ends, the request's stream is
+ * Invariant: at most `bytesMax` decoded bytes are passed on, and however reading ends, the request's stream is
  * finished or cancelled.
  */
 
@@ -11,26 +12,26 @@ import { contentEncoding, decode } from "./content_encoding.ts";
 import { findJsonFault, showJsonFault } from "./json_fault.ts";
 
 export interface ReadBodyOptions {
-  /** Most decoded bytes to take. */
+  /** The most decoded bytes to accept. */
   readonly bytesMax: number;
   /** Ends the reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Longest JSON text: V8 has no longer strings. */
+/** The longest JSON text: V8 has no longer strings. */
 const JSON_BYTES_MAX = 2 ** 29 - 1024;
 
-/** Has no state between whole texts. */
+/** Shared: it has no state between whole texts. */
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
-/** How many decoded bytes the body will have, if its headers say so. Throws malformed_header, unsupported_media_type. */
+/** The decoded length of the body, if the headers give it. Throws malformed_header, unsupported_media_type. */
 export function decodedLength(headers: Headers): number | undefined {
   return contentEncoding(headers) === undefined ? contentLength(headers) : undefined;
 }
 
 /**
- * Hands the decoded body to `onChunk`, in pieces, and returns its length in bytes. A chunk is good only during the
- * call: its memory is used again. `onChunk` may throw to stop.
+ * Passes the decoded body to `onChunk` in pieces and returns its length in bytes. A piece is valid only during the
+ * call, because its memory is reused. `onChunk` may throw to stop.
  *
  * Errors: body_too_large, as soon as the headers or the bytes show it; incomplete_body; malformed_encoding;
  * malformed_header; unsupported_media_type; the signal's reason; what `onChunk` throws.
@@ -59,7 +60,7 @@ export async function readBody(
   }
   const chunkOptions = { declared, signal };
   if (encoding) {
-    // No encoder adds more than this; without a bound, an endless body that decodes to nothing would be read for ever.
+    // No encoder adds more than this. Without a limit, an endless body that decodes to nothing would be read forever.
     const encodedBytesMax = bytesMax + Math.ceil(bytesMax / 64) + 1024;
     const source = bounded(chunksOf(request, chunkOptions), encodedBytesMax);
     await decode(source, { encoding, onPiece });
@@ -69,15 +70,15 @@ export async function readBody(
 }
 
 /**
- * The body as `JSON.parse` gives it; options and errors as {@link readBody}, and malformed_json, whose message says
- * where the text goes wrong.
+ * Reads the body with `JSON.parse`. Options and errors as in {@link readBody}, and malformed_json, whose message
+ * gives the place of the fault.
  */
 export async function readJson(request: Request, options: ReadBodyOptions): Promise<unknown> {
   const bytesMax = Math.min(options.bytesMax, JSON_BYTES_MAX);
   let stream: TextDecoder | undefined;
   let text = "";
   await readBody(request, { ...options, bytesMax }, (chunk) => {
-    // Decoding as a stream spares a second copy of a large body, but costs a small one more than its parsing.
+    // Decoding as a stream saves a second copy of a large body, but takes longer than parsing for a small one.
     const isWhole = text === "" && chunk.length === decodedLength(request.headers);
     if (isWhole) text = decodeText(UTF8, chunk);
     else text += decodeText(stream ??= new TextDecoder("utf-8", { fatal: true }), chunk, { stream: true });
@@ -88,7 +89,7 @@ export async function readJson(request: Request, options: ReadBodyOptions): Prom
     return JSON.parse(text);
   } catch {
     const fault = findJsonFault(text);
-    throw malformedJson(fault ? showJsonFault(text, fault) : "its parser refuses it");
+    throw malformedJson(fault ? showJsonFault(text, fault) : "the parser refuses it");
   }
 }
 

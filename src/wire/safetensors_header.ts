@@ -1,11 +1,11 @@
 /**
- * The header of a safetensors file: text to checked entries. Reads no tensor bytes and decides nothing about what a
- * receiver wants to take.
+ * Parses the header of a safetensors file into checked entries. Reads no tensor bytes and leaves it to the receiver
+ * which tensors to accept.
  *
  *     | N: u64 little endian | N bytes of UTF-8 JSON, space padded | tensors, without holes |
  *
- * Invariant: the entries of a parsed header tile `[0, bufferBytes)` exactly, in order, and every product that their
- * shapes can give is a safe integer.
+ * Invariant: the entries of a parsed header tile `[0, bufferBytes)` exactly, in order, and every product of their
+ * dimensions is a safe integer.
  */
 
 import { StepwellError } from "../errors.ts";
@@ -18,16 +18,16 @@ export interface SafetensorsEntry {
   /** One of {@link SAFETENSORS_BITS}. */
   readonly dtype: string;
   readonly shape: Shape;
-  /** Offset of the first byte behind the header. */
+  /** The offset of the first byte, counted from the end of the header. */
   readonly begin: number;
   readonly bytes: number;
 }
 
 export interface SafetensorsHeader {
-  /** In the order of their bytes. */
+  /** Ordered by offset. */
   readonly entries: readonly SafetensorsEntry[];
   readonly metadata: ReadonlyMap<string, string>;
-  /** Of all tensors together. */
+  /** The bytes of all tensors together. */
   readonly bufferBytes: number;
 }
 
@@ -48,7 +48,7 @@ export function parseHeader(bytes: Uint8Array): SafetensorsHeader {
     throw malformed("its header is not UTF-8");
   }
   const fault = findJsonFault(text);
-  if (fault) throw malformed(`its header is not sound JSON: ${showJsonFault(text, fault)}`);
+  if (fault) throw malformed(`its header is not valid JSON: ${showJsonFault(text, fault)}`);
   const entries: SafetensorsEntry[] = [];
   let metadata: ReadonlyMap<string, string> = new Map();
   for (const [name, value] of Object.entries(JSON.parse(text) as object)) {
@@ -81,7 +81,7 @@ function parseEntry(name: string, value: unknown): SafetensorsEntry {
   if (!isSizes(offsets) || offsets.length !== 2) throw wrong("must have data_offsets of two integers from 0");
   const bytes = tensorBytes(shape, bits);
   if (bytes === undefined) {
-    throw wrong(`has ${dtype} ${showShape(shape)}, which is no whole number of bytes below 2^53`);
+    throw wrong(`has ${dtype} ${showShape(shape)}, which is not a whole number of bytes below 2^53`);
   }
   const [begin, end] = offsets as [number, number];
   if (end - begin !== bytes) {
@@ -98,7 +98,7 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0 && !Object.is(n, -0));
 }
 
-/** Undefined when a product overflows, even one that a zero dimension would hide, or when bits do not fill bytes. */
+/** Undefined if a product of dimensions overflows, even next to a zero dimension, or the bits do not fill bytes. */
 function tensorBytes(shape: Shape, bits: number): number | undefined {
   let product = bits;
   let isEmpty = false;
@@ -111,7 +111,7 @@ function tensorBytes(shape: Shape, bits: number): number | undefined {
   return product % 8 === 0 ? product / 8 : undefined;
 }
 
-/** Sorts the entries by offset and returns where they end; throws unless each begins where the one before ends. */
+/** Sorts the entries by offset and returns their end. Throws unless each begins at the end of the one before. */
 function checkTiling(entries: SafetensorsEntry[]): number {
   entries.sort((a, b) => a.begin - b.begin || a.bytes - b.bytes);
   let end = 0;

@@ -1,9 +1,9 @@
 /**
- * Reads a safetensors file as it arrives, in chunks of any length, into sinks. Holds the header while it is incomplete
- * and nothing else: tensor bytes go from the chunk to their sink as views.
+ * Reads a safetensors file into sinks as it arrives, in chunks of any length. It buffers only the incomplete header:
+ * tensor bytes go from the chunk to their sink as views.
  *
- * Invariant: a sink gets exactly the bytes of its entry, in order, and is closed once, when the last has come. Sinks
- * are served in the order of the file. A view given to a sink is good only during the call.
+ * Invariant: a sink gets exactly the bytes of its entry, in order, and is closed once, after the last byte. Sinks are
+ * served in the order of the file. A view is valid only during the call to the sink.
  */
 
 import { StepwellError } from "../errors.ts";
@@ -15,36 +15,36 @@ import {
   type SafetensorsHeader,
 } from "./safetensors_header.ts";
 
-/** The format's own bound. */
+/** The limit of the format. */
 const HEADER_BYTES_MAX = 100_000_000;
-/** Ours: room for some ten thousand tensors. */
+/** The limit here: room for some ten thousand tensors. */
 const HEADER_BYTES_MAX_DEFAULT = 4 << 20;
 const PREFIX_BYTES = 8;
 
 export interface SafetensorsReaderOptions {
-  /** Called once, before any tensor byte; gives the sink of every entry by its name. What it throws passes through. */
+  /** Called once, before any tensor byte; returns every entry's sink by name. Its errors are passed on. */
   readonly onHeader: (header: SafetensorsHeader) => ReadonlyMap<string, ByteSink>;
-  /** How long the file will be, if that is known (Content-Length): a header that says otherwise is refused at once. */
+  /** The length of the file, if known (Content-Length): a header that contradicts it is refused at once. */
   readonly fileBytes?: number | undefined;
-  /** Longest header to take: 0..100,000,000, default 4 MiB. */
+  /** The longest header to accept: 0..100,000,000, default 4 MiB. */
   readonly headerBytesMax?: number | undefined;
 }
 
 /**
- * The reader of one file: `write` every chunk, then `close`. After an error it is of no more use.
+ * The reader of one file: call `write` with every chunk, then `close`. It cannot be used after an error.
  *
- * Errors: malformed_safetensors; incomplete_body when the file goes on behind its end; body_too_large for the header.
+ * Errors: malformed_safetensors; incomplete_body if the body ends before the file; body_too_large for the header.
  */
 export class SafetensorsReader {
   readonly #options: SafetensorsReaderOptions;
-  /** Prefix and header, as far as they have come; it grows with them, not with what the prefix claims. */
+  /** The received part of prefix and header. It grows with the bytes received, not with the length claimed. */
   #head = new Uint8Array(PREFIX_BYTES);
   #headBytes = 0;
   #headBytesWanted = PREFIX_BYTES;
   #sinks: ReadonlyMap<string, ByteSink> | undefined;
   #entries: readonly SafetensorsEntry[] = [];
   #entryIndex = 0;
-  /** Bytes that the current entry still lacks. */
+  /** Bytes of the current entry that have not arrived yet. */
   #missing = 0;
 
   constructor(options: SafetensorsReaderOptions) {
@@ -70,16 +70,18 @@ export class SafetensorsReader {
     }
   }
 
-  /** Says that the body is over; throws unless the file is. */
+  /** Marks the end of the body. Throws unless the file is complete. */
   close(): void {
     if (this.#sinks === undefined) {
-      throw incomplete(`${this.#headBytes} bytes of its header came, ${this.#headBytesWanted} are announced`);
+      throw incomplete(
+        `${this.#headBytes} bytes of its header arrived, ${this.#headBytesWanted} are announced`,
+      );
     }
     const entry = this.#entries[this.#entryIndex];
     if (entry) throw incomplete(`${this.#missing} bytes of ${JSON.stringify(entry.name)} are missing`);
   }
 
-  /** Copies what the head lacks from the chunk and returns how much that was. */
+  /** Copies the missing part of the head from the chunk and returns its length. */
   #takeHead(chunk: Uint8Array, at: number): number {
     const piece = chunk.subarray(at, at + this.#headBytesWanted - this.#headBytes);
     const bytes = this.#headBytes + piece.length;
@@ -136,7 +138,7 @@ export class SafetensorsReader {
     return sink;
   }
 
-  /** Closes the current entry, and the empty ones behind it: no byte will come for them. */
+  /** Closes the current entry and the empty entries after it, for which no byte will arrive. */
   #endEntry(): void {
     do {
       this.#currentSink()!.close();

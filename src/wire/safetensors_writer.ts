@@ -1,16 +1,16 @@
 /**
- * Writes safetensors files: the length first, then the bytes without copying them. Layout as the reference writer's:
- * widest dtype first, then by name; the header padded with spaces to a multiple of 8.
+ * Writes safetensors files: the length first, then the bytes without copying them. The layout is that of the
+ * reference writer: widest dtype first, then by name; the header is padded with spaces to a multiple of 8.
  *
- * Invariant: nothing is copied, so the tensors' memory must never be written again. `onEnd` says, exactly once, that no
- * more of it will be taken: then it may be dropped, but not reused. Deno still holds what it has not sent (tried with a
- * slow client: values overwritten at the end of the stream arrived in place of the last MiB).
+ * Invariant: nothing is copied, so the tensors' memory must never be written again. `onEnd` is called exactly once,
+ * when no more of it will be read: then it may be dropped, but not reused, because Deno still holds views that it has
+ * not sent (tried with a slow client: values overwritten at the end of the stream arrived in place of the last MiB).
  */
 
 import type { NamedTensor, Shape } from "../tensor.ts";
 import { METADATA } from "./safetensors_header.ts";
 
-/** Integers, such as the iteration count; travels as I64. */
+/** Integers, such as the iteration count; written as I64. */
 export interface Int64Tensor {
   readonly name: string;
   readonly shape: Shape;
@@ -22,15 +22,15 @@ export type WritableTensor = NamedTensor | Int64Tensor;
 export interface SafetensorsFile {
   /** Content-Length. */
   readonly byteLength: number;
-  /** Fits `new Response`. */
+  /** A body for `new Response`. */
   readonly body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
-/** Under this size one copy is cheaper than a stream. */
+/** Below this size a copy is cheaper than a stream. */
 const SMALL_BYTES_MAX = 64 << 10;
 const PIECE_BYTES_MAX = 1 << 20;
 
-/** Prefix and header of the file, and the tensors in the order in which their bytes follow. */
+/** Prefix and header of the file, and the tensors in the order of their bytes. */
 export function encodeHeader<T extends WritableTensor>(
   tensors: readonly T[],
   metadata: Readonly<Record<string, string>> = {},
@@ -46,12 +46,12 @@ export function encodeHeader<T extends WritableTensor>(
     const dtype = values instanceof Float32Array ? "F32" : "I64";
     members.push([name, { dtype, shape, data_offsets: [end, end += values.byteLength] }]);
   }
-  // Member by member: an object literal would take a tensor named __proto__ for its prototype.
+  // Written member by member, because a tensor named __proto__ would become the prototype of an object.
   const json = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",");
   return { bytes: frameHeader(`{${json}}`), ordered };
 }
 
-/** The JSON of a header as the file begins with it. */
+/** Prefix and padded header: the beginning of the file. */
 export function frameHeader(json: string): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(json);
   const headerBytes = Math.ceil(text.length / 8) * 8;
@@ -62,8 +62,8 @@ export function frameHeader(json: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * A file of tensors, metadata and all. A large body is a stream of views into the tensors' own memory; a small one is
- * a copy, and then `onEnd` has been called when this returns. A stream must be read to its end or cancelled.
+ * A whole file of tensors and metadata. A large body is a stream of views into the tensors' own memory; a small body
+ * is a copy, and `onEnd` is called before this returns. A stream must be read to its end or cancelled.
  */
 export function encodeSafetensors(
   tensors: readonly WritableTensor[],

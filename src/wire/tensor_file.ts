@@ -1,7 +1,7 @@
 /**
- * The names and metadata of a safetensors body, into a target. `NAME` is dense; `NAME#indices` with `NAME#values` is
- * sparse, or a flat tensor where `__metadata__` says so; int8 values have a `NAME#scale`. The parts stand in any
- * order. Looks at form only: the target takes or refuses names, shapes and dtypes.
+ * Reads a safetensors body into a target by the names of its entries. `NAME` is dense; `NAME#indices` with
+ * `NAME#values` is sparse, or flat if `__metadata__` says so; int8 values have a `NAME#scale`. The parts may be in
+ * any order. Only the form is checked here; the target accepts or refuses names, shapes and dtypes.
  */
 
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
@@ -11,7 +11,7 @@ import { SafetensorsReader } from "./safetensors_reader.ts";
 import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
 
-/** The optional fields of a contribution, typed as in a JSON body; ranges are checked where that body's are. */
+/** The optional fields of a contribution, with the types of a JSON body. Ranges are checked later, as for JSON. */
 export interface GradientFields {
   base_iteration?: number;
   client_id?: string;
@@ -21,14 +21,14 @@ export interface GradientFields {
 }
 
 export interface TensorFileOptions {
-  /** The Content-Length, if the body is not encoded and has one. */
+  /** The Content-Length, if there is one and the body is not encoded. */
   readonly fileBytes?: number | undefined;
   readonly headerBytesMax?: number | undefined;
-  /** Called before the target is; may throw to refuse. */
+  /** Called before the target; may throw to refuse. */
   readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
 }
 
-/** A reader of tensor files: `write` its chunks, then `close`. Errors: the reader's, invalid_request, dtype_mismatch, the target's. */
+/** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
   const { onMetadata, ...readerOptions } = options;
   return new SafetensorsReader({
@@ -50,7 +50,7 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
   for (const entry of header.entries) {
     const { dtype } = entry;
     if (!isWireDtype(dtype)) {
-      throw unreadable(entry.name, `has the dtype ${dtype}, which is not taken`, "dtype_mismatch");
+      throw unreadable(entry.name, `has the dtype ${dtype}, which is not accepted`, "dtype_mismatch");
     }
     const { name, part } = splitName(entry.name);
     const parts = tensors.get(name) ?? {};
@@ -59,7 +59,7 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
   const withIndices = [...tensors].flatMap(([name, { indices }]) => indices ? [name] : []);
   const metadata = target.packed ? header.metadata : new Map<string, string>();
   const packing = readPacking(metadata, new Set(withIndices));
-  // All are checked before the target hears of one.
+  // All tensors are checked before the target gets one.
   const opens = [...tensors].map(([name, parts]) => {
     const { block } = packing, flat = packing.isFlat(name);
     return openTensor(name, parts, { target, block, flat });
@@ -67,7 +67,7 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
   return new Map(opens.flatMap((open) => open()));
 }
 
-/** Checks the form of a tensor; the answer opens its sinks, by the names of its entries. */
+/** Checks the form of a tensor. Returns a function that opens its sinks, by the names of its entries. */
 function openTensor(
   name: string,
   { dense, indices, values, scale }: Parts,
@@ -75,7 +75,7 @@ function openTensor(
 ): () => [string, ByteSink][] {
   if (dense && (indices ?? values)) throw unreadable(name, "is both dense and sparse");
   if (scale && !dense && !indices && !values) {
-    throw unreadable(name, "is missing, its scale is here");
+    throw unreadable(name, "is missing, but its scale is present");
   }
   if (!dense && !indices) throw unreadable(`${name}#indices`, "is missing");
   const content = dense ?? values;
@@ -109,24 +109,24 @@ function splitName(entryName: string): { name: string; part: Part } {
   if (at < 0) return { name: entryName, part: "dense" };
   const part = SUFFIXES.find((suffix) => suffix === entryName.slice(at + 1));
   if (!part) {
-    throw unreadable(entryName, `has a #, after which must stand ${SUFFIXES.join(", ")}`);
+    throw unreadable(entryName, `has a #, which must be followed by one of ${SUFFIXES.join(", ")}`);
   }
   return { name: entryName.slice(0, at), part };
 }
 
 /**
- * The optional fields of a contribution out of `__metadata__`: `base_iteration`, `weight` and `loss` as JSON
- * numbers, `client_id` as it is, `hyperparameters` as a JSON object. `format` is what writers put there and is passed over, as is
- * what {@link readPacking} reads.
+ * Reads the optional fields of a contribution from `__metadata__`: `base_iteration`, `weight` and `loss` as JSON
+ * numbers, `client_id` as text, `hyperparameters` as a JSON object. It ignores `format`, which other writers add, and
+ * the keys of {@link readPacking}.
  *
- * Errors: invalid_request for an unknown key or for text that is not what the key wants.
+ * Errors: invalid_request for an unknown key or a value of the wrong form.
  */
 export function gradientFields(metadata: ReadonlyMap<string, string>): GradientFields {
   const fields: GradientFields = {};
   for (const [key, text] of metadata) {
     const path = `${METADATA}.${key}`;
     if (key === "client_id") fields.client_id = text;
-    // As JSON, or as text where JSON has no such number.
+    // A JSON number, or the text of a number that JSON lacks.
     else if (key === "loss") fields.loss = parseJson(text) ?? text;
     else if (key === "base_iteration" || key === "weight") {
       const number = parseJson(text);

@@ -1,6 +1,6 @@
 /**
- * What stands for a tensor in a JSON body: nested numbers, or `{dtype, shape, base64}`. Its form is checked first, its
- * bytes come in pieces once somebody wants them.
+ * Tensors in a JSON body: nested numbers, or `{dtype, shape, base64}`. The form is checked at once, the bytes are
+ * decoded in pieces on demand.
  *
  * Knows no tensor by name and no target.
  */
@@ -10,12 +10,12 @@ import { JSON_DTYPES } from "./dtypes.ts";
 import { flatten, showValue } from "./nested_numbers.ts";
 import { unreadable } from "./unreadable.ts";
 
-/** A tensor whose form is known and whose bytes can be had. */
+/** A tensor whose form is checked and whose bytes can be decoded. */
 export interface TensorSource extends WireTensor {
   pieces(): Iterable<Uint8Array>;
 }
 
-/** Base64 letters at a time: decoded, they stay in the cache. A multiple of 4. */
+/** Base64 letters decoded at a time; the decoded bytes fit in the cache. A multiple of 4. */
 const PIECE_LETTERS = 64 << 10;
 
 /** Values in either form. Errors: invalid_request, invalid_number, shape_mismatch. */
@@ -25,7 +25,7 @@ export function tensorSource(value: unknown, path: string): TensorSource {
   return { dtype: "F32", shape, pieces: () => [new Uint8Array(values.buffer)] };
 }
 
-/** Indices in either form. Errors: as {@link tensorSource}, and index_out_of_range. */
+/** Indices in either form. Errors: as in {@link tensorSource}, and index_out_of_range. */
 export function indexSource(value: unknown, path: string): TensorSource {
   if (isObject(value)) return base64Source(value, path);
   if (!Array.isArray(value)) throw unreadable(path, "must be an array of integers or a base64 tensor");
@@ -40,7 +40,7 @@ export function indexSource(value: unknown, path: string): TensorSource {
       );
     }
     indices[i] = index as number;
-    // No variable has 2^31 rows: its bytes would not fit into an arena.
+    // No variable has 2^31 rows: they would not fit into an arena.
     if (indices[i] !== index) {
       throw unreadable(`${path}.${i}`, `is ${index}, must be below 2^31`, "index_out_of_range");
     }
@@ -78,14 +78,14 @@ function* decodeBase64(base64: string, bytes: number, path: string): Generator<U
         lastChunkHandling: "strict",
       }));
     } catch {
-      // Not base64: reported below, as is white space, which the decoder would skip.
+      // Not base64. This is reported below, as is white space, which the decoder would skip.
     }
     if (written !== wanted) throw unreadable(path, `is not base64 with padding near letter ${at}`);
     yield piece.subarray(0, written);
   }
 }
 
-/** Refuses keys that are neither in `keys` nor `optional`, and the lack of one of `keys`. */
+/** Refuses keys that are in neither `keys` nor `optional`, and a missing one of `keys`. */
 export function checkKeys(
   value: Record<string, unknown>,
   keys: readonly string[],

@@ -1,4 +1,4 @@
-/** What every reader of tensors says of a part that it cannot read. */
+/** The error of all tensor readers for a part that they cannot read. */
 import { type ErrorCode, refusal, type StepwellError } from "../errors.ts";
 
 export function unreadable(

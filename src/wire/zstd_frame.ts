@@ -1,11 +1,11 @@
 /**
- * Follows the blocks of a zstd frame (RFC 8878) without decompressing it, to know where the frame ends: the decoder
- * of node:zlib does not say that its input is cut off.
+ * Follows the blocks of a zstd frame (RFC 8878) without decompressing it, to find the end of the frame: the decoder
+ * of node:zlib does not report cut-off input.
  *
  *     | magic 4 | descriptor 1 | window 0-1 | dictionary 0-4 | content size 0-8 | blocks: head 3, body | checksum 0-4 |
  *
- * Invariant: `isComplete` exactly when a frame of sound lengths has been walked to its last byte; never for what has
- * another magic (skippable frames). What is in the blocks is for the decoder to judge.
+ * Invariant: `isComplete` is true exactly if a frame with valid lengths has been walked to its last byte; never for
+ * another magic number (skippable frames). The decoder checks the content of the blocks.
  */
 
 const MAGIC = [0x28, 0xb5, 0x2f, 0xfd];
@@ -16,14 +16,14 @@ const RLE_BLOCK = 1;
 export class ZstdFrame {
   isComplete = false;
   #magicBytes = 0;
-  /** Bytes to pass over before the next field. */
+  /** Bytes to skip before the next field. */
   #skip = 0;
   #state: "magic" | "descriptor" | "block head" | "end" = "magic";
   #blockHead = 0;
   #blockHeadBytes = 0;
   #checksumBytes = 0;
 
-  /** Walks over the next bytes; returns how many of them belong to the frame. */
+  /** Walks over the next bytes. Returns the number of them that belong to the frame. */
   walk(bytes: Uint8Array): number {
     let at = 0;
     while (!this.isComplete && at < bytes.length) {

@@ -15,7 +15,7 @@ interface Alone {
 
 const { alone } = readGolden<{ alone: Alone[] }>("constraints.json");
 
-/** Performs a constraint as its data says. */
+/** Applies a constraint according to its data. */
 function constrain(
   { rule, uniforms }: Constraint,
   values: Float32Array,
@@ -76,9 +76,9 @@ for (const class_name of new Set(alone.map(({ constraint }) => constraint.class_
   });
 }
 
-Deno.test("every constraint is tried when the values are gone through", () => {
+Deno.test("the tests cover every constraint", () => {
   const tried = new Set(alone.map(({ constraint }) => constraint.class_name));
-  // Keras has no Formula: formulas_test.ts has it.
+  // Keras has no Formula; formulas_test.ts tests it.
   const others = constraints.members.map(({ class_name }) => class_name).filter((name) => name !== "Formula");
   assert.deepEqual(tried, new Set(others));
 });
@@ -94,7 +94,7 @@ Deno.test("rule() counts negative axes from the last and sorts them", () => {
   assert.equal(axesOf(null), null);
 });
 
-Deno.test("rule() refuses axes that the shape lacks, or has twice, and says where", () => {
+Deno.test("rule() refuses missing and repeated axes, and says where", () => {
   for (const axis of [3, -4, [0, 0], [0, -3]]) {
     const { member, config } = constraints.resolve({ class_name: "MaxNorm", config: { axis } });
     assert.throws(() => member.rule(config, [2, 3, 4], "variables.1.constraint"), {

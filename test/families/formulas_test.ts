@@ -1,4 +1,4 @@
-/** Schedules, transformers, constraints and aggregators that are formulas of one's own. */
+/** Schedules, transformers, constraints and aggregators that are users' formulas. */
 import assert from "node:assert/strict";
 import { aggregators } from "../../src/families/aggregators/mod.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
@@ -15,7 +15,7 @@ function rateAt(schedule: unknown, step: number): number {
   return member.value(config, step);
 }
 
-Deno.test("a Formula schedule gives what its expression says, in float32", () => {
+Deno.test("a Formula schedule gives the value of its expression, in float32", () => {
   for (const t of [0, 1, 2, 99, 12_345]) {
     assert.equal(
       rateAt(formula({ expression: "0.1 / sqrt(T)" }), t),
@@ -26,7 +26,7 @@ Deno.test("a Formula schedule gives what its expression says, in float32", () =>
   assert.equal(rateAt(formula({ expression: "where(t < 10, 0.5, 0.25)" }), 10), 0.25);
 });
 
-Deno.test("a Formula schedule has the bits of Keras' schedules when it says the same", () => {
+Deno.test("a Formula schedule has the bits of Keras' schedules when it has the same formula", () => {
   const rows: [unknown, string][] = [
     [
       {
@@ -64,7 +64,7 @@ Deno.test("a Formula schedule stands wherever a schedule may, and can be set lat
   );
 });
 
-/** [family, config, path of the issue, what it says] */
+/** [family, config, path of the issue, its message] */
 const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
   [
     schedules,
@@ -107,7 +107,7 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     transformers,
     { lines: [...Array.from({ length: 9 }, () => "g = g / norm(g)")] },
     "lines.8",
-    /Cannot take 9 reductions one upon another in all lines together, at most 8/,
+    /Cannot take 9 chained reductions in all lines together, at most 8/,
   ],
   [constraints, { lines: ["w = g"] }, "lines.0", /Cannot read "g" here, it is the gradient/],
   [constraints, { lines: ["w = w / T"] }, "lines.0", /Cannot read "T" here, it is the iterations after/],
@@ -120,7 +120,7 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
   ],
 ];
 
-Deno.test("Formula refuses what it cannot understand, and says where", () => {
+Deno.test("Formula refuses invalid formulas, and says where", () => {
   for (const [family, config, path, wanted] of REFUSED) {
     const { code, issues } = refusal(() => family.resolve(formula(config), "here"));
     assert.equal(code, "invalid_config");
@@ -129,9 +129,9 @@ Deno.test("Formula refuses what it cannot understand, and says where", () => {
   }
 });
 
-Deno.test("a Formula transformer changes gradients, with reductions and names of its own", async () => {
+Deno.test("a Formula transformer changes gradients, with reductions and its own names", async () => {
   const run = await newRegistry().create({
-    // Its hyperparameter and slot have the names that the transformers use for themselves.
+    // The optimizer's hyperparameter and slot have the same names as the transformers' own.
     optimizer: { class_name: "SGD", config: { learning_rate: 1, momentum: 0.5 } },
     variables: [{ name: "w", shape: [2], initial: [0, 0] }],
     gradient_transformers: [
@@ -160,7 +160,7 @@ Deno.test("a Formula transformer works on sparse gradients", async () => {
   assert.deepEqual(variablesOf(run), { w: [1 - (-1 + 0.5), 2, 3 - (2 + 1 + 1.5)] });
 });
 
-Deno.test("a Formula constraint holds the variable after its step, also with reductions", async () => {
+Deno.test("a Formula constraint changes the variable after its step, even with reductions", async () => {
   const run = await newRegistry().create({
     optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
     variables: [
@@ -194,7 +194,7 @@ Deno.test("a Formula aggregator weighs contributions by its formula", async () =
   assert.deepEqual(variablesOf(run), { w: [-1.75] });
 });
 
-Deno.test("a Formula aggregator counts what is no weight as 0, and all of them as no gradient", async () => {
+Deno.test("a Formula aggregator counts invalid weights as 0, and gives a zero gradient if all are invalid", async () => {
   for (const weight of ["-1", "0 / 0", "1 / 0", "weight - weight"]) {
     const run = await newRegistry().create({
       optimizer: { class_name: "SGD", config: { learning_rate: 1 } },

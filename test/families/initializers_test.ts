@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { initialize as initializeWith, initializers } from "../../src/families/initializers/mod.ts";
 
-/** Each draw of a seed is another one, unless the test says which. */
+/** Each draw gives a new seed, unless the test sets one. */
 let drawn = 0;
 const initialize = (json: unknown, shape: readonly number[], path = "", drawSeed = () => ++drawn) =>
   initializeWith(json, shape, { path, drawSeed });
@@ -24,7 +24,7 @@ function assertNear(got: number, want: number, what: string): void {
   );
 }
 
-Deno.test("initialize() fills with one value when it is told which", async () => {
+Deno.test("initialize() fills with the given value", async () => {
   assert.deepEqual(await initialize("zeros", [2, 2]), new Float32Array(4));
   assert.deepEqual(await initialize("Ones", [3]), Float32Array.of(1, 1, 1));
   assert.deepEqual(
@@ -111,7 +111,7 @@ Deno.test("initialize() makes orthonormal rows or columns when it is Orthogonal"
   await assert.rejects(initialize("Orthogonal", [5]), { code: "invalid_config" });
 });
 
-Deno.test("initialize() leaves no tensor and says nothing when it has drawn", async () => {
+Deno.test("initialize() leaves no tensor and writes nothing to the console", async () => {
   const { warn, log } = console;
   const said: unknown[] = [];
   console.warn = console.log = (...words) => said.push(words);

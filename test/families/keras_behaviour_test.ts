@@ -1,4 +1,4 @@
-/** What Keras' constructors, configs and look-ups do, as recorded in behaviour.json. */
+/** The behaviour of Keras' constructors, configs and look-ups, as recorded in behaviour.json. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
@@ -69,7 +69,7 @@ Deno.test("schedules.resolve() accepts and refuses when Keras does", () => {
 Deno.test("constraints.resolve() finds and refuses when Keras does", () => {
   for (const { name, class_name, given = {}, config, shape, alias, error } of behaviour.constraints) {
     if (alias !== undefined) {
-      // Keras knows class names in their own case only; here the case never matters.
+      // Class names are case-sensitive in Keras, but not here.
       if (!error) assert.equal(constraints.resolve(alias).member.class_name, class_name, name);
     } else if (shape !== undefined) {
       const part = constraints.resolve({ class_name, config: given });

@@ -1,4 +1,4 @@
-/** Laws over every member of every family. A new member is held to them by standing in its list. */
+/** Laws for every member of every family. They cover a new member as soon as it is in its family's list. */
 import assert from "node:assert/strict";
 import { z } from "zod";
 import { StepwellError } from "../../src/errors.ts";
@@ -38,7 +38,7 @@ const REQUIRED: Record<string, Record<string, unknown>> = {
   AddGaussianNoise: { stddev: 1, seed: 0 },
 };
 
-/** The same for members of one name in several families. */
+/** The same, for members whose name exists in several families. */
 const FORMULAS: Record<string, Record<string, unknown>> = {
   schedules: { expression: "0.1 / sqrt(T)" },
   transformers: { lines: ["g = clamp(g, -1, 1)"] },
@@ -107,7 +107,7 @@ Deno.test("every field refuses a value of another type when one is given", () =>
   }
 });
 
-Deno.test("every field says what it means and takes its own default, besides those that must be given", () => {
+Deno.test("every field has a description and accepts its own default, if it has one", () => {
   for (const { member, given } of MEMBERS) {
     const schema = z.toJSONSchema(member.config, { io: "input" });
     assert.equal(schema.additionalProperties, false);
@@ -121,7 +121,7 @@ Deno.test("every field says what it means and takes its own default, besides tho
   }
 });
 
-Deno.test("every member stands in its family's list when a file of the folder exports it", async () => {
+Deno.test("every member that a file of the folder exports is in its family's list", async () => {
   for (const [folder, family] of Object.entries(FAMILIES)) {
     const directory = new URL(`../../src/families/${folder}/`, import.meta.url);
     const exported = new Set<unknown>();

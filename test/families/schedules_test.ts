@@ -25,14 +25,14 @@ for (const { name, schedule, config: recorded, steps, values } of tables) {
   });
 }
 
-Deno.test("every schedule is tried when the tables are gone through", () => {
+Deno.test("the tests cover every schedule", () => {
   const tried = new Set(tables.map(({ schedule }) => (schedule as { class_name: string }).class_name));
-  // Keras has no Formula: formulas_test.ts has it.
+  // Keras has no Formula; formulas_test.ts tests it.
   const others = schedules.members.map(({ class_name }) => class_name).filter((name) => name !== "Formula");
   assert.deepEqual(tried, new Set(others));
 });
 
-Deno.test("PiecewiseConstantDecay refuses boundaries when Keras would fail on them at the first step", () => {
+Deno.test("PiecewiseConstantDecay refuses boundaries on which Keras would fail at the first step", () => {
   const refused: [number[], number[]][] = [[[], [0.1]], [[2, 1], [1, 2, 3]], [[1, 1], [1, 2, 3]]];
   for (const [boundaries, values] of refused) {
     const config = { boundaries, values };

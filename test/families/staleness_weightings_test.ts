@@ -7,7 +7,7 @@ function factor(class_name: string, config: Record<string, unknown>, staleness: 
   return part.member.factor(part.config, staleness);
 }
 
-Deno.test("factor() gives what the formulas of FedAsync give when they are worked out by hand", () => {
+Deno.test("factor() gives the values of FedAsync's formulas, computed by hand", () => {
   assert.equal(factor("Constant", {}, 1000), 1);
   assert.equal(factor("Polynomial", {}, 3), 0.5);
   assert.equal(factor("Polynomial", { exponent: 2 }, 3), 1 / 16);
@@ -19,7 +19,7 @@ Deno.test("factor() gives what the formulas of FedAsync give when they are worke
   assert.equal(factor("Hinge", { a: 0, b: 0 }, 9), 1);
 });
 
-Deno.test("factor() is 1 for what is fresh, a float32 from 0 to 1, and falls with the staleness", () => {
+Deno.test("factor() is 1 at staleness 0, a float32 from 0 to 1, and falls with the staleness", () => {
   const number = fc.float({ min: 0, noNaN: true, noDefaultInfinity: true });
   const age = fc.oneof(fc.nat({ max: 50 }), fc.maxSafeNat());
   const properties = fc.property(number, number, age, age, (first, second, one, other) => {
@@ -36,7 +36,7 @@ Deno.test("factor() is 1 for what is fresh, a float32 from 0 to 1, and falls wit
   fc.assert(properties, { numRuns: 200 });
 });
 
-Deno.test("staleness weightings refuse negative numbers when they are given", () => {
+Deno.test("staleness weightings refuse negative numbers", () => {
   const wrong = [["Polynomial", { exponent: -1 }], ["Hinge", { a: -1 }], ["Hinge", { b: -1 }]] as const;
   for (const [class_name, config] of wrong) {
     assert.throws(() => stalenessWeightings.resolve({ class_name, config }), { code: "invalid_config" });

@@ -10,7 +10,7 @@ function transformed(class_name: string, config: Record<string, unknown>, g: num
   return [...tensors.g];
 }
 
-Deno.test("every transformer's lines give what its caption says when they run", () => {
+Deno.test("every transformer's lines compute the formula in its description", () => {
   assert.deepEqual(transformed("Scale", { scale: -0.5 }, [1, 2, -4]), [-0.5, -1, 2]);
   assert.deepEqual(transformed("AddDecayedWeights", { weight_decay: 0.5 }, [1, 2, -4]), [1.5, 1, -2]);
   assert.deepEqual(transformed("ClipByValue", { clip_value: 1.5 }, [1, 2, -4]), [1, 1.5, -1.5]);
@@ -23,7 +23,7 @@ Deno.test("every transformer's lines give what its caption says when they run", 
   assert.deepEqual(transformed("ClipByNorm", { clip_norm: 10 }, [0, 3, -4]), [0, 3, -4]);
 });
 
-Deno.test("transformers refuse a config when it is negative or missing", () => {
+Deno.test("transformers refuse a negative or missing number", () => {
   for (
     const [class_name, config] of [
       ["ClipByValue", {}],

@@ -26,7 +26,7 @@ const float32 = (shape: number[], ...values: number[]) => ({
   base64: base64(Float32Array.from(values)),
 });
 
-Deno.test("writeTensors() takes every form that a tensor has, in the order of the members", () => {
+Deno.test("writeTensors() accepts every form of a tensor, in the order of the members", () => {
   const target = write({
     "dense/kernel": [[1, 2], [3, "NaN"]],
     scalar: -0.5,

@@ -22,8 +22,8 @@ const SPECIAL = [
 ];
 const float32 = fc.oneof(fc.float(), fc.constantFrom(...SPECIAL));
 
-Deno.test("flatten() gives the bits again that nest() wrote as JSON", () => {
-  // Zero only as the last dimension: [0, 3] is written as [] like any other shape that begins with 0.
+Deno.test("flatten() returns the bits that nest() wrote as JSON", () => {
+  // Only the last dimension may be zero: [0, 3] is written as [] like any other shape that begins with 0.
   const shapes = fc.tuple(fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 }), fc.nat(4))
     .chain(([outer, last]) => fc.constantFrom([...outer, last], outer));
   fc.assert(fc.property(shapes, fc.infiniteStream(float32), (shape, numbers) => {
@@ -35,7 +35,7 @@ Deno.test("flatten() gives the bits again that nest() wrote as JSON", () => {
   }));
 });
 
-Deno.test("nest() writes numbers exactly, and as strings those that JSON has no numbers for", () => {
+Deno.test("nest() writes numbers exactly, and as strings those that JSON lacks", () => {
   assert.equal(
     JSON.stringify(nest(Float32Array.of(0.1, -0, 0, NaN, Infinity, -Infinity), [2, 3])),
     '[[0.10000000149011612,-0,0],["NaN","Infinity","-Infinity"]]',
@@ -80,7 +80,7 @@ Deno.test("flatten() rounds to the nearest float32 and refuses what float32 cann
   }
 });
 
-Deno.test("flatten() names the place when nesting is ragged or something is no number", () => {
+Deno.test("flatten() names the place when nesting is ragged or something is not a number", () => {
   const deep = (depth: number): unknown => JSON.parse("[".repeat(depth) + "]".repeat(depth));
   const cases: ["shape_mismatch" | "invalid_number", unknown, RegExp][] = [
     ["shape_mismatch", [[1, 2], [3]], /^Cannot read g\.w\.1: it has 1 elements, must have 2/],
@@ -107,8 +107,8 @@ Deno.test("flatten() names the place when nesting is ragged or something is no n
   assert.deepEqual(flatten(deep(32), "w").shape, [...Array(31).fill(1), 0]);
 });
 
-Deno.test("flatten() allocates nothing for elements that a ragged value only promises", () => {
-  // The first lengths say 10^12 elements: 4 TB.
+Deno.test("flatten() allocates nothing for elements that a ragged value only announces", () => {
+  // The first lengths announce 10^12 elements: 4 TB.
   const long = Array(10_000).fill(0);
   const middle = [long, ...Array(9_999).fill([])];
   const value = [middle, ...Array(9_999).fill([])];

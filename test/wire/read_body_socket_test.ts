@@ -1,11 +1,11 @@
-/** readBody() at the end of a real socket: what only a client that breaks off can show. */
+/** readBody() on a real socket, with clients that break off. */
 
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
 import { readBody } from "../../src/wire/read_body.ts";
 import { until } from "../support/waiting.ts";
 
-/** Serves while `visit` runs; every request is read by readBody, and how that ended is remembered. */
+/** Serves while `visit` runs. readBody reads every request, and the outcome is recorded. */
 async function serving(
   bytesMax: number,
   visit: (port: number, ends: string[]) => Promise<void>,
@@ -27,7 +27,7 @@ async function serving(
   }
 }
 
-/** Sends the parts over a connection of its own, waits for the answer if there is to be one, and breaks off. */
+/** Sends the parts over a new connection, waits for the response if one is expected, and breaks off. */
 async function sendRaw(
   port: number,
   parts: (string | Uint8Array)[],
@@ -66,8 +66,8 @@ Deno.test("readBody() counts bodies small, large and chunked", async () => {
   });
 });
 
-Deno.test("readBody() asks a connection for no more at a time than Deno does by itself", async () => {
-  // More once, and every later body that Deno reads from that connection, say an encoded one, takes several times as long.
+Deno.test("readBody() reads no more from a connection at a time than Deno itself", async () => {
+  // After one larger read, every later body that Deno reads from the connection takes several times as long.
   let longest = 0;
   await serving(50e6, async (port) => {
     const url = `http://127.0.0.1:${port}/`;
@@ -76,7 +76,7 @@ Deno.test("readBody() asks a connection for no more at a time than Deno does by 
   assert(longest > 1000 && longest <= 64 * 1024, `${longest} bytes at a time`);
 });
 
-Deno.test("readBody() says incomplete_body when the client goes away", async () => {
+Deno.test("readBody() throws incomplete_body when the client disconnects", async () => {
   await serving(50e6, async (port, ends) => {
     const cases = [
       [head("content-length: 1000"), new Uint8Array(999)],
@@ -93,14 +93,14 @@ Deno.test("readBody() says incomplete_body when the client goes away", async () 
   });
 });
 
-Deno.test("readBody() refuses a large body without having it sent", async () => {
+Deno.test("readBody() refuses a large body before it is sent", async () => {
   await serving(1000, async (port) => {
     const answer = await sendRaw(port, [head("content-length: 1000000000000")], { answer: true });
     assert.match(answer, /body_too_large$/);
   });
 });
 
-Deno.test("readBody() leaves a connection of use after a refusal", async () => {
+Deno.test("readBody() leaves a connection usable after a refusal", async () => {
   await serving(1000, async (port) => {
     const url = `http://127.0.0.1:${port}/`;
     for (let i = 0; i < 5; i++) {

@@ -19,7 +19,7 @@ function post(body: BodyInit | null, headers: Record<string, string> = {}): Requ
   return new Request("http://host/", { method: "POST", body, headers });
 }
 
-/** A body that arrives in pieces, with no length; `cancelled` says whether somebody gave it up. */
+/** A body without a length that arrives in pieces; `cancelled` says whether it was cancelled. */
 function streamed(pieces: Iterable<Uint8Array<ArrayBuffer>>, headers: Record<string, string> = {}) {
   const iterator = pieces[Symbol.iterator]();
   const state = { cancelled: false, pulled: 0 };
@@ -48,7 +48,7 @@ async function readAll(request: Request, options: Partial<ReadBodyOptions> = {})
   return Uint8Array.from(bytes);
 }
 
-Deno.test("readBody() gives the bytes of a body of any size and form", async () => {
+Deno.test("readBody() passes on the bytes of a body of any size and form", async () => {
   for (const length of [0, 1, 1000, 65_536, 65_537, 300_000]) {
     const bytes = noise(length);
     const known = { "content-length": String(length) };
@@ -61,7 +61,7 @@ Deno.test("readBody() gives the bytes of a body of any size and form", async () 
   assert.deepEqual(await readAll(new Request("http://host/")), new Uint8Array(0));
 });
 
-Deno.test("readBody() takes a body of exactly bytesMax and refuses one byte more", async () => {
+Deno.test("readBody() accepts a body of exactly bytesMax and refuses one byte more", async () => {
   const options = { bytesMax: 1000 };
   for (
     const [what, request] of [["known", (n: number) => post(noise(n), { "content-length": `${n}` })], [
@@ -84,13 +84,13 @@ function* repeat(piece: Uint8Array<ArrayBuffer>, count = Infinity) {
   for (let i = 0; i < count; i++) yield piece;
 }
 
-Deno.test("readBody() stops a body without length at the bound, and cancels it", async () => {
+Deno.test("readBody() stops a body without a length at the limit, and cancels it", async () => {
   const { request, state } = streamed(repeat(noise(100)));
   await assertRejects("body_too_large", /over 1000 bytes/, () => readAll(request, { bytesMax: 1000 }));
   assert.deepEqual(state, { cancelled: true, pulled: 11 });
 });
 
-Deno.test("readBody() says incomplete_body when fewer bytes come than Content-Length says", async () => {
+Deno.test("readBody() throws incomplete_body when fewer bytes arrive than Content-Length says", async () => {
   for (const length of ["11", "100000"]) {
     const headers = { "content-length": length };
     await assertRejects("incomplete_body", /10 of \d+ bytes/, () => readAll(post(noise(10), headers)));
@@ -102,7 +102,7 @@ Deno.test("readBody() says incomplete_body when fewer bytes come than Content-Le
   }
 });
 
-Deno.test("readBody() refuses a Content-Length that is no number", async () => {
+Deno.test("readBody() refuses a Content-Length that is not a number", async () => {
   for (const length of ["", "-1", "1e3", "0x10", "99999999999999999999"]) {
     const request = post(noise(10), { "content-length": length });
     await assertRejects("malformed_header", /Content-Length/, () => readAll(request));
@@ -122,7 +122,7 @@ Deno.test("readBody() passes on what the consumer throws, and cancels the body",
   }
 });
 
-Deno.test("readBody() ends with the signal's reason and cancels the body", async () => {
+Deno.test("readBody() throws the signal's reason and cancels the body", async () => {
   const never = () =>
     new ReadableStream<Uint8Array>({
       pull: () => new Promise(() => {}),
@@ -162,7 +162,7 @@ Deno.test("readBody() decodes every encoding whatever the pieces", async () => {
   }
 });
 
-Deno.test("readBody() takes several gzip members and zstd frames wherever the pieces are cut", async () => {
+Deno.test("readBody() accepts several gzip members and zstd frames wherever the pieces are cut", async () => {
   for (const encoding of ["gzip", "zstd"]) {
     const one = ENCODERS[encoding]!(noise(100));
     const two = Uint8Array.from([...one, ...one]);
@@ -198,7 +198,7 @@ Deno.test("readBody() refuses every truncation and every appendix of an encoded 
   }
 });
 
-Deno.test("readBody() stops a bomb at the bound, without holding what it expands to", async () => {
+Deno.test("readBody() stops a decompression bomb at the limit, without holding its expansion", async () => {
   for (const [encoding, encode] of Object.entries(ENCODERS)) {
     const bomb = Uint8Array.from(encode(new Uint8Array(32 << 20)));
     let bytes = 0;
@@ -213,7 +213,7 @@ Deno.test("readBody() stops a bomb at the bound, without holding what it expands
   }
 });
 
-Deno.test("readBody() stops an encoded body that goes on for ever and decodes to nothing", async () => {
+Deno.test("readBody() stops an endless encoded body that decodes to nothing", async () => {
   const gzipHead = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3);
   const emptyBlock = Uint8Array.of(0, 0, 0, 0xff, 0xff);
   function* endless() {
@@ -261,7 +261,7 @@ Deno.test("readJson() gives what JSON.parse gives, in one piece or many", async 
   assert.deepEqual(await readJson(post(gzipped, { "content-encoding": "gzip" }), options), value);
 });
 
-Deno.test("readJson() says where a text is no JSON", async () => {
+Deno.test("readJson() says where a text is not JSON", async () => {
   const cases: [BodyInit, RegExp][] = [
     ["", /it is empty/],
     [" ", /unexpected end at line 1, column 2 \(offset 1\)/],

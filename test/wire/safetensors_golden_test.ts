@@ -1,4 +1,4 @@
-/** Files of the reference implementation (golden/make_golden.py says which), read and written. */
+/** Files of the reference implementation (named in golden/make_golden.py), read and written. */
 
 import assert from "node:assert/strict";
 import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";

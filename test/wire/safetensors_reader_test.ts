@@ -8,7 +8,7 @@ import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetenso
 import { RecordingSink } from "./support/recording_target.ts";
 import { assertRefuses } from "./support/refusals.ts";
 
-/** A file with the header and buffer given; the prefix tells the truth unless told otherwise. */
+/** A file with the given header and buffer; the prefix is correct unless given. */
 function fileOf(header: string | Uint8Array, bufferBytes = 0, announced?: bigint): Uint8Array<ArrayBuffer> {
   const text = typeof header === "string" ? new TextEncoder().encode(header) : header;
   const file = new Uint8Array(8 + text.length + bufferBytes);
@@ -36,7 +36,7 @@ function read(
   });
   let at = 0;
   for (const cut of [...cuts, file.length]) {
-    // A copy that is wiped afterwards: the reader must not hold on to a chunk.
+    // A copy that is wiped afterwards, because the reader must not keep a chunk.
     const chunk = file.slice(at, cut);
     reader.write(chunk);
     chunk.fill(0xee);
@@ -132,17 +132,17 @@ const MALFORMED: [string, Uint8Array, RegExp][] = [
   [
     "a product that overflows",
     fileOf(JSON.stringify({ a: entry("F32", [2 ** 40, 2 ** 40], 0, 4) }), 4),
-    /no whole number of bytes/,
+    /not a whole number of bytes/,
   ],
   [
     "an overflow behind a zero",
     fileOf(JSON.stringify({ a: entry("F32", [0, 2 ** 40, 2 ** 40], 0, 0) })),
-    /no whole number of bytes/,
+    /not a whole number of bytes/,
   ],
   [
     "bits that do not fill bytes",
     fileOf(JSON.stringify({ a: entry("F4", [3], 0, 2) }), 2),
-    /no whole number of bytes/,
+    /not a whole number of bytes/,
   ],
   ["one offset", fileOf('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}', 1), /data_offsets of two/],
   ["offsets in the wrong order", fileOf(JSON.stringify({ a: entry("U8", [1], 1, 0) }), 1), /has -1 bytes/],
@@ -190,7 +190,7 @@ Deno.test("SafetensorsReader refuses every break of the format", async (t) => {
   }
 });
 
-Deno.test("SafetensorsReader refuses a header beyond the caller's bound before it comes", () => {
+Deno.test("SafetensorsReader refuses a header beyond the caller's limit before it arrives", () => {
   const reader = new SafetensorsReader({ onHeader: () => new Map(), headerBytesMax: 100 });
   assertRefuses("body_too_large", /101 bytes, must have 100/, () => reader.write(fileOf("", 0, 101n)));
   assert.equal(read(fileOf("{}".padEnd(100)), { headerBytesMax: 100 }).sinks.size, 0);
@@ -211,8 +211,8 @@ Deno.test("SafetensorsReader refuses a header that disagrees with the file's len
   );
 });
 
-Deno.test("SafetensorsReader does not allocate what a prefix merely announces", () => {
-  // 4000 readers that are each told of 100 MB would need 400 GB.
+Deno.test("SafetensorsReader does not allocate the length that a prefix merely announces", () => {
+  // 4000 readers with an announced header of 100 MB each would need 400 GB.
   const readers = Array.from({ length: 4000 }, () => {
     const reader = new SafetensorsReader({ onHeader: () => new Map(), headerBytesMax: 100_000_000 });
     reader.write(fileOf('{"a"', 0, 100_000_000n));
@@ -220,12 +220,12 @@ Deno.test("SafetensorsReader does not allocate what a prefix merely announces", 
   });
   assertRefuses(
     "incomplete_body",
-    /12 bytes of its header came, 100000008 are announced/,
+    /12 bytes of its header arrived, 100000008 are announced/,
     () => readers[0]!.close(),
   );
 });
 
-Deno.test("SafetensorsReader says incomplete_body for every truncation of a file", () => {
+Deno.test("SafetensorsReader throws incomplete_body for every truncation of a file", () => {
   const tensors: WritableTensor[] = [
     { name: "w", shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) },
     { name: "iterations", shape: [], values: BigInt64Array.of(7n) },
@@ -257,7 +257,7 @@ Deno.test("SafetensorsReader passes on what onHeader and sinks throw", () => {
   }
 });
 
-Deno.test("SafetensorsReader survives arbitrary damage with refusals only", () => {
+Deno.test("SafetensorsReader only refuses arbitrarily damaged files", () => {
   const header = JSON.stringify({
     a: entry("F32", [2], 0, 8),
     b: entry("I64", [1], 8, 16),

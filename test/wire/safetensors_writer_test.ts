@@ -81,7 +81,7 @@ Deno.test("encodeHeader() aligns every tensor and pads to a multiple of 8", () =
   assert.equal(bytes.length % 8, 0);
 });
 
-Deno.test("encodeHeader() refuses two tensors of one name, and the name of the metadata", () => {
+Deno.test("encodeHeader() refuses two tensors with the same name, and the name of the metadata", () => {
   const named = (name: string) => ({ name, shape: [], values: Float32Array.of(1) });
   assert.throws(() => encodeHeader([named("a"), named("a")]), /Two entries .* "a"/);
   assert.throws(() => encodeHeader([named("__metadata__")]), /"__metadata__"/);
@@ -115,7 +115,7 @@ Deno.test("encodeSafetensors() writes a view into larger memory, and nothing aro
   assert.deepEqual(new Set(got.floats), new Set([1]));
 });
 
-Deno.test("encodeSafetensors() says once that it takes no more of the tensors", async () => {
+Deno.test("encodeSafetensors() calls onEnd once when it reads no more of the tensors", async () => {
   const large = [{ name: "w", shape: [100_000], values: new Float32Array(100_000) }];
   let endCount = 0;
   const onEnd = () => void endCount++;
@@ -133,7 +133,7 @@ Deno.test("encodeSafetensors() says once that it takes no more of the tensors", 
   assert.equal(endCount, 3);
 });
 
-Deno.test("encodeSafetensors() reaches a client over a socket with its length, and ends when that goes away", async () => {
+Deno.test("encodeSafetensors() reaches a client over a socket with its length, and ends when the client disconnects", async () => {
   const values = new Float32Array(2_000_000).map((_, i) => i);
   let endCount = 0;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => {

@@ -7,7 +7,7 @@ import { assertRefuses } from "./support/refusals.ts";
 
 const BYTES: Record<string, number> = { F32: 4, F16: 2, BF16: 2, F64: 8, I32: 4, I64: 8, I8: 1, U8: 1 };
 
-/** A file of entries in the order given, whose bytes count up. */
+/** A file of entries in the given order, with bytes that count up. */
 function fileOf(
   entries: [name: string, dtype: string, shape: number[]][],
   metadata?: Record<string, string>,
@@ -34,7 +34,7 @@ function read(file: Uint8Array, cut = file.length): RecordingTarget {
   return target;
 }
 
-Deno.test("tensorFileReader() pairs indices with values in any order of the file and any chunks", () => {
+Deno.test("tensorFileReader() pairs indices with values for any order of the file and any chunks", () => {
   const entries: [string, string, number[]][] = [
     ["w", "BF16", [2]],
     ["emb#indices", "I32", [1]],
@@ -55,7 +55,7 @@ Deno.test("tensorFileReader() pairs indices with values in any order of the file
   }));
 });
 
-Deno.test("tensorFileReader() finds the parts of compact forms in any order of the file and any chunks", () => {
+Deno.test("tensorFileReader() finds the parts of compact forms for any order of the file and any chunks", () => {
   const entries: [string, string, number[]][] = [
     ["w", "I8", [2, 3]],
     ["w#scale", "F32", [2]],
@@ -112,7 +112,7 @@ Deno.test("tensorFileReader() takes 64 as the block, and all tensors with indice
   assert.deepEqual([all.packeds.get("w")!.tensor.flat, all.packeds.get("e")!.tensor.flat], [false, true]);
 });
 
-Deno.test("tensorFileReader() refuses compact forms where the target takes none, and reads no metadata for it", () => {
+Deno.test("tensorFileReader() refuses compact forms if the target accepts none, and then reads no metadata", () => {
   const target = () => {
     const { dense, sparse, none } = RecordingTarget.prototype;
     const plain = Object.assign(new RecordingTarget(), { dense, sparse, none });
@@ -150,7 +150,12 @@ const REFUSED: [
     [["e", "F32", [1]], ["e#values", "F32", [1]]],
     /both dense and/,
   ],
-  ["another word behind #", "invalid_request", [["e#value", "F32", [1]]], /read e#value: it has a #, after/],
+  [
+    "another word behind #",
+    "invalid_request",
+    [["e#value", "F32", [1]]],
+    /read e#value: it has a #, which must be followed by/,
+  ],
   ["two #", "invalid_request", [["a#b#values", "F32", [1]]], /read a#b#values: it has a #/],
   ["a dtype of no gradient", "dtype_mismatch", [["e", "U8", [1]]], /read e: it has the dtype U8/],
   [
@@ -171,7 +176,12 @@ const REFUSED: [
     [["e#indices", "I64", []], ["e#values", "F32", []]],
     /must have \[rows\]/,
   ],
-  ["a scale alone", "invalid_request", [["e#scale", "F32", [1]]], /read e: it is missing, its scale is here/],
+  [
+    "a scale alone",
+    "invalid_request",
+    [["e#scale", "F32", [1]]],
+    /read e: it is missing, but its scale is present/,
+  ],
   [
     "a scale of float values",
     "dtype_mismatch",
@@ -242,7 +252,7 @@ const REFUSED: [
   ],
 ];
 
-Deno.test("tensorFileReader() refuses every other form before the target hears of it", async (t) => {
+Deno.test("tensorFileReader() refuses every other form before it calls the target", async (t) => {
   for (const [what, code, entries, pattern, metadata] of REFUSED) {
     await t.step(what, () => {
       const target = new RecordingTarget();
@@ -266,7 +276,7 @@ Deno.test("tensorFileReader() asks onMetadata before the target, and lets it ref
   assert.deepEqual(target.calls, []);
 });
 
-Deno.test("gradientFields() types the fields as a JSON body has them", () => {
+Deno.test("gradientFields() gives the fields the types of a JSON body", () => {
   const metadata = new Map([
     ["base_iteration", "12"],
     ["client_id", "7"],
@@ -285,7 +295,7 @@ Deno.test("gradientFields() types the fields as a JSON body has them", () => {
   assert.deepEqual(gradientFields(new Map()), {});
 });
 
-Deno.test("gradientFields() refuses unknown keys and text that is not what the key wants", () => {
+Deno.test("gradientFields() refuses unknown keys and values of the wrong form", () => {
   const cases: [string, string, RegExp][] = [
     ["momentum", "1", /__metadata__\.momentum: it is unknown, must be one of base_iteration,/],
     ["__proto__", "1", /__metadata__\.__proto__: it is unknown/],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import zlib from "node:zlib";
 import { ZstdFrame } from "../../src/wire/zstd_frame.ts";
 
-/** Noise stays as it is, zeros become runs, and half of each is compressed. */
+/** Noise gives raw blocks, zeros give run-length blocks, and a mixture of both gives compressed blocks. */
 function contentOf(length: number, zeros: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(
     { length },
@@ -28,7 +28,7 @@ Deno.test("ZstdFrame ends with the last byte of a frame of any form, whatever th
         for (const frame of [sized, await streamed(content, checksum)]) {
           const what = `${length} bytes, ${zeros} zeros, checksum ${checksum}`;
           const whole = new ZstdFrame();
-          // The one-shot encoder of Deno may put an empty frame behind the first.
+          // Deno's one-shot encoder may append an empty frame to the first.
           const end = whole.walk(Uint8Array.from([...frame, 1, 2, 3]));
           const rest = frame.length - end;
           assert.ok(whole.isComplete && (rest === 0 || rest === 9 + 4 * checksum), `${what}: ${rest} left`);
@@ -71,7 +71,7 @@ Deno.test("ZstdFrame ends with the last byte of frames that the zstd 1.5.4 comma
   }
 });
 
-Deno.test("ZstdFrame never completes what is no zstd frame", () => {
+Deno.test("ZstdFrame never completes if the bytes are not a zstd frame", () => {
   const skippable = Uint8Array.of(0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7);
   const frame = Uint8Array.from(zlib.zstdCompressSync("hello"));
   for (let i = 0; i < 4; i++) {

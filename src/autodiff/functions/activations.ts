@@ -1,4 +1,4 @@
-/** Activations, under the names that Keras has for them. */
+/** Activation functions under their Keras names. */
 import type { Shape } from "../../tensor.ts";
 import { define, elementwise, flag, number, type Tensor, type Tf } from "./define.ts";
 import { detach, withSlope } from "./elementwise.ts";
@@ -6,19 +6,19 @@ import { detach, withSlope } from "./elementwise.ts";
 const activation = (name: string, does: string, apply: (tf: Tf, x: Tensor) => Tensor) =>
   elementwise(name, ["x"], does, apply);
 
-/** Over the last dimension. */
+/** Defines an activation over the last dimension. */
 const alongRows = (name: string, does: string, apply: (tf: Tf, x: Tensor) => Tensor) =>
   define(name, {
     tensors: ["x"],
     does,
     shape: ([x]: [Shape]) => x,
-    // A scalar is one number of a row.
+    // A scalar counts as a row of one number.
     apply: (tf, [x]: [Tensor]) => x.rank === 0 ? tf.reshape(apply(tf, tf.reshape(x, [1])), []) : apply(tf, x),
   });
 
 const SELU_SCALE = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772;
 
-/** tfjs gives it the slope of the left side at 0. */
+/** Replaces tfjs' selu, whose slope at 0 is that of the left side. */
 const selu = (tf: Tf, x: Tensor) =>
   withSlope(tf, x, (x) => tf.selu(x), (x) => {
     const left = tf.mul(SELU_SCALE * SELU_ALPHA, tf.exp(tf.minimum(x, 0)));

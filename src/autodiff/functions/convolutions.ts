@@ -1,7 +1,7 @@
 /**
- * Convolutions over [batch, height, width, channels] as in TensorFlow. Their gradients are a product of matrices for
- * each place of the kernel: tfjs' wasm backend has no kernels for them, and the cpu backend's take a hundred times as
- * long.
+ * Convolutions over [batch, height, width, channels] as in TensorFlow. A gradient is a matrix product for each place
+ * of the kernel, because tfjs' wasm backend has no kernels for gradients and those of the cpu backend take a hundred
+ * times as long.
  */
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { define, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
@@ -43,7 +43,7 @@ function convolutionCost(x: Shape, kernel: Shape, convolution: Convolution) {
   return { work: work * (kernel[3] as number), scratch };
 }
 
-/** `forward` of both, with the gradients that `backward` gives. */
+/** `forward(x, kernel)` with the gradients from `backward`. */
 function withGradients(
   tf: Tf,
   [x, kernel]: readonly [Tensor, Tensor],
@@ -71,11 +71,11 @@ const plain = (tf: Tf, x: Tensor, kernel: Tensor, { strides, padding, dilations 
     dilations as Two,
   ) as Tensor;
 
-/** One place's of a list of matrices. */
+/** The matrix of one place of the kernel. */
 const placeOf = (tf: Tf, matrices: Tensor, at: number): Tensor =>
   tf.squeeze(tf.slice(matrices, [at, 0, 0], [1, -1, -1]), [0]);
 
-/** From windows back to what they look at: the gradient of a convolution by its input. */
+/** The gradient of a convolution with respect to its input. */
 function backward(
   tf: Tf,
   dy: Tensor,
@@ -92,7 +92,7 @@ function backward(
       padding as "same",
     );
   }
-  // tfjs has none with dilations.
+  // tfjs has no transposed convolution with dilations.
   const windowed = new Windowed(tf, shape, windowsOf(kernel.shape, convolution));
   const [height, width, channels, filters] = kernel.shape as Four;
   const matrices = tf.reshape(kernel, [height * width, channels, filters]) as Tensor;
@@ -128,7 +128,7 @@ const conv2d = (tf: Tf, x: Tensor, kernel: Tensor, convolution: Convolution): Te
     kernelGradient(tf, x, { ...convolution, dy, shape: kernel.shape }),
   ]);
 
-/** What a convolution with this kernel would have looked at. */
+/** The transposed convolution: the gradient of a convolution with this kernel with respect to its input. */
 const conv2dTranspose = (
   tf: Tf,
   x: Tensor,
@@ -161,7 +161,7 @@ function transposedShape(
   return [x[0] as number, length(0), length(1), kernel[2] as number];
 }
 
-/** Each channel has kernels of its own. */
+/** A convolution with separate kernels for each channel. */
 const depthwise = (tf: Tf, x: Tensor, kernel: Tensor, convolution: Convolution): Tensor => {
   const { strides, padding, dilations } = convolution;
   return withGradients(

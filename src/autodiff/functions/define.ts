@@ -1,27 +1,27 @@
 /**
- * What a function of the loss language is: how it is called, which shape it gives, and what computes it. The tables
+ * The type of a function of the loss language: its signature, its result's shape and its implementation. The tables
  * beside this file are the whitelist; the parser, the layers, the docs and the tests derive from them.
  *
- * Not an importer of tfjs: it is handed in, where it was loaded. Invariant: `shape` is told before anything is computed
- * and is the shape that `apply` gives.
+ * This file does not import tfjs; callers pass it in. Invariant: `shape` is called before anything is computed and
+ * returns the shape of the result of `apply`.
  */
 import type { Shape } from "../../tensor.ts";
 
 export type Tf = typeof import("@tensorflow/tfjs");
 export type Tensor = InstanceType<Tf["Tensor"]>;
 
-/** What may stand in the text for an option. */
+/** The literal for an option in the text of a loss. */
 export type Literal = number | string | readonly Literal[];
-/** A value that can travel to a worker. */
+/** A value that can be sent to a worker. */
 export type OptionValue = number | string | boolean | null | readonly number[];
 
-/** A parameter that is no tensor. */
+/** A parameter that is not a tensor. */
 export interface Option<T extends OptionValue = OptionValue> {
-  /** In words, for messages and docs. */
+  /** The accepted values in words, for messages and docs. */
   readonly wanted: string;
-  /** Absent: it must be given. */
+  /** The default; absent if the option is required. */
   readonly initial?: T;
-  /** Undefined for what it does not take. */
+  /** Returns undefined for a literal that the option does not accept. */
   readonly read: (literal: Literal) => T | undefined;
 }
 type Options = Readonly<Record<string, Option>>;
@@ -29,30 +29,30 @@ type ValuesOf<O extends Options> = {
   readonly [Name in keyof O]: O[Name] extends Option<infer T> ? T : never;
 };
 
-/** What is wrong with the shapes, or the values, of a call; the caller adds which call it was. */
+/** A problem with the shapes or values of a call. The caller adds which call it was. */
 export class MisfitError extends Error {
   override readonly name = "MisfitError";
 }
 
-/** What a call takes, beyond as many steps and numbers as there are elements in its result. */
+/** The cost of a call beyond one step and one number per element of its result. */
 export interface Cost {
-  /** Multiplications, about, of its longest kernel: one kernel is not interrupted. */
+  /** The approximate multiplications of its longest kernel: a kernel cannot be interrupted. */
   readonly work: number;
-  /** Numbers that it holds meanwhile. */
+  /** The numbers that it holds temporarily. */
   readonly scratch: number;
 }
 
 export interface TensorFunction {
   readonly name: string;
-  /** Names of the tensors that it takes; "...": the first parameter is a list of them. */
+  /** The names of its tensors; "..." means that the first parameter is a list of tensors. */
   readonly tensors: readonly string[];
   readonly options: Options;
-  /** One sentence. */
+  /** A description in one sentence. */
   readonly does: string;
-  /** Of the second kind nothing goes back through it: a comparison, an index. */
+  /** "stops": no gradient flows back through it, as for a comparison or an index. */
   readonly gradient: "flows" | "stops";
   readonly shape: (shapes: readonly Shape[], options: Readonly<Record<string, OptionValue>>) => Shape;
-  /** Absent: nothing worth mentioning. */
+  /** Absent if the cost is negligible. */
   readonly cost?: (shapes: readonly Shape[], options: Readonly<Record<string, OptionValue>>) => Cost;
   readonly apply: (
     tf: Tf,
@@ -66,7 +66,7 @@ interface Definition<O extends Options> {
   readonly options?: O;
   readonly does: string;
   readonly gradient?: "stops";
-  // The tuples are as long as `tensors`: the caller sees to that.
+  // The caller ensures that the tuples are as long as `tensors`.
   // deno-lint-ignore no-explicit-any
   readonly shape: (shapes: any, options: ValuesOf<O>) => Shape;
   // deno-lint-ignore no-explicit-any
@@ -87,7 +87,7 @@ export function define<const O extends Options = Record<never, never>>(
   } as unknown as TensorFunction;
 }
 
-/** A function of the tensors' elements: of one, or of several that broadcast. */
+/** Defines a function of the elements of one tensor, or of several that broadcast. */
 export function elementwise(
   name: string,
   tensors: readonly string[],
@@ -105,7 +105,7 @@ export function elementwise(
   });
 }
 
-/** The shape of an operation on the elements of both, as numpy and TensorFlow broadcast. Throws {@link MisfitError}. */
+/** The shape that both shapes broadcast to, as in numpy and TensorFlow. Throws {@link MisfitError}. */
 export function broadcast(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
@@ -117,7 +117,7 @@ export function broadcast(a: Shape, b: Shape): Shape {
   });
 }
 
-/** An axis of a tensor of `rank` dimensions, counted from the end where it is negative. Throws {@link MisfitError}. */
+/** The axis counted from 0; a negative axis counts from the end. Throws {@link MisfitError}. */
 export function axisOf(axis: number, rank: number): number {
   const at = axis < 0 ? axis + rank : axis;
   if (at >= 0 && at < rank) return at;
@@ -158,7 +158,7 @@ export const integers = (): Option<readonly number[]> => ({
       : undefined,
 });
 
-/** One axis, several, or null: all of them. */
+/** One axis, several, or null for all. */
 export const axes = (): Option<number | readonly number[] | null> => ({
   wanted: "an axis, a list of axes or none",
   initial: null,

@@ -1,4 +1,4 @@
-/** Functions of elements. */
+/** Elementwise functions. */
 import { sameShape, type Shape } from "../../tensor.ts";
 import { broadcast, define, elementwise, number, type Tensor, type Tf } from "./define.ts";
 
@@ -74,7 +74,7 @@ export const ELEMENTWISE = [
   ),
 ];
 
-/** `value(x)`, whose gradient is `slope(x)`. */
+/** `value(x)` with the gradient `slope(x, value(x))`. */
 export function withSlope(
   tf: Tf,
   x: Tensor,
@@ -93,15 +93,15 @@ export function withSlope(
   return differentiable(x);
 }
 
-/** tfjs has 0 for NaN. */
+/** tfjs' sign of NaN is 0. */
 const sign = (tf: Tf) => (x: Tensor): Tensor => tf.where(tf.equal(x, x), tf.sign(x), x);
 
-/** tfjs gives it the slope -1 at 0. */
+/** Replaces tfjs' abs, whose slope at 0 is -1. */
 export function abs(tf: Tf, x: Tensor): Tensor {
   return withSlope(tf, x, (x) => tf.abs(x), sign(tf));
 }
 
-/** Nothing goes back to where nothing comes from: `where(x > 0, sqrt(x), 0)` has a gradient at 0. */
+/** The gradient is 0 where the incoming gradient is 0, so that `where(x > 0, sqrt(x), 0)` has a gradient at 0. */
 export function sqrt(tf: Tf, x: Tensor): Tensor {
   const differentiable = tf.customGrad((...args: unknown[]) => {
     const [x, save] = args as [Tensor, (tensors: Tensor[]) => void], value = tf.sqrt(x) as Tensor;
@@ -117,7 +117,7 @@ export function sqrt(tf: Tf, x: Tensor): Tensor {
   return differentiable(x);
 }
 
-/** The gradients by `a` and `b` in the shape that both broadcast to are added up over the dimensions that did. */
+/** `value(a, b)`. `gradients` are in the broadcast shape and are summed over the dimensions that were broadcast. */
 function ofBoth(
   tf: Tf,
   [a, b]: readonly [Tensor, Tensor],
@@ -144,18 +144,18 @@ function addedUp(tf: Tf, x: Tensor, shape: Shape): Tensor {
   return tf.reshape(axes.length === 0 ? x : tf.sum(x, axes), [...shape]);
 }
 
-/** tfjs' own gradient adds up copy by copy. */
+/** Replaces tfjs' broadcastTo, whose gradient adds up copy by copy. */
 export function broadcastTo(tf: Tf, x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
   const differentiable = tf.customGrad((x: unknown) => ({
-    // As tf.broadcastTo, in a tenth of its time.
+    // The same as tf.broadcastTo in a tenth of its time.
     value: tf.mul(x as Tensor, tf.ones([...shape])) as Tensor,
     gradFunc: (dy: Tensor) => addedUp(tf, dy, (x as Tensor).shape),
   }));
   return differentiable(x);
 }
 
-/** tfjs divides by the square of `b`, which overflows and vanishes. */
+/** Replaces tfjs' div, whose gradient divides by the square of `b`, which overflows and underflows. */
 function divide(tf: Tf, a: Tensor, b: Tensor): Tensor {
   return ofBoth(tf, [a, b], (a, b) => tf.div(a, b), (dy, a, b) => {
     const share = tf.div(dy, b) as Tensor;
@@ -163,7 +163,7 @@ function divide(tf: Tf, a: Tensor, b: Tensor): Tensor {
   });
 }
 
-/** The larger, or the smaller; of equal ones the first has the gradient, as in TensorFlow. A NaN wins. */
+/** The maximum or minimum. For equal values the first gets the gradient, as in TensorFlow. A NaN wins. */
 function larger(comparison: "greaterEqual" | "lessEqual") {
   return (tf: Tf, a: Tensor, b: Tensor): Tensor =>
     ofBoth(
@@ -177,7 +177,7 @@ function larger(comparison: "greaterEqual" | "lessEqual") {
     );
 }
 
-/** The same values, of which the tape knows nothing. */
+/** A copy that the tape does not track. */
 export function detach(tf: Tf, x: Tensor): Tensor {
   return tf.tensor(x.dataSync(), x.shape, x.dtype);
 }

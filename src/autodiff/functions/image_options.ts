@@ -1,4 +1,4 @@
-/** What functions of images [batch, height, width, channels] have in common: options of two numbers, and of padding. */
+/** Options that functions of images [batch, height, width, channels] share: pairs of numbers, and padding. */
 import { type Literal, type Option, word } from "./define.ts";
 import type { Pair } from "./windows.ts";
 

@@ -1,12 +1,12 @@
-/** Functions that look up, or make, places. Indices are checked: tfjs would read past the end of a table. */
+/** Functions that take indices. Indices are checked, because tfjs would read past the end of a table. */
 import { refusal } from "../../errors.ts";
 import { elementCount, type Shape } from "../../tensor.ts";
 import { axisOf, define, integer, MisfitError, type Tensor, type Tf } from "./define.ts";
 
-/** float32 tells integers apart up to here. */
+/** float32 represents all integers up to here. */
 const INDEX_MAX = 2 ** 24;
 
-/** The indices that a tensor holds. Throws index_out_of_range. */
+/** The indices in a tensor. Throws index_out_of_range. */
 export function checkedIndices(indices: Tensor, limit: number): Int32Array<ArrayBuffer> {
   const values = indices.dataSync();
   const result = new Int32Array(values.length);
@@ -21,7 +21,7 @@ export function checkedIndices(indices: Tensor, limit: number): Int32Array<Array
   return result;
 }
 
-/** tfjs' own gradient compares each place with each index. */
+/** Replaces tfjs' gather, whose gradient compares each place with each index. */
 function gathered(
   tf: Tf,
   x: Tensor,

@@ -1,6 +1,6 @@
 /**
- * Losses under Keras' names, targets first. Each gives one number for each example (the last dimension is the
- * example's), then their mean; `reduction=none` leaves them, `reduction=sum` adds them up. Constants are Keras'.
+ * Loss functions under Keras' names, targets first. Each computes one number per example (the last dimension is the
+ * example's), then their mean. `reduction=none` keeps the numbers, `reduction=sum` adds them. Constants are Keras'.
  */
 import { sameShape, type Shape, showShape } from "../../tensor.ts";
 import {
@@ -26,7 +26,7 @@ interface LossDefinition {
   readonly options?: Readonly<Record<string, Option>>;
   readonly tensors?: readonly [string, string];
   readonly perExample: PerExample;
-  /** Targets are classes: they have one dimension less. */
+  /** Targets are class numbers, with one dimension less. */
   readonly sparse?: boolean;
 }
 
@@ -64,7 +64,7 @@ function smoothed(tf: Tf, target: Tensor, smoothing: OptionValue | undefined, to
   return share === 0 ? target : tf.add(tf.mul(target, 1 - share), share * toward);
 }
 
-/** Of logits; exact for large ones. */
+/** Exact for large logits too. */
 const sigmoidCrossEntropy = (tf: Tf, target: Tensor, logits: Tensor) =>
   tf.add(tf.sub(tf.relu(logits), tf.mul(logits, target)), tf.log1p(tf.exp(tf.neg(abs(tf, logits)))));
 
@@ -95,7 +95,7 @@ function sparseCategoricalCrossentropy(tf: Tf, target: Tensor, output: Tensor, o
   return softmaxCrossEntropy(tf, tf.cast(hot, "float32"), logits);
 }
 
-/** Labels 0 and 1 become -1 and 1. */
+/** Maps labels 0 and 1 to -1 and 1. */
 function signs(tf: Tf, target: Tensor): Tensor {
   const isBinary = target.dataSync().every((x) => x === 0 || x === 1);
   return isBinary ? tf.sub(tf.mul(2, target), 1) : target;

@@ -1,9 +1,9 @@
-/** Products of matrices. */
+/** Matrix products. */
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { broadcast, define, MisfitError, type Tensor, type Tf } from "./define.ts";
 import { broadcastTo } from "./elementwise.ts";
 
-/** The shapes of both as stacks of matrices: a vector is one row on the left, one column on the right. */
+/** Both shapes as stacks of matrices: a vector is a row on the left and a column on the right. */
 function stacks(a: Shape, b: Shape): { a: Shape; b: Shape; outer: Shape; shape: Shape } {
   if (a.length === 0 || b.length === 0) throw new MisfitError("takes no scalars: * multiplies by one");
   const left = a.length === 1 ? [1, ...a] : a, right = b.length === 1 ? [...b, 1] : b;
@@ -20,12 +20,12 @@ function stacks(a: Shape, b: Shape): { a: Shape; b: Shape; outer: Shape; shape: 
 function matmul(tf: Tf, a: Tensor, b: Tensor): Tensor {
   const fit = stacks(a.shape, b.shape), shape = [...fit.shape];
   const [n, k] = fit.a.slice(-2) as [number, number], m = fit.b.at(-1) as number;
-  // One matrix on the right: all rows on the left at once.
+  // With one matrix on the right, all rows on the left are multiplied at once.
   if (fit.b.length === 2) {
     const rows = elementCount(fit.a.slice(0, -1));
     return tf.reshape(tf.matMul(tf.reshape(a, [rows, k]), tf.reshape(b, [k, m])), shape);
   }
-  // tfjs broadcasts the outer dimensions too, but its gradient does not add up over them.
+  // tfjs broadcasts the outer dimensions too, but its gradient does not sum over them.
   const depth = elementCount(fit.outer);
   const stack = (x: Tensor, own: Shape) =>
     tf.reshape(broadcastTo(tf, tf.reshape(x, [...own]), [...fit.outer, ...own.slice(-2)]), [
@@ -35,7 +35,7 @@ function matmul(tf: Tf, a: Tensor, b: Tensor): Tensor {
   return tf.reshape(tf.matMul(stack(a, fit.a), stack(b, fit.b)), [...fit.outer, n, m]).reshape(shape);
 }
 
-/** Of what it does ten times as many in the same time as others. */
+/** A tenth of the multiplications: a matrix product does ten times as many in the same time as other kernels. */
 function work(a: Shape, b: Shape): number {
   const fit = stacks(a, b);
   return elementCount(fit.outer) * elementCount(fit.a.slice(-2)) * (fit.b.at(-1) as number) / 10;

@@ -10,7 +10,7 @@ import { POOLS } from "./pools.ts";
 import { REDUCTIONS } from "./reductions.ts";
 import { SHAPES } from "./shapes.ts";
 
-/** By topic, in the order of the docs. */
+/** Functions by topic, in the order of the docs. */
 export const TOPICS: Readonly<Record<string, readonly TensorFunction[]>> = {
   "Element by element": ELEMENTWISE,
   "Activations": ACTIVATIONS,

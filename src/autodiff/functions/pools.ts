@@ -1,4 +1,4 @@
-/** Pools over [batch, height, width, channels] as in TensorFlow, and what makes images larger. */
+/** Pooling over [batch, height, width, channels] as in TensorFlow, and upsampling. */
 import type { Shape } from "../../tensor.ts";
 import { define, type Tensor, type Tf } from "./define.ts";
 import { padding, pair, pairOrNone } from "./image_options.ts";
@@ -6,7 +6,7 @@ import { costOf, linesOf, type Pair, Windowed, type Windows } from "./windows.ts
 
 type Gradient = (windowed: Windowed, x: Tensor, value: Tensor, dy: Tensor) => Tensor;
 
-/** tfjs' own gradients of pools are not TensorFlow's: of negative maxima, and where windows reach into the padding. */
+/** tfjs' gradients of pools differ from TensorFlow's for negative maxima and for windows that overlap the padding. */
 function pooled(
   tf: Tf,
   x: Tensor,
@@ -34,7 +34,7 @@ function pooled(
   return forward(x);
 }
 
-/** The first of equal maxima has the gradient, as in TensorFlow. */
+/** The first of equal maxima gets the gradient, as in TensorFlow. */
 const maxGradient = (tf: Tf): Gradient => (windowed, x, value, dy) => {
   const padded = windowed.padded(x, -Infinity);
   let rest = dy;
@@ -48,7 +48,7 @@ const maxGradient = (tf: Tf): Gradient => (windowed, x, value, dy) => {
   });
 };
 
-/** Of the padding nothing counts. */
+/** The padding does not count. */
 const averageGradient = (tf: Tf): Gradient => (windowed, x, _, dy) => {
   const inside = windowed.padded(tf.onesLike(x), 0);
   const share = tf.div(dy, windowed.sum((place) => windowed.seen(inside, place)));

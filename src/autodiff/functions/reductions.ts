@@ -1,11 +1,11 @@
-/** Functions that reduce dimensions: those that `axis` names, or all. */
+/** Functions that reduce the dimensions in `axis`, or all. */
 import type { Shape } from "../../tensor.ts";
 import { axes, axisOf, define, flag, integer, type Tensor, type Tf } from "./define.ts";
 import { sqrt } from "./elementwise.ts";
 
 type Axes = number | readonly number[] | null;
 
-/** The dimensions that `axis` names, each once, counted from the outermost. */
+/** The dimensions in `axis`, each once, counted from the outermost. */
 export function axesOf(axis: Axes, rank: number): number[] {
   if (axis === null) return Array.from({ length: rank }, (_, at) => at);
   const list = typeof axis === "number" ? [axis] : axis;
@@ -35,7 +35,7 @@ function reduction(
   });
 }
 
-/** tfjs takes no axes for all of them; of a scalar, or along an empty list, each element is reduced alone. */
+/** Reduces each element alone, for a scalar or an empty list of axes. tfjs takes an empty list to mean all axes. */
 function reduceNothing(
   tf: Tf,
   x: Tensor,
@@ -44,7 +44,7 @@ function reduceNothing(
   return apply(tf, tf.expandDims(x, -1), [x.rank], false);
 }
 
-/** Of equal extremes each has its share of the gradient, as in TensorFlow. */
+/** Equal extremes share the gradient, as in TensorFlow. */
 function extreme(find: "max" | "min") {
   return (tf: Tf, x: Tensor, axes: number[], keepdims: boolean): Tensor => {
     const differentiable = tf.customGrad((...args: unknown[]) => {
@@ -68,7 +68,7 @@ function extreme(find: "max" | "min") {
 const norm = (tf: Tf, x: Tensor, axes: number[], keepdims: boolean) =>
   sqrt(tf, tf.sum(tf.square(x), axes, keepdims));
 
-/** tfjs has NaN where the largest is infinite. */
+/** Replaces tfjs' logSumExp, which gives NaN if the largest element is infinite. */
 function logSumExp(tf: Tf, x: Tensor, axes: number[], keepdims: boolean): Tensor {
   const differentiable = tf.customGrad((...args: unknown[]) => {
     const [x, save] = args as [Tensor, (tensors: Tensor[]) => void];

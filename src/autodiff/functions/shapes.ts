@@ -1,4 +1,4 @@
-/** Functions that move elements: what is computed with them stays as it is. */
+/** Functions that move, repeat or drop elements and leave their values unchanged. */
 import { elementCount, sameShape, type Shape, showShape } from "../../tensor.ts";
 import {
   axisOf,
@@ -18,7 +18,7 @@ const places = (): Option<readonly number[] | null> => ({
   read: (literal) => literal === "none" ? null : integers().read(literal),
 });
 
-/** The shape that `wanted` asks for, with -1 filled in. */
+/** The shape `wanted` with -1 filled in. */
 function reshaped(x: Shape, wanted: readonly number[]): number[] {
   const count = elementCount(x), open = wanted.indexOf(-1);
   const known = elementCount(wanted.filter((n) => n !== -1));
@@ -35,7 +35,7 @@ function permutation(perm: readonly number[] | null, rank: number): number[] {
   throw new MisfitError(`perm is [${(perm ?? []).join(", ")}], must name each of ${rank} axes once`);
 }
 
-/** Where a new axis goes among `rank` others. */
+/** The position of a new axis among `rank` others. */
 const newAxis = (axis: number, rank: number) => axisOf(axis, rank + 1);
 
 function squeezed(x: Shape, axis: readonly number[] | null): number[] {
@@ -151,7 +151,7 @@ export const SHAPES = [
   }),
 ];
 
-/** One after the other. tfjs' own gradient takes a time that grows with the square of their number. */
+/** Concatenates. The time of tfjs' own gradient grows with the square of the number of tensors. */
 function joined(tf: Tf, tensors: readonly Tensor[], axis: number): Tensor {
   const differentiable = tf.customGrad((...args: unknown[]) => {
     const parts = args.slice(0, -1) as Tensor[];
@@ -170,7 +170,7 @@ function joined(tf: Tf, tensors: readonly Tensor[], axis: number): Tensor {
   return differentiable(...tensors);
 }
 
-/** As often one after the other along an axis. */
+/** Repeats the tensor along an axis. */
 function repeated(tf: Tf, x: Tensor, { count, at }: { count: number; at: number }): Tensor {
   const outer = elementCount(x.shape.slice(0, at)), inner = elementCount(x.shape.slice(at));
   const wide = broadcastTo(tf, tf.reshape(x, [outer, 1, inner]), [outer, count, inner]);

@@ -1,8 +1,9 @@
 /**
- * Windows that move over images [batch, height, width, channels]: where they lie, and, for gradients, what each place
- * of a window sees, as one tensor with an element for each window.
+ * Sliding windows over images [batch, height, width, channels]: their positions and, for gradients, the elements at
+ * each place of a window, as one tensor with an element for each window.
  *
- * Invariant: of what is made for one place of a window only the result outlives it: large windows have many places.
+ * Invariant: of the tensors made for one place of a window only the result is kept, because large windows have many
+ * places.
  */
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
 import { type Cost, MisfitError, type Tensor, type Tf } from "./define.ts";
@@ -14,14 +15,14 @@ export interface Windows {
   readonly size: Pair;
   readonly strides: Pair;
   readonly padding: string;
-  /** Steps between the places of a window. */
+  /** The distance between the places of a window. */
   readonly dilations: Pair;
 }
 
 interface Line {
-  /** Windows along this dimension. */
+  /** The number of windows along this dimension. */
   readonly count: number;
-  /** From one window to the next. */
+  /** The distance from one window to the next. */
   readonly stride: number;
   /** Zeros that padding adds. */
   readonly before: number;
@@ -32,7 +33,7 @@ function lineOf(
   length: number,
   { size, stride, padding }: { size: number; stride: number; padding: string },
 ): Line {
-  // A stride beyond the last window would only cost memory.
+  // A stride beyond the input would only cost memory.
   const line = (count: number) => ({ count, stride: count > 1 ? stride : 1 });
   if (padding === "valid") {
     if (length < size) throw new MisfitError(`a window of ${size} does not fit into ${length}`);
@@ -43,7 +44,7 @@ function lineOf(
   return { ...line(count), before, after: zeros - before };
 }
 
-/** Down and across. Throws MisfitError. */
+/** The windows down and across. Throws MisfitError. */
 export function linesOf(x: Shape, { size, strides, padding, dilations }: Windows): readonly [Line, Line] {
   if (x.length !== 4) {
     throw new MisfitError(`x has shape ${showShape(x)}, must be [batch, height, width, channels]`);
@@ -57,10 +58,10 @@ export function linesOf(x: Shape, { size, strides, padding, dilations }: Windows
   return [line(0), line(1)];
 }
 
-/** For gradients each place of a window is some kernels of its own, however little they do. */
+/** The least work per place: for gradients, each place of a window takes several kernels, however small. */
 const PLACE_WORK = 100_000;
 
-/** How many numbers windows look at in all, and how many padding adds. */
+/** The numbers that all windows cover together, and those that padding adds. */
 export function costOf(x: Shape, windows: Windows): Cost {
   const [down, across] = linesOf(x, windows),
     [batch, height, width, channels] = x as [number, number, number, number];
@@ -72,7 +73,7 @@ export function costOf(x: Shape, windows: Windows): Cost {
   };
 }
 
-/** Windows over a tensor, which is padded with `filling`. */
+/** Windows over a padded tensor. */
 export class Windowed {
   readonly #tf: Tf;
   readonly #shape: Shape;
@@ -87,19 +88,19 @@ export class Windowed {
     [this.#down, this.#across] = linesOf(shape, windows);
   }
 
-  /** Windows in all. */
+  /** The number of all windows. */
   get count(): number {
     return (this.#shape[0] as number) * this.#down.count * this.#across.count;
   }
 
-  /** Every place of a window, from its first corner. */
+  /** The offset of every place of a window from its first corner. */
   *places(): Generator<readonly [number, number]> {
     const [height, width] = this.#windows.size as [number, number];
     const [dy, dx] = this.#windows.dilations as [number, number];
     for (let i = 0; i < height; i++) for (let j = 0; j < width; j++) yield [i * dy, j * dx];
   }
 
-  /** The sum of what each place gives, in their order. */
+  /** The sum of `part` over all places, in order. */
   sum(part: (place: readonly [number, number], at: number) => Tensor): Tensor {
     const tf = this.#tf;
     let sum: Tensor | undefined, at = 0;
@@ -116,7 +117,7 @@ export class Windowed {
     return this.#tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]], filling);
   }
 
-  /** What each window sees at one of its places: [batch, windows down, windows across, channels]. */
+  /** The elements at one place of every window: [batch, windows down, windows across, channels]. */
   seen(padded: Tensor, [i, j]: readonly [number, number]): Tensor {
     const batch = this.#shape[0] as number, channels = padded.shape[3] as number;
     const { count: down, stride: sy } = this.#down, { count: across, stride: sx } = this.#across;
@@ -124,7 +125,7 @@ export class Windowed {
     return this.#tf.stridedSlice(padded, [0, i, j, 0], end, [1, sy, sx, 1]);
   }
 
-  /** The other way: one number for each window back to where its place is, in a padded tensor. */
+  /** The inverse of `seen`: writes one element per window to its place in a padded tensor of zeros. */
   spread(part: Tensor, [i, j]: readonly [number, number]): Tensor {
     const tf = this.#tf, [batch, height, width, channels] = this.#shape as [number, number, number, number];
     const { count: down, stride: sy } = this.#down, { count: across, stride: sx } = this.#across;
@@ -139,7 +140,7 @@ export class Windowed {
     return tf.slice(moved, [0, 0, 0, 0], [batch, rows, columns, channels]);
   }
 
-  /** Without the padding. */
+  /** Removes the padding. */
   cut(padded: Tensor): Tensor {
     return this.#tf.slice(padded, [0, this.#down.before, this.#across.before, 0], [...this.#shape]);
   }

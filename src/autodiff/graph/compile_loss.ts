@@ -1,6 +1,6 @@
 /**
- * Loss text → graph: names become variables, inputs or parts named before, calls become nodes whose shapes fit.
- * Evaluates nothing. Whatever is wrong is invalid_loss with its place in the text, or loss_too_large.
+ * Compiles the text of a loss to a graph: names become variables, inputs or earlier parts, and calls become nodes
+ * with fitting shapes. Evaluates nothing. Errors are invalid_loss, with a place in the text, or loss_too_large.
  */
 import type { Place } from "../../../kernels/language/tokens.ts";
 import type { Shape } from "../../tensor.ts";
@@ -9,7 +9,7 @@ import { FUNCTIONS } from "../functions/mod.ts";
 import { type Graph, GraphBuilder } from "./loss_graph.ts";
 import { type CallExpression, type Expression, lossError, parseLoss } from "./loss_syntax.ts";
 
-/** What names may mean. */
+/** The variables and inputs that names may refer to. */
 export interface Scope {
   readonly variables: ReadonlyMap<string, Shape>;
   readonly inputs: ReadonlyMap<string, Shape>;
@@ -30,7 +30,7 @@ export function compileLoss(text: string, scope: Scope): Graph {
 class Compiler {
   readonly builder: GraphBuilder;
   readonly #scope: Scope;
-  /** Nodes by the names of parts, and by the names of the leaves that were used. */
+  /** Nodes by the names of parts, and of the leaves used so far. */
   readonly #parts = new Map<string, number>();
   readonly #leaves = new Map<string, number>();
 
@@ -107,7 +107,7 @@ class Compiler {
     const known = Object.keys(row.options);
     const takes = known.length > 0 ? `takes ${known.join(", ")}` : "takes no options";
     const surplus = rest[known.length];
-    if (surplus) throw lossError(`${name} has an argument too many: it ${takes}`, surplus.place);
+    if (surplus) throw lossError(`${name} has too many arguments: it ${takes}`, surplus.place);
     const given: [string, Expression, Place][] = [
       ...rest.map((
         value,
@@ -131,7 +131,7 @@ class Compiler {
     return Object.fromEntries(options);
   }
 
-  /** Adds the place to what the builder finds wrong. */
+  /** Adds the place to the builder's errors. */
   #at(place: Place, add: () => number, name?: string): number {
     try {
       return add();

@@ -1,9 +1,9 @@
 /**
- * A loss as data: nodes in the order in which they can be computed, each with its shape. Made by compile_loss.ts and
- * layers.ts, computed by evaluate.ts, and able to travel to a worker between them.
+ * A loss as data: nodes in an order in which they can be computed, each with its shape. compile_loss.ts and the
+ * layers build the graph, evaluate.ts computes it; it can be sent to a worker in between.
  *
- * Invariant: a node's arguments stand before it, their shapes fit, and all nodes together have at most `elementsMax`
- * elements: what would take more is refused before anything is computed.
+ * Invariant: a node's arguments come before it, their shapes fit, and all nodes together have at most `elementsMax`
+ * elements. A larger loss is refused before anything is computed.
  */
 import { refusal, type StepwellError } from "../../errors.ts";
 import { elementCount, type Shape, showShape } from "../../tensor.ts";
@@ -11,9 +11,9 @@ import { MisfitError, type OptionValue } from "../functions/define.ts";
 import { FUNCTIONS } from "../functions/mod.ts";
 
 export const NODES_MAX = 4000;
-/** Of one operation: at this size the slowest kernels run for as many seconds as a loss may take by default. */
+/** The most work of one operation: the slowest kernels then run about as long as the default time limit of a loss. */
 export const WORK_MAX = 2e9;
-/** tfjs has no operation on more dimensions. */
+/** tfjs supports no more dimensions. */
 export const RANK_MAX = 6;
 
 export type Node =
@@ -22,9 +22,9 @@ export type Node =
     | { readonly kind: "constant"; readonly value: number }
     | { readonly kind: "variable"; readonly name: string }
     | { readonly kind: "input"; readonly name: string }
-    /** Uniform random numbers from 0 to 1, which follow from the seed and the iteration. */
+    /** Uniform random numbers from 0 to 1, determined by the seed and the iteration. */
     | { readonly kind: "noise"; readonly seed: string }
-    /** Rows of a variable: its gradient is sparse. */
+    /** Rows of a variable, whose gradient is then sparse. */
     | { readonly kind: "rows"; readonly name: string; readonly rows: number; readonly indices: number }
     | {
       readonly kind: "call";
@@ -38,7 +38,7 @@ export interface Graph {
   readonly nodes: readonly Node[];
   /** The node that is the loss. */
   readonly loss: number;
-  /** What variables of role "average" become when the loss is minimized. */
+  /** The new values of variables of role "average" when the loss is minimized. */
   readonly updates: readonly { readonly name: string; readonly node: number }[];
 }
 
@@ -57,7 +57,7 @@ export class GraphBuilder {
 
   add(node: Node): number {
     if (this.nodes.length === NODES_MAX) {
-      throw tooLarge(`it has more than ${NODES_MAX} operations, must have at most so many`);
+      throw tooLarge(`it has more than ${NODES_MAX} operations, must have at most that many`);
     }
     if (node.shape.length > RANK_MAX) {
       throw new MisfitError(`${showShape(node.shape)} has more than ${RANK_MAX} dimensions`);
@@ -78,7 +78,7 @@ export class GraphBuilder {
     return this.add({ kind: "constant", value, shape: [] });
   }
 
-  /** Throws MisfitError for shapes that do not fit, loss_too_large. */
+  /** Throws loss_too_large, and MisfitError for shapes that do not fit. */
   call(name: string, args: readonly number[], options: Readonly<Record<string, OptionValue>> = {}): number {
     const row = FUNCTIONS.get(name);
     if (!row) throw new Error(`No function is named ${name}`);
@@ -88,7 +88,7 @@ export class GraphBuilder {
     const all = { ...Object.fromEntries(defaults), ...options };
     const shapes = args.map((arg) => this.shape(arg)), shape = row.shape(shapes, all);
     const odd = [...shapes, shape].find((each) => elementCount(each) === 0);
-    // Kernels of tfjs leave what was in memory before where there is nothing to compute.
+    // If there is nothing to compute, tfjs' kernels return the previous contents of the memory.
     if (odd) throw new MisfitError(`a tensor of shape ${showShape(odd)} has no elements`);
     const cost = row.cost?.(shapes, all);
     if (cost && !(cost.work <= WORK_MAX)) {

@@ -1,25 +1,26 @@
 /**
- * Loss text → syntax trees. Statements are parted by ";": `NAME = EXPRESSION` names a part, the last one is the loss.
+ * Parses the text of a loss to syntax trees. Statements are separated by ";": `NAME = EXPRESSION` names a part, and
+ * the last statement is the loss.
  *
  *     h = relu(matmul(x, 'dense/kernel') + 'dense/bias'); mean(square(h - y), axis=0)
  *
  * Knows no function, no variable and no shape (compile_loss.ts does). Every node keeps its place in the text, so that
- * whoever refuses it later can point there. Length, depth and nesting (kernels/language/syntax.ts) are bounded: hostile text is
- * refused, never followed.
+ * a later error can point there. Length, depth and nesting (kernels/language/syntax.ts) are limited against hostile
+ * text.
  */
 import { type Call, type Language, Parser } from "../../../kernels/language/syntax.ts";
 import type { Place } from "../../../kernels/language/tokens.ts";
 import { refusal, type StepwellError } from "../../errors.ts";
 
 export const CHARACTERS_MAX = 16_384;
-/** Of the tree: a chain of operators is a tree as deep as it is long. */
+/** The greatest depth of the tree: a chain of operators is a tree as deep as it is long. */
 export const DEPTH_MAX = 1000;
 
 export type Expression =
   & { readonly place: Place; readonly depth: number }
   & (
     | { readonly kind: "number"; readonly value: number }
-    /** Between quotes it may hold anything but those. */
+    /** A quoted name may contain anything except quotes. */
     | { readonly kind: "name"; readonly name: string }
     | { readonly kind: "list"; readonly items: readonly Expression[] }
     | { readonly kind: "call" } & Call<Expression>
@@ -28,18 +29,18 @@ export type Expression =
 export type CallExpression = Extract<Expression, { kind: "call" }>;
 
 export interface Statement {
-  /** Undefined for the last one. */
+  /** Undefined for the last statement. */
   readonly target: { readonly name: string; readonly place: Place } | undefined;
   readonly expression: Expression;
 }
 
-/** What is wrong with a loss, and where. */
+/** The error for a problem of a loss at a place in its text. */
 export function lossError(problem: string, place?: Place): StepwellError {
   const message = place ? `${problem} (line ${place.line}, column ${place.column})` : problem;
   return refusal("invalid_loss", "take the loss", { path: "loss", called: "" }, message);
 }
 
-/** Operators and the functions that they call. */
+/** The operators and the functions that they call. */
 export const OPERATORS: Language<Expression>["operators"] = new Map([
   ["<", "less"],
   ["<=", "less_equal"],
@@ -54,7 +55,7 @@ export const OPERATORS: Language<Expression>["operators"] = new Map([
   ["@", "matmul"],
   ["^", "pow"],
 ]);
-/** What a minus before its operand calls. */
+/** The function that a unary minus calls. */
 export const SIGN = "negative";
 
 const LOSSES: Language<Expression> = {
@@ -64,7 +65,7 @@ const LOSSES: Language<Expression> = {
   name: (name, place) => ({ kind: "name", name, place, depth: 1 }),
   operation: (name, args, place) => {
     const [first] = args;
-    // -1 is a literal, which options take.
+    // -1 is a literal, so that options can take it.
     const isLiteral = name === SIGN && first?.kind === "number";
     return isLiteral
       ? { ...first, value: -first.value, place }

@@ -1,29 +1,29 @@
-/** What goes to a worker and what comes back. Data only. */
+/** The messages to and from a worker. Data only. */
 import type { ErrorCode, Issue } from "../../errors.ts";
 import type { NamedTensor, Shape } from "../../tensor.ts";
 import type { Graph } from "./loss_graph.ts";
 
 export interface Job {
   readonly graph: Graph;
-  /** Those that the graph names, and only those. */
+  /** Exactly the variables that the graph reads. */
   readonly variables: readonly NamedTensor[];
   readonly inputs: readonly NamedTensor[];
-  /** Variables to differentiate by. */
+  /** The variables to differentiate with respect to. */
   readonly watched: readonly string[];
-  /** What the loss's gradient begins with; absent: ones. */
+  /** The gradient of the loss to start from; absent: ones. */
   readonly lossGradient?: Float32Array<ArrayBuffer> | undefined;
-  /** What noise follows from, beside its seed. */
+  /** Determines the noise, together with its seed. */
   readonly iteration: number;
 }
 
-/** What a worker is asked. */
+/** A request to a worker. */
 export interface Request {
   readonly job: Job;
-  /** How long it may take. */
+  /** The time limit. */
   readonly seconds: number;
 }
 
-/** Rows of the variable, in the order in which the loss took them; repeated ones add up. */
+/** Rows of a variable's gradient, in the order in which the loss looked them up. Repeated rows add up. */
 export interface Rows extends NamedTensor {
   readonly indices: Int32Array<ArrayBuffer>;
 }
@@ -32,7 +32,7 @@ export type Gradient = NamedTensor | Rows;
 
 export interface Evaluation {
   readonly loss: { readonly shape: Shape; readonly values: Float32Array<ArrayBuffer> };
-  /** Of the watched variables that the loss depends on. */
+  /** The gradients of the watched variables that the loss depends on. */
   readonly gradients: readonly Gradient[];
   /** New values of variables of role "average". */
   readonly updates: readonly NamedTensor[];

@@ -1,4 +1,4 @@
-/** Layers of matrices and look-ups. */
+/** Layers for matrix products, look-ups, activations and shapes. */
 import { z } from "zod";
 import { elementCount } from "../../tensor.ts";
 import { activate, activation, count, inputOf, last, layer, only, yes } from "./layer.ts";

@@ -1,4 +1,4 @@
-/** Layers of convolutions and pools, over [batch, height, width, channels] and [batch, steps, channels]. */
+/** Convolution and pooling layers over [batch, height, width, channels] and [batch, steps, channels]. */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
 import {
@@ -52,7 +52,7 @@ const pool2d = (className: string, name: string, does: string) =>
       call.call(name, [inputOf(call)], { size: pool_size, strides, padding }),
   });
 
-/** Of one dimension: as an image of one row. */
+/** Defines a pool over one dimension, computed as an image of one row. */
 const pool1d = (className: string, name: string, does: string) =>
   layer(className, {
     does,

@@ -1,42 +1,42 @@
 /**
- * What a layer of a model is: which config it takes, and how it becomes nodes of a graph. The tables beside this file are
- * the whitelist. Layers own no weights: those are variables of the run, named `LAYER/WEIGHT`.
+ * The type of a model's layer: its config, and how it builds nodes of a graph. The tables beside this file are the
+ * whitelist. Layers own no weights: those are variables of the run, named `LAYER/WEIGHT`.
  */
 import { z } from "zod";
 import type { Shape } from "../../tensor.ts";
 import { ACTIVATIONS } from "../functions/activations.ts";
 import type { OptionValue } from "../functions/define.ts";
 
-/** One use of a layer. */
+/** One call of a layer. */
 export interface LayerCall {
   readonly name: string;
-  /** Whether it is called to be trained: dropout drops, batch normalization looks at the batch. */
+  /** True when training: dropout drops, and batch normalization uses the batch. */
   readonly training: boolean;
-  /** Of Keras that wrote the model: in some words 3 differs from 2 (and tfjs). */
+  /** The major version of Keras that wrote the model. 3 names some things differently from 2 (and tfjs). */
   readonly generation: 2 | 3;
   readonly inputs: readonly number[];
   shape(node: number): Shape;
   constant(value: number): number;
-  /** Uniform random numbers, others in every iteration. */
+  /** Uniform random numbers, different in every iteration. */
   noise(shape: Shape, seed: number): number;
   call(name: string, args: readonly number[], options?: Readonly<Record<string, OptionValue>>): number;
-  /** A variable of the run, with the regularizer that stands under that name. Throws MisfitError when there is none of this shape. */
+  /** A variable of the run; `regularizer` is its key in the config. Throws MisfitError if none has this shape. */
   weight(name: string, shape: Shape, regularizer?: string): number;
-  /** A variable of role "average": it becomes the node's value. */
+  /** A variable of role "average". `update` builds the node of its new value. */
   average(name: string, shape: Shape, update?: (now: number) => number): number;
-  /** A call of a layer that this one wraps, as Keras serializes it, whose weights are of that name. */
+  /** Calls a layer that this one wraps. `layer` is as Keras serializes it; `name` is the prefix of its weights. */
   wrapped(layer: unknown, name: string, inputs: readonly number[]): number;
 }
 
 export interface Layer {
   readonly className: string;
   readonly does: string;
-  /** Weights, for the docs. */
+  /** The names of its weights, for the docs. */
   readonly weights: readonly string[];
-  /** How many inputs a call has. */
+  /** The number of inputs of a call. */
   readonly arity: "one" | "several";
   readonly config: z.ZodType;
-  /** Of what `config` leaves: the keys that mean something here. */
+  /** The schema of the keys that have a meaning here, after `config` has dropped the others. */
   readonly schema: z.ZodObject;
   readonly build: (call: LayerCall, config: unknown) => number;
 }
@@ -64,14 +64,14 @@ export function layer<S extends z.ZodRawShape>(
   } as unknown as Layer;
 }
 
-/** What Keras writes into every config, what belongs to the run's variables, what model.ts sees to: passed over. */
+/** Ignored keys: those in every config of Keras, those for the run's variables, and those that model.ts handles. */
 const PASSED_OVER =
   /^(name|trainable|dynamic|batch_input_shape|batch_shape|input_shape|input_dtype|build_config|sparse|ragged|autocast|.+_initializer|.+_constraint|(?!activity).+_regularizer)$/;
 function relevant(config: unknown): unknown {
   if (typeof config !== "object" || config === null || Array.isArray(config)) return config;
   const entries = Object.entries(config).filter(([key, value]) =>
     !PASSED_OVER.test(key) && !(key === "dtype" && isFloat32(value)) && key !== "input_length" &&
-    // tfjs writes null for what it was not told. As an activation it means none.
+    // tfjs writes null for an option that was not given. A null activation means none.
     (value !== null || key.endsWith("activation"))
   );
   return Object.fromEntries(entries);
@@ -90,16 +90,16 @@ export const unit = (initial: number) => z.number().min(0).max(1).default(initia
 
 /** One number for both dimensions, or two. */
 export const pair = () => z.union([count().transform((n) => [n, n]), z.array(count()).length(2)]);
-/** As Keras writes sizes of one dimension: a number, or a list of one. */
+/** A size of one dimension as Keras writes it: a number, or a list of one. */
 export const single = () => z.union([count(), z.array(count()).length(1).transform(([n]) => n as number)]);
 
 export const padding = () => z.enum(["valid", "same"]).default("valid");
 export const channelsLast = () => z.union([z.literal("channels_last"), z.null()]).default("channels_last");
-/** Only the plain form of what Keras could do in others. */
+/** The only supported value of a Keras option. */
 export const only = <T extends string | number | boolean>(value: T) =>
   z.literal(value).default(value as never);
 
-/** Of activations: some functions are that among other things, the rest nothing else. */
+/** The names of activations: general functions that also serve as activations, then the others. */
 const NAMES = [
   "linear",
   "exponential",

@@ -6,7 +6,7 @@ import { layer, type LayerCall, yes } from "./layer.ts";
 const merging = (className: string, does: string, build: (call: LayerCall) => number) =>
   layer(className, { does, several: true, config: {}, build });
 
-/** [batch, others, along the axis]. */
+/** Reshapes to [batch, other dimensions, the axis]. */
 function asRows(
   call: LayerCall,
   x: number,

@@ -1,6 +1,6 @@
 /**
- * A model and a loss of its output → a graph. Its weights are the run's variables `LAYER/WEIGHT`, so the model itself
- * has no values. Evaluates nothing.
+ * Compiles a model to a graph. Its weights are the run's variables `LAYER/WEIGHT`, so the model itself has no values.
+ * Evaluates nothing.
  */
 import { z } from "zod";
 import { sameShape, type Shape, showShape } from "../../tensor.ts";
@@ -23,7 +23,7 @@ import {
 
 export interface ModelScope {
   readonly variables: ReadonlyMap<string, { readonly shape: Shape; readonly role: "optimize" | "average" }>;
-  /** The only input under "", or each under the name of its input layer. */
+  /** A single input under "", or each input under the name of its input layer. */
   readonly inputs: ReadonlyMap<string, Shape>;
   readonly training: boolean;
   readonly elementsMax: number;
@@ -33,15 +33,15 @@ export interface ModelGraph {
   readonly builder: GraphBuilder;
   readonly output: number;
   readonly updates: Graph["updates"];
-  /** What regularizers add to the loss. */
+  /** The terms that regularizers add to the loss. */
   readonly penalties: readonly number[];
-  /** Variables of layers that are not to be trained. */
+  /** The variables of layers that are not trainable. */
   readonly frozen: ReadonlySet<string>;
 }
 
-/** Calls of layers in one model: hostile topologies may call each other over and over. */
+/** The most calls of layers in one model: nested models in a hostile topology may call each other repeatedly. */
 export const CALLS_MAX = 2000;
-/** Calls that wait for what feeds them, in models in models too: a stack is no longer. */
+/** The most calls waiting for their inputs, nested models included, so that the call stack suffices. */
 const OPEN_MAX = 1200;
 
 /** The graph up to the model's output. Throws invalid_loss, loss_too_large. */
@@ -154,9 +154,9 @@ class ModelCompiler {
     return {
       name,
       inputs,
-      // As in Keras: a batch normalization that is not to be trained does not look at the batch.
+      // As in Keras: a batch normalization that is not trainable does not use the batch.
       training: this.#scope.training && isTrained,
-      // Keras 2 writes dtypes as words.
+      // Keras 2 writes dtypes as strings.
       generation: typeof config["dtype"] === "object" && config["dtype"] !== null ? 3 : 2,
       shape: (node) => builder.shape(node),
       constant: (value) => builder.constant(value),
@@ -195,7 +195,7 @@ class ModelCompiler {
     const known = this.#weights.get(name);
     if (known && known.owner !== owner) {
       throw new MisfitError(
-        `its variable "${name}" is that of the layer "${known.owner}", must have another name`,
+        `its variable "${name}" belongs to the layer "${known.owner}", must have another name`,
       );
     }
     const variable = this.#scope.variables.get(name);
@@ -211,7 +211,7 @@ class ModelCompiler {
   }
 }
 
-/** What is wrong with a config that may have the keys `allowed`, in one line. */
+/** Describes in one line the problem of a config that may have the keys `allowed`. */
 export function explain(error: z.ZodError, config: unknown, allowed: readonly string[]): string {
   const problems = error.issues.flatMap((issue) =>
     tell(issue, config, { holder: "it", allowed }).map(({ keys, message }) =>

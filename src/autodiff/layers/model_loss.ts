@@ -1,4 +1,4 @@
-/** The loss of a model's output, under the names that Keras has for it: `MeanSquaredError`, `mse`. */
+/** Losses of a model's output under their Keras names: `MeanSquaredError`, `mse`. */
 import { z } from "zod";
 import { sameShape } from "../../tensor.ts";
 import { MisfitError, type OptionValue, type TensorFunction } from "../functions/define.ts";
@@ -7,7 +7,7 @@ import type { GraphBuilder } from "../graph/loss_graph.ts";
 import { explain } from "./model.ts";
 import { modelError } from "./topology.ts";
 
-/** Beside a function's own name, which Keras takes too. */
+/** Keras' short names, besides the functions' own names. */
 const SHORT: Readonly<Record<string, readonly string[]>> = {
   mean_squared_error: ["mse"],
   mean_absolute_error: ["mae"],
@@ -18,7 +18,7 @@ const SHORT: Readonly<Record<string, readonly string[]>> = {
   binary_crossentropy: ["bce"],
 };
 
-/** What Keras writes into the config of every loss. */
+/** The keys that Keras writes into the config of every loss. */
 const COMMON = {
   name: z.unknown().optional(),
   fn: z.unknown().optional(),
@@ -27,7 +27,7 @@ const COMMON = {
   axis: z.literal(-1).optional(),
   ignore_class: z.null().optional(),
 };
-/** What some losses have. */
+/** The keys of some losses. */
 const OWN = {
   from_logits: z.boolean().default(false),
   label_smoothing: z.number().min(0).max(1).default(0),
@@ -40,12 +40,12 @@ export interface LossClass {
   readonly className: string;
   readonly aliases: readonly string[];
   readonly row: TensorFunction;
-  /** The keys of its config that change something. */
+  /** The keys of its config that have an effect. */
   readonly keys: readonly ("reduction" | Own)[];
   readonly config: z.ZodObject;
 }
 
-/** Every loss that a model may have, as Keras' class and its aliases. */
+/** Every loss that a model may have: Keras' class and its aliases. */
 export const LOSS_CLASSES: readonly LossClass[] = LOSSES.map((row) => {
   const words = row.name.split("_").map((part) => part.charAt(0).toUpperCase() + part.slice(1));
   const own = Object.keys(row.options).filter(isOwn);
@@ -69,7 +69,7 @@ interface Compared {
   readonly penalties: readonly number[];
 }
 
-/** Adds the loss of `output` against `targets`, and penalties; gives its node. Throws invalid_loss. */
+/** Adds the loss of `output` against `targets`, and penalties. Returns its node. Throws invalid_loss. */
 export function addLoss(
   builder: GraphBuilder,
   member: unknown,
@@ -119,13 +119,13 @@ const ACTIVATION_OF: Readonly<Record<string, string>> = {
   binary_crossentropy: "sigmoid",
 };
 
-/** As Keras: where the output is what an activation made of logits, the cross-entropy is that of the logits, which is exact. */
+/** As in Keras: if an activation made the output from logits, cross-entropy uses the logits, which is exact. */
 function logitsOf(builder: GraphBuilder, output: number, loss: string): number | undefined {
   const node = builder.nodes[output];
   return node?.kind === "call" && node.name === ACTIVATION_OF[loss] ? node.args[0] : undefined;
 }
 
-/** As Keras: a last dimension of 1 may be missing, or be there beside class numbers. */
+/** As in Keras: targets may lack a last dimension of 1, and class numbers may have one more. */
 function fit(
   builder: GraphBuilder,
   { output, targets }: { output: number; targets: number },

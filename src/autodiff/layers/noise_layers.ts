@@ -1,6 +1,6 @@
 /**
- * Layers that are random while training, and do nothing else. What they draw follows from the run's iteration, the
- * layer's name and its seed: not Keras' numbers, but the same ones for the same request.
+ * Layers that are random while training and otherwise do nothing. Their random numbers depend on the run's iteration,
+ * the layer's name and its seed: they are not Keras' numbers, but the same for the same request.
  */
 import { z } from "zod";
 import type { Shape } from "../../tensor.ts";
@@ -9,7 +9,7 @@ import { inputOf, layer, type LayerCall, unit } from "./layer.ts";
 
 const SEED = { seed: z.union([z.int(), z.null()]).default(null) };
 
-/** Each number of `shape` with probability `rate` 0, else scaled up, as a factor. */
+/** The input times factors of shape `shape`: 0 with probability `rate`, otherwise 1 / (1 - rate). */
 function dropping(
   call: LayerCall,
   { rate, seed }: { rate: number; seed: number | null },
@@ -26,7 +26,7 @@ function dropping(
 /** Normally distributed (Box and Muller, 1958). */
 function normal(call: LayerCall, deviation: number, seed: number): number {
   const shape = call.shape(inputOf(call));
-  // From above 0 to 1: of 0 there is no logarithm.
+  // Above 0, because 0 has no logarithm.
   const share = call.call("subtract", [call.constant(1), call.noise(shape, seed)]);
   const radius = call.call("sqrt", [
     call.call("multiply", [call.constant(-2 * deviation ** 2), call.call("log", [share])]),

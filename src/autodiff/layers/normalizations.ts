@@ -41,7 +41,7 @@ export const NORMALIZATIONS = [
       epsilon: z.number().positive().default(1e-3),
       center: yes(true),
       scale: yes(true),
-      // Keras 3 writes it, Keras 2 does not.
+      // Only Keras 3 writes this key.
       synchronized: z.literal(false).optional(),
       renorm: only(false),
       renorm_clipping: z.null().optional(),
@@ -56,7 +56,7 @@ export const NORMALIZATIONS = [
       }
       const others = { axis: call.shape(x).slice(0, -1).map((_, at) => at) };
       const mean = call.call("mean", [x], others), variance = call.call("variance", [x], others);
-      // The kernel that Keras 2 has for images tells the averages of the unbiased variance.
+      // Keras 2's kernel for images updates the averages with the unbiased variance.
       const unbiased = () => {
         const count = elementCount(call.shape(x).slice(0, -1));
         return call.call("multiply", [variance, call.constant(count / Math.max(1, count - 1))]);

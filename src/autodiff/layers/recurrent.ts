@@ -1,6 +1,5 @@
 /**
- * Recurrent layers over [batch, steps, features], written out step by step: a graph has no loops.
- * Gates stand in Keras' order.
+ * Recurrent layers over [batch, steps, features], unrolled because a graph has no loops. Gates are in Keras' order.
  */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
@@ -27,7 +26,7 @@ interface Sequence {
   readonly go_backwards: boolean;
 }
 
-/** Calls `step` for each step with its features; it gives the output. */
+/** Calls `step` with the features of each step; it returns the output. */
 function unrolled(
   call: LayerCall,
   { return_sequences, go_backwards }: Sequence,
@@ -45,7 +44,7 @@ function unrolled(
   return return_sequences ? call.call("stack", outputs, { axis: 1 }) : outputs.at(-1) as number;
 }
 
-/** `count` gates out of one matrix whose columns they share. */
+/** Splits the columns of one matrix into `count` gates. */
 function gates(call: LayerCall, all: number, { count, units }: { count: number; units: number }): number[] {
   const batch = call.shape(all)[0] as number;
   return Array.from(
@@ -54,7 +53,7 @@ function gates(call: LayerCall, all: number, { count, units }: { count: number; 
   );
 }
 
-/** Zeros of [batch, units], which depend on nothing. */
+/** Constant zeros of [batch, units]. */
 function zeros(call: LayerCall, units: number): number {
   const batch = call.shape(inputOf(call))[0] as number;
   return call.call("tile", [call.call("reshape", [call.constant(0)], { shape: [1, 1] })], {

@@ -1,4 +1,4 @@
-/** What Keras' regularizers of weights add to the loss: `l1 * sum(abs(w)) + l2 * sum(square(w))`. */
+/** The terms of Keras' weight regularizers in the loss: `l1 * sum(abs(w)) + l2 * sum(square(w))`. */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
 import type { GraphBuilder } from "../graph/loss_graph.ts";
@@ -9,7 +9,7 @@ const Config = z.looseObject({
   config: z.strictObject({ l1: share(), l2: share() }),
 });
 
-/** Under which key of a layer's config the regularizer of a weight stands: that of recurrent_kernel under recurrent. */
+/** The config key of a weight's regularizer: `recurrent_regularizer` for `recurrent_kernel`. */
 export const regularizerOf = (weight: string) => `${weight.replace(/_kernel$/, "")}_regularizer`;
 
 /** The terms that a weight adds; none without a regularizer. Throws MisfitError. */

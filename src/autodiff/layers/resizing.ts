@@ -1,9 +1,9 @@
-/** Layers that make images [batch, height, width, channels] and sequences [batch, steps, channels] larger or smaller. */
+/** Padding, cropping and upsampling layers for images [batch, height, width, channels] and sequences. */
 import { z } from "zod";
 import { MisfitError } from "../functions/define.ts";
 import { channelsLast, count, inputOf, layer, type LayerCall, only, pair, single } from "./layer.ts";
 
-/** What is before and after each dimension: Keras writes one number, one for each dimension, or two for each. */
+/** Amounts before and after each dimension. Keras writes one number, one per dimension, or two per dimension. */
 const sides = (initial: number) =>
   z.union([
     z.int().min(0).transform((n) => [[n, n], [n, n]]),
@@ -37,7 +37,7 @@ function crop(call: LayerCall, lines: readonly (readonly number[])[]): number {
   return call.call("slice", [inputOf(call)], { begin, size });
 }
 
-/** Each number as often along its dimension, from the first after the batch. */
+/** Repeats each element along the dimensions after the batch. */
 function repeat(call: LayerCall, times: readonly number[]): number {
   checkRank(call, times.length + 2);
   let y = inputOf(call);

@@ -1,11 +1,11 @@
 /**
- * The JSON that Keras 2, Keras 3 and tfjs write of a model, in one form. Looks at form only: which layers there are,
- * and which feeds which; what they are is for model.ts.
+ * Reads the JSON of a model from Keras 2, Keras 3 or tfjs into one form. Only the form is checked: the layers, and
+ * which feeds which. model.ts interprets the layers.
  */
 import { z } from "zod";
 import { refusal, type StepwellError } from "../../errors.ts";
 
-/** A tensor that a layer gave: which layer, and in which of its calls. */
+/** The output of a layer: the layer's name and the index of its call. */
 export interface Source {
   readonly layer: string;
   readonly call: number;
@@ -15,7 +15,7 @@ export interface LayerSpec {
   readonly name: string;
   readonly className: string;
   readonly config: Readonly<Record<string, unknown>>;
-  /** By call: what goes in. */
+  /** The inputs of each call. */
   readonly calls: readonly (readonly Source[])[];
 }
 
@@ -36,7 +36,7 @@ const MODELS = new Set(["Sequential", "Functional", "Model"]);
 export const isModel = (className: string) => MODELS.has(className);
 
 export const LAYERS_MAX = 1000;
-/** Inputs of all calls of all layers of a model. */
+/** The most inputs of all calls of all layers of a model. */
 const SOURCES_MAX = 10_000;
 
 const LayerJson = z.looseObject({
@@ -46,7 +46,7 @@ const LayerJson = z.looseObject({
   inbound_nodes: z.array(z.unknown()).max(LAYERS_MAX).optional(),
 });
 
-/** A model, whatever it is wrapped in; `to_json()` gives a text. Throws invalid_loss. */
+/** Reads a model, bare or wrapped, or as a text, as from `to_json()`. Throws invalid_loss. */
 export function readTopology(json: unknown): ModelSpec {
   let inner = typeof json === "string" ? parsed(json) : json;
   for (const key of ["modelTopology", "model_config"]) {
@@ -65,7 +65,7 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw modelError("it is a text that is no JSON");
+    throw modelError("it is text that is not JSON");
   }
 }
 
@@ -90,7 +90,7 @@ export function readModel(className: string, config: unknown): ModelSpec {
   return renumbered({ layers, inputs: sources(inputs, "input_layers").map(({ layer }) => layer), output });
 }
 
-/** Keras 2 counts the calls of a model in a model from 1: its own making is call 0. */
+/** Keras 2 counts the calls of a nested model from 1, because building it is call 0. */
 function renumbered({ layers, inputs, output }: ModelSpec): ModelSpec {
   const named = [output, ...layers.flatMap(({ calls }) => calls.flat())];
   const shifted = new Set(
@@ -107,7 +107,7 @@ function renumbered({ layers, inputs, output }: ModelSpec): ModelSpec {
   };
 }
 
-/** A layer, and what feeds each of its calls. Throws invalid_loss. */
+/** Reads a layer and the inputs of each of its calls. Throws invalid_loss. */
 export function readLayer(json: unknown): LayerSpec {
   const parsed = LayerJson.safeParse(json);
   if (!parsed.success) throw modelError('a layer must be {"class_name", "config", "inbound_nodes"?}');
@@ -115,7 +115,7 @@ export function readLayer(json: unknown): LayerSpec {
   const own = isObject(config) ? config : {};
   const name = parsed.data.name ?? own["name"];
   if (typeof name !== "string" || name === "" || name.length > 256) {
-    throw modelError(`a layer of class ${className} has no name of 256 characters at most`);
+    throw modelError(`a layer of class ${className} has no name of at most 256 characters`);
   }
   // A nested Sequential may be a bare list.
   const given = Array.isArray(config) ? { layers: config } : own;
@@ -137,7 +137,7 @@ function sequential(layers: readonly LayerSpec[]): ModelSpec {
   };
 }
 
-/** A name that no layer has: theirs are never empty. */
+/** An input layer with the empty name, which no other layer has. */
 const inputLayer = ({ config }: LayerSpec): LayerSpec => ({
   name: "",
   className: "InputLayer",
@@ -160,11 +160,11 @@ function source(json: unknown, what: string): Source {
   return { layer, call: call as number };
 }
 
-/** What one call of a layer takes, in Keras 2's and tfjs' form (a list) or in Keras 3's (args and kwargs). */
+/** The inputs of one call of a layer, in the form of Keras 2 and tfjs (a list) or of Keras 3 (args and kwargs). */
 function inputsOf(node: unknown, layer: string): Source[] {
   const what = `inbound_nodes of "${layer}"`;
   if (isObject(node)) {
-    // What Keras 3 was told of training when the model was made gives way to what a call of the model is told.
+    // A `training` argument recorded by Keras 3 is ignored: the call of the whole model decides.
     checkKeywords(node["kwargs"], what, "training");
     const args = Array.isArray(node["args"]) ? node["args"].flat() : [];
     return args.map((arg: unknown) => {

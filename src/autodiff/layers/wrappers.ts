@@ -40,7 +40,7 @@ export const WRAPPERS = [
     },
     build: (call, { layer, backward_layer, merge_mode }) => {
       const mirrored = { ...layer, config: { ...layer.config, go_backwards: !layer.config.go_backwards } };
-      // Keras 3 has written the prefix already.
+      // Keras 3 has already added the prefix.
       const word = (layer.config.name ?? "").replace(/^forward_/, "");
       const [forth, back] = [[layer, "forward"], [backward_layer ?? mirrored, "backward"]] as const;
       const [a, b] = [forth, back].map(([each, way]) =>

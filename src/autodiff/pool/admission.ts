@@ -1,6 +1,6 @@
 /**
- * How many losses may wait or be evaluated at a time, and how many numbers they hold together: beyond that they are
- * refused at once.
+ * Limits the losses that wait or are evaluated at a time, and the numbers that they hold together. A loss beyond the
+ * limits is refused at once.
  */
 import { Gate } from "../../gate.ts";
 
@@ -9,7 +9,7 @@ interface Bounds {
   readonly elements: number;
 }
 
-/** A loss weighs the numbers that it holds. */
+/** A gate where the weight of a loss is the count of numbers that it holds. */
 export function admission({ count: countMax, elements: elementsMax }: Bounds): Gate {
   return new Gate({
     count: countMax,

@@ -1,15 +1,16 @@
 /**
- * One mutex for each name: only one request at a time minimizes a loss of a run, so that none computes gradients of
+ * One mutex per name: only one request at a time minimizes a loss of a run, so that none computes gradients for
  * variables that another is about to change.
  *
- * It does not lock the run: gradients that clients send are taken meanwhile. It bounds nothing either (admission.ts).
+ * It does not lock the run: the run still accepts gradients from clients. It does not limit the number of waiting
+ * requests (admission.ts does).
  */
 import { type Releasable, releasable } from "../../releasable.ts";
 
 export class KeyedMutex {
   readonly #last = new Map<string, Promise<void>>();
 
-  /** The mutex of this name, once all that asked for it before have released it. */
+  /** Acquires the mutex of this name, after all earlier callers have released it. */
   async acquire(name: string): Promise<Releasable> {
     const before = this.#last.get(name);
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,24 +1,25 @@
 /**
- * One worker that evaluates losses, from this side: a job at a time, each within its time, and an end that comes exactly
- * once, whoever brings it about.
+ * The service's handle of one worker that evaluates losses: one job at a time, each with a time limit. The worker
+ * ends exactly once, for whatever reason.
  *
- * Invariant: it is free, or ended, only when its thread has nothing more to do. A job that keeps it busy beyond its time
- * is refused, but nobody else is given its place meanwhile: busy threads cannot be stopped, so their number is bounded.
+ * Invariant: it reports itself free or ended only when its thread has nothing more to do. A job that exceeds its time
+ * is refused, but its worker stays in the pool while the thread is busy: a busy thread cannot be stopped, so the
+ * number of threads must stay bounded.
  */
 import { StepwellError } from "../../errors.ts";
 import { tooSlow } from "../worker/deadline.ts";
 import type { Evaluation, Job, Reply, Request } from "../graph/messages.ts";
 
-/** tfjs may take long to load on a busy machine; that is nobody's loss's fault. */
+/** The time for loading tfjs on a busy machine; it does not count against a loss. */
 const LOAD_SECONDS_MAX = 120;
-/** It stops by itself when the time is over (deadline.ts), and may take so long to notice. */
+/** The worker stops a job at its deadline by itself (deadline.ts), and may notice the deadline this late. */
 const LATE_SECONDS_MAX = 1;
 
-/** Of a worker that goes on: one that a large loss has made larger ends, because its memory never shrinks. */
+/** A worker whose heap is larger than this after a loss ends, because its memory never shrinks. */
 const HEAP_BYTES_MAX = 256 * 2 ** 20;
 
 interface Listener {
-  /** It can be given another job. */
+  /** The worker can take another job. */
   readonly onFree: () => void;
   readonly onEnd: () => void;
 }
@@ -28,9 +29,9 @@ export class LossWorker {
   readonly #listener: Listener;
   #isReady = false;
   #isOver = false;
-  /** Its job was refused, and keeps it busy all the same. */
+  /** Its job was refused but still keeps the thread busy. */
   #isLate = false;
-  /** Of loading, of a job, or of having none. */
+  /** The timer for loading, for a job, or for being idle. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #onReady: (() => void) | undefined;
   #resolve: ((evaluation: Evaluation) => void) | undefined;
@@ -54,7 +55,7 @@ export class LossWorker {
     };
   }
 
-  /** To be called when it is free. Throws loss_too_slow, what evaluating throws, and the reason of an end. */
+  /** Call only when it is free. Throws loss_too_slow, the errors of evaluating, and the reason of {@link end}. */
   evaluate(job: Job, seconds: number): Promise<Evaluation> {
     const { promise, resolve, reject } = Promise.withResolvers<Evaluation>();
     this.#resolve = resolve;
@@ -72,12 +73,12 @@ export class LossWorker {
     return promise;
   }
 
-  /** Ends it unless it gets another job within that time. */
+  /** Ends the worker unless it gets another job within this time. */
   rest(seconds: number): void {
     this.#after(seconds, () => this.end(undefined));
   }
 
-  /** Its job fails with the reason. The thread ends as soon as it waits for messages. */
+  /** Ends the worker; its job fails with the reason. The thread ends as soon as it waits for messages. */
   end(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -89,7 +90,7 @@ export class LossWorker {
 
   #take(reply: Exclude<Reply, { kind: "ready" }>): void {
     if (this.#isLate) return this.end(undefined);
-    // Who knows what state it is in.
+    // The state of the worker is unknown.
     if (reply.kind === "failed") return this.end(new Error(`A loss could not be evaluated: ${reply.error}`));
     const job = this.#endJob();
     if (reply.heapBytes > HEAP_BYTES_MAX) this.end(undefined);
@@ -98,7 +99,7 @@ export class LossWorker {
     else job?.reject(new StepwellError(reply.code, reply.message, reply.issues));
   }
 
-  /** The job that is over now, if there was one. */
+  /** Clears and returns the current job, if there is one. */
   #endJob() {
     clearTimeout(this.#timer);
     const resolve = this.#resolve, reject = this.#reject;

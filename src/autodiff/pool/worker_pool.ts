@@ -1,10 +1,10 @@
 /**
- * Workers that evaluate losses: started when they are first needed, ended when they have none or failed. Of those who
- * wait, the one who has been served longest ago comes next, so that nobody's slow losses keep others out; nobody waits
- * for ever, and how many may wait is said elsewhere (admission.ts).
+ * A pool of workers that evaluate losses. Workers start on demand and end when they are idle or failed. The next job
+ * is that of the waiting client served longest ago, so that a client's slow losses do not block others. The wait is
+ * limited; admission.ts limits the number of waiting jobs.
  *
- * Invariant: there are at most so many threads, those included that a loss keeps busy after it was refused; a worker has
- * at most one job; a job ends in exactly one answer or refusal.
+ * Invariant: the number of threads never exceeds the limit, including threads that a refused loss keeps busy; a
+ * worker has at most one job; a job ends with exactly one result or error.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { StepwellError } from "../../errors.ts";
@@ -14,23 +14,23 @@ import type { Evaluation, Job } from "../graph/messages.ts";
 interface Limits {
   readonly workers: number;
   readonly seconds: number;
-  /** After so long without a job a worker ends: tfjs never gives memory back. */
+  /** A worker ends after this time without a job, because tfjs never returns memory. */
   readonly idleSeconds: number;
 }
 
-/** So many losses that take all their time may go before; who would wait longer is refused. */
+/** Refuse a loss that would wait longer than this many full time limits. */
 const AHEAD_MAX = 6;
 
-/** Clients whose last jobs are remembered. */
+/** The number of clients whose last service is remembered. */
 const SERVED_MAX = 1024;
 
 interface Task {
   readonly job: Job;
-  /** Who asks: a run. */
+  /** The id of the run. */
   readonly client: string;
   readonly resolve: (evaluation: Promise<Evaluation>) => void;
   readonly reject: (error: unknown) => void;
-  /** Of waiting. */
+  /** Limits the wait. */
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
@@ -38,7 +38,7 @@ export class WorkerPool {
   readonly #limits: Limits;
   /** In order of arrival. */
   readonly #queue = new Set<Task>();
-  /** Who was served lately, the latest last. */
+  /** Recently served clients, the latest last. */
   readonly #served = new BoundedMap<string, true>(SERVED_MAX);
   readonly #workers = new Set<LossWorker>();
   readonly #idle = new Set<LossWorker>();
@@ -48,7 +48,7 @@ export class WorkerPool {
     this.#limits = limits;
   }
 
-  /** The loss and its gradients. Throws busy, loss_too_slow, shutting_down, and what evaluating throws. */
+  /** Evaluates a loss and its gradients. Throws busy, loss_too_slow, shutting_down, and the errors of evaluating. */
   evaluate(job: Job, client: string): Promise<Evaluation> {
     if (this.#closed) return Promise.reject(closing());
     return new Promise((resolve, reject) => {
@@ -68,7 +68,7 @@ export class WorkerPool {
     });
   }
 
-  /** Ends all workers; who waits for one is refused. */
+  /** Ends all workers and refuses waiting jobs. */
   close(): void {
     this.#closed = true;
     for (const { reject, timer } of this.#queue) {

@@ -1,8 +1,8 @@
 /**
- * The time that a loss may take, kept from inside: the clock is looked at before every kernel of tfjs. From outside it
- * cannot be kept: Deno ends a busy worker only once it waits for messages again.
+ * Enforces the time limit of a loss from inside the worker: it checks the clock before every kernel of tfjs. It
+ * cannot be enforced from outside, because Deno ends a busy worker only when it waits for messages again.
  *
- * What it cannot interrupt is one kernel: how much work each may be is bounded elsewhere (loss_graph.ts).
+ * A kernel cannot be interrupted; loss_graph.ts limits its work.
  */
 import { refusal, type StepwellError } from "../../errors.ts";
 import type { Tf } from "../functions/define.ts";
@@ -13,7 +13,7 @@ interface Time {
   readonly now: () => number;
 }
 
-/** What `act` gives. Throws loss_too_slow at the first kernel that would begin after so many seconds. */
+/** Returns the result of `act`. Throws loss_too_slow at the first kernel that would start after `seconds`. */
 export function within<T>(tf: Tf, { seconds, now }: Time, act: () => T): T {
   const engine = tf.engine(), end = now() + seconds * 1000;
   const run = engine.runKernel;
@@ -29,6 +29,6 @@ export function within<T>(tf: Tf, { seconds, now }: Time, act: () => T): T {
 }
 
 export function tooSlow(seconds: number): StepwellError {
-  const problem = `takes longer than ${seconds} s, must take at most so long`;
+  const problem = `takes longer than ${seconds} s, must take at most that long`;
   return refusal("loss_too_slow", "evaluate the loss", { path: "loss", called: "it" }, problem);
 }

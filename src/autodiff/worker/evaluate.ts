@@ -1,5 +1,5 @@
 /**
- * A graph's value and its gradients, by tfjs. Runs in a worker (worker.ts); tests call it as it is.
+ * Computes a graph's value and its gradients with tfjs. Runs in a worker (worker.ts); tests call it directly.
  *
  * Invariant: every tensor is disposed of before this returns, whatever happens.
  */
@@ -13,7 +13,7 @@ import type { Evaluation, Job } from "../graph/messages.ts";
 import { contained, copy, tensorsByName } from "./tfjs_tensors.ts";
 import { GradientTape } from "./gradient_tape.ts";
 
-/** The loss, its gradients and new averages. Throws index_out_of_range. */
+/** Computes the loss, its gradients and the new averages. Throws index_out_of_range. */
 export function evaluate(tf: Tf, job: Job): Evaluation {
   return contained(tf, () => {
     const tape = new GradientTape(tf, job);

@@ -1,8 +1,8 @@
-/** What a worker replies when a loss throws: refusals as they are, and tfjs' way to say that its memory is full. */
+/** The reply of a worker when a loss throws: it passes on refusals, and recognizes that tfjs' memory is full. */
 import { StepwellError } from "../../errors.ts";
 import type { Reply } from "../graph/messages.ts";
 
-/** tfjs' heap is a WebAssembly memory, which cannot be larger than 4 GiB: it aborts then. */
+/** tfjs aborts when its heap, a WebAssembly memory, would exceed 4 GiB. */
 const isFull = (error: unknown) =>
   (error instanceof WebAssembly.RuntimeError && error.message.startsWith("Aborted")) ||
   (error instanceof RangeError && /allocation|memory/i.test(error.message));
@@ -13,8 +13,8 @@ export function replyToError(error: unknown, heapBytes: number): Reply {
     return { kind: "refused", heapBytes, code, message, issues };
   }
   if (isFull(error)) {
-    const message = "takes more memory than there is for one, must have smaller or fewer tensors";
-    // Nothing works in that memory any more: whoever started the worker is to end it.
+    const message = "takes more memory than a loss may have, must have smaller or fewer tensors";
+    // Nothing works in that memory any more, so the service must end the worker.
     return {
       kind: "refused",
       heapBytes: Infinity,

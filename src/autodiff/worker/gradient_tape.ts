@@ -1,6 +1,6 @@
 /**
- * The variables of a loss, and what the gradient tape knows of them: gradients of whole variables, and of the rows that
- * the loss looked up.
+ * The variables of a loss and their gradients: those of whole variables, and those of the rows that the loss looked
+ * up.
  */
 import { elementCount } from "../../tensor.ts";
 import type { Tensor, Tf } from "../functions/define.ts";
@@ -10,7 +10,7 @@ import { copy, tensorsByName } from "./tfjs_tensors.ts";
 export class GradientTape {
   readonly #tf: Tf;
   readonly #variables: Map<string, Tensor>;
-  /** A scalar stands for a variable of which rows are taken: its gradient says that theirs have been noted. */
+  /** A scalar stands in for a variable whose rows are looked up; computing its gradient records theirs in `#rows`. */
   readonly #proxies: Map<string, Tensor>;
   readonly #rows = new Map<string, { indices: Int32Array; values: Float32Array }[]>();
   readonly #names: readonly string[];

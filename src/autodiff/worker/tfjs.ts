@@ -1,14 +1,14 @@
 /**
- * tfjs on its wasm backend, loaded when it is first asked for. What that backend has no (good) kernel for, the cpu backend
- * computes on copies of the tensors, so that a loss never notices.
+ * Loads tfjs with its wasm backend on first use. Operations for which that backend has no correct kernel run on the
+ * cpu backend with copies of the tensors, transparently for a loss.
  *
- * Needs no right to read files or to open connections: the module graph brings the wasm bytes.
+ * Needs no permission to read files or to open connections: the module graph contains the wasm bytes.
  */
 import type { Tf } from "../functions/define.ts";
 
 let loaded: Promise<Tf> | undefined;
 
-/** The same for every caller. */
+/** Returns the same instance to every caller. */
 export function loadTfjs(): Promise<Tf> {
   return loaded ??= load();
 }
@@ -19,10 +19,10 @@ async function load(): Promise<Tf> {
   const { default: bytes } = await import("@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm", {
     with: { type: "bytes" },
   });
-  // Otherwise its first tensor greets on the console.
+  // Otherwise tfjs writes a greeting to the console with its first tensor.
   tf.enableProdMode();
   const url = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "application/wasm" }));
-  // It wants all three named, and takes the one with SIMD: Deno has no threads for it.
+  // tfjs requires all three paths and uses the one with SIMD, because Deno has no threads for it.
   const names = [
     "tfjs-backend-wasm.wasm",
     "tfjs-backend-wasm-simd.wasm",
@@ -35,7 +35,7 @@ async function load(): Promise<Tf> {
   return tf;
 }
 
-/** What a kernel reads and writes: a tensor without its methods. */
+/** The operand of a kernel: a tensor without its methods. */
 interface Info {
   readonly dataId: object;
   readonly shape: number[];
@@ -53,12 +53,12 @@ type Kernel = (
 ) => Info | Info[];
 
 /**
- * Kernels of the wasm backend that are wrong: at small numbers (the sign of 1e-7 is 0 there, and so is log1p), at large
- * ones, or where NaN is to stay NaN.
+ * Kernels of the wasm backend that are wrong for small numbers (sign and log1p of 1e-7 are 0), for large numbers, or
+ * for NaN, which should stay NaN.
  */
 const WRONG = new Set(["ClipByValue", "Cos", "Log1p", "Relu6", "Sign", "Sin"]);
 
-/** Registers every kernel of the cpu backend that the wasm backend lacks or has wrong, between copies in and out. */
+/** Registers kernels of the cpu backend, with copies in and out, where the wasm backend's are missing or wrong. */
 function lendKernels(tf: Tf): void {
   const own = new Set(tf.getKernelsForBackend("wasm").map(({ kernelName }) => kernelName));
   const cpu = tf.engine().findBackend("cpu") as unknown as Backend;

@@ -1,4 +1,4 @@
-/** Tensors into tfjs and out of it. */
+/** Copies tensors into and out of tfjs, and disposes of them. */
 import type { NamedTensor } from "../../tensor.ts";
 import type { Tensor, Tf } from "../functions/define.ts";
 
@@ -6,15 +6,15 @@ export function tensorsByName(tf: Tf, tensors: readonly NamedTensor[]): Map<stri
   return new Map(tensors.map(({ name, shape, values }) => [name, tf.tensor(values, [...shape], "float32")]));
 }
 
-/** Good when the tensor is gone. */
+/** A copy that outlives the tensor. */
 export function copy(tensor: Tensor): Float32Array<ArrayBuffer> {
   return new Float32Array(tensor.dataSync());
 }
 
-/** What `act` gives; whatever tensors it made are gone then, also where it throws. */
+/** Returns the result of `act` and disposes of all tensors that it made, even if it throws. */
 export function contained<T>(tf: Tf, act: () => T): T {
   const engine = tf.engine();
-  // What is kept for a gradient that is never computed, because something throws before, tfjs itself would forget.
+  // tfjs itself would leak tensors kept for a gradient that is never computed because of an earlier error.
   const kept: Tensor[] = [];
   const keep = engine.keep;
   engine.keep = (tensor) => {

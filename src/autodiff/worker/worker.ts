@@ -1,6 +1,6 @@
 /**
- * The worker that evaluates losses: one job at a time, one reply each, no state between them. It has no rights at all,
- * and it ends a loss whose time is over by itself: whoever started it could not (deadline.ts).
+ * The worker that evaluates losses: one job at a time, one reply per job, no state between jobs. It has no
+ * permissions, and it enforces the time limit itself, because the service cannot do it from outside (deadline.ts).
  */
 import { within } from "./deadline.ts";
 import { evaluate } from "./evaluate.ts";
@@ -27,7 +27,7 @@ function buffersOf({ loss, gradients, updates }: Evaluation): ArrayBuffer[] {
   return [loss, ...gradients, ...updates].map(({ values }) => values.buffer).concat(indices);
 }
 
-/** Of tfjs: it grows, and never shrinks. */
+/** The size of tfjs' heap, which grows and never shrinks. */
 function heapBytes(): number {
   const { wasm } = tf.backend() as unknown as { readonly wasm: { readonly HEAPU8: Uint8Array } };
   return wasm.HEAPU8.buffer.byteLength;

@@ -1,6 +1,6 @@
 /**
- * What an aggregator is: a member that says how the contributions of a round become one gradient. A round either
- * adds them up as they arrive, in the memory of two models, or holds them all until the last one is there.
+ * The type of an aggregator: a family member that turns the contributions of a round into one gradient. A round
+ * either adds them up as they arrive, in the memory of two models, or keeps all of them until the last has arrived.
  *
  * Not here: which contributions a round takes, staleness, noise (src/run). Invariant: a result depends on the
  * contributions in their accepted order and on nothing else.
@@ -10,31 +10,31 @@ import type { Arena } from "../../../kernels/arena.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Config, Member, Problem } from "../mechanism/family.ts";
 
-/** A contribution as a weight may see it. */
+/** The figures of a contribution that a weight may depend on. */
 export interface Figures {
   /** L2 norm over all variables, before any bound. */
   readonly norm: number;
-  /** Iterations since the one that it was computed for. */
+  /** Iterations between the one it was computed for and now. */
   readonly staleness: number;
-  /** What the client says: above 0. */
+  /** As the client sent it; above 0. */
   readonly weight: number;
 }
 
 export type AggregatorRule =
-  /** `Σ c·g`, where c is the client's weight with `divide: "weight"` and 1 otherwise; then divided by `Σ c`, or not. */
+  /** `Σ c·g`, optionally divided by `Σ c`. c is the client's weight with `divide: "weight"` and 1 otherwise. */
   | {
     readonly kind: "sum";
     readonly divide: "nothing" | "count" | "weight";
-    /** Each contribution's norm over all of its variables is clipped to this first. */
+    /** Each contribution is first clipped to this norm, taken over all of its variables. */
     readonly normBound?: number;
-    /** What a contribution counts, instead of what its client says: finite, and 0 or more. */
+    /** Gives the weight of a contribution, in place of the client's: finite, ≥ 0. */
     readonly weigh?: (figures: Figures) => number;
   }
-  /** All contributions at once; every one has the same dense variables. */
+  /** Combines all contributions at once. All have the same dense variables. */
   | {
     readonly kind: "list";
     readonly combine: Combine;
-    /** The fewest contributions that `combine` can do with; ≥ 1. */
+    /** The fewest contributions that `combine` accepts; ≥ 1. */
     readonly contributionsMin: number;
   };
 
@@ -42,14 +42,14 @@ export type AggregatorRule =
 export interface ContributionList {
   readonly arena: Arena;
   readonly variables: readonly {
-    /** Elements. */
+    /** The number of elements. */
     readonly count: number;
-    /** Byte offset of each contribution's values, in accepted order. They are only read. */
+    /** Byte offset of each contribution's values, in accepted order. Read only. */
     readonly offsets: readonly number[];
     /** Byte offset of the region to fill. */
     readonly result: number;
   }[];
-  /** The clients' weights, ≥ 0, one a contribution. */
+  /** The clients' weights, ≥ 0, one per contribution. */
   readonly weights: readonly number[];
   readonly runner: Runner;
   /** Scratch, freed by the caller afterwards. Throws out_of_memory. */
@@ -58,18 +58,18 @@ export interface ContributionList {
 
 export interface Combined {
   readonly warnings?: readonly string[];
-  /** The contributions that count, as places in the accepted order; absent: all do. */
+  /** The contributions that count, as indices into the accepted order. Absent if all count. */
   readonly used?: readonly number[];
 }
 
-/** Fills the results. Writes to nothing else but scratch. */
+/** Fills the results. Writes nowhere else except to scratch. */
 export type Combine = (list: ContributionList) => Combined;
 
 export interface AggregatorMember<C extends Config = Config> extends Member {
   rule(config: C): AggregatorRule;
 }
 
-/** A member whose `rule` sees its config with the schema's types. */
+/** Defines an aggregator whose `rule` gets its config with the schema's types. */
 export function aggregator<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;

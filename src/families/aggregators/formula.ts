@@ -1,9 +1,8 @@
 /**
- * The mean of the contributions, each by a weight of one's own: a formula over `norm`, its L2 norm over all variables
- * before client_clipnorm, `staleness`, in iterations, and `weight`, what the client says.
+ * The mean of the contributions with weights from a user's formula. The formula may read `norm`, the L2 norm over all
+ * variables before client_clipnorm; `staleness`, in iterations; and `weight`, as the client sent it.
  *
- * Variant: a weight that is not a finite number above 0 counts as 0. Contributions that all weigh 0 make a gradient of
- * zeros.
+ * Variant: a weight that is not a finite number above 0 counts as 0. If all weights are 0, the gradient is zero.
  */
 import { z } from "zod";
 import { Program } from "../../../kernels/compiler/compile.ts";

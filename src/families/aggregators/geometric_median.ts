@@ -1,17 +1,17 @@
 /**
- * The point z with the least sum of weighted distances `Σ weight · ‖z − g‖` over all variables, approached by
- * Weiszfeld's iteration: the mean of the contributions, each by `weight / max(smoothing, ‖z − g‖)`.
+ * The point z with the least sum of weighted distances `Σ weight · ‖z − g‖` over all variables, approximated by
+ * Weiszfeld's iteration: the mean of the contributions weighted by `weight / max(smoothing, ‖z − g‖)`.
  *
  * While a share α < ½ of the weight is hostile, the exact point is no farther from any point c than
- * `2 (1 − α) / (1 − 2α)` times the farthest honest contribution is. Weights are what the clients say: whoever claims
- * more than the others together decides. Contributions that are not finite do not count.
+ * `2 (1 − α) / (1 − 2α)` times the farthest honest contribution is. Weights are the clients' claims: a client that
+ * claims more than all others together decides the result. Contributions that are not finite do not count.
  *
  * Source: Pillutla, Kakade, Harchaoui 2019, "Robust aggregation for federated learning" (RFA), smoothed Weiszfeld.
- * Variant: it starts at the weighted median of each element (nearly so when weights differ), not at the mean: from
- * there few iterations do even when hostile contributions are far away. It smooths more at first, half the weighted
- * median of the distances, halved again with each iteration, so that no crowd around the start, or very near to it,
- * holds it there. It ends when the sum changes by no more than tolerance times itself. Distances are float64, the
- * points float32.
+ * Variant: it starts at the weighted median of each element (approximate when weights differ), not at the mean: from
+ * there few iterations suffice even when hostile contributions are far away. Smoothing starts at half the weighted
+ * median of the distances and is halved with each iteration, so that contributions at or very near the start do not
+ * hold it there. It ends when the sum changes by at most tolerance times itself. Distances are float64, points
+ * float32.
  */
 import { z } from "zod";
 import { squaredDistances } from "../../../kernels/routines/distances.ts";
@@ -40,7 +40,7 @@ export const geometricMedian = aggregator({
           warnings: ["No contribution is finite and has a weight: the median of each element is taken"],
         };
       }
-      // Relative to the heaviest, so that no sum of weights overflows.
+      // Weights relative to the largest, so that no sum of them overflows.
       const heaviest = Math.max(...used.map((place) => list.weights[place] as number));
       const weights = used.map((place) => (list.weights[place] as number) / heaviest);
       fillWithMedian(list, repeated(used, weights));
@@ -55,16 +55,16 @@ export const geometricMedian = aggregator({
   }),
 });
 
-/** Places that weigh something and are finite: those have distance 0 to themselves, which no NaN or infinity has. */
+/** The places whose weight is above 0 and which are finite: only these have distance 0 to themselves. */
 function countable({ arena, variables, weights }: ContributionList, places: readonly number[]): number[] {
   const distances = squaredDistances(arena, variables, places.map((place) => [place, place]));
   return places.filter((place) => (weights[place] as number) > 0 && distances[place] === 0);
 }
 
-/** Places that a median by weight is taken over at least, when weights differ: its resolution. */
+/** When weights differ, the weighted median is taken over at least this many places: its resolution. */
 const PLACES_MIN = 128;
 
-/** The places, each as often as its weight asks for. */
+/** The places, each repeated in proportion to its weight. */
 function repeated(places: readonly number[], weights: readonly number[]): readonly number[] {
   if (weights.every((weight) => weight === weights[0])) return places;
   const scale = Math.max(PLACES_MIN, places.length) / add(weights);
@@ -84,7 +84,7 @@ interface Approach {
   readonly smoothing: number;
 }
 
-/** Moves the results, which hold a first guess. */
+/** Iterates from the results, which hold the starting point. */
 function approach(
   list: ContributionList,
   { places, weights, iterations, tolerance, smoothing }: Approach,
@@ -102,7 +102,7 @@ function approach(
     if (Math.abs(before - sum) <= tolerance * sum) return;
     before = sum;
     const least = Math.max(smoothing, medianOf(distances, weights) / 2 ** (iteration + 1));
-    // Times the least distance, so that no factor overflows.
+    // Scaled by the least distance, so that no factor overflows.
     const factors = distances.map((distance, n) =>
       (weights[n] as number) * (least / Math.max(least, distance))
     );

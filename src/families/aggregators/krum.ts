@@ -1,8 +1,9 @@
 /**
- * The one contribution that is nearest to its neighbours: that whose squared distances to its n − f − 2 nearest
- * others have the least sum. Weights do not count: a client could claim any.
+ * The single contribution with the least sum of squared distances to its n − f − 2 nearest neighbours. Weights do not
+ * count, because a client could claim any.
  *
- * Of n ≥ 2f + 3 contributions f may be anything: what is taken is as near to n − f − 2 others as an honest one is.
+ * Up to f of n ≥ 2f + 3 contributions may be arbitrary: the chosen one is as near to n − f − 2 others as an honest
+ * one.
  *
  * Source: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine learning with adversaries: Byzantine tolerant
  * gradient descent". Variant: distances are over all variables of a contribution together.

@@ -1,8 +1,9 @@
 /**
- * The mean of the contributions, each counting the same: `Σ g / n`.
+ * The unweighted mean of the contributions: `Σ g / n`.
  *
  * Source: the average of FederatedSGD, McMahan, Moore, Ramage, Hampson, Agüera y Arcas 2017,
- * "Communication-efficient learning of deep networks from decentralized data", over clients of one size.
+ * "Communication-efficient learning of deep networks from decentralized data", for clients with equally many
+ * examples.
  */
 import { aggregator } from "./aggregator.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The median of each element; of an even number of contributions the mean of the middle two. Weights do not count:
- * a client could claim any.
+ * The median of each element; for an even number of contributions, the mean of the middle two. Weights do not count,
+ * because a client could claim any.
  *
  * While fewer than half of the contributions are hostile, each element lies between two honest ones.
  * NaN counts as +Infinity.

@@ -1,4 +1,4 @@
-/** The family of aggregators: one line a member. */
+/** The family of aggregators: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import type { AggregatorMember } from "./aggregator.ts";
 import { formula } from "./formula.ts";

@@ -1,9 +1,9 @@
 /**
- * The mean of the contributions with the best scores of Krum: `Σ g / m` over the m chosen, in accepted order. Weights
- * do not count: a client could claim any.
+ * The mean of the contributions with the best Krum scores: `Σ g / m` over the m chosen, in accepted order. Weights do
+ * not count, because a client could claim any.
  *
  * Source: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine learning with adversaries: Byzantine tolerant
- * gradient descent", section 5. Variant: all are scored once, as in the paper and in Flower, and not anew after each
+ * gradient descent", section 5. Variant: all are scored once, as in the paper and in Flower, not again after each
  * choice.
  */
 import { z } from "zod";

@@ -1,9 +1,9 @@
 /**
- * The mean of contributions that are clipped first: `Σ g / max(1, ‖g‖ / norm_bound) / n`, with the norm over all
- * variables of a contribution. One client moves the mean by norm_bound / n at most.
+ * The mean of the clipped contributions: `Σ g / max(1, ‖g‖ / norm_bound) / n`, with the norm over all variables of a
+ * contribution. One client moves the mean by at most norm_bound / n.
  *
- * Source: Sun, Kairouz, Suresh, McMahan 2019, "Can you really backdoor federated learning?". Variant: each counts
- * the same, whatever weight its client claims: a claimed weight would undo the bound.
+ * Source: Sun, Kairouz, Suresh, McMahan 2019, "Can you really backdoor federated learning?". Variant: the mean is
+ * unweighted: a weight that a client claims would undo the bound.
  */
 import { float32 } from "../mechanism/fields.ts";
 import { aggregator } from "./aggregator.ts";

@@ -1,4 +1,4 @@
-/** Order statistics of what is held, element by element; not which ranks: members say that. */
+/** Order statistics of the contributions of a list, element by element. The members choose the ranks. */
 import { meanOfRanks, scratchBytes } from "../../../kernels/routines/order.ts";
 import type { ContributionList } from "./aggregator.ts";
 
@@ -14,7 +14,7 @@ export function fillWithRanks(
   }
 }
 
-/** Fills the results with the median of each element among `places`; of an even number the mean of the middle two. */
+/** Fills the results with the median of each element among `places`, or with the mean of the middle two. */
 export function fillWithMedian(list: ContributionList, places: readonly number[]): void {
   const { length } = places;
   fillWithRanks(list, { places, from: Math.ceil(length / 2) - 1, to: Math.floor(length / 2) + 1 });

@@ -1,4 +1,4 @@
-/** The sum of the contributions, in the order in which they were accepted: what Keras does over replicas. */
+/** The sum of the contributions, in accepted order, as Keras sums over replicas. */
 import { aggregator } from "./aggregator.ts";
 
 export const sum = aggregator({

@@ -1,13 +1,13 @@
 /**
- * The mean of each element without the ⌊trim_ratio · n⌋ least and as many greatest values. Weights do not count: a
- * client could claim any.
+ * The mean of each element without the ⌊trim_ratio · n⌋ least and as many greatest values. Weights do not count,
+ * because a client could claim any.
  *
- * While no more contributions are hostile than are left out at each end, each element lies between two honest ones.
- * NaN counts as +Infinity.
+ * If at most as many contributions are hostile as are left out at each end, each element lies between two honest
+ * ones. NaN counts as +Infinity.
  *
  * Source: Yin, Chen, Ramchandran, Bartlett 2018, "Byzantine-robust distributed learning: towards optimal statistical
  * rates", option II. Variant: sums are float64, from the least value to the greatest, and do not depend on the order
- * in which contributions came. Flower calls the ratio beta; its default is the one here.
+ * in which the contributions arrived. Flower calls the ratio beta and has the same default.
  */
 import { float32 } from "../mechanism/fields.ts";
 import { aggregator } from "./aggregator.ts";
@@ -24,7 +24,7 @@ export const trimmedMean = aggregator({
     contributionsMin: 1,
     combine(list) {
       const places = allPlaces(list);
-      // Just below 0.5 the product can be rounded up to n / 2, which would leave nothing.
+      // Just below 0.5 the product can round up to n / 2, which would leave no values.
       const cut = Math.min(Math.floor(trim_ratio * places.length), (places.length - 1) >> 1);
       fillWithRanks(list, { places, from: cut, to: places.length - cut });
       return {};

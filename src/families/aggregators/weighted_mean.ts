@@ -1,10 +1,10 @@
 /**
- * The mean of the contributions, each by its client's weight: `Σ weight·g / Σ weight`. The weight is what the client
- * says: its number of examples, or 1 where it says nothing.
+ * The mean of the contributions, weighted by their clients: `Σ weight·g / Σ weight`. A client sends its number of
+ * examples as the weight; the default is 1.
  *
  * Source: the average of FedAvg, McMahan, Moore, Ramage, Hampson, Agüera y Arcas 2017, "Communication-efficient
- * learning of deep networks from decentralized data". Variant: divided by the weights of the round's contributions,
- * not by those of all clients that were asked.
+ * learning of deep networks from decentralized data". Variant: the divisor is the weight of the round's
+ * contributions, not that of all clients that were asked.
  */
 import { aggregator } from "./aggregator.ts";
 

@@ -1,4 +1,4 @@
-/** Weighted sums of what is held: `Σ factor · g / divisor` in float32, in the order of the terms. */
+/** Weighted sums of the contributions of a list: `Σ factor · g / divisor` in float32, in the order of the terms. */
 import { Program } from "../../../kernels/compiler/compile.ts";
 import type { ContributionList } from "./aggregator.ts";
 
@@ -12,7 +12,7 @@ const begin = new Program(["z = factor * g"], scope).kernel();
 const add = new Program(["z = z + factor * g"], scope).kernel();
 const divide = new Program(["z = z / factor"], scope).kernel();
 
-/** Elements that all terms are added to before the next: so few that they stay in cache. */
+/** All terms are added to this many elements before the next ones; they fit in the cache. */
 const CHUNK = 1 << 15;
 
 /** Fills the results. There is at least one term. */

@@ -1,8 +1,8 @@
 /**
- * What a constraint is: a member that says what becomes of a variable after its dense update, as data that the
- * planner turns into kernel calls. Norms are `√max(Σw², 0)` over some axes, in float32.
+ * The type of a constraint: a family member that describes the change of a variable after its dense update, as data
+ * that the planner turns into kernel calls. Norms are `√max(Σw², 0)` over some axes, in float32.
  *
- * Invariant: a rule fits the shape it was asked for.
+ * Invariant: a rule fits the shape that it was made for.
  */
 import { z } from "zod";
 import { type Config, invalidConfig, type Member, type Problem } from "../mechanism/family.ts";
@@ -11,21 +11,21 @@ import { type Shape, showShape } from "../../tensor.ts";
 export type ConstraintRule =
   /** Lines over `w`. */
   | { readonly kind: "elementwise"; readonly lines: readonly string[] }
-  /** Lines over `norm`, one number for each place outside the axes, that end by assigning `factor`. */
+  /** Lines that compute `factor` from `norm`, one number for each place outside the axes. */
   | {
     readonly kind: "axis_norm";
-    /** Rising and from 0 on; null is all axes together. */
+    /** Ascending, counted from 0; null is all axes together. */
     readonly axis: readonly number[] | null;
     readonly factor: readonly string[];
     /** `w = w * factor` or `w = w / factor`. */
     readonly apply: "multiply" | "divide";
   }
-  /** The variable as [rows·columns, rest]: row i becomes what row `sources[i]` was. */
+  /** The variable as [rows·columns, rest]: row i becomes a copy of row `sources[i]`. */
   | { readonly kind: "copy_rows"; readonly sources: readonly number[] };
 
 export interface Constraint {
   readonly rule: ConstraintRule;
-  /** The numbers that the lines name. */
+  /** The numbers that the lines read. */
   readonly uniforms: Readonly<Record<string, number>>;
 }
 
@@ -34,7 +34,7 @@ export interface ConstraintMember<C extends Config = Config> extends Member {
   rule(config: C, shape: Shape, path: string): Constraint;
 }
 
-/** A member whose `rule` sees its config with the schema's types. */
+/** Defines a constraint whose `rule` gets its config with the schema's types. */
 export function constraint<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;
@@ -47,19 +47,19 @@ export function constraint<F extends z.ZodRawShape>(member: {
   return { ...rest, config: z.strictObject(fields) };
 }
 
-/** Keras' backend epsilon: it is added to the norm, so that even what complies shrinks a little. */
+/** Keras' backend epsilon. It is added to the norm, so that even a variable within the bound shrinks a little. */
 export const EPSILON = 1e-7;
 
 const index = () => z.int().min(-64).max(63);
 
-/** An axis, several, or null for all; negative ones count from the last. */
+/** One axis, several, or null for all. Negative axes count from the last. */
 export function axis() {
   return z.union([index(), z.array(index()).min(1)], { error: "must be an axis, a list of axes or null" })
     .nullable().default(0)
     .describe("The axes to take norms over: 0 is per unit of a dense kernel [in, out]; null is all.");
 }
 
-/** The axes of a shape, from 0 on and rising. Throws `invalid_config` for one that the shape lacks or twice has. */
+/** The axes, ascending and counted from 0. Throws `invalid_config` for an axis that is missing or given twice. */
 export function resolveAxes(
   given: number | readonly number[] | null,
   { className, shape, path }: { className: string; shape: Shape; path: string },

@@ -1,4 +1,4 @@
-/** A constraint of one's own: lines over the variable `w`, after its update, that set `w`. Reductions are over it whole. */
+/** A user's constraint: lines that read the updated variable `w` and set it. Reductions are over all of `w`. */
 import { checkLines, lineFields, withOwnNames } from "../mechanism/formula_config.ts";
 import { constraint } from "./constraint.ts";
 

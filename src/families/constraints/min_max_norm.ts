@@ -1,5 +1,5 @@
 /**
- * Norms drawn into an interval: `w · ((rate·clip(n, min, max) + (1−rate)·n) / (ε + n))`.
+ * Norms moved into an interval: `w · ((rate·clip(n, min, max) + (1−rate)·n) / (ε + n))`.
  *
  * Variant: `1 − rate` is a float64 difference, rounded once, as in Keras. Zeros stay zeros.
  */

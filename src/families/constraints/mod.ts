@@ -1,4 +1,4 @@
-/** The family of constraints: one line a member. */
+/** The family of constraints: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import type { ConstraintMember } from "./constraint.ts";
 import { formula } from "./formula.ts";

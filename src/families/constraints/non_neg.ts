@@ -1,4 +1,4 @@
-/** No negative elements: `w · (1 where w ≥ 0, else 0)`. They become −0; −∞ and NaN become NaN, as in Keras. */
+/** No negative elements: `w · (1 where w ≥ 0, else 0)`. Negatives become −0; −∞ and NaN become NaN, as in Keras. */
 import { constraint } from "./constraint.ts";
 
 export const nonNeg = constraint({

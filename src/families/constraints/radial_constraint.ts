@@ -1,9 +1,9 @@
 /**
- * Kernels that are equal at equal distance from their centre: each square ring of each rows × columns slice takes
- * one value from the diagonal.
+ * Radially symmetric kernels: each square ring around the centre of a rows × columns slice takes one value from the
+ * diagonal.
  *
- * Variant: what Keras computes, which is not what its documentation draws: even kernels take the outer diagonal
- * (the centre k[s−1][s−1], ring r k[s+r][s+r]), odd ones the inner (the centre k[s−1][s−1], ring r
+ * Variant: as Keras computes it, which differs from the drawing in its documentation: even kernels take the outer
+ * diagonal (the centre k[s−1][s−1], ring r k[s+r][s+r]), odd ones the inner (the centre k[s−1][s−1], ring r
  * k[s+r−1][s+r−1]), with s = ⌊size / 2⌋.
  */
 import { type Shape, showShape } from "../../tensor.ts";
@@ -37,7 +37,7 @@ function ringSources(size: number): number[] {
   return Array.from({ length: size * size }, (_, place) => {
     const row = Math.floor(place / size);
     const column = place % size;
-    // How many rings lie between a line and the middle; even kernels have two middle lines, half − 1 and half.
+    // The number of rings between a line and the middle. Even kernels have two middle lines, half − 1 and half.
     const away = (line: number) => line < half ? half - 1 + odd - line : line - half;
     const ring = Math.max(away(row), away(column));
     const diagonal = ring === 0 ? half - 1 : half + ring - odd;

@@ -1,4 +1,4 @@
-/** All elements the same. */
+/** All elements have the same value. */
 import { elementCount } from "../../tensor.ts";
 import { number } from "../mechanism/fields.ts";
 import { initializer } from "./initializer.ts";

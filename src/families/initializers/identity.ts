@@ -1,4 +1,4 @@
-/** The identity matrix, times gain; a matrix that is not square has zeros beside it. */
+/** The identity matrix times gain; a matrix that is not square is padded with zeros. */
 import { elementCount, showShape } from "../../tensor.ts";
 import { invalidConfig } from "../mechanism/family.ts";
 import { number } from "../mechanism/fields.ts";

@@ -1,8 +1,8 @@
 /**
- * What an initializer is: a member that fills a new variable.
+ * The type of an initializer: a family member that fills a new variable.
  *
- * Random ones draw from tfjs (sampler.ts), which is loaded on first use. Invariant: the same config with a seed and
- * the same shape give the same bits; they are not the bits that Keras draws.
+ * Random initializers draw from tfjs (sampler.ts), which is loaded on first use. Invariant: the same config with a
+ * seed and the same shape give the same bits. These are not the bits that Keras draws.
  */
 import { z } from "zod";
 import type { Shape } from "../../tensor.ts";
@@ -12,18 +12,18 @@ export type Values = Float32Array<ArrayBuffer>;
 
 export interface Place {
   readonly shape: Shape;
-  /** The seed for a config that has none. */
+  /** Draws a seed for a config without one. */
   readonly drawSeed: () => number;
-  /** Where the initializer stands in the request. */
+  /** The path of the initializer in the request. */
   readonly path: string;
 }
 
 export interface InitializerMember<C extends Config = Config> extends Member {
-  /** Values in row-major order. Throws `invalid_config` when the shape does not suit. */
+  /** Values in row-major order. Throws `invalid_config` if the initializer cannot fill the shape. */
   initialize(config: C, place: Place): Values | Promise<Values>;
 }
 
-/** A member whose `initialize` sees its config with the schema's types. */
+/** Defines an initializer whose `initialize` gets its config with the schema's types. */
 export function initializer<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;

@@ -1,4 +1,4 @@
-/** The family of initializers: one line a member. */
+/** The family of initializers: one line per member. */
 import type { Shape } from "../../tensor.ts";
 import { Family } from "../mechanism/family.ts";
 import { constant } from "./constant.ts";
@@ -39,8 +39,8 @@ export const initializers = new Family<InitializerMember>("initializer", [
 /**
  * The first values of a variable, in row-major order, from `{class_name, config?}` or a bare name.
  *
- * `path` is where it stands in the request; `drawSeed` gives the seed where the config has none. Throws
- * `unknown_class`, and `invalid_config` also when the initializer does not suit the shape.
+ * `path` is its path in the request; `drawSeed` gives the seed if the config has none. Throws `unknown_class` and
+ * `invalid_config`, the latter also if the initializer cannot fill the shape.
  */
 export async function initialize(
   json: unknown,

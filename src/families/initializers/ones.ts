@@ -1,4 +1,4 @@
-/** All elements 1. */
+/** All elements are 1. */
 import { elementCount } from "../../tensor.ts";
 import { initializer } from "./initializer.ts";
 

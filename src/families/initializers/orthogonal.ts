@@ -1,10 +1,10 @@
 /**
- * A matrix whose rows or columns, whichever are fewer, are orthonormal, times gain. Axes before the last are one.
+ * A matrix with orthonormal rows or columns, whichever are fewer, times gain. All axes before the last count as one.
  *
  * Source: Saxe, McClelland, Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear
  * neural networks".
- * Variant: Gram and Schmidt on normally distributed vectors, twice, in float64, here and not in tfjs, whose QR takes
- * half a minute for 256 × 256.
+ * Variant: Gram-Schmidt on normally distributed vectors, applied twice, in float64. It is done here because the QR of
+ * tfjs takes half a minute for 256 × 256.
  */
 import { elementCount, showShape } from "../../tensor.ts";
 import { invalidConfig } from "../mechanism/family.ts";
@@ -39,12 +39,12 @@ export const orthogonal = initializer({
   },
 });
 
-/** Cuts `values` into vectors of `length` and makes each orthogonal to those before it, and of length 1. */
+/** Cuts `values` into vectors of `length` elements. Makes each orthogonal to those before it, and of norm 1. */
 function orthonormalize(values: Values, length: number): Float64Array[] {
   const vectors: Float64Array[] = [];
   for (let from = 0; from < values.length; from += length) {
     const vector = Float64Array.from(values.subarray(from, from + length));
-    // Once leaves an error that grows with the number of vectors; twice is enough (Kahan, Parlett).
+    // One pass leaves an error that grows with the number of vectors; two are enough (Kahan, Parlett).
     for (const other of [...vectors, ...vectors]) add(vector, other, -dot(vector, other));
     const norm = Math.sqrt(dot(vector, vector));
     vectors.push(vector.map((element) => element / norm));

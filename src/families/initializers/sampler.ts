@@ -1,7 +1,7 @@
 /**
- * Random numbers from tfjs, which is loaded by the first draw and not before: it takes most of a second.
+ * Random numbers from tfjs. The first draw loads tfjs, which takes most of a second.
  *
- * Not a generator of its own, and no source of seeds. Invariant: every tensor is disposed of before a draw returns.
+ * Not a generator of its own and not a source of seeds. Invariant: every tensor is disposed of before a draw returns.
  */
 import type { Values } from "./initializer.ts";
 
@@ -15,18 +15,18 @@ export interface Draw {
   readonly seed: number;
 }
 
-/** Draws `count` float32 numbers; a truncated normal distribution has nothing beyond two deviations. */
+/** Draws `count` float32 numbers. A truncated normal distribution ends at two standard deviations. */
 export async function draw({ distribution, from, to, count, seed }: Draw): Promise<Values> {
   if (count === 0) return new Float32Array(0);
   const tf = await load();
   const sample = { uniform: tf.randomUniform, normal: tf.randomNormal, truncated_normal: tf.truncatedNormal };
-  // The numbers are computed in plain JavaScript, whatever the backend, and copied out of its memory.
+  // tfjs computes the numbers in plain JavaScript with any backend; they are copied out of its memory.
   return tf.tidy(() => new Float32Array(sample[distribution]([count], from, to, "float32", seed).dataSync()));
 }
 
 async function load(): Promise<typeof import("@tensorflow/tfjs")> {
   const tf = await import("@tensorflow/tfjs");
-  // Otherwise its first tensor greets on the console.
+  // Otherwise tfjs writes a greeting to the console with its first tensor.
   tf.enableProdMode();
   if (!tf.getBackend()) await tf.setBackend("cpu");
   return tf;

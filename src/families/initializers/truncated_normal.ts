@@ -1,4 +1,4 @@
-/** Normally distributed, nothing beyond two standard deviations (before truncation) of the mean. */
+/** Normally distributed, cut off at two standard deviations (before truncation) from the mean. */
 import { elementCount } from "../../tensor.ts";
 import { number } from "../mechanism/fields.ts";
 import { initializer, seed } from "./initializer.ts";

@@ -1,9 +1,9 @@
 /**
- * A variance of scale / n, n being the number of inputs, of outputs, or their mean.
+ * Random values with variance scale / n, where n is the number of inputs, of outputs, or their mean.
  *
- * Sources: Glorot, Bengio 2010; He et al. 2015; LeCun et al. 1998, whose initializers are this one with fixed
- * arguments. Variant: Keras'. The last two axes are inputs and outputs, the axes before them a receptive field; the
- * deviation of the truncated distribution is enlarged to have that variance after truncation.
+ * Sources: Glorot, Bengio 2010; He et al. 2015; LeCun et al. 1998. Their initializers are this one with fixed
+ * arguments. Variant: Keras'. The last two axes are inputs and outputs, the axes before them a receptive field. The
+ * deviation of the truncated distribution is enlarged, so that the variance is right after truncation.
  */
 import { z } from "zod";
 import { elementCount, type Shape } from "../../tensor.ts";
@@ -20,7 +20,7 @@ interface Scaling {
   readonly distribution: (typeof DISTRIBUTIONS)[number];
 }
 
-/** The standard deviation of a standard normal distribution that is cut off at two. */
+/** The standard deviation of a standard normal distribution cut off at ±2. */
 const TRUNCATED_DEVIATION = 0.87962566103423978;
 
 export const varianceScaling = initializer({
@@ -38,7 +38,7 @@ export const varianceScaling = initializer({
   initialize: (config, place) => drawScaled(config, config.seed, place),
 });
 
-/** A member that is VarianceScaling with fixed arguments. */
+/** Defines an initializer that is VarianceScaling with fixed arguments. */
 export function scaled(member: {
   readonly class_name: string;
   readonly aliases: readonly string[];

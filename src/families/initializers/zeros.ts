@@ -1,4 +1,4 @@
-/** All elements 0. */
+/** All elements are 0. */
 import { elementCount } from "../../tensor.ts";
 import { initializer } from "./initializer.ts";
 

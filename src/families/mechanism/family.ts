@@ -1,10 +1,10 @@
 /**
- * The one mechanism behind every `{class_name, config}` of the service: optimizers, schedules, constraints,
- * initializers, aggregators, staleness weightings, transformers.
+ * The mechanism behind every `{class_name, config}` of the service: optimizers, schedules, constraints, initializers,
+ * aggregators, staleness weightings, transformers.
  *
- * It knows no family by name and builds nothing: it finds a member, checks a config against the member's zod
- * object and writes both back as JSON. Invariant: a {@link Part} that left `resolve` has every key of its
- * member's config, checked and with defaults filled in.
+ * It knows no family by name. It finds a member, checks a config against the member's zod object and writes both back
+ * as JSON. Invariant: a {@link Part} from `resolve` has every key of its member's config, checked and with defaults
+ * filled in.
  */
 import { z } from "zod";
 import { type Issue, refusal, StepwellError } from "../../errors.ts";
@@ -12,24 +12,24 @@ import { join, refusalOfAll, tell } from "./issues.ts";
 
 export type Config = Readonly<Record<string, unknown>>;
 
-/** Something wrong with a config that its fields, taken one by one, cannot tell. */
+/** A problem of a config that involves more than the schema of one field. */
 export interface Problem {
   readonly key: string;
   readonly message: string;
 }
 
-/** A named, configurable part. Families add to it what their members do. */
+/** A named, configurable part. Each family extends it with what its members do. */
 export interface Member {
   readonly class_name: string;
   /** One sentence for the catalogue. */
   readonly summary: string;
-  /** Other names that Keras takes for it. */
+  /** Other names that Keras accepts for it. */
   readonly aliases?: readonly string[];
   /** A strict object; every field carries its default, range and description. */
   readonly config: z.ZodObject;
-  /** Checks over several keys of a config as it was given. */
+  /** Checks that involve several keys of the config as it was sent. */
   check?(given: Config): readonly Problem[];
-  /** Problems with a lower rank are told first; the rest as given. `across` marks those from `check`. */
+  /** Problems with a lower rank are reported first, equal ranks in the order found. `across`: it is from `check`. */
   rank?(key: string, kind: "field" | "across"): number;
 }
 
@@ -45,7 +45,7 @@ export interface PartJson {
   readonly config: Config;
 }
 
-/** `{class_name, config?}`, also in the Keras 2.12+ form, whose other two fields say nothing here. */
+/** `{class_name, config?}`, also in the Keras 2.12+ form, whose two other fields are ignored. */
 const FORM = z.strictObject({
   class_name: z.string(),
   config: z.record(z.string(), z.unknown()).nullish(),
@@ -53,12 +53,12 @@ const FORM = z.strictObject({
   registered_name: z.string().nullish(),
 });
 
-/** The schema of a place where another family's part may stand; the part itself is resolved afterwards. */
+/** The schema of a field that holds a part of another family. The part itself is resolved afterwards. */
 export const REFERENCE = z.union([z.string(), FORM]);
 
-/** A set of members, found by class name or alias, whatever the case of the letters. */
+/** A set of members, found by class name or alias, ignoring case. */
 export class Family<M extends Member> {
-  /** In the singular and in words, for messages: "optimizer". */
+  /** Singular, for messages: "optimizer". */
   readonly noun: string;
   readonly members: readonly M[];
   readonly #byName = new Map<string, M>();
@@ -82,7 +82,7 @@ export class Family<M extends Member> {
   /**
    * The member of this name.
    *
-   * Throws `unknown_class`, listing what exists; `path` says where in the request the name stands.
+   * Throws `unknown_class`, which lists all names; `path` is the path of the name in the request.
    */
   find(className: string, path = ""): M {
     const member = this.#byName.get(className.toLowerCase());
@@ -96,14 +96,14 @@ export class Family<M extends Member> {
   /**
    * Reads a part: `{class_name, config?}`, the same with `module` and `registered_name`, or a bare name.
    *
-   * Throws `unknown_class`, or `invalid_config` with one issue a problem; `path` is put before their paths.
+   * Throws `unknown_class`, or `invalid_config` with one issue per problem; `path` is the prefix of their paths.
    */
   resolve(json: unknown, path = ""): Part<M> {
     const { member, given } = this.read(json, path);
     return { member, config: parseConfig(member, given, path) };
   }
 
-  /** Finds the member and hands back its config as it was given. Throws as {@link resolve}. */
+  /** Finds the member and returns its config as it was sent. Throws like {@link resolve}. */
   read(json: unknown, path = ""): { member: M; given: Config } {
     if (typeof json === "string") return { member: this.find(json, path), given: {} };
     const form = FORM.safeParse(json);
@@ -156,7 +156,7 @@ export function parseConfig(member: Member, given: Config, path = ""): Config {
   );
 }
 
-/** The refusal of a config; the paths of `issues` start at the config. */
+/** The error for a refused config. The paths of `issues` are relative to the config. */
 export function invalidConfig(className: string, issues: readonly Issue[], path = ""): StepwellError {
   return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, "config") });
 }

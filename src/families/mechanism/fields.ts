@@ -1,6 +1,6 @@
 /**
- * The kinds of config fields that members share: numbers that live as float32, switches, seeds, nested parts.
- * Not a list of fields: each member says which it has, with its own default, range and words.
+ * The kinds of config fields that members share: numbers kept as float32, switches, seeds, nested parts. Each member
+ * lists its own fields, with their defaults, ranges and descriptions.
  */
 import { z } from "zod";
 
@@ -16,17 +16,17 @@ export function float32({ minimum = -FLOAT32_MAX, maximum = FLOAT32_MAX }: Range
   return z.number().min(minimum).max(maximum);
 }
 
-/** A number with its default. */
+/** A number with a default. */
 export function number(fallback: number, description: string, range: Range = {}) {
   return float32(range).default(fallback).describe(description);
 }
 
-/** A number that may be left out, or null: "not set". */
+/** An optional number; absent or null means "not set". */
 export function maybeNumber(description: string, range: Range = {}) {
   return float32(range).nullable().default(null).describe(description);
 }
 
-/** true or false. */
+/** A boolean with a default. */
 export function flag(fallback: boolean, description: string) {
   return z.boolean().default(fallback).describe(description);
 }

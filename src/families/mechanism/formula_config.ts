@@ -1,16 +1,16 @@
-/** Formulas in the configs of members: one expression, or lines with parameters. Not the limits (user_formula.ts). */
+/** Formulas in members' configs: one expression, or lines with parameters. Limits are in user_formula.ts. */
 import { z } from "zod";
 import { FormulaError, rename } from "../../../kernels/language/formula_syntax.ts";
 import type { Problem } from "./family.ts";
 import { float32 } from "./fields.ts";
 import { isName, LINES_MAX, meaningOf, NAME_WANTED, readLines } from "./user_formula.ts";
 
-/** Leaves room for the longer names that lines get where they meet others. */
+/** Leaves room for the suffixes that {@link withOwnNames} adds. */
 const LINE_LENGTH_MAX = 500;
 const PARAMETERS_MAX = 32;
 const TARGET = "rate = ";
 
-/** What is wrong with an expression that gives one number; `names` are those that it may read. */
+/** The problems of an expression that gives one number; `names` are those that it may read. */
 export function checkExpression(key: string, expression: unknown, names: readonly string[]): Problem[] {
   if (typeof expression !== "string") return [];
   if (expression.length > LINE_LENGTH_MAX) {
@@ -29,7 +29,7 @@ export function checkExpression(key: string, expression: unknown, names: readonl
   }
 }
 
-/** The fields of a member whose config is lines, and the numbers that they name. */
+/** The fields of a member whose config is lines and the numbers that they read. */
 export function lineFields(lines: string) {
   return {
     lines: z.array(z.string().max(LINE_LENGTH_MAX)).min(1).max(LINES_MAX).describe(lines),
@@ -37,17 +37,17 @@ export function lineFields(lines: string) {
   };
 }
 
-/** What is wrong with lines, given as in {@link lineFields}, that have to set `target`. */
+/** The problems of lines in the form of {@link lineFields}, which must set `target`. */
 export function checkLines(
   { lines, parameters = {} }: { readonly lines?: unknown; readonly parameters?: unknown },
   { tensors, target, numbers }: {
     readonly tensors: readonly string[];
     readonly target: string;
-    /** Names of other numbers. */
+    /** Names of other numbers that the lines may read. */
     readonly numbers: readonly string[];
   },
 ): Problem[] {
-  // What is not of its type is told of by the fields.
+  // The fields' schemas report values of the wrong type.
   if (!isStrings(lines) || typeof parameters !== "object" || parameters === null) return [];
   const names = Object.keys(parameters);
   if (names.length > PARAMETERS_MAX) {
@@ -79,7 +79,7 @@ export function checkLines(
     if (idle !== undefined) {
       return [{ key: "parameters", message: `has "${idle}", which no line reads: must be used or left out` }];
     }
-    return assigned.has(target) ? [] : [{ key: "lines", message: `never set ${target}, must do so` }];
+    return assigned.has(target) ? [] : [{ key: "lines", message: `never set ${target}, must set it` }];
   } catch (error) {
     if (!(error instanceof FormulaError)) throw error;
     return [{ key: `lines.${error.line - 1}`, message: error.message }];
@@ -91,7 +91,7 @@ function isStrings(value: unknown): value is string[] {
     value.every((each) => typeof each === "string" && each.length <= LINE_LENGTH_MAX);
 }
 
-/** Lines that can stand beside others: `suffix` is put to the names of `numbers` and of what the lines make. */
+/** Adds `suffix` to `numbers` and to the names that the lines make, so that the lines can be joined with others. */
 export function withOwnNames(
   lines: readonly string[],
   numbers: Readonly<Record<string, number>>,

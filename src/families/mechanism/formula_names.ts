@@ -1,14 +1,14 @@
 /**
- * Names that formulas of users have wrong: what was meant, or why it cannot be read there.
+ * Unknown names in users' formulas: the error suggests the name that was meant, or says why it cannot be read there.
  *
- * Guesses are words only: nothing is read as something else than what stands there. Invariant: lines that pass name
- * nothing that kernels/language/graph.ts does not know.
+ * Suggestions appear only in messages; a formula is never read differently from how it is written. Invariant: lines
+ * that pass use only names that kernels/language/graph.ts knows.
  */
 import { type Expression, FormulaError, type Line } from "../../../kernels/language/formula_syntax.ts";
 import { isFunction } from "../../../kernels/language/graph.ts";
 import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
 
-/** What other languages call it → what it is called here. */
+/** Names used in other languages → the name here. */
 const NAMES: ReadonlyMap<string, string> = new Map(
   [
     ["g", "grad grads gradient gradients dw"],
@@ -38,12 +38,12 @@ const FUNCTIONS: ReadonlyMap<string, string> = new Map(Object.entries({
   select: "where(a < b, x, y)",
 }));
 
-/** Letters that may differ between a slip and what was meant. */
+/** The most letters by which a misspelling may differ from the name that was meant. */
 const SLIPS_MAX = 2;
 
 /**
- * Looks at every name that `lines` read. `known` are those that they have from the start; `elsewhere` tells what other
- * names are, which these lines may not read. Throws {@link FormulaError} at the first that they have not.
+ * Checks every name that `lines` read. `known` are the names defined from the start; `elsewhere` explains names that
+ * exist but cannot be read by these lines. Throws {@link FormulaError} at the first unknown name.
  */
 export function checkNames(
   lines: readonly Line[],
@@ -69,7 +69,7 @@ export function checkNames(
     if (what !== undefined) return `Cannot read "${name}" here, it is ${what}: known are ${list}`;
     const later = lines.find(({ target }) => target === name);
     if (later) {
-      return `Unknown name "${name}", line ${later.number} makes it only afterwards. Known are ${list}`;
+      return `Unknown name "${name}", line ${later.number} defines it only later. Known are ${list}`;
     }
     const near = closest(name, names);
     return near === undefined ? `Unknown name "${name}", known are ${list}` : guess(near);
@@ -89,14 +89,14 @@ function wrongFunction(name: string): string | undefined {
 
 type Named = Exclude<Expression, { readonly kind: "number" }>;
 
-/** Names and calls, from the inside out, as the graph meets them. */
+/** Visits names and calls from the inside out, in the order in which the graph is built. */
 function visit(expression: Expression, act: (at: Named) => void): void {
   if (expression.kind === "number") return;
   if (expression.kind === "call") { for (const each of expression.args) visit(each, act); }
   act(expression);
 }
 
-/** What `name` is most likely a slip of: the same in other letters, or a few letters away. */
+/** The name that `name` most likely misspells: the same in another case, or a few letters away. */
 function closest(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined, least = Infinity;
   for (const each of names) {
@@ -109,7 +109,7 @@ function closest(name: string, names: Iterable<string>): string | undefined {
   return best;
 }
 
-/** How many letters must be put in, taken out or changed (Levenshtein). */
+/** The number of letters to insert, delete or replace (Levenshtein). */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, n) => n);
   for (let i = 0; i < a.length; i++) {

@@ -1,17 +1,18 @@
 /**
- * zod issues in our cadence: "is -1, must be >= 0", and the refusal of several at once. Knows no family and no member.
+ * Turns zod issues into the form "is -1, must be >= 0", and several issues into one error. Knows no family and no
+ * member.
  */
 import type { z } from "zod";
 import { type ErrorCode, type Issue, StepwellError } from "../../errors.ts";
 
-/** A path of keys with dots; empty ones are left out. */
+/** Joins keys to a path with dots. Empty keys are left out. */
 export function join(...keys: PropertyKey[]): string {
   return keys.map(String).filter((key) => key !== "").join(".");
 }
 
 /**
- * Refuses for all `issues`: the message tells the first of them and how many there are. `path` is put before their
- * paths; at most `issuesMax` of them are listed.
+ * One error for all `issues`: the message has the first issue and their number. `path` is the prefix of their paths;
+ * at most `issuesMax` of them are listed.
  */
 export function refusalOfAll(
   code: ErrorCode,
@@ -33,8 +34,8 @@ export function refusalOfAll(
 }
 
 /**
- * What `issue` says about `input`: the keys that lead to the place, and a message. One issue about n unknown keys
- * becomes n; `allowed` are those that `holder` takes, `inside` gives those that something in it takes.
+ * Describes `issue` about `input`: the keys that lead to the place, and a message. One issue about n unknown keys
+ * becomes n. `allowed` are the keys that `holder` takes; `inside` gives those that a value inside it takes.
  */
 export function tell(
   issue: z.core.$ZodIssue,
@@ -59,7 +60,7 @@ export function tell(
   return [{ keys: [...issue.path], message: `is ${show(value)}, ${wanted(issue)}` }];
 }
 
-/** What a bound counts that is not the value itself. */
+/** The unit of a bound on a length. */
 const LENGTHS: Readonly<Record<string, string>> = { array: " long", string: " characters long" };
 
 function wanted(issue: z.core.$ZodIssue): string {
@@ -69,7 +70,7 @@ function wanted(issue: z.core.$ZodIssue): string {
     case "too_big":
       return `must be ${issue.inclusive ? "<=" : "<"} ${issue.maximum}${LENGTHS[issue.origin] ?? ""}`;
     case "invalid_type":
-      // A schema's own words are in our cadence; those of zod are not.
+      // Only the messages of our own schemas have our form; zod's do not.
       return issue.message.startsWith("must ") ? issue.message : `must be of type ${issue.expected}`;
     case "invalid_value":
       return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
@@ -80,7 +81,7 @@ function wanted(issue: z.core.$ZodIssue): string {
   }
 }
 
-/** What several schemas would take, each by what it met first. */
+/** What several schemas accept: each is described by its first issue. */
 function alternatives(branches: readonly (readonly z.core.$ZodIssue[])[]): string {
   const words = branches.flatMap(([issue]) => {
     if (!issue) return [];
@@ -90,7 +91,7 @@ function alternatives(branches: readonly (readonly z.core.$ZodIssue[])[]): strin
   return `must be ${[...new Set(words)].join(" or ")}`;
 }
 
-/** A value as it stood in the request, cut short. */
+/** A value as it was in the request, shortened. */
 function show(value: unknown): string {
   if (value === undefined) return "missing";
   const text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? typeof value;

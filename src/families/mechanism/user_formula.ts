@@ -1,8 +1,8 @@
 /**
- * Formulas that users write, wherever a config or a definition holds some: which names they may read and set, and how
- * much they may ask for.
+ * Checks of formulas that users write in configs and definitions: which names they may read and set, and how much
+ * computation they may need.
  *
- * Nothing is compiled or evaluated here. Invariant: lines that were read without an error can be compiled.
+ * Nothing is compiled or evaluated here. Invariant: lines that are read without an error can be compiled.
  */
 import {
   type Expression,
@@ -15,16 +15,16 @@ import { OPS } from "../../../kernels/language/ops.ts";
 import { splitPasses } from "../../../kernels/compiler/pass.ts";
 import { checkNames } from "./formula_names.ts";
 
-/** Lines of one list. */
+/** The most lines in one list. */
 export const LINES_MAX = 64;
-/** Operations of one list; for each element, those that a later pass repeats count again. */
+/** The most operations of one list per element. Operations that a later pass repeats count again. */
 const OPERATIONS_MAX = 1000;
-/** Reductions one upon another: each is a pass over the variable. */
+/** The longest chain of reductions: each is a pass over the variable. */
 const REDUCTIONS_MAX = 8;
-/** Powers, exponentials and the like for each element of one list: each takes as long as hundreds of additions. */
+/** The most powers, exponentials etc. of one list per element: each takes as long as hundreds of additions. */
 const HOST_CALLS_MAX = 16;
 
-/** Two underscores are left to the names that the service makes up itself. */
+/** Two underscores in a row are reserved for names that the service generates. */
 const NAME = /^(?!.*__)[A-Za-z][A-Za-z0-9_]{0,63}$/;
 export const NAME_WANTED =
   "must be 1 to 64 of A-Z a-z 0-9 _, begin with a letter and not hold two _ in a row";
@@ -33,7 +33,7 @@ export function isName(text: string): boolean {
   return NAME.test(text);
 }
 
-/** Names that lines have for what nobody declares. */
+/** Names with a meaning in lines that need no declaration. */
 export const GIVEN: Readonly<Record<string, string>> = {
   w: "the variable",
   g: "the gradient",
@@ -41,21 +41,21 @@ export const GIVEN: Readonly<Record<string, string>> = {
   T: "the iterations after the step",
 };
 
-/** What a name means that nobody can give another meaning to. */
+/** The meaning of a name that cannot be redefined. */
 export function meaningOf(name: string): string | undefined {
   if (isFunction(name)) return "a function of the formula language";
   return Object.hasOwn(GIVEN, name) ? GIVEN[name] : undefined;
 }
 
-/** What lines may name. */
+/** The names that lines may use. */
 export interface LineScope {
-  /** Names with one number an element; without any, the lines give numbers. */
+  /** Names with one number per element. If there are none, the lines compute single numbers. */
   readonly tensors: readonly string[];
-  /** Names with a value that outlives the lines, which may be set. */
+  /** Names that may be set and whose value outlives the lines. */
   readonly writable: readonly string[];
-  /** Numbers that may be read and not set, with what they are. */
+  /** Numbers that may be read but not set, and their meanings. */
   readonly constants: ReadonlyMap<string, string>;
-  /** What another name is, which lines may not set, nor read. */
+  /** The meaning of any other name that lines may neither set nor read. */
   readonly taken?: (name: string) => string | undefined;
 }
 
@@ -64,7 +64,7 @@ export interface NamesOfLines {
   readonly read: ReadonlySet<string>;
 }
 
-/** The names that `lines` set and read. Throws {@link FormulaError} for lines that cannot be compiled or set too much. */
+/** The names that `lines` set and read. Throws {@link FormulaError} if they cannot be compiled or cost too much. */
 export function readLines(lines: readonly string[], scope: LineScope): NamesOfLines {
   const { tensors, writable, constants } = scope;
   const isScalar = tensors.length === 0;
@@ -96,18 +96,18 @@ function checkTarget({ target, number }: Line, { writable, constants, taken }: L
   if (!isName(target)) throw new FormulaError(`Cannot set "${target}": a name ${NAME_WANTED}`, number, 1);
 }
 
-/** What lines take for each element. */
+/** The cost of lines per element. */
 export interface Load {
   readonly operations: number;
-  /** Those among them that are done one element at a time. */
+  /** Operations among them that are computed one element at a time. */
   readonly calls: number;
-  /** Reductions one upon another: each is a pass over all elements. */
+  /** The longest chain of reductions: each is a pass over all elements. */
   readonly reductions: number;
 }
 
 const loads = new WeakMap<Graph, Load>();
 
-/** A pass does again whatever it needs of those before it: nothing for each element is kept in between. */
+/** A pass repeats what it needs from earlier passes, because no values per element are kept between passes. */
 export function loadOf(graph: Graph): Load {
   const known = loads.get(graph);
   if (known) return known;
@@ -122,14 +122,14 @@ export function loadOf(graph: Graph): Load {
   return load;
 }
 
-/** The first thing of which this is too much, in words; undefined: there is none. */
+/** Describes the first limit that the load exceeds; undefined if there is none. */
 export function tooMuch({ operations, calls, reductions }: Load): string | undefined {
-  const again = reductions > 0 ? "; what is needed after a reduction counts again" : "";
+  const again = reductions > 0 ? "; operations repeated after a reduction count again" : "";
   for (
     const [what, count, max] of [
       ["operations", operations, OPERATIONS_MAX],
       ["powers, exponentials, logarithms and cosines for each element", calls, HOST_CALLS_MAX],
-      ["reductions one upon another", reductions, REDUCTIONS_MAX],
+      ["chained reductions", reductions, REDUCTIONS_MAX],
     ] as const
   ) {
     if (count > max) return `${count} ${what} in all lines together, at most ${max}${again}`;
@@ -143,7 +143,7 @@ function checkSize(graph: Graph, lineCount: number): void {
   if (found !== undefined) throw new FormulaError(`Cannot take ${found}`, lineCount, 1);
 }
 
-/** What lines take that were checked. */
+/** The cost of lines that were checked before. */
 export function loadOfLines(
   lines: readonly string[],
   scope: {

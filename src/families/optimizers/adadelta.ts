@@ -4,8 +4,8 @@
  * Rule: `A ← A·ρ + g²(1−ρ); u = √(D+ε) · (1/√(A+ε)) · g; w ← w − u·η; D ← D·ρ + u²(1−ρ)`, u with the old D.
  *
  * Source: Zeiler 2012, "ADADELTA: An adaptive learning rate method".
- * Variant: D gathers u without η (the paper has η = 1). TensorFlow takes an approximate 1/√ on full vectors, this
- * rule the exact one: a few units in the last place a step.
+ * Variant: D accumulates u without η (the paper has η = 1). TensorFlow uses an approximate 1/√ on full vectors, this
+ * rule the exact one: they differ by a few units in the last place per step.
  */
 import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";

@@ -1,10 +1,10 @@
 /**
- * Adagrad: divides by the root of all squared gradients so far.
+ * Adagrad: divides by the root of the sum of all squared gradients so far.
  *
  * Rule: `n ← n + g²; w ← w − (g·η) / (√n + ε)`.
  *
  * Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
- * Variant: ε outside the root; the accumulator starts at 0.1. Sparse gradients touch only their rows.
+ * Variant: ε is outside the root; the accumulator starts at 0.1. Sparse gradients change only their own rows.
  */
 import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";

@@ -5,8 +5,8 @@
  *
  * Sources: Kingma, Ba 2015, "Adam: A method for stochastic optimization"; Reddi, Kale, Kumar 2018, "On the
  * convergence of Adam and beyond" (amsgrad).
- * Variant: ε outside the root and not bias-corrected ("epsilon hat"); amsgrad takes the maximum of the raw v and
- * leaves the bias correction in α. Sparse gradients decay and move every row; their α associates differently.
+ * Variant: ε is outside the root and not bias-corrected ("epsilon hat"); amsgrad takes the maximum of the raw v and
+ * leaves the bias correction in α. Sparse gradients decay and move every row; their α is associated differently.
  */
 import { flag, number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
@@ -43,7 +43,7 @@ export const adam = legacy({
       all: ["m = m * beta_1", "v = v * beta_2"],
       rows: ["m = m + g * (1 - beta_1)", "v = v + (g * g) * (1 - beta_2)"],
       after: [
-        // Here TensorFlow's maximum lets every NaN through; its dense kernel passes over one in v.
+        // TensorFlow's sparse maximum propagates every NaN; its dense kernel ignores a NaN in v.
         ...amsgrad ? ["vhat = where(v == v, max(vhat, v), v)"] : [],
         `w = w - (alpha_sparse * m) / (sqrt(${amsgrad ? "vhat" : "v"}) + epsilon)`,
       ],

@@ -4,7 +4,7 @@
  * Rule: `m ← m + (g−m)(1−β₁); v ← max(β₂·v, |g|); w ← w − (η/(1−β₁ᵀ)) · (m/(v+ε))`.
  *
  * Source: Kingma, Ba 2015, "Adam: A method for stochastic optimization", section 7.
- * Variant: ε is added to the norm (the paper has none). Sparse gradients touch only their rows.
+ * Variant: ε is added to the norm (the paper has none). Sparse gradients change only their own rows.
  */
 import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";
@@ -32,7 +32,7 @@ export const adamax = legacy({
     sparse: {
       rows: [
         "m = (m * beta_1) + (g * (1 - beta_1))",
-        // Here TensorFlow's maximum lets every NaN through; its dense kernel passes over one in g.
+        // TensorFlow's sparse maximum propagates every NaN; its dense kernel ignores a NaN in g.
         "v = where(g == g, max(v * beta_2, abs(g)), abs(g))",
         "w = w + ((-learning_rate) / (1 - power_1)) * (m / (v + epsilon))",
       ],

@@ -1,12 +1,12 @@
 /**
- * AdamW: Adam whose weight decay does not pass through the moments.
+ * AdamW: Adam with weight decay that does not pass through the moments.
  *
  * Rule: `w ← w − (w·λ)·η`, then Adam: `m ← m + (g−m)(1−β₁); v ← v + (g²−v)(1−β₂); w ← w − m·α / (√v + ε)`.
  *
  * Source: Loshchilov, Hutter 2019, "Decoupled weight decay regularization", algorithm 2 with the schedule
  * multiplier folded into η.
- * Variant: Keras 3's: the decay comes first and is multiplied by the learning rate of the step; ε outside the root
- * and not bias-corrected. Sparse gradients decay and move every row, as Adam's do here.
+ * Variant: Keras 3's: the decay comes first and is multiplied by the learning rate of the step; ε is outside the root
+ * and not bias-corrected. Sparse gradients decay and move every row, as in Adam here.
  */
 import { flag, number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";

@@ -1,8 +1,8 @@
 /**
- * Attributes of an optimizer in use: `opt.learning_rate = 0.05`, as a function from one optimizer to the next.
+ * Overwrites attributes of an optimizer in use, as in `opt.learning_rate = 0.05`; the result is a new optimizer.
  *
- * Not the constructor (optimizer.ts has that). Keras leaves attributes unchecked; here the ranges of the config hold
- * for them too, besides "only one norm". Invariant: `constructed` never changes.
+ * Not the constructor (optimizer.ts). Keras does not check attributes; here the ranges of the config apply to them
+ * too, except for "only one norm". Invariant: `constructed` never changes.
  */
 import { z } from "zod";
 import { type Config, type Member, parseConfig } from "../mechanism/family.ts";
@@ -13,10 +13,10 @@ import type { Optimizer } from "./optimizer.ts";
 /**
  * The optimizer with some attributes overwritten, in the order of `patch`, as `opt.x = value` does in Keras.
  *
- * `lr` is learning_rate; null takes a clip away; epsilon is taken as it is, 0 too. `hypersCreated`: whether the
- * optimizer was in use yet. What has no effect in Keras has none here, and a warning says so. Switching amsgrad or
- * centered on makes the rule want another slot. Throws `invalid_config` for unknown attributes and for values of
- * the wrong type or range, with paths that start with `path`.
+ * `lr` means learning_rate; null removes a clip; epsilon is used as given, even 0. `hypersCreated`: whether the
+ * optimizer was already used. An attribute that has no effect in Keras has none here, and a warning says so. Turning
+ * on amsgrad or centered adds a slot to the rule. Throws `invalid_config` for unknown attributes and for values of
+ * the wrong type or range; paths start with `path`.
  */
 export function overwrite(
   optimizer: Optimizer,
@@ -39,7 +39,7 @@ export function overwrite(
     }
     const idle = member.idle?.(constructed, key);
     if (idle !== undefined) warnings.push(`${name} has no effect: ${idle}`);
-    // Keras makes float32 variables of numbers once, on first use; what becomes a number later stays a plain one.
+    // Keras turns numbers into float32 variables once, on first use; a later number stays a plain one.
     if (hypersCreated && typeof current[key] === "object" && typeof value === "number") bare.add(key);
     current[key] = value;
   }
@@ -48,7 +48,7 @@ export function overwrite(
 
 const attributes = new WeakMap<OptimizerMember, Member>();
 
-/** The member's config as a patch: nothing is required, nothing has a default, only clips may be null. */
+/** The member with its schema as a patch: no key is required or has a default, and only clips may be null. */
 function attributesOf({ member, constructed }: Optimizer): Member {
   let known = attributes.get(member);
   if (!known) {

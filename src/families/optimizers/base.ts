@@ -1,8 +1,8 @@
 /**
- * What every optimizer's config has, and how a built-in optimizer becomes a member of the family.
+ * The config fields that all optimizers share, and the function that makes a built-in optimizer a family member.
  *
- * Not the update and not the clipping: those are formulas and kernels. keras.ts adds what only Keras' legacy
- * constructors have. Invariant: a constructed config has its keys in the order of Keras' `get_config`.
+ * Updates and clipping are formulas and kernels, not here. keras.ts adds what only Keras' legacy constructors have.
+ * Invariant: a constructed config has its keys in the order of Keras' `get_config`.
  */
 import { z } from "zod";
 import { type Config, type Problem, REFERENCE, serialize } from "../mechanism/family.ts";
@@ -11,13 +11,13 @@ import { join } from "../mechanism/issues.ts";
 import { schedules } from "../schedules/mod.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./optimizer_member.ts";
 
-/** What may be a schedule in optimizers that are built in. */
+/** The keys that may hold a schedule in built-in optimizers. */
 export const SCHEDULABLE: readonly string[] = ["learning_rate"];
 
 /** The config values that a rule reads. */
 export type Values<F extends z.ZodRawShape> = z.output<z.ZodObject<F>>;
 
-/** One built-in optimizer as its file writes it down. */
+/** The definition of a built-in optimizer in its file. */
 export interface BuiltIn<F extends z.ZodRawShape> {
   readonly class_name: string;
   readonly summary: string;
@@ -26,9 +26,9 @@ export interface BuiltIn<F extends z.ZodRawShape> {
   readonly learningRate: number;
   /** Its own keys, in the order of `get_config`. */
   readonly fields: F;
-  /** Those of them that live as float32 once the optimizer is in use; learning_rate always does. */
+  /** The keys that become float32 once the optimizer is in use, besides learning_rate. */
   readonly hyper: readonly (keyof F & string)[];
-  /** Those of them that only the constructor reads. */
+  /** The keys that only the constructor reads. */
   readonly fixed?: readonly (keyof F & string)[];
   readonly symbols?: Readonly<Record<string, string>>;
   readonly savedByVersion1?: NonNullable<OptimizerMember["savedByVersion1"]>;
@@ -57,7 +57,7 @@ export function baseFields(className: string, rate: number) {
   };
 }
 
-/** Keras takes one of the two norms, at construction. */
+/** Keras' constructors accept only one of the two norms. */
 export function bothNorms(given: Config): Problem[] {
   const { clipnorm, global_clipnorm } = given as Partial<OptimizerConfig>;
   if (clipnorm == null || global_clipnorm == null) return [];
@@ -72,13 +72,13 @@ export function snakeCase(className: string): string {
   return className.replace(/(.)([A-Z][a-z0-9]+)/g, "$1_$2").replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
 }
 
-/** A schedule in any of its forms with every default filled in; a number as it is. */
+/** Fills in all defaults of a schedule in any of its forms; returns a number unchanged. */
 export function resolveRate(value: unknown, { key, path }: { key: string; path: string }): Schedulable {
   if (typeof value === "number") return value;
   return serialize(schedules.resolve(value, join(path, "config", key)));
 }
 
-/** Turns a checked config into a constructed one: a name of its own, and a schedule with all its keys. */
+/** Turns a checked config into a constructed one: sets the name and fills in the schedule. */
 export function constructBase(
   { class_name: className, schedulable }: Pick<OptimizerMember, "class_name" | "schedulable">,
   config: Config,
@@ -97,7 +97,7 @@ export function constructBase(
   return { config: { ...(config as OptimizerConfig), name: named, ...rates }, warnings };
 }
 
-/** An optimizer that Keras' legacy family does not have: no `decay`, no `lr`, an epsilon of 0 stays 0. */
+/** Defines an optimizer that Keras' legacy family lacks: no `decay`, no `lr`, and an epsilon of 0 stays 0. */
 export function optimizer<F extends z.ZodRawShape>(
   builtIn: BuiltIn<F>,
 ): OptimizerMember<Values<F> & Config> {

@@ -1,8 +1,8 @@
 /**
- * An optimizer as JSON: what a user registers, and what the catalogue shows of those that are built in.
+ * The schema of an optimizer as JSON: the form in which users register one and the catalogue shows the built-in ones.
  *
- * Only its form is checked here; custom/check_definition.ts reads the formulas. Invariant: what leaves
- * `DefinitionSchema` has every key, in one order, so that equal definitions have equal JSON.
+ * Only the form is checked here; custom/check_definition.ts reads the formulas. Invariant: the output of
+ * `DefinitionSchema` has every key, in a fixed order, so that equal definitions have equal JSON.
  */
 import { z } from "zod";
 import { float32 } from "../mechanism/fields.ts";
@@ -11,11 +11,11 @@ import { isName, LINES_MAX, NAME_WANTED } from "../mechanism/user_formula.ts";
 export const HYPERPARAMETERS_MAX = 32;
 export const SLOTS_MAX = 16;
 export const STATE_MAX = 16;
-/** Characters of a definition as JSON: it is kept as one small record. */
+/** The most characters of a definition as JSON: it is stored as one small record. */
 export const DEFINITION_LENGTH_MAX = 16_000;
 
 const name = () => z.string().refine(isName, NAME_WANTED);
-/** What is told of a value of another kind. */
+/** The error for a value of another kind. */
 const like = (kind: string, example: unknown) => ({
   error: `must be ${kind} such as ${JSON.stringify(example)}`,
 });
@@ -23,10 +23,10 @@ const lines = (description: string) =>
   z.array(z.string(), like("a list of lines", ["w = w - learning_rate * g"])).max(LINES_MAX).describe(
     description,
   );
-/** Absent and null say the same. */
+/** Absent and null mean the same. */
 const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? null);
 
-/** `names` in the order given; a record of zod tells of a wrong key without its name. */
+/** A record of named values, in the order given. zod's own record reports a wrong key without its name. */
 const named = <T extends z.ZodType>(value: T, { max, what, example }: {
   readonly max: number;
   readonly what: string;
@@ -105,7 +105,7 @@ export const DefinitionSchema = z.strictObject({
   ),
 }, like("an object", { class_name: "Mine", dense: ["w = w - 0.01 * g"] }));
 
-/** The keys of what stands at `path` in a definition. */
+/** The keys of the object at `path` in a definition. */
 export function keysAt([key]: readonly PropertyKey[]): readonly string[] {
   if (key === "sparse") return Object.keys(Sparse.shape);
   return Object.keys(key === "hyperparameters" ? Hyperparameter.shape : First.shape);

@@ -5,9 +5,9 @@
  * `n ← N`, with `p = −learning_rate_power`, `L2 = l2 + beta/(2η)` and `s = g + 2·shrinkage·w`.
  *
  * Source: McMahan et al. 2013, "Ad click prediction: a view from the trenches".
- * Variant: Keras' legacy form. The old `lr` is ignored. n gathers g², never s². A power of −0.5 is a root, except
- * on sparse rows of one element. w follows from z alone: what a variable starts from is forgotten in its first
- * step. Slots are created variable by variable.
+ * Variant: Keras' legacy form. The old `lr` is ignored. n accumulates g², never s². A power of −0.5 is a root, except
+ * on sparse rows of one element. w is computed from z alone, so that the first step forgets a variable's initial
+ * value. Slots are created variable by variable.
  */
 import { number } from "../mechanism/fields.ts";
 import type { Rule } from "./optimizer_member.ts";

@@ -1,9 +1,9 @@
 /**
  * The constructor of Keras' legacy optimizers (`tf.keras.optimizers.legacy`): `decay`, the old `lr`, an epsilon
- * that cannot be 0, and its checks in its order.
+ * that cannot be 0, and Keras' checks in Keras' order.
  *
- * Not for optimizers that Keras' legacy family lacks (base.ts `optimizer` is). Invariant: what Keras accepts is
- * accepted, what it refuses is refused, and where it surprises a warning says so.
+ * Not for optimizers that Keras' legacy family lacks (see `optimizer` in base.ts). Invariant: it accepts what Keras
+ * accepts and refuses what Keras refuses; where Keras is surprising, a warning says so.
  */
 import { z } from "zod";
 import type { Config } from "../mechanism/family.ts";
@@ -11,28 +11,28 @@ import { float32, number } from "../mechanism/fields.ts";
 import { baseFields, bothNorms, type BuiltIn, constructBase, SCHEDULABLE, type Values } from "./base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./optimizer_member.ts";
 
-/** Keras' backend epsilon, which stands in for an epsilon of 0 or null. */
+/** Keras' backend epsilon, which replaces an epsilon of 0 or null. */
 export const BACKEND_EPSILON = 1e-7;
 
 interface LegacyBuiltIn<F extends z.ZodRawShape> extends BuiltIn<F> {
-  /** Keys that the subclass checks before its base class does. */
+  /** Keys that the subclass checks before its base class. */
   readonly checkedFirst?: readonly string[];
   /** "ignored": the constructor takes `lr` and forgets it (Ftrl). */
   readonly lr?: "override" | "ignored";
-  /** "discarded": `decay` is overwritten by `schedule_decay` and is no decay of the learning rate (Nadam). */
+  /** "discarded": `schedule_decay` overwrites `decay`, and the learning rate does not decay (Nadam). */
   readonly decay?: "time" | "discarded";
-  /** What this constructor cannot take, or does that surprises, beyond the base class. */
+  /** Checks of this constructor beyond those of the base class. */
   readonly check?: OptimizerMember["check"];
   warn?(config: OptimizerConfig): readonly string[];
 }
 
-/** Small constants that Keras adds; 0 and null become 1e-7. */
+/** An epsilon as Keras has it: 0 and null become 1e-7. */
 export function epsilon() {
   return float32().nullable().default(BACKEND_EPSILON)
     .describe("A small constant against division by zero; 0 or null becomes 1e-7, as in Keras.");
 }
 
-/** Whether there is momentum is decided once, by the constructor. */
+/** An `idle` function: the constructor decides once and for all whether there is momentum. */
 export function withoutMomentum({ momentum }: Config, key: string): string | undefined {
   return key === "momentum" && momentum === 0 ? "this optimizer was constructed without momentum" : undefined;
 }
@@ -42,7 +42,7 @@ const LR = float32({ minimum: 0 }).optional();
 
 const BASE_KEYWORDS = new Set(["clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);
 
-/** A member of Keras' legacy family. */
+/** Defines a member of Keras' legacy family. */
 export function legacy<F extends z.ZodRawShape>(
   builtIn: LegacyBuiltIn<F>,
 ): OptimizerMember<Values<F> & Config> {
@@ -70,7 +70,7 @@ export function legacy<F extends z.ZodRawShape>(
     schedulable: SCHEDULABLE,
     timeDecay: !discarded,
     check: (given) => [...bothNorms(given), ...check?.(given) ?? []],
-    // Keras: the subclass's early checks, each keyword of the base class in the order given, both norms, the rest.
+    // Keras' order: early checks of the subclass, the base class's keywords in the order given, both norms, the rest.
     rank: (key, kind) => {
       if (checkedFirst?.includes(key)) return 0;
       if (kind === "across") return 2;
@@ -84,7 +84,7 @@ export function legacy<F extends z.ZodRawShape>(
   };
 }
 
-/** Does to the old keywords, and to epsilon, what the constructor does. */
+/** Treats the old keywords and epsilon as Keras' constructor does. */
 function keywords(
   config: OptimizerConfig,
   given: Config,
@@ -112,7 +112,7 @@ function keywords(
   return { config: changed as OptimizerConfig, warnings };
 }
 
-/** What is said of an `lr` that stands beside a learning rate. */
+/** The warning about an `lr` given beside a learning rate. */
 export function overrides(lr: unknown, rate: Schedulable | undefined): string {
   return `lr is deprecated, use learning_rate: ${lr} overrides ${show(rate)}`;
 }

@@ -1,13 +1,13 @@
 /**
- * LAMB: Adam whose step is scaled, variable by variable, to the size of the variable.
+ * LAMB: Adam with each variable's step scaled to the norm of the variable.
  *
- * Rule: `m, v` as Adam's; `u = (m/(1−β₁ᵀ)) / (√(v/(1−β₂ᵀ)) + ε) + λ·w; w ← w − (η · ‖w‖/‖u‖) · u`.
+ * Rule: `m, v` as in Adam; `u = (m/(1−β₁ᵀ)) / (√(v/(1−β₂ᵀ)) + ε) + λ·w; w ← w − (η · ‖w‖/‖u‖) · u`.
  *
  * Source: You et al. 2020, "Large batch optimization for deep learning: training BERT in 76 minutes", algorithm 2
  * with φ the identity.
- * Variant: the paper's: weight decay (0 unless given) is part of u, so that the ratio sees it (Keras 3's is
- * decoupled). The ratio is 1 where either norm is 0. Sparse gradients decay and move every row, since the norms
- * are those of the whole variable.
+ * Variant: the paper's: weight decay (default 0) is part of u and so of the ratio (Keras 3's is decoupled). The ratio
+ * is 1 where either norm is 0. Sparse gradients decay and move every row, since the norms are those of the whole
+ * variable.
  */
 import { number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";

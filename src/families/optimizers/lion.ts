@@ -1,11 +1,11 @@
 /**
- * Lion: steps of one size, whose sign an interpolated momentum gives.
+ * Lion: steps of one size, with the sign of an interpolated momentum.
  *
  * Rule: `w ← w − (w·λ)·η; w ← w − η·sign(m·β₁ + g(1−β₁)); m ← m·β₂ + g(1−β₂)`.
  *
  * Source: Chen et al. 2023, "Symbolic discovery of optimization algorithms", algorithm 2.
- * Variant: the paper's, with its weight decay (0 unless given) taken first, as Keras 3 does: the same in exact
- * arithmetic. sign(0) is 0. Sparse gradients touch only their rows.
+ * Variant: the paper's, with its weight decay (default 0) applied first, as in Keras 3: the same in exact arithmetic.
+ * sign(0) is 0. Sparse gradients change only their own rows.
  */
 import { number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";

@@ -1,4 +1,4 @@
-/** The family of optimizers: one line a member. */
+/** The family of optimizers: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import { adadelta } from "./adadelta.ts";
 import { adagrad } from "./adagrad.ts";
@@ -14,7 +14,7 @@ import { rmsprop } from "./rmsprop.ts";
 import { sgd } from "./sgd.ts";
 import { yogi } from "./yogi.ts";
 
-/** Optimizers that can be told by name: those that are built in, or these and a service's own. */
+/** Optimizers by name: the built-in ones, or these and a service's registered ones. */
 export type OptimizerFamily = Family<OptimizerMember>;
 
 export const optimizers: OptimizerFamily = new Family<OptimizerMember>("optimizer", [

@@ -1,13 +1,13 @@
 /**
- * Nadam: Adam with Nesterov's momentum, whose decay follows a schedule of its own.
+ * Nadam: Adam with Nesterov momentum, whose decay follows its own schedule.
  *
  * Rule: `u = β₁(1 − ½·0.96^(δT))`, u' the same for T+1; `K ← K·u`; `m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²`;
  * `w ← w − η·((1−u)·g/(1−K) + u'·m/(1−K·u')) / (√(v/(1−β₂ᵀ)) + ε)`.
  *
  * Source: Dozat 2016, "Incorporating Nesterov momentum into Adam".
  * Variant: Keras' legacy form. δ is schedule_decay (0.004; Keras 3 has 1), which `get_config` calls decay; a given
- * decay is discarded, so that Keras' own round trip loses it. K, the product of all u so far, is one scalar a run.
- * Sparse gradients decay m and v on every row and move only their own.
+ * decay is discarded, so that Keras' own round trip loses it. K, the product of all u so far, is one scalar per run.
+ * Sparse gradients decay m and v on every row and move only their own rows.
  */
 import { number } from "../mechanism/fields.ts";
 import { epsilon, legacy } from "./keras.ts";

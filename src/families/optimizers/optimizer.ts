@@ -1,8 +1,8 @@
 /**
- * A constructed optimizer as a value: what its constructor decided, and its attributes as they are now.
+ * A constructed optimizer as a value: what its constructor decided, and its current attributes.
  *
- * Not a run: it has no variables, no slots and no iteration count, and nothing here changes; `overwrite` gives a
- * new one. Invariant: `current` has the keys of `constructed`, and the `fixed` ones have the same values.
+ * Not a run: it has no variables, no slots and no iteration count. It is immutable; `overwrite` returns a new one.
+ * Invariant: `current` has the keys of `constructed`, and the `fixed` ones have the same values.
  */
 import { type Config, parseConfig, type PartJson } from "../mechanism/family.ts";
 import { f32 } from "../schedules/schedule.ts";
@@ -20,15 +20,15 @@ export interface Optimizer {
   readonly member: OptimizerMember;
   readonly constructed: OptimizerConfig;
   readonly current: OptimizerConfig;
-  /** Hyperparameters that were numbers again after a schedule: Keras keeps these out of float32 variables. */
+  /** Hyperparameters set to a number after a schedule: Keras does not keep these in float32 variables. */
   readonly bare: ReadonlySet<string>;
 }
 
 /**
  * Constructs an optimizer from `{class_name, config?}` (also Keras' 2.12+ form) or a bare name.
  *
- * `path` is where it stands in the request. Throws `unknown_class` or `invalid_config`. The warnings tell where
- * Keras' constructor does something else than its arguments say.
+ * `path` is its path in the request. Throws `unknown_class` or `invalid_config`. The warnings say where Keras'
+ * constructor deviates from its arguments.
  */
 export function parseOptimizer(
   json: unknown,
@@ -43,8 +43,7 @@ export function parseOptimizer(
 const rules = new WeakMap<Optimizer, Rule>();
 
 /**
- * The update rule as the attributes are now, one object an optimizer; its slots can grow when amsgrad or centered
- * are switched on.
+ * The update rule for the current attributes, one object per optimizer. Turning on amsgrad or centered adds slots.
  */
 export function ruleOf(optimizer: Optimizer): Rule {
   let rule = rules.get(optimizer);
@@ -55,13 +54,13 @@ export function ruleOf(optimizer: Optimizer): Rule {
   return rule;
 }
 
-/** The rule that a config brings out: one of the member's variants, say. */
+/** The rule that a config selects, such as one of the member's variants. */
 export function ruleOfConfig(member: OptimizerMember, given: Config): Rule {
   const { config } = member.construct(parseConfig(member, given), given, "");
   return member.rule(config, config);
 }
 
-/** The numbers that the rule's formulas name, as float32, besides `learning_rate`. */
+/** The numbers that the rule's formulas read, as float32, except `learning_rate`. */
 export function uniforms({ member, current }: Optimizer): Record<string, number> {
   const values: Record<string, number> = {};
   for (const [key, value] of Object.entries(current)) {
@@ -74,7 +73,7 @@ export function uniforms({ member, current }: Optimizer): Record<string, number>
   return values;
 }
 
-/** The numbers that schedules other than the learning rate's give the step after `iterations` steps, as float32. */
+/** The scheduled hyperparameters, except the learning rate, of the step after `iterations` steps, as float32. */
 export function scheduled({ member, current }: Optimizer, iterations: number): Record<string, number> {
   const values: Record<string, number> = {};
   for (const key of member.schedulable) {
@@ -91,8 +90,8 @@ function valueOf(value: Schedulable, step: number): number {
 }
 
 /**
- * The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. 1 of an optimizer
- * that has none.
+ * The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. 1 if the optimizer
+ * has none.
  */
 export function learningRate({ member, constructed, current }: Optimizer, iterations: number): number {
   const step = f32(iterations);
@@ -103,9 +102,9 @@ export function learningRate({ member, constructed, current }: Optimizer, iterat
 }
 
 /**
- * What Keras' `get_config` says: keys in its order, clips only where set.
+ * The config that Keras' `get_config` returns: keys in Keras' order, clips only if set.
  *
- * `hypersCreated`: whether the optimizer was in use yet; from then on hyperparameters read as float32.
+ * `hypersCreated`: whether the optimizer was already used; from then on hyperparameters read as float32.
  */
 export function getConfig(
   { member, current, bare }: Optimizer,

@@ -1,22 +1,22 @@
 /**
- * What an optimizer is: a member of its family whose config turns into a {@link Rule}, a short program of
- * formula lines. Nothing here runs a rule; kernels/ does.
+ * The type of an optimizer: a family member whose config selects a {@link Rule}, a short program of formula lines.
+ * Nothing here runs a rule; kernels/ does.
  *
- * Invariant: a rule holds no number of any config. Hyperparameters are uniforms, so that changing one
- * compiles nothing; only switches (nesterov, amsgrad, …) choose between rules.
+ * Invariant: a rule contains no number of a config. Hyperparameters are uniforms, so that changing one compiles
+ * nothing; only switches (nesterov, amsgrad, …) choose between rules.
  */
 import type { Config, Member } from "../mechanism/family.ts";
 import type { Definition } from "./definition_schema.ts";
 
-/** An update rule, exactly in the order and with the parentheses of its source. */
+/** An update rule with exactly the order and the parentheses of its source. */
 export interface Rule {
-  /** In creation order: name → initial value of every element, or "w": the variable as its first gradient finds it. */
+  /** In creation order: name → initial value of every element, or "w": the variable's value at its first gradient. */
   readonly slots: Readonly<Record<string, number | "w">>;
   /** "slot" (default): all variables' m, then all v. "variable": A.accumulator, A.linear, B.accumulator, … */
   readonly slotOrder?: "slot" | "variable";
   /** Scalars that live as long as the run: name → initial value. */
   readonly state?: Readonly<Record<string, number>>;
-  /** Lines over hyperparameters, state, `t` and `T = t + 1` that give one number a step. */
+  /** Lines over hyperparameters, state, `t` and `T = t + 1` that give one number per step. */
   readonly scalars?: readonly string[];
   /** Lines per element, over `w` (the variable), `g` (the gradient), slots, hyperparameters and scalars. */
   readonly dense: readonly string[];
@@ -26,40 +26,40 @@ export interface Rule {
     readonly all?: readonly string[];
     /** Over the touched rows. */
     readonly rows?: readonly string[];
-    /** Over all rows once the rows are done. */
+    /** Over all rows, after `rows`. */
     readonly after?: readonly string[];
-    /** The row lines run for each stored row in order, duplicates included: nothing is summed first. */
+    /** The row lines run for each stored row in order, including duplicates, which are not summed first. */
     readonly scatter?: boolean;
   };
   /** Other row lines where a row is one element. */
   readonly sparseScalarRows?: readonly string[];
 }
 
-/** Config keys that limit the gradients, null where they do not; clipping is not part of a rule. */
+/** Config keys that clip the gradients; null means no clipping. Clipping is not part of a rule. */
 export const CLIPS: ReadonlySet<string> = new Set(["clipnorm", "clipvalue", "global_clipnorm"]);
 
-/** The keys that every optimizer's config has, as far as the functions over all optimizers need them. */
+/** The config keys that functions over all optimizers need. */
 export interface OptimizerConfig extends Config {
   readonly name: string;
   readonly clipnorm: number | null;
   readonly clipvalue: number | null;
   readonly global_clipnorm: number | null;
-  /** Absent where the optimizer has none: a custom one need not. */
+  /** Absent if the optimizer has none, as a custom one may. */
   readonly learning_rate?: Schedulable;
 }
 
 /** A number, or a schedule in its JSON form with every default filled in. */
 export type Schedulable = number | { readonly class_name: string; readonly config: Config };
 
-/** A config that a constructor accepted, and what it has to say about it. */
+/** A config that a constructor accepted, and its warnings. */
 export interface Constructed {
   readonly config: OptimizerConfig;
   readonly warnings: readonly string[];
 }
 
-/** One optimizer. `C` is the part of the config that its rule reads. */
+/** An optimizer. `C` is the part of the config that its rule reads. */
 export interface OptimizerMember<C extends Config = Config> extends Member {
-  /** Where the rule is from and which variant of it this is. */
+  /** The source of the rule and the variant implemented. */
   readonly description: string;
   /** Keys that Keras keeps in float32 variables once the optimizer is in use. */
   readonly hyper: readonly string[];
@@ -67,20 +67,20 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly fixed: readonly string[];
   /** Keys that may hold a schedule instead of a number. */
   readonly schedulable: readonly string[];
-  /** Formula names of keys that may not stand in a formula by themselves: `{momentum: "mu"}`. */
+  /** Formula names of keys that have another name in formulas: `{momentum: "mu"}`. */
   readonly symbols?: Readonly<Record<string, string>>;
   /** Whether config `decay` divides the learning rate by `1 + decay · t`. */
   readonly timeDecay: boolean;
-  /** How lists of weights differ that Keras' first optimizers saved: `set_weights` takes those too. */
+  /** How weight lists saved by Keras' first optimizers differ; `set_weights` accepts those too. */
   readonly savedByVersion1?: "without_iterations" | "with_vhat";
-  /** As it was registered; absent of built-in ones. */
+  /** The registered definition; absent for built-in optimizers. */
   readonly definition?: Definition;
-  /** Configs that between them bring out every rule of this optimizer; the first is the default one. */
+  /** Configs that together select every rule of this optimizer; the first is the default. */
   readonly variants: readonly Config[];
-  /** Why overwriting `key` has no effect on an optimizer that was constructed so; undefined: it has one. */
+  /** Why overwriting `key` has no effect on an optimizer constructed this way; undefined if it has one. */
   idle?(constructed: Config, key: string): string | undefined;
-  /** What the constructor makes of a checked config; `given` is the config as it was sent. */
+  /** Constructs from a checked config; `given` is the config as it was sent. */
   construct(config: Config, given: Config, path: string): Constructed;
-  /** `constructed` decides what only the constructor decides, `current` holds the attributes as they are now. */
+  /** `constructed` has what only the constructor decides, `current` the current attributes. */
   rule(constructed: C, current: C): Rule;
 }

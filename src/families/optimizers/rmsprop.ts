@@ -6,9 +6,9 @@
  *
  * Sources: Hinton, Tieleman 2012, Coursera lecture 6e; Graves 2013, "Generating sequences with recurrent neural
  * networks" (centered, momentum).
- * Variant: Keras' two formulas: ε is outside the root without momentum and inside with it. Nothing keeps the
- * centered `r − q²` above 0. Sparse gradients: without momentum r and q decay on every row, with it nothing does;
- * TensorFlow's sparse momentum rule takes an approximate 1/√, this one the exact one.
+ * Variant: Keras' two formulas: ε is outside the root without momentum and inside with it. The centered `r − q²` may
+ * fall below 0. Sparse gradients: without momentum r and q decay on every row; with momentum nothing decays, and
+ * TensorFlow's rule uses an approximate 1/√, this one the exact one.
  */
 import { flag, number } from "../mechanism/fields.ts";
 import type { Rule } from "./optimizer_member.ts";

@@ -1,8 +1,8 @@
 /**
- * An optimizer to JSON and back with everything: what its constructor decided, its attributes, what is bare.
+ * Saves an optimizer completely as JSON and loads it: what its constructor decided, its attributes, what is bare.
  *
- * Not `get_config`, whose round trip through a constructor forgets (Nadam's decay, an epsilon set to 0, that there
- * never was momentum). Invariant: loading what was saved gives an equal optimizer.
+ * Not `get_config`, whose round trip through a constructor loses state (Nadam's decay, an epsilon set to 0, that
+ * there never was momentum). Invariant: loading a saved optimizer gives an equal one.
  */
 import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
@@ -24,7 +24,7 @@ export function saveOptimizer({ member, constructed, current, bare }: Optimizer)
   return { class_name: member.class_name, constructed, current, bare: [...bare] };
 }
 
-/** The optimizer that was saved. Throws `unknown_class` or `invalid_config` for anything else. */
+/** Loads a saved optimizer. Throws `unknown_class` or `invalid_config` for anything else. */
 export function loadOptimizer(
   json: unknown,
   { family = optimizers, path = "" }: { family?: OptimizerFamily; path?: string } = {},
@@ -33,7 +33,7 @@ export function loadOptimizer(
   if (!saved.success) {
     throw new StepwellError(
       "invalid_config",
-      "Cannot read this saved optimizer: it is not one that was saved here",
+      "Cannot read this saved optimizer: it was not saved here",
     );
   }
   const { class_name, constructed, current, bare } = saved.data;
@@ -46,7 +46,7 @@ export function loadOptimizer(
   };
 }
 
-/** Checks a config field by field, without what a constructor would change or refuse in the whole. */
+/** Checks a config field by field, without a constructor's changes and checks across fields. */
 function load(member: OptimizerMember, config: Config, path: string): OptimizerConfig {
   const { class_name, summary, config: schema } = member;
   const checked = parseConfig({ class_name, summary, config: schema }, config, path);

@@ -1,11 +1,11 @@
 /**
- * Stochastic gradient descent, with Polyak's momentum or Nesterov's.
+ * Stochastic gradient descent, optionally with Polyak or Nesterov momentum.
  *
  * Rule: `w ← w − g·η`; with momentum `a ← a·μ − g·η; w ← w + a`; Nesterov `w ← w + (a·μ − g·η)` with the new a.
  *
  * Sources: Polyak 1964; Sutskever, Martens, Dahl, Hinton 2013, "On the importance of initialization and momentum".
- * Variant: Keras' form. The learning rate is folded into the velocity, so that changing it does not rescale what
- * has gathered. Whether there is momentum at all is decided once, by the constructor.
+ * Variant: Keras' form. The learning rate is folded into the velocity, so that changing it does not rescale the
+ * velocity so far. The constructor decides once whether there is momentum.
  */
 import { flag, number } from "../mechanism/fields.ts";
 import { legacy, withoutMomentum } from "./keras.ts";

@@ -1,12 +1,12 @@
 /**
- * Yogi: Adam whose second moment moves by additions only, so that it never shrinks fast.
+ * Yogi: Adam with only additive changes of the second moment, so that it never shrinks fast.
  *
  * Rule: `m ← β₁·m + (1−β₁)g; v ← v − (1−β₂)·sign(v − g²)·g²; w ← w − (η·m) / (√v + ε)`.
  *
  * Sources: Zaheer, Reddi, Sachan, Kale, Kumar 2018, "Adaptive methods for nonconvex optimization"; Reddi et al.
  * 2021, "Adaptive federated optimization" (FedYogi: the same rule on a server; its τ is ε, and v starts from τ²).
  * Variant: both papers': no bias correction, ε outside the root; v starts from initial_accumulator_value, 1e-6 = τ²
- * for the default ε = τ = 1e-3. Sparse gradients touch only their rows.
+ * for the default ε = τ = 1e-3. Sparse gradients change only their own rows.
  */
 import { number } from "../mechanism/fields.ts";
 import { optimizer } from "./base.ts";

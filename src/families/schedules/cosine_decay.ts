@@ -1,9 +1,10 @@
 /**
- * A rate that falls along half a cosine, after a straight warm-up if there is a warmup_target.
+ * A rate that falls along half a cosine, after a linear warm-up if there is a warmup_target.
  *
- * Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts"; warm-up: Goyal et al. 2017.
+ * Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts"; warm-up: Goyal et al.
+ * 2017.
  * Variant: decay_steps count after the warm-up; alpha is a fraction of the peak; `1 − alpha` is a float64
- * difference, rounded once (in CosineDecayRestarts it is a float32 one); without a target warmup_steps say nothing.
+ * difference, rounded once (in CosineDecayRestarts a float32 one); without a target warmup_steps have no effect.
  */
 import { cos } from "../../../kernels/libm/mod.ts";
 import { float32, maybeNumber, number } from "../mechanism/fields.ts";

@@ -2,8 +2,8 @@
  * Half cosines one after another, each t_mul times as long and m_mul times as high as the one before.
  *
  * Source: Loshchilov, Hutter 2017, "SGDR: Stochastic gradient descent with warm restarts".
- * Variant: Keras' form. m_mul does not scale the floor alpha. The float32 logarithms let a restart fall one
- * period late at some exact boundaries; that is kept.
+ * Variant: Keras' form. m_mul does not scale the floor alpha. Because of float32 logarithms, a restart comes one
+ * period late at some exact boundaries, as in Keras.
  */
 import { cos, log, pow } from "../../../kernels/libm/mod.ts";
 import { float32, number } from "../mechanism/fields.ts";
@@ -30,7 +30,7 @@ export const cosineDecayRestarts = schedule({
   },
 });
 
-/** Which period it is, and how much of it is over. */
+/** The index of the current period, and the fraction of it that has passed. */
 function locate(done: number, growth: number): { period: number; fraction: number } {
   if (growth === 1) {
     const period = Math.floor(done);

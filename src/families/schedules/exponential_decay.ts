@@ -1,7 +1,7 @@
 /**
  * A rate that shrinks by a constant factor: `rate · decay_rate ^ (step / decay_steps)`.
  *
- * Variant: staircase floors the exponent, also below 0.
+ * Variant: staircase floors the exponent, even below 0.
  */
 import { pow } from "../../../kernels/libm/mod.ts";
 import { flag, float32 } from "../mechanism/fields.ts";

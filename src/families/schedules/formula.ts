@@ -1,6 +1,6 @@
 /**
- * A rate as a formula over the iterations before the step, `t`, and after it, `T = t + 1`: what a callable learning
- * rate is in Keras.
+ * A rate as a formula over the iterations before the step, `t`, and after it, `T = t + 1`. It serves as Keras'
+ * callable learning rate.
  *
  * Variant: float32 after every operation, in the order written. Subnormal results become 0.
  */
@@ -27,7 +27,7 @@ export const formula = schedule({
   },
 });
 
-/** By the config, which stays one object for as long as it is in use. */
+/** Compiled formulas by config, which stays the same object while it is in use. */
 const programs = new WeakMap<Config, Program>();
 
 function programOf(config: Config & { readonly expression: string }): Program {

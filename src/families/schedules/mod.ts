@@ -1,4 +1,4 @@
-/** The family of learning-rate schedules: one line a member. */
+/** The family of learning-rate schedules: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import { cosineDecay } from "./cosine_decay.ts";
 import { cosineDecayRestarts } from "./cosine_decay_restarts.ts";

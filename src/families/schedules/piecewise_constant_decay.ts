@@ -1,8 +1,8 @@
 /**
  * A rate for each stretch of steps: `values[k]` while `boundaries[k − 1] < step ≤ boundaries[k]`.
  *
- * Variant: the upper bound belongs to the stretch. Keras fails at the first step on empty or unsorted
- * boundaries; here they are refused at once.
+ * Variant: the upper bound belongs to the stretch. Empty or unsorted boundaries are refused at once; Keras fails at
+ * the first step.
  */
 import { z } from "zod";
 import { float32 } from "../mechanism/fields.ts";

@@ -1,7 +1,7 @@
 /**
  * A rate that falls along a polynomial: `(rate − end) · (1 − step / decay_steps) ^ power + end`.
  *
- * Variant: after decay_steps it stays; with cycle the decay starts again each time, over a longer stretch.
+ * Variant: after decay_steps the rate is constant; with cycle the decay restarts each time, over a longer stretch.
  */
 import { pow } from "../../../kernels/libm/mod.ts";
 import { flag, float32, number } from "../mechanism/fields.ts";

@@ -1,10 +1,10 @@
 /**
- * What a learning-rate schedule is: a member whose config gives a rate for every step.
+ * The type of a learning-rate schedule: a family member whose config gives a rate for every step.
  *
- * Every operation is rounded to float32 where TensorFlow rounds it: {@link f32} stands around each one, and powers,
- * logarithms and cosines are those of kernels/libm/mod.ts. Not a formula: a schedule is evaluated once a step, so there
- * is nothing to compile. Keras checks no range here, and neither do the members: 0 decay_steps give NaN or an
- * infinity, as IEEE says.
+ * Every operation is rounded to float32 where TensorFlow rounds it: {@link f32} wraps each one, and powers,
+ * logarithms and cosines are those of kernels/libm/mod.ts. A schedule is evaluated only once per step, so there is
+ * nothing to compile. Like Keras, the members check no ranges: 0 decay_steps give NaN or an infinity, as in IEEE
+ * arithmetic.
  */
 import { z } from "zod";
 import type { Config, Member } from "../mechanism/family.ts";
@@ -17,7 +17,7 @@ export interface ScheduleMember<C extends Config = Config> extends Member {
 
 export const f32 = Math.fround;
 
-/** A member whose `value` sees its config with the schema's types. */
+/** Defines a schedule whose `value` gets its config with the schema's types. */
 export function schedule<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;

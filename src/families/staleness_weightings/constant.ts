@@ -1,5 +1,5 @@
 /**
- * The same factor at any staleness: 1.
+ * The factor is 1 at any staleness.
  *
  * Source: s(t − τ) = 1 of FedAsync, Xie, Koyejo, Gupta 2019, "Asynchronous federated optimization".
  */

@@ -1,4 +1,4 @@
-/** The family of staleness weightings: one line a member. */
+/** The family of staleness weightings: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import { constant } from "./constant.ts";
 import { hinge } from "./hinge.ts";

@@ -1,9 +1,9 @@
 /**
- * What a staleness weighting is: a member that gives the factor of a contribution that was computed some iterations
- * ago. Not the bound beyond which one is refused: that is the run's `max_staleness`.
+ * The type of a staleness weighting: a family member that gives the factor of a contribution computed some iterations
+ * ago. The limit beyond which a contribution is refused is the run's `max_staleness`, not here.
  *
- * Every operation is rounded to float32, powers are those of kernels/libm/mod.ts. Invariant: the factor of staleness 0
- * is 1, and no factor is negative, above 1 or NaN.
+ * Every operation is rounded to float32; powers are those of kernels/libm/mod.ts. Invariant: the factor of staleness
+ * 0 is 1, and no factor is negative, above 1 or NaN.
  */
 import { z } from "zod";
 import type { Config, Member } from "../mechanism/family.ts";
@@ -15,7 +15,7 @@ export interface StalenessWeightingMember<C extends Config = Config> extends Mem
 
 export const f32 = Math.fround;
 
-/** A member whose `factor` sees its config with the schema's types. */
+/** Defines a staleness weighting whose `factor` gets its config with the schema's types. */
 export function stalenessWeighting<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;

@@ -1,22 +1,23 @@
 /**
- * Gaussian noise for differential privacy: `g + stddev · z`, every z its own normal number of mean 0 and variance 1.
+ * Gaussian noise for differential privacy: `g + stddev · z`, with an independent standard normal z for each element.
  *
  * Parameters: stddev, the standard deviation in units of the gradient, ≥ 0; seed, an integer in 0..2^53 − 1. Every
- * element of every gradient gets noise, those that are zero too. A sparse gradient is refused (`sparse_with_noise`): noise
- * in the rows that came would tell which those were. A variable without a gradient gets neither step nor noise.
+ * element of every gradient gets noise, including zeros. A sparse gradient is refused (`sparse_with_noise`), because
+ * noise only in its rows would reveal which rows they are. A variable without a gradient gets neither step nor noise.
  *
- * z is a function of seed, place among the transformers, iteration, variable and element (kernels/noise/noise.ts): the same
- * bits on every machine and after a restart. Therefore a run that goes back to an earlier iteration, or another one
- * with the same seed (a fork), repeats the noise, and the difference of the two tells that of the gradients: give it
- * another seed. A seed that others know (it stands in the run's description) protects nothing from them. Bounding what
- * one client can change (client_clipnorm, clip_norm) and accounting for epsilon and delta are the caller's, and so is
- * the risk that the rounding of floating-point numbers tells values apart in spite of the noise (Mironov 2012).
- * The figures of an answer (gradient_norm, clip_factor) are those before the noise: not for whom it is to keep out.
+ * z is a function of seed, place among the transformers, iteration, variable and element (kernels/noise/noise.ts),
+ * with the same bits on every machine and after a restart. Therefore a run that goes back to an earlier iteration, or
+ * another run with the same seed (a fork), repeats the noise, and the difference of the two reveals that of the
+ * gradients: use another seed. The seed, which is in the run's description, protects nothing from those who know it.
+ * The caller bounds what one client can change (client_clipnorm, clip_norm) and accounts for epsilon and delta, and
+ * bears the risk that the rounding of floating-point numbers distinguishes values despite the noise (Mironov 2012).
+ * The figures in an answer (gradient_norm, clip_factor) are those before the noise; do not show them to those from
+ * whom it hides the gradients.
  *
  * Sources: Dwork, Roth 2014, "The algorithmic foundations of differential privacy" (Gaussian mechanism); Abadi et al.
  * 2016, "Deep learning with differential privacy"; McMahan, Ramage, Talwar, Zhang 2018, "Learning differentially
  * private recurrent language models"; Mironov 2012, "On significance of the least significant bits for differential
- * privacy". Variant: stddev is that of the noise itself, not a multiple of a clipping norm.
+ * privacy". Variant: stddev is the noise's own, not a multiple of a clipping norm.
  */
 import { z } from "zod";
 import { float32 } from "../mechanism/fields.ts";

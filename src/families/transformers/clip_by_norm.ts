@@ -1,4 +1,4 @@
-/** Each variable's gradient to a norm of at most clip_norm: `(g·c) / max(‖g‖, c)`, also below it, as Keras does. */
+/** Clips each variable's gradient to the norm c = clip_norm: `(g·c) / max(‖g‖, c)`, even below it, as Keras does. */
 import { float32 } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 

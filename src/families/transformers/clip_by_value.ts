@@ -1,4 +1,4 @@
-/** Elements between −clip_value and clip_value: `max(min(g, c), −c)`. NaN stays NaN. */
+/** Clips elements to ±c, c = clip_value: `max(min(g, c), −c)`. NaN stays NaN. */
 import { float32 } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 

@@ -1,8 +1,8 @@
 /**
- * A transformer of one's own: lines over the gradient `g`, the variable `w`, `t` and `T = t + 1` that set `g`.
+ * A user's transformer: lines over the gradient `g`, the variable `w`, `t` and `T = t + 1` that set `g`.
  *
- * Variant: reductions are over one variable's gradient; of a sparse one, over its stored rows, before repeated rows are
- * summed, unless the lines name w.
+ * Variant: reductions are over one variable's gradient. For a sparse gradient they are over its stored rows, before
+ * repeated rows are summed, unless the lines read w.
  */
 import { checkLines, lineFields } from "../mechanism/formula_config.ts";
 import { z } from "zod";

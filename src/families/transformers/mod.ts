@@ -1,4 +1,4 @@
-/** The family of gradient transformers: one line a member. */
+/** The family of gradient transformers: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import { addDecayedWeights } from "./add_decayed_weights.ts";
 import { addGaussianNoise } from "./add_gaussian_noise.ts";

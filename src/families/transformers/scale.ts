@@ -1,4 +1,4 @@
-/** Every gradient times a number: `g · scale`. */
+/** Multiplies every gradient by a number: `g · scale`. */
 import { number } from "../mechanism/fields.ts";
 import { transformer } from "./transformer.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What a gradient transformer is: a member that says what becomes of a variable's gradient after clipping and
- * before the optimizer, as data that the planner turns into kernel calls.
+ * The type of a gradient transformer: a family member that describes the change of a variable's gradient after
+ * clipping and before the optimizer, as data that the planner turns into kernel calls.
  */
 import { z } from "zod";
 import type { Config, Member } from "../mechanism/family.ts";
@@ -8,7 +8,7 @@ import type { Config, Member } from "../mechanism/family.ts";
 export type TransformerRule =
   /** Lines over `g` (and `w`); `norm(g)` is over the whole gradient. */
   | { readonly kind: "lines"; readonly lines: readonly string[] }
-  /** Lines as the config has them, over `g`, `w`, `t`, `T` and its parameters. */
+  /** The lines in the config, over `g`, `w`, `t`, `T` and its parameters. */
   | { readonly kind: "formula" }
   /** `g` minus its mean over all axes but the last; a gradient of rank < 2 stays as it is. */
   | { readonly kind: "axis_mean"; readonly axes: "all_but_last" }
@@ -17,11 +17,11 @@ export type TransformerRule =
 
 export interface TransformerMember<C extends Config = Config> extends Member {
   readonly rule: TransformerRule;
-  /** The numbers that the lines name, or those of the noise. */
+  /** The numbers that the lines read, or the parameters of the noise. */
   uniforms(config: C): Readonly<Record<string, number>>;
 }
 
-/** A member whose lines name its config's numbers. */
+/** Defines a transformer whose lines read its config's numbers. */
 export function transformer<F extends Record<string, z.ZodType<number>>>(member: {
   readonly class_name: string;
   readonly summary: string;

@@ -1,4 +1,4 @@
-/** What a loss may make the service do: it is told from shapes, before anything is computed, and kept to. */
+/** The limits on the work and memory of a loss: they are checked from shapes before computing, and they hold. */
 import assert from "node:assert/strict";
 import { evaluate } from "../../../src/autodiff/worker/evaluate.ts";
 import { compileLoss } from "../../../src/autodiff/graph/compile_loss.ts";
@@ -32,7 +32,7 @@ function refused(text: string, code: string, pattern: RegExp): void {
   });
 }
 
-// tfjs gives what was in memory before, of somebody else's loss perhaps.
+// tfjs would return the previous contents of the memory, perhaps from another client's loss.
 for (
   const text of [
     "sum(nothing)",
@@ -80,7 +80,7 @@ Deno.test("compileLoss() refuses windows with more padding than a loss may hold"
   );
 });
 
-/** The most bytes that tensors take while it is evaluated and differentiated. */
+/** The most bytes that tensors take while a loss is evaluated and differentiated. */
 function peakOf(text: string): { readonly bytes: number; readonly told: number } {
   const graph = compile(text), engine = tf.engine(), { runKernel } = engine;
   const named = new Set(graph.nodes.flatMap((node) => node.kind === "variable" ? [node.name] : []));
@@ -114,7 +114,7 @@ for (
     "depthwise_conv2d(image, tile(kernel, [3, 20, 1, 1]), padding=same)",
     "depthwise_conv2d(image, kernel, strides=[100000000, 100000000], padding=same)",
     "tile(some, [100000])",
-    // Hours, as tfjs differentiates it.
+    // With tfjs' own gradient this takes hours.
     "gather(2 * tile(some, [100000]), tile(reshape(argmax(some), [1]), [100000]))",
     `concat([${Array(3000).fill("some")}])`,
     `stack([${Array(3000).fill("some")}])`,
@@ -122,9 +122,9 @@ for (
     "tile(reshape(some, [3, 1, 1]), [100, 30, 1]) @ reshape(some, [1, 1, 3])",
   ]
 ) {
-  Deno.test(`evaluate() of ${text.slice(0, 100)} ends, and holds a few times what the graph tells`, () => {
+  Deno.test(`evaluate() of ${text.slice(0, 100)} ends, and holds at most a few times the graph's elements`, () => {
     const { bytes, told } = peakOf(text);
-    // Before and beside it, and what padding adds.
+    // The elements of the graph several times, and those that padding adds.
     assert.ok(bytes < 15 * told + 200_000, `${bytes} bytes for tensors of ${told}`);
   });
 }

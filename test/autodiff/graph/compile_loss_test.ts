@@ -1,4 +1,4 @@
-/** The loss language: what is read, what is refused and where, and that nothing hostile is followed. */
+/** The loss language: accepted texts, refused texts with places, and hostile texts. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { NESTING_MAX } from "../../../kernels/language/syntax.ts";
@@ -103,8 +103,8 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["a @ v", /matmul: takes no scalars/],
   ["matmul(m)", /matmul takes 2 tensors \(a, b\), found 1/],
   ["sum()", /sum takes 1 tensor \(x\), found 0/],
-  ["sum(m, 0, true, 1)", /sum has an argument too many: it takes axis, keepdims/],
-  ["exp(a, 1)", /exp has an argument too many: it takes no options/],
+  ["sum(m, 0, true, 1)", /sum has too many arguments: it takes axis, keepdims/],
+  ["exp(a, 1)", /exp has too many arguments: it takes no options/],
   ["sum(m, axes=0)", /sum has no option "axes": it takes axis, keepdims/],
   ["sum(m, toString=0)", /sum has no option "toString"/],
   ["sum(m, 0, axis=1)", /sum is given axis twice/],
@@ -191,7 +191,7 @@ for (
   });
 }
 
-Deno.test("compileLoss() refuses what it cannot take with an error of the catalogue, whatever the text", () => {
+Deno.test("compileLoss() refuses any invalid text with an error of the catalogue", () => {
   const words = [...FUNCTIONS.keys(), ...SHAPES.keys(), ..."xi", "axis", "true", "none", "same"];
   const symbols = [..."+-*/^@()[],;=<>'\"\n ", "<=", "==", "1", "0.5", "-1", "1e9", "2e400"];
   const token = fc.oneof(fc.constantFrom(...words), fc.constantFrom(...symbols), fc.string({ maxLength: 3 }));
@@ -231,7 +231,7 @@ const { expression } = fc.letrec<{ expression: string }>((tie) => ({
   ),
 }));
 
-Deno.test("evaluate() gives each node the shape that compileLoss() has told, and leaves no tensor behind", () => {
+Deno.test("evaluate() gives each node the shape from compileLoss(), and leaves no tensor behind", () => {
   let evaluated = 0;
   fc.assert(
     fc.property(expression, (text) => {
@@ -243,7 +243,7 @@ Deno.test("evaluate() gives each node the shape that compileLoss() has told, and
         return;
       }
       const before = tf.memory().numTensors;
-      // Every node as the loss, so that a wrong shape shows where it arises.
+      // Every node serves as the loss, so that a wrong shape shows at its origin.
       const tensors = (shapes: ReadonlyMap<string, Shape>) =>
         [...shapes].map(([name, shape]) => ({
           name,
@@ -263,7 +263,7 @@ Deno.test("evaluate() gives each node the shape that compileLoss() has told, and
           }
           evaluated += 1;
         } catch (error) {
-          // An index that is 0.5.
+          // An index of 0.5.
           assert.ok(
             error instanceof StepwellError && error.code === "index_out_of_range",
             `${text}: ${error}`,

@@ -1,4 +1,4 @@
-/** Loss text → trees: what binds tighter, and where everything stands. What is refused: compile_loss_test.ts. */
+/** Loss text → trees: precedence and places. compile_loss_test.ts tests refusals. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Expression, parseLoss } from "../../../src/autodiff/graph/loss_syntax.ts";
@@ -23,7 +23,7 @@ const SYMBOLS: ReadonlyMap<string, string> = new Map([
 function show(expression: Expression): string {
   switch (expression.kind) {
     case "number":
-      // A sign before a number is the number's.
+      // A sign before a number belongs to the number.
       return expression.value < 0 || Object.is(expression.value, -0)
         ? `(-${-expression.value})`
         : String(expression.value);
@@ -75,7 +75,7 @@ Deno.test("parseLoss() reads random trees back when they are written with the fe
     leaves: ["x", "if", "'dense/kernel'", "2", "0.5", "1e-7"],
     extras: true,
   });
-  // -2 is a number, of which it does not show whether it had two signs or none.
+  // -2 is a number: it does not show how many signs it was written with.
   const signs = (text: string) => text.replaceAll(/\(-\(-([\d.e-]+)\)\)/g, "$1");
   const normal = (text: string): string => signs(text) === text ? text : normal(signs(text));
   fc.assert(

@@ -59,7 +59,7 @@ Deno.test("evaluate() gives the losses, gradients and averages of models that Ke
       assertGolden(golden, evaluation);
       const updates = new Map(evaluation.updates.map((update) => [update.name, update]));
       for (const [name, wanted] of Object.entries(golden.expected.updates)) {
-        // What Keras leaves as it is, is not told of.
+        // The golden omits averages that Keras leaves unchanged.
         const got = updates.get(name) ??
           namedTensors(golden.variables).find((variable) => variable.name === name);
         assert.ok(got);

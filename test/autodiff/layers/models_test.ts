@@ -1,4 +1,4 @@
-/** Models: dropout, names of weights, and what is refused. Values: models_golden_test.ts. */
+/** Models: dropout, names of weights, and refusals. models_golden_test.ts tests the values. */
 import assert from "node:assert/strict";
 import { evaluate } from "../../../src/autodiff/worker/evaluate.ts";
 import { Losses, type LossRequest } from "../../../src/autodiff/losses.ts";
@@ -36,7 +36,7 @@ const node = (className: string, name: string, inbound: unknown, config: object 
   inbound_nodes: inbound,
 });
 
-Deno.test("Dropout drops other numbers in each iteration, the same in the same one, and none when not training", () => {
+Deno.test("Dropout drops different numbers in each iteration, the same in the same one, and none when not training", () => {
   const model = chain(layer("Dense", { units: 100 }), layer("Dropout", { rate: 0.25 }));
   const variables = { "Dense/kernel": [2, 100], "Dense/bias": [100] };
   const loss = { class_name: "MeanAbsoluteError", config: { reduction: "none" } };
@@ -53,7 +53,7 @@ Deno.test("Dropout drops other numbers in each iteration, the same in the same o
   );
 });
 
-Deno.test("a layer that is called twice has its weights once", () => {
+Deno.test("a layer that is called twice has one set of weights", () => {
   const model = {
     class_name: "Functional",
     config: {
@@ -87,7 +87,7 @@ Deno.test("a loss of a model may be named as Keras does, and var_list and frozen
   }
 });
 
-Deno.test("a model may be a text, as to_json() gives it", () => {
+Deno.test("a model may be text, as to_json() returns it", () => {
   const model = JSON.stringify(chain(layer("Dense", { units: 2, use_bias: false })));
   const { loss } = lossOf({ model, loss: "mae", inputs: ones(1, 3), targets: ones(1, 2) }, {
     "Dense/kernel": [3, 2],
@@ -95,7 +95,7 @@ Deno.test("a model may be a text, as to_json() gives it", () => {
   assert.deepEqual([...loss.values], [2]);
 });
 
-Deno.test("a regularizer adds to the loss once, however often its layer is called, and not when it is not to be trained", () => {
+Deno.test("a regularizer adds to the loss once, however often its layer is called, and not if it is not trainable", () => {
   const l2 = { class_name: "L2", config: { l2: 0.5 } };
   const model = (trainable: boolean) => ({
     class_name: "Functional",
@@ -142,7 +142,7 @@ Deno.test("layers that are random while training draw the same numbers in the sa
       shape,
       base64: new Uint8Array(new Float32Array(count).fill(x).buffer).toBase64(),
     });
-    // Each number less 1, squared: the variance.
+    // The mean of the squares of each number minus 1 is the variance.
     const request = {
       model: chain(layer(className, config)),
       loss: "mse",
@@ -251,7 +251,7 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
       0,
     ]]),
   }, /call it with training/],
-  ["a text that is no JSON", { model: "{" }, /is a text that is no JSON/],
+  ["text that is not JSON", { model: "{" }, /is text that is not JSON/],
   ["a text that is no model", { model: "[]" }, /must be the JSON of a model/],
   [
     "layers of one name in two models",
@@ -261,7 +261,7 @@ const REFUSED: readonly (readonly [string, Partial<LossRequest>, RegExp])[] = [
         config: { name, layers: [layer("Dense", { name: "d3", units: 3, use_bias: false })] },
       }))),
     },
-    /the layer "B\/d3": its variable "d3\/kernel" is that of the layer "A\/d3", must have another name/,
+    /the layer "B\/d3": its variable "d3\/kernel" belongs to the layer "A\/d3", must have another name/,
   ],
   [
     "an unknown regularizer",
@@ -331,7 +331,7 @@ for (const [what, request, pattern] of REFUSED) {
   });
 }
 
-Deno.test("compile() refuses a model whose models call each other over and over, soon", () => {
+Deno.test("compile() soon refuses a model whose nested models call each other over and over", () => {
   const twice = (name: string, inner: unknown) => ({
     class_name: "Functional",
     name,
@@ -349,7 +349,7 @@ Deno.test("compile() refuses a model whose models call each other over and over,
   assert.throws(() => losses.compile(request, []), /called more than 2000 times/);
 });
 
-Deno.test("compile() takes, or refuses, long chains and models in models without exhausting the stack", () => {
+Deno.test("compile() accepts or refuses long chains and nested models without exhausting the stack", () => {
   const compile = (model: unknown) =>
     losses.compile({ model, loss: "mse", inputs: ones(2, 3), targets: ones(2, 3) }, []);
   const line = (count: number, inner: unknown) =>
@@ -377,7 +377,7 @@ Deno.test("compile() takes, or refuses, long chains and models in models without
   }
 });
 
-Deno.test("compile() refuses wrappers of wrappers of wrappers, soon", () => {
+Deno.test("compile() soon refuses wrappers of wrappers of wrappers", () => {
   let wrapped: unknown = layer("ReLU");
   for (let depth = 0; depth < 3000; depth++) {
     wrapped = { class_name: "TimeDistributed", config: { name: "t", layer: wrapped } };

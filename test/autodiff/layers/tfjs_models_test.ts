@@ -1,4 +1,4 @@
-/** Models as tfjs writes them, against what tfjs itself makes of them. */
+/** Models in tfjs' own JSON, compared with their values in tfjs. */
 import assert from "node:assert/strict";
 import { evaluate } from "../../../src/autodiff/worker/evaluate.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
@@ -25,7 +25,7 @@ const MODELS = {
   ]],
   "a convolutional net": [[4, 6, 6, 1], [
     layers.conv2d({ filters: 3, kernelSize: 3, inputShape: [6, 6, 1], activation: "tanh" }),
-    // Its gradient of the largest is wrong where that is negative.
+    // tfjs' gradient of a maximum is wrong if the maximum is negative.
     layers.averagePooling2d({ poolSize: 2 }),
     layers.flatten(),
     layers.dense({ units: 2 }),

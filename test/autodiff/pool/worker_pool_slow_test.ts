@@ -1,4 +1,4 @@
-/** Workers: when they start, when they end, and that a loss that harms one harms nobody else. */
+/** Workers: when they start and end, and that a loss that breaks one worker affects no other loss. */
 import assert from "node:assert/strict";
 import { admission } from "../../../src/autodiff/pool/admission.ts";
 import { WorkerPool } from "../../../src/autodiff/pool/worker_pool.ts";
@@ -21,7 +21,7 @@ function jobOf(text: string, x = 3): Job {
   };
 }
 
-/** Products of large matrices: minutes of work. */
+/** A product of large matrices that takes minutes. */
 const slow = () => {
   const chain = Array.from({ length: 14 }, (_, i) => `m${i + 1} = m${i} @ m0`);
   return jobOf(["m0 = tile(reshape(w, [1, 1]), [1400, 1400])", ...chain, "sum(m14)"].join("; "));
@@ -42,7 +42,7 @@ Deno.test("WorkerPool answers each job with its own result, with fewer workers t
   }
 });
 
-Deno.test("WorkerPool stops a job that takes too long, and goes on with those that waited", async () => {
+Deno.test("WorkerPool stops a job that takes too long, and continues with those that waited", async () => {
   const pool = new WorkerPool({ ...LIMITS, seconds: 1 });
   try {
     const stopped = assert.rejects(pool.evaluate(slow(), "run"), withCode("loss_too_slow"));
@@ -54,12 +54,12 @@ Deno.test("WorkerPool stops a job that takes too long, and goes on with those th
   }
 });
 
-Deno.test("WorkerPool refuses what its job refuses, and starts a new worker after one that failed", async () => {
+Deno.test("WorkerPool passes on a job's refusal, and starts a new worker after one that failed", async () => {
   const pool = new WorkerPool(LIMITS);
   try {
     const outside = jobOf("gather(reshape(w, [1]), x)");
     await assert.rejects(pool.evaluate(outside, "run"), withCode("index_out_of_range"));
-    // What compileLoss() would never make.
+    // compileLoss() would never make this node.
     const broken: Job = { ...jobOf("w"), graph: { nodes: [], loss: 7, updates: [] } };
     await assert.rejects(pool.evaluate(broken, "run"), (error) => !(error instanceof StepwellError));
     assert.equal((await pool.evaluate(jobOf("w"), "run")).loss.values[0], 2);
@@ -68,7 +68,7 @@ Deno.test("WorkerPool refuses what its job refuses, and starts a new worker afte
   }
 });
 
-Deno.test("WorkerPool refuses at its end, who waits and who comes later", async () => {
+Deno.test("WorkerPool refuses waiting and later jobs when it is closed", async () => {
   const pool = new WorkerPool(LIMITS);
   const refused = [slow(), jobOf("w")].map((job) =>
     assert.rejects(pool.evaluate(job, "run"), withCode("shutting_down"))
@@ -80,14 +80,14 @@ Deno.test("WorkerPool refuses at its end, who waits and who comes later", async 
 
 Deno.test("WorkerPool ends a worker that is idle, and starts another when it is needed", async () => {
   const pool = new WorkerPool({ ...LIMITS, idleSeconds: 0 });
-  // The leak checks of Deno.test see a worker, or a timer, that is left.
+  // The leak checks of Deno.test detect a worker or a timer that is left.
   for (let i = 0; i < 2; i++) {
     assert.equal((await pool.evaluate(jobOf("w"), "run")).loss.values[0], 2);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 });
 
-Deno.test("KeyedMutex is held by one after the other by name, in order", async () => {
+Deno.test("KeyedMutex is held by one caller at a time per name, in order", async () => {
   const mutex = new KeyedMutex();
   const said: string[] = [];
   const act = async (name: string, what: string) => {
@@ -102,7 +102,7 @@ Deno.test("KeyedMutex is held by one after the other by name, in order", async (
   assert.ok(said.indexOf("3 in") < said.indexOf("2 in"));
 });
 
-Deno.test("admission() takes so many losses, and so many numbers unless there is one alone", () => {
+Deno.test("admission() limits the losses, and their numbers unless there is only one loss", () => {
   const gate = admission({ count: 2, elements: 10 });
   const alone = gate.acquireNow(100);
   assert.throws(() => gate.acquireNow(1), withCode("busy"));

@@ -1,4 +1,4 @@
-/** Losses that TensorFlow has evaluated and differentiated (test/golden/make_losses.py), and how ours are held to them. */
+/** Losses and gradients computed by TensorFlow (test/golden/make_losses.py), and comparisons of ours with them. */
 import assert from "node:assert/strict";
 import type { Evaluation } from "../../../src/autodiff/losses.ts";
 import { elementCount, type NamedTensor } from "../../../src/tensor.ts";
@@ -34,7 +34,7 @@ export const valuesOf = ({ values }: GoldenTensor) => new Float32Array(Uint8Arra
 export const namedTensors = (tensors: Tensors): NamedTensor[] =>
   Object.entries(tensors).map(([name, tensor]) => ({ name, shape: tensor.shape, values: valuesOf(tensor) }));
 
-/** Sparse gradients are compared as what their rows add up to: their order is nobody's business. */
+/** Sparse gradients are compared by the sums of their rows: the order of the rows does not matter. */
 export function assertGolden(
   { variables, expected, bound }: GoldenLoss,
   { loss, gradients }: Evaluation,

@@ -1,4 +1,4 @@
-/** A loss ends when its time is over, and whoever does not end keeps its place. */
+/** A loss ends at its time limit; a thread that does not end keeps its place in the pool. */
 import assert from "node:assert/strict";
 import { tooSlow, within } from "../../../src/autodiff/worker/deadline.ts";
 import { evaluate } from "../../../src/autodiff/worker/evaluate.ts";
@@ -48,7 +48,7 @@ Deno.test("within() stops a loss before its next kernel, in either direction, an
   }
 });
 
-/** A thread that does as it is told. */
+/** A fake thread that the tests control. */
 class Thread {
   static readonly all: Thread[] = [];
   onmessage: (event: { data: unknown }) => void = () => {};
@@ -70,7 +70,7 @@ class Thread {
   }
 }
 
-/** Acts with a pool of one such thread; a loss may take so many seconds. */
+/** Acts with a pool of one such thread; `seconds` is the time limit of a loss. */
 async function withThreads(seconds: number, act: (pool: WorkerPool) => Promise<void>): Promise<void> {
   const { Worker } = globalThis;
   globalThis.Worker = Thread as unknown as typeof Worker;
@@ -84,7 +84,7 @@ async function withThreads(seconds: number, act: (pool: WorkerPool) => Promise<v
   }
 }
 
-Deno.test("WorkerPool gives the place of a thread that a refused loss keeps busy to nobody until it is done", async () => {
+Deno.test("WorkerPool does not replace a thread that a refused loss keeps busy until it is done", async () => {
   await withThreads(0.2, async (pool) => {
     const stuck = pool.evaluate(jobOf("w"), "run");
     await assert.rejects(stuck, (error) => {
@@ -105,7 +105,7 @@ Deno.test("WorkerPool gives the place of a thread that a refused loss keeps busy
   });
 });
 
-Deno.test("WorkerPool refuses a loss that others keep waiting for long, and takes the next when there is a place", async () => {
+Deno.test("WorkerPool refuses a loss that waits too long, and takes the next when there is a place", async () => {
   await withThreads(0.05, async (pool) => {
     await assert.rejects(pool.evaluate(jobOf("w"), "run"), isTooSlow);
     const waited = pool.evaluate(jobOf("w"), "run");
@@ -121,7 +121,7 @@ Deno.test("WorkerPool refuses a loss that others keep waiting for long, and take
   });
 });
 
-Deno.test("WorkerPool ends a thread whose memory a loss has made large, after its answer", async () => {
+Deno.test("WorkerPool ends a thread after a loss that made its memory large", async () => {
   await withThreads(60, async (pool) => {
     for (const [at, heapBytes] of [2 ** 24, 2 ** 28 + 1, 2 ** 24].entries()) {
       const evaluation = pool.evaluate(jobOf("w"), "run");
@@ -135,7 +135,7 @@ Deno.test("WorkerPool ends a thread whose memory a loss has made large, after it
   });
 });
 
-Deno.test("WorkerPool serves next who was served longest ago, and of each the jobs in order", async () => {
+Deno.test("WorkerPool serves the client served longest ago next, and each client's jobs in order", async () => {
   await withThreads(60, async (pool) => {
     const order: string[] = [];
     const asked = ["a1", "a2", "a3", "b1", "c1", "b2"].map(async (name) => {
@@ -151,7 +151,7 @@ Deno.test("WorkerPool serves next who was served longest ago, and of each the jo
   });
 });
 
-Deno.test("replyToError() refuses what fills tfjs' memory, ends that worker, and passes on what else is thrown", () => {
+Deno.test("replyToError() refuses a loss that fills tfjs' memory, ends its worker, and passes on other errors", () => {
   const refused = (error: unknown) => {
     const reply = replyToError(error, 7);
     return reply.kind === "refused" ? [reply.code, reply.heapBytes] : reply.kind;

@@ -1,4 +1,4 @@
-/** The geometric median: that it is one, where it ends, and what it leaves out. */
+/** The geometric median: correctness, termination, and excluded contributions. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { random } from "../../kernels/support/special.ts";
@@ -16,7 +16,7 @@ function objective({ contributions, weights }: Required<Round>, point: readonly 
 }
 
 Deno.test("GeometricMedian has the least sum of weighted distances: no step away from it lessens the sum", () => {
-  // No contribution has nearly half of the weight: the last steps towards such a one are slow.
+  // No contribution has nearly half of the weight, because the last iterations towards such a one are slow.
   const weight = fc.float({ min: 1, max: 2, noNaN: true });
   fc.assert(
     fc.property(drawn(4), fc.array(weight, { minLength: 16, maxLength: 16 }), (draw, all) => {
@@ -46,9 +46,9 @@ Deno.test("GeometricMedian finds Fermat's point of a triangle, and the heavier o
   assert(Math.abs(point?.[0] as number - 1) < 1e-4);
 });
 
-Deno.test("GeometricMedian leaves its start when a contribution is there, or nearly, that is not the point", () => {
+Deno.test("GeometricMedian leaves its start even if a contribution that is not the median is at or near it", () => {
   for (const near of [0, 1e-7, 1e-3]) {
-    // The median of each element is 0; three unit vectors pull harder than one contribution there holds.
+    // The median of each element is 0; three unit vectors pull harder than one contribution at 0.
     const points = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [near, near, -near]].map((
       point,
     ) => [Float32Array.from(point)]);
@@ -60,7 +60,7 @@ Deno.test("GeometricMedian leaves its start when a contribution is there, or nea
   }
 });
 
-Deno.test("GeometricMedian stays where one contribution is, and ends when iterations or gains do", () => {
+Deno.test("GeometricMedian stays at a single contribution, and ends at the limit of iterations or gains", () => {
   const one = [[Float32Array.of(3, -1)]];
   assert.deepEqual(combined("GeometricMedian", {}, { contributions: one }).values, one[0]);
   const round = roundOf({ count: 9, shape: 2, seed: 5 });
@@ -72,7 +72,7 @@ Deno.test("GeometricMedian stays where one contribution is, and ends when iterat
   assertSame(after({ iterations: 50, tolerance: 1 }), after({ iterations: 1 }));
 });
 
-Deno.test("GeometricMedian leaves out what is not finite or weighs nothing, and says so", () => {
+Deno.test("GeometricMedian leaves out contributions that are not finite or have weight 0, and warns", () => {
   const point = (x: number) => [Float32Array.of(x, 1)];
   const contributions = [1, NaN, 2, -Infinity, 3, 1e30].map(point);
   const weights = [1, 1, 1, 1, 1, 0];
@@ -86,7 +86,7 @@ Deno.test("GeometricMedian leaves out what is not finite or weighs nothing, and 
   assert.equal(none.warnings?.length, 1);
 });
 
-Deno.test("GeometricMedian gives numbers when distances and weights are extreme", () => {
+Deno.test("GeometricMedian gives finite numbers when distances and weights are extreme", () => {
   const top = Math.fround(3.4e38);
   const contributions = [[top, -top], [-top, top], [top, top]].map((point) => [Float32Array.from(point)]);
   for (const weights of [[1, 1, 1], [1e308, 1e308, 1e308], [1e-308, 1e-308, 1e308]]) {

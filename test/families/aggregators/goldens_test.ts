@@ -21,7 +21,7 @@ const { cases } = readGolden<{ cases: Case[] }>("aggregators/robust.json");
 const decodeAll = (tensors: Tensors) => Object.values(tensors).map(decode);
 
 for (const { name, aggregator: { class_name, config }, contributions, weights, expected, bound } of cases) {
-  Deno.test(`combine() gives what the reference gives when it is ${name}`, () => {
+  Deno.test(`combine() gives the reference's values when it is ${name}`, () => {
     const round = { contributions: contributions.map(decodeAll), ...weights && { weights } };
     const { values } = combined(class_name, config, round);
     decodeAll(expected).forEach((wanted, variable) => {

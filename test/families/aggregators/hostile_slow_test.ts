@@ -1,13 +1,13 @@
 /**
- * What a hostile minority can do, for every aggregator that is said to bear one: no more than theory allows. The
- * bounds are written down where they are checked; n contributions, f of them hostile, honest ones anywhere.
+ * Every robust aggregator limits a hostile minority to the bounds of theory. The bounds are documented at their
+ * checks: n contributions, f of them hostile, honest ones anywhere.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { random } from "../../kernels/support/special.ts";
 import { combined, type Contribution } from "./support/combine_list.ts";
 
-/** What a hostile client sends, knowing the mean of the honest ones. */
+/** A hostile contribution, made with knowledge of the mean of the honest ones. */
 const ATTACKS: Record<string, (mean: number, draw: () => number) => number> = {
   "the opposite": (mean) => -mean,
   "a million times the opposite": (mean) => -1e6 * mean,
@@ -26,7 +26,7 @@ interface Attacked {
   readonly honest: readonly Contribution[];
 }
 
-/** Honest contributions around a common one, and `hostile` of `count` that are not, in any order. */
+/** Honest contributions around a common point and `hostile` hostile ones, `count` together, in any order. */
 function attacked(count: number, hostile: number, attack: string, seed: number): Attacked {
   const next = random(seed);
   const common = COUNTS.map((length) => Float32Array.from({ length }, () => 3 * (next() - 0.5)));
@@ -98,13 +98,13 @@ Deno.test("TrimmedMean lies between honest values when no more are hostile than 
 
 /**
  * With D the greatest distance between honest contributions, each honest one has a score of at most (n − f − 2) D²:
- * it has n − f − 1 honest others. Whoever scores no worse has, among its n − f − 2 nearest, n − 2f − 1 honest ones,
- * and one of those is within D √((n − f − 2) / (n − 2f − 1)).
+ * it has n − f − 1 honest others. A contribution with no worse a score has n − 2f − 1 honest ones among its n − f − 2
+ * nearest, and one of those is within D √((n − f − 2) / (n − 2f − 1)).
  */
 const reach = (n: number, f: number, honest: readonly Contribution[]) =>
   diameter(honest) * Math.sqrt((n - f - 2) / (n - 2 * f - 1)) * (1 + 1e-6);
 
-Deno.test("Krum takes what is within theory's reach of an honest contribution when n >= 2f + 3", () => {
+Deno.test("Krum takes a contribution within the theoretical distance of an honest one when n >= 2f + 3", () => {
   against((n) => (n - 3) >> 1, ({ contributions, honest }, n, f) => {
     const { values, warnings } = combined("Krum", { byzantine: f }, { contributions });
     assert(Math.min(...honest.map((each) => distance(values, each))) <= reach(n, f, honest));
@@ -112,7 +112,7 @@ Deno.test("Krum takes what is within theory's reach of an honest contribution wh
   });
 });
 
-Deno.test("MultiKrum averages what is within reach: it is no farther than that and D from any honest one", () => {
+Deno.test("MultiKrum's average is no farther than the theoretical distance plus D from any honest contribution", () => {
   against((n) => (n - 3) >> 1, ({ contributions, honest }, n, f) => {
     // At least n − f contributions score as well as honest ones, and n − f − 2 of them are averaged.
     const { values } = combined("MultiKrum", { byzantine: f }, { contributions });
@@ -132,7 +132,7 @@ Deno.test("GeometricMedian is within 2 (1 - a) / (1 - 2a) times the farthest hon
   });
 });
 
-Deno.test("GeometricMedian bears a hostile minority of the weight that is a majority of the clients", () => {
+Deno.test("GeometricMedian tolerates a hostile minority of the weight that is a majority of the clients", () => {
   fc.assert(
     fc.property(attacks, fc.nat(), (attack, seed) => {
       const { contributions, honest } = attacked(13, 8, attack, seed);
@@ -147,7 +147,7 @@ Deno.test("GeometricMedian bears a hostile minority of the weight that is a majo
   );
 });
 
-Deno.test("Krum chooses the same contribution when they come in another order", () => {
+Deno.test("Krum chooses the same contribution when the order changes", () => {
   fc.assert(
     fc.property(attacks, fc.nat(), fc.nat(), (attack, seed, shuffle) => {
       const { contributions } = attacked(11, 4, attack, seed);

@@ -1,4 +1,4 @@
-/** What the holding aggregators compute, against their definitions in plain TypeScript. */
+/** The list aggregators, compared with their definitions in plain TypeScript. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { meanOfRanksLaw } from "../../kernels/routines/support/order_law.ts";
@@ -21,7 +21,7 @@ Deno.test("Median takes the middle of each element, or the mean of the middle tw
   );
 });
 
-Deno.test("TrimmedMean leaves out as many as trim_ratio says at each end", () => {
+Deno.test("TrimmedMean leaves out the fraction trim_ratio at each end", () => {
   const cuts: [number, number, number][] = [
     [0, 7, 0],
     [0.2, 4, 0],
@@ -30,7 +30,7 @@ Deno.test("TrimmedMean leaves out as many as trim_ratio says at each end", () =>
     [0.1, 30, 3],
     [0.49, 2, 0],
     [0.49, 9, 4],
-    // The largest number below 0.5: times 8 it is rounded to 4.
+    // The largest number below 0.5; times 8 it rounds to 4.
     [0.5 - 2 ** -54, 8, 3],
   ];
   for (const [trim_ratio, count, cut] of cuts) {
@@ -40,7 +40,7 @@ Deno.test("TrimmedMean leaves out as many as trim_ratio says at each end", () =>
   }
 });
 
-/** Places by Krum's score, worked out from the paper's definition: float64 and rounded nowhere. */
+/** The places ordered by Krum's score, computed in float64 from the paper's definition. */
 function krumOrder({ contributions }: Round, byzantine: number): number[] {
   const flat = contributions.map((parts) => parts.flatMap((part) => [...part]));
   const scores = flat.map((a, i) => {
@@ -102,7 +102,7 @@ Deno.test("Krum and MultiKrum say how many contributions they need", () => {
   assert.equal(listRule("MultiKrum", { byzantine: 2, selected: 5 }).contributionsMin, 9);
 });
 
-Deno.test("Krum takes the first of equals, and warns when nothing is near", () => {
+Deno.test("Krum takes the first of equal scores, and warns when no score is finite", () => {
   const same = Array.from({ length: 5 }, () => [Float32Array.of(1, 2)]);
   assert.deepEqual(combined("Krum", { byzantine: 1 }, { contributions: same }).used, [0]);
   const lost = [1, NaN, Infinity, NaN, 2].map((x) => [Float32Array.of(x, 0)]);

@@ -1,4 +1,4 @@
-/** The aggregators that add up as contributions arrive: what they ask of the round, and what they refuse. */
+/** The aggregators that add contributions up as they arrive: their rules and refusals. */
 import assert from "node:assert/strict";
 import { aggregators } from "../../../src/families/aggregators/mod.ts";
 
@@ -7,7 +7,7 @@ function rule(class_name: string, config: Record<string, unknown> = {}) {
   return part.member.rule(part.config);
 }
 
-Deno.test("rule() says what to divide by, and the bound, when contributions are added up", () => {
+Deno.test("rule() gives the divisor and the bound when contributions are added up", () => {
   assert.deepEqual(rule("Sum"), { kind: "sum", divide: "nothing" });
   assert.deepEqual(rule("Mean"), { kind: "sum", divide: "count" });
   assert.deepEqual(rule("WeightedMean"), { kind: "sum", divide: "weight" });

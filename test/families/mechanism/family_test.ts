@@ -46,7 +46,7 @@ Deno.test("Family.resolve() fills in defaults when a config is absent, null, emp
   }
 });
 
-Deno.test("Family.resolve() lists what exists when the class is unknown", () => {
+Deno.test("Family.resolve() lists all names when the class is unknown", () => {
   for (const json of ["Sack", { class_name: "Sack" }, { class_name: "" }, "constructor", "__proto__"]) {
     const error = refusal(() => containers.resolve(json, "spec.0"));
     assert.equal(error.code, "unknown_class");
@@ -55,7 +55,7 @@ Deno.test("Family.resolve() lists what exists when the class is unknown", () => 
   }
 });
 
-Deno.test("Family.resolve() names the place when the form is not one", () => {
+Deno.test("Family.resolve() names the place when the form is invalid", () => {
   const cases: [unknown, string, RegExp][] = [
     [5, "at", /is 5, must be/],
     [null, "at", /is null, must be/],
@@ -74,7 +74,7 @@ Deno.test("Family.resolve() names the place when the form is not one", () => {
   }
 });
 
-Deno.test("Family.resolve() says what is and what must be when a value is out of range", () => {
+Deno.test("Family.resolve() names the value and the range when a value is out of range", () => {
   const cases: [Record<string, unknown>, string, string][] = [
     [{ width: -1 }, "width", "is -1, must be >= 0"],
     [{ width: 10 }, "width", "is 10, must be <= 9"],
@@ -94,7 +94,7 @@ Deno.test("Family.resolve() says what is and what must be when a value is out of
   }
 });
 
-Deno.test("Family.resolve() tells problems by rank, then as given, when there are several", () => {
+Deno.test("Family.resolve() reports several problems by rank, then in the order given", () => {
   const config = { b: 1, lid: false, width: 7, a: 2, colour: 3, sides: 4 };
   const error = refusal(() => containers.resolve({ class_name: "Box", config }));
   assert.deepEqual(error.issues.map(({ path }) => path), [

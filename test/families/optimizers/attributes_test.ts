@@ -51,7 +51,7 @@ Deno.test("overwrite() changes what the next step uses when an attribute is one 
   assert.deepEqual(ruleOf(adam).slots, { m: 0, v: 0 }, "the optimizer before is as it was");
 });
 
-Deno.test("overwrite() takes a patch that changes nothing without a word when it is what getConfig says", () => {
+Deno.test("overwrite() accepts the output of getConfig as a patch, without changes or warnings", () => {
   for (const { class_name } of optimizers.members) {
     const optimizer = make(class_name);
     for (const options of [inUse, unused]) {
@@ -80,7 +80,7 @@ Deno.test("overwrite() warns and keeps the value when only the constructor reads
   }
 });
 
-Deno.test("overwrite() shows a momentum that has no effect when the constructor was given none", () => {
+Deno.test("overwrite() stores a momentum without effect when the constructor was given none", () => {
   for (const class_name of ["SGD", "RMSprop"]) {
     const { optimizer, warnings } = overwrite(make(class_name), { momentum: 0.5 }, inUse);
     assert.deepEqual(warnings, ["momentum has no effect: this optimizer was constructed without momentum"]);
@@ -96,7 +96,7 @@ Deno.test("overwrite() keeps the momentum slot when momentum becomes 0", () => {
   assert.equal(uniforms(optimizer)["mu"], 0);
 });
 
-Deno.test("overwrite() takes lr for learning_rate, the later one when both are given", () => {
+Deno.test("overwrite() reads lr as learning_rate, the later one when both are given", () => {
   for (const class_name of ["SGD", "Ftrl", "AdamW"]) {
     const rate = (patch: Config) => learningRate(overwrite(make(class_name), patch, inUse).optimizer, 0);
     assert.equal(rate({ lr: 0.25 }), 0.25);
@@ -105,7 +105,7 @@ Deno.test("overwrite() takes lr for learning_rate, the later one when both are g
   }
 });
 
-Deno.test("overwrite() exchanges numbers and schedules, and a number reads back bare when it came after a schedule", () => {
+Deno.test("overwrite() replaces numbers and schedules by each other, and a number set after a schedule stays bare", () => {
   const rate = (optimizer: Optimizer, options: { hypersCreated: boolean }) =>
     getConfig(optimizer, options).config["learning_rate"];
   const scheduled =
@@ -121,7 +121,7 @@ Deno.test("overwrite() exchanges numbers and schedules, and a number reads back 
   assert.equal(rate(early, inUse), Math.fround(0.1));
 });
 
-Deno.test("overwrite() takes clips away with null and lets both norms stand when they come one by one or together", () => {
+Deno.test("overwrite() removes clips with null and accepts both norms, one by one or together", () => {
   const sgd = make("SGD", { clipnorm: 1, clipvalue: 2 });
   const { optimizer } = overwrite(sgd, { clipvalue: null, global_clipnorm: 3 }, inUse);
   const { config } = getConfig(optimizer, inUse);

@@ -1,4 +1,4 @@
-/** What Keras' constructors refuse, in their order, and where they do something else than they are told. */
+/** The refusals of Keras' constructors, in their order, and the cases where they deviate from their arguments. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
@@ -23,7 +23,7 @@ function firstRefusal(class_name: string, config: Config): string {
   return "accepted";
 }
 
-/** Each row breaks what it names; where a row breaks two rules, Keras raises the one that is named first. */
+/** Each row breaks the rule that it names. If it breaks two, the first named is the one that Keras raises. */
 const REFUSALS: [string, Config, string][] = [
   ["SGD", { foo: 1, clipnorm: -1 }, "foo is an unknown key"],
   ["SGD", { clipnorm: -1, foo: 1 }, "clipnorm is -1, must be >= 0"],
@@ -69,7 +69,7 @@ for (const [class_name, config, message] of REFUSALS) {
   });
 }
 
-Deno.test("parseOptimizer() takes what Keras leaves unchecked when it is out of any sensible range", () => {
+Deno.test("parseOptimizer() accepts values beyond any sensible range that Keras does not check", () => {
   const accepted: [string, Config][] = [
     ["SGD", { learning_rate: -1 }],
     ["SGD", { clipvalue: 1, clipnorm: 2 }],
@@ -112,7 +112,7 @@ Deno.test("parseOptimizer() makes epsilon 1e-7 when it is 0 or null, and warns",
   }
 });
 
-Deno.test("parseOptimizer() keeps an epsilon of 0 when the optimizer is none of Keras' legacy family", () => {
+Deno.test("parseOptimizer() keeps an epsilon of 0 when the optimizer is not in Keras' legacy family", () => {
   for (const class_name of ["AdamW", "Lamb", "Yogi"]) {
     assert.deepEqual(built(class_name, { epsilon: 0 }).warnings, []);
     assert.equal(built(class_name, { epsilon: 0 }).config["epsilon"], 0);

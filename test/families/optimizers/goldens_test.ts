@@ -1,6 +1,6 @@
 /**
- * get_config() and the learning rate of every step against all recorded trajectories of tf_keras. What the steps
- * compute is held to them elsewhere, through a run.
+ * get_config() and the learning rate of every step, compared with all recorded trajectories of tf_keras. The steps'
+ * values are compared elsewhere, through a run.
  */
 import assert from "node:assert/strict";
 import { overwrite } from "../../../src/families/optimizers/attributes.ts";
@@ -17,7 +17,7 @@ for (const file of goldenFiles()) {
       let { optimizer } = parseOptimizer(json);
       const rates: number[] = [];
       for (const { patch = {}, set_weights } of steps) {
-        // Weights that were set can change the iteration; the rates of those cases are not followed here.
+        // Setting weights can change the iteration; the rates of those cases are not compared here.
         if (set_weights) break;
         optimizer = overwrite(optimizer, patch, { hypersCreated: rates.length > 0 }).optimizer;
         rates.push(learningRate(optimizer, rates.length));

@@ -1,4 +1,4 @@
-/** Rules against known vectors: of TensorFlow, and of other libraries for what Keras' legacy family lacks. */
+/** Rules compared with known vectors: of TensorFlow, and of other libraries for rules that legacy Keras lacks. */
 import assert from "node:assert/strict";
 import { parseOptimizer } from "../../../src/families/optimizers/optimizer.ts";
 import { Applied, type Gradient } from "../support/apply_rule.ts";
@@ -81,7 +81,7 @@ Deno.test("ruleOf() gives TensorFlow's values when gradients are dense", () => {
 Deno.test("ruleOf() gives TensorFlow's values when gradients are sparse", () => {
   for (const [class_name, config, want] of SPARSE) {
     const got = finalOf(class_name, config, SPARSE_STEPS, SPARSE_START, 2);
-    // Adam alone moves rows that no gradient touched, row 4 not even that: its moments are 0.
+    // Only Adam moves rows that no gradient touched, except row 4, whose moments are 0.
     assert.deepEqual(got, [...want, 0.75, -0.75].map(Math.fround), `${class_name} ${JSON.stringify(config)}`);
   }
 });
@@ -100,7 +100,7 @@ function assertClose(
 
 const { cases } = readGolden<{ cases: GoldenCase[] }>("beyond.json");
 for (const { name, optimizer: json, variables, steps, expected, bound } of cases) {
-  Deno.test(`ruleOf() gives what other libraries gave: ${name}`, () => {
+  Deno.test(`ruleOf() gives the values of other libraries: ${name}`, () => {
     const { relative = 0, slots_relative = relative } = bound;
     for (const { name: variable, shape, initial } of variables) {
       const row = shape.slice(1).reduce((product, n) => product * n, 1);

@@ -1,6 +1,6 @@
 /**
- * Performs a rule on plain Float32Arrays, element by element through the op table: slow, and enough to hold rules to
- * known vectors before anything is compiled or planned. Rows of a sparse gradient are merged as a run merges them.
+ * Applies a rule to plain Float32Arrays, element by element through the op table. It is slow, but sufficient to
+ * compare rules with known vectors without compiling or planning. Rows of a sparse gradient are merged as in a run.
  */
 import { type Expression, parseFormula } from "../../../kernels/language/formula_syntax.ts";
 import { COMBINE, type Expander, OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
@@ -86,12 +86,12 @@ function scatter(values: number[], places: number[], length: number): Float32Arr
   return tensor;
 }
 
-/** Results that float32 can only say as subnormals are stored as zero of their sign, as TensorFlow does. */
+/** Subnormal results are stored as zero with their sign, as in TensorFlow. */
 function flush(value: number): number {
   return Math.abs(value) < 2 ** -126 ? value * 0 : value;
 }
 
-/** Runs lines in order; a name that any line makes per element is a tensor from then on. */
+/** Runs lines in order. A name that a line defines per element is a tensor from then on. */
 export function runLines(
   lines: readonly string[],
   { tensors, scalars, places }: { tensors: Tensors; scalars: Scalars; places: number[] },
@@ -136,10 +136,10 @@ export function runLines(
   }
 }
 
-/** Numbers in place of nodes. */
+/** Numbers instead of nodes. */
 const NUMBERS: Expander = { number: Math.fround, apply: (op, a = 0, b = 0, c = 0) => compute(op, a, b, c) };
 
-/** The op table's law; the ops that it writes in terms of others are written out here. */
+/** The op table's reference semantics; ops defined in terms of others are expanded here. */
 function compute(op: string, a: number, b: number, c: number): number {
   if (op === "sign") return a > 0 ? 1 : a < 0 ? -1 : a;
   if (op === "clamp") return Math.max(Math.min(a, c), b);

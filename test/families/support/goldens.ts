@@ -1,4 +1,4 @@
-/** Reads the recorded goldens of test/golden; its README says what their fields mean. */
+/** Reads the recorded goldens of test/golden; its README explains their fields. */
 
 export interface Bound {
   readonly ulp?: 0;
@@ -54,7 +54,7 @@ export function readGolden<T>(file: string): T {
 
 export const decode = (base64: string) => new Float32Array(Uint8Array.fromBase64(base64).buffer);
 
-/** Keras writes parts in its newer form; ours is the older one, which it reads as well. */
+/** Keras writes parts in its newer form; ours is the older one, which Keras reads too. */
 export function withoutModules(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const { module: _module, registered_name: _registeredName, ...rest } = value as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** Targets for the tests of decoders: they take everything and remember it. */
+/** Targets for the tests of decoders: they accept and record everything. */
 
 import type {
   ByteSink,
@@ -48,7 +48,7 @@ export interface RecordedPacked {
   };
 }
 
-/** Order of calls in `calls`; what they brought in the maps. */
+/** Records the order of calls in `calls` and their content in the maps. */
 export class RecordingTarget implements TensorTarget {
   readonly calls: string[] = [];
   readonly denses = new Map<string, Recorded>();

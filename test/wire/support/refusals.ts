@@ -1,4 +1,4 @@
-/** Shared assertion: something is refused with a code of the catalogue, and with nothing else. */
+/** Shared assertion: a call is refused with exactly this code of the catalogue. */
 
 import assert from "node:assert/strict";
 import { type ErrorCode, StepwellError } from "../../../src/errors.ts";

@@ -1,5 +1,5 @@
 /**
- * Whether the names and formulas of a definition make sense: everything that can be told without a run.
+ * Checks the names and formulas of a definition: everything that can be checked without a run.
  *
  * Invariant: each line of a definition without issues can be compiled, and only w, slots and state outlive a step.
  */
@@ -8,17 +8,17 @@ import type { Issue } from "../../../errors.ts";
 import { GIVEN, meaningOf, readLines } from "../../mechanism/user_formula.ts";
 import { type Definition, DEFINITION_LENGTH_MAX } from "../definition_schema.ts";
 
-/** What every config has, or may have, besides hyperparameters. */
+/** The keys that every config has or may have besides hyperparameters. */
 const CONFIG_KEYS = new Set(["name", "clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);
 
-/** What is wrong with the definition; paths start at it. Nothing: it can be compiled. */
+/** The issues of the definition, with paths relative to it. If there are none, it can be compiled. */
 export function checkDefinition(definition: Definition): Issue[] {
   const { length } = JSON.stringify(definition);
   if (length > DEFINITION_LENGTH_MAX) {
     return [{ path: "", message: `has ${length} characters, must have at most ${DEFINITION_LENGTH_MAX}` }];
   }
   const issues = checkNames(definition);
-  // What lines mean is not certain while a name means two things.
+  // While a name has two meanings, the lines are ambiguous.
   return issues.length > 0 ? issues : new Lists(definition).check();
 }
 
@@ -46,7 +46,7 @@ function checkNames({ hyperparameters, slots, state }: Definition): Issue[] {
   return issues;
 }
 
-/** What a name means that no definition may give another meaning to. */
+/** The meaning of a name that no definition may redefine. */
 function reservedFor(name: string): string | undefined {
   return CONFIG_KEYS.has(name) ? "a config key of every optimizer" : meaningOf(name);
 }
@@ -54,7 +54,7 @@ function reservedFor(name: string): string | undefined {
 class Lists {
   readonly #definition: Definition;
   readonly #issues: Issue[] = [];
-  /** Names of numbers that lines may read and not assign, with what they are. */
+  /** Numbers that lines may read but not assign, and their meanings. */
   readonly #constants = new Map<string, string>();
   readonly #read = new Set<string>();
   readonly #assigned = new Set<string>();
@@ -69,7 +69,7 @@ class Lists {
     const { slots, state, scalars, dense, sparse } = this.#definition;
     const stored = ["w", ...Object.keys(slots)];
     const made = this.#list("scalars", scalars, { tensors: [], writable: Object.keys(state) });
-    // Without them, other lists would lack names.
+    // If scalars cannot be read, other lists would lack their names.
     if (this.#issues.length > 0) return this.#issues;
     for (const name of Object.keys(state)) this.#constants.set(name, "a number of the state");
     for (const name of made) if (!this.#constants.has(name)) this.#constants.set(name, "made by scalars");
@@ -93,12 +93,12 @@ class Lists {
         ]);
       }
     }
-    // What was not read whole may well use what the rest leaves unused.
+    // A list that could not be read may use the names that seem unused.
     if (this.#issues.length === 0) this.#unused();
     return this.#issues;
   }
 
-  /** Reads one list and gives the names that it assigns. */
+  /** Reads one list and returns the names that it assigns. */
   #list(
     path: string,
     lines: readonly string[],
@@ -121,7 +121,7 @@ class Lists {
     }
   }
 
-  /** What a name is that lines may not give another meaning to. */
+  /** The meaning of a name that lines may not redefine. */
   #meaning(name: string): string | undefined {
     if (Object.hasOwn(this.#definition.slots, name)) {
       return "a slot, which only lines for each element have";
@@ -129,7 +129,7 @@ class Lists {
     return name === "learning_rate" ? "a hyperparameter of other optimizers" : reservedFor(name);
   }
 
-  /** Lines that together have to move the variable. */
+  /** Reports lists of lines that together never assign the variable. */
   #moves(path: string, lists: readonly ReadonlySet<string>[]): void {
     if (lists.some((assigned) => assigned.has("w")) || this.#issues.length > 0) return;
     this.#issues.push({ path, message: "never assigns w, must move the variable" });
@@ -147,7 +147,7 @@ class Lists {
     }
     for (const [group, names] of [["slots", Object.keys(slots)], ["state", Object.keys(state)]] as const) {
       for (const name of names) {
-        // What the variable was at first is worth reading as it is.
+        // A slot that starts as the variable is useful even if no line sets it.
         const isKnown = this.#assigned.has(name) || slots[name]?.initial === "w";
         const lacks = !isKnown ? "assigned" : !this.#read.has(name) ? "read" : undefined;
         if (lacks === undefined) continue;

@@ -1,7 +1,7 @@
 /**
- * A definition → a member of the family of optimizers, like those that are built in.
+ * Turns a definition into a member of the optimizer family, like a built-in one.
  *
- * Not the checks (check_definition.ts). Invariant: the rule is one object, whatever the config: a definition has no
+ * Checks are in check_definition.ts. Invariant: the rule is one object for all configs, because a definition has no
  * switches.
  */
 import { z } from "zod";
@@ -15,17 +15,17 @@ import { DECAY, overrides } from "../keras.ts";
 import { checkDefinition } from "./check_definition.ts";
 import { type Definition, DefinitionSchema, keysAt } from "../definition_schema.ts";
 
-/** Of one refusal: a body of nothing but unknown keys has thousands. */
+/** The most issues in one error: a body full of unknown keys has thousands. */
 const ISSUES_MAX = 50;
 
-/** A member that was registered. */
+/** A registered optimizer. */
 export type CustomMember = OptimizerMember & { readonly definition: Definition };
 
 /**
  * Reads a definition with every default filled in.
  *
- * Throws `invalid_definition` with one issue a problem: lines and columns count from 1, `path` is put before their
- * paths.
+ * Throws `invalid_definition` with one issue per problem. Lines and columns count from 1; `path` is the prefix of the
+ * issues' paths.
  */
 export function readDefinition(json: unknown, path = ""): Definition {
   const parsed = DefinitionSchema.safeParse(json);
@@ -69,7 +69,7 @@ function wanted({ minimum, maximum }: Pick<Hyperparameter, "minimum" | "maximum"
   return `must be a number ${bounds.join(" and ")}`.trimEnd();
 }
 
-/** What configs of the optimizer must be. */
+/** The schema of the optimizer's configs. */
 function configOf({ class_name, hyperparameters }: Definition): z.ZodObject {
   const rate = hyperparameters["learning_rate"];
   return z.strictObject({
@@ -90,7 +90,7 @@ function configOf({ class_name, hyperparameters }: Definition): z.ZodObject {
   });
 }
 
-/** The member of a definition that {@link readDefinition} has let through. */
+/** The member for a definition that {@link readDefinition} returned. */
 export function memberOf(definition: Definition): CustomMember {
   const { class_name, summary, description, hyperparameters } = definition;
   const rate = hyperparameters["learning_rate"];
@@ -102,7 +102,7 @@ export function memberOf(definition: Definition): CustomMember {
     summary,
     description,
     definition,
-    // When it is asked for: a service that starts may have a thousand optimizers, and use a few.
+    // Built on first use: a starting service may have a thousand optimizers and use only a few.
     get config() {
       return config ??= configOf(definition);
     },
@@ -117,7 +117,7 @@ export function memberOf(definition: Definition): CustomMember {
   };
 }
 
-/** Does what Keras does to an old `lr`. */
+/** Treats an old `lr` as Keras does. */
 function withLr({ config, warnings }: Constructed): Constructed {
   const { lr, ...rest } = config as OptimizerConfig & Config;
   if (lr === undefined) return { config, warnings };

@@ -1,6 +1,6 @@
 /**
- * A rule of an optimizer that is built in as a definition, in the very form in which one is registered: posted back
- * under another name it does the same, bit for bit.
+ * Turns a rule of a built-in optimizer into a definition in the form that can be registered. Registered under another
+ * name, it computes the same, bit for bit.
  */
 import { z } from "zod";
 import type { OptimizerMember, Rule } from "../optimizer_member.ts";
@@ -10,7 +10,7 @@ import { isName } from "../../mechanism/user_formula.ts";
 import { CLIPS } from "../optimizer_member.ts";
 import type { Definition } from "../definition_schema.ts";
 
-/** The definition of the rule that `given` brings out. Numbers that no line reads are left out. */
+/** The definition of the rule that `given` selects. Numbers that no line reads are left out. */
 export function definitionOf(member: OptimizerMember, given: Config): Definition {
   if (member.definition) return member.definition;
   const { config } = member.construct(parseConfig(member, given), given, "");
@@ -59,7 +59,7 @@ function namesIn({ scalars = [], dense, sparse, sparseScalarRows = [] }: Rule): 
   return new Set(lines.flatMap((line) => line.match(/[A-Za-z_]\w*/g) ?? []));
 }
 
-/** The range of a config key as its schema has it; that of float32 is none. */
+/** The range of a config key in its schema; the range of float32 counts as none. */
 function rangeOf(
   { config }: OptimizerMember,
   key: string,

@@ -1,7 +1,7 @@
 /**
- * The optimizers of one service: those that are built in, and those that were registered with it.
+ * The optimizers of one service: the built-in ones and the registered ones.
  *
- * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names differ, whatever the case of their letters.
+ * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names are unique, ignoring case.
  */
 import { Family } from "../../mechanism/family.ts";
 import type { OptimizerMember } from "../optimizer_member.ts";
@@ -11,10 +11,10 @@ import type { Definition } from "../definition_schema.ts";
 
 export class OptimizerSet {
   readonly #custom = new Map<string, CustomMember>();
-  /** Made when it is asked for: many may be added before. */
+  /** Built on first use, because many optimizers may be added before. */
   #family: OptimizerFamily | undefined = optimizers;
 
-  /** All optimizers; another object after each change. */
+  /** All optimizers; a new object after each change. */
   get family(): OptimizerFamily {
     return this.#family ??= new Family<OptimizerMember>("optimizer", [
       ...optimizers.members,
@@ -26,7 +26,7 @@ export class OptimizerSet {
     return this.#custom.size;
   }
 
-  /** The optimizer of this name, whatever the case of its letters; undefined: the name is free. */
+  /** The optimizer of this name, ignoring case; undefined if the name is free. */
   named(className: string): OptimizerMember | undefined {
     const name = className.toLowerCase();
     return this.family.members.find(({ class_name, aliases = [] }) =>
@@ -47,7 +47,7 @@ export class OptimizerSet {
   }
 }
 
-/** The keys in which two definitions differ; none: they say the same. The order of slots and the like counts. */
+/** The keys in which two definitions differ. The order of slots, hyperparameters and the like counts. */
 export function differences(a: Definition, b: Definition): string[] {
   return (Object.keys(a) as (keyof Definition)[])
     .filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));

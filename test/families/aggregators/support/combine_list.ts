@@ -1,6 +1,6 @@
 /**
- * What a round holds, made of plain arrays, and what an aggregator makes of it. Checks on the way that contributions
- * are only read, that nothing behind a result or scratch is written, and that the interpreter gives the same bits.
+ * Runs an aggregator on a round made of plain arrays. Also checks that contributions are only read, that nothing
+ * beyond a result or scratch is written, and that the interpreter gives the same bits.
  */
 import assert from "node:assert/strict";
 import { Arena } from "../../../../kernels/arena.ts";
@@ -14,7 +14,7 @@ export type Contribution = readonly Float32Array[];
 
 export interface Round {
   readonly contributions: readonly Contribution[];
-  /** All 1 when absent. */
+  /** Default: all 1. */
   readonly weights?: readonly number[];
 }
 
@@ -34,7 +34,7 @@ export function listRule(class_name: string, config: Record<string, unknown> = {
   return rule;
 }
 
-/** What the member makes of the round. */
+/** Combines the round with the member. */
 export function combined(class_name: string, config: Record<string, unknown>, round: Round): Outcome {
   const { combine, contributionsMin } = listRule(class_name, config);
   assert(round.contributions.length >= contributionsMin, `${class_name} needs ${contributionsMin}`);

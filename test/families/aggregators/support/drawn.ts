@@ -1,4 +1,4 @@
-/** Rounds that a property draws: contributions of several variables, ordinary or with special numbers. */
+/** Random rounds for property tests: contributions of several variables, ordinary or with special numbers. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { random, sameBits, SPECIAL } from "../../../kernels/support/special.ts";

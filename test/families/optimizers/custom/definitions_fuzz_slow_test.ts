@@ -1,6 +1,7 @@
 /**
- * Random definitions: well-formed ones are the same compiled and interpreted, malformed ones are refused in bounded
- * words. `deno task test:formulas [--inputs=N] [--seed=N]` for many; without arguments as many as fit into a test run.
+ * Random definitions: well-formed ones give the same results compiled and interpreted, malformed ones are refused
+ * with errors of limited length. `deno task test:formulas [--inputs=N] [--seed=N]` runs many; the default fits a test
+ * run.
  */
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
@@ -24,7 +25,7 @@ const seed = Number(values.seed ?? crypto.getRandomValues(new Int32Array(1))[0])
 console.log(`seed ${seed}: --seed=${seed} makes the same inputs again`);
 const runs = (numRuns: number) => ({ numRuns, seed });
 
-/** Characters of a refusal as JSON, whatever was sent. */
+/** The most characters of any refusal as JSON. */
 const ANSWER_LENGTH_MAX = 500_000;
 
 function refusalOf(act: () => unknown): StepwellError | undefined {
@@ -54,7 +55,7 @@ Deno.test("well-formed definitions do the same compiled and interpreted", () => 
       const all = ["m = m * a", "v = v * b"];
       const sparse = { all, rows: [...rows, USE_ALL], scatter };
       const json = { ...SHELL, dense: [...dense, USE_ALL], sparse };
-      // Long random expressions may ask for too much: that is a refusal like any other.
+      // Long random expressions may exceed a limit; that is a valid refusal.
       if (refusalOf(() => readDefinition(json))) return;
       tried += 1;
       tryOut(readDefinition(json), memory);
@@ -65,7 +66,7 @@ Deno.test("well-formed definitions do the same compiled and interpreted", () => 
   assert(tried > inputs / 100, `Only ${tried} were tried (seed ${seed})`);
 });
 
-/** Pieces of the language and of what is not, in any order. */
+/** Pieces of the language and other text, in any order. */
 const piece = fc.oneof(
   fc.constantFrom(
     "w",
@@ -118,7 +119,7 @@ const piece = fc.oneof(
   fc.double().map(String),
 );
 const junk = fc.array(piece, { maxLength: 60 }).map((pieces) => pieces.join(""));
-/** Begins like a line, so that more than its first character is read. */
+/** Begins like a line, so that the parser reads beyond the first character. */
 const line = fc.oneof(junk, junk.map((text) => `w = ${text}`), junk.map((text) => `w = g ${text}`));
 const lines = fc.array(line, { maxLength: LINES_MAX + 1 });
 

@@ -1,4 +1,4 @@
-/** What a definition must be: a table whose rows break one rule each. */
+/** The rules of a definition: a table whose rows break one rule each. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../../src/errors.ts";
 import { Family } from "../../../../src/families/mechanism/family.ts";
@@ -24,7 +24,7 @@ const GOOD = {
   sparse: { all: ["v = beta * v"], rows: ["v = v + g"], after: ["w = w - alpha * v"] },
 };
 
-/** [what is wrong, the change, where it is told, in which words] */
+/** [the problem, the change, path of the issue, its message] */
 const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
   ["no name", { class_name: undefined }, "class_name", /is missing/],
   ["a name that no path takes", { class_name: "My Optimizer" }, "class_name", /must be 1 to 64 of/],
@@ -195,7 +195,7 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
     "sparse.after.0",
     /Unknown name "u"/,
   ],
-  // What was meant.
+  // Suggestions.
   ["a slip of a letter", { dense: ["w = betta * g"] }, "dense.0", /"betta", did you mean beta\? Known are/],
   ["another case", { dense: ["w = w - G"] }, "dense.0", /"G", did you mean g\?/],
   ["a gradient by another name", { dense: ["w = w - grad"] }, "dense.0", /"grad", did you mean g\?/],
@@ -205,7 +205,7 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
     "a name before it is made",
     { dense: ["w = w - u", "u = g"] },
     "dense.0",
-    /Unknown name "u", line 2 makes it only afterwards\. .* \(line 1, column 9\)/,
+    /Unknown name "u", line 2 defines it only later\. .* \(line 1, column 9\)/,
   ],
   [
     "a number that nobody declared",
@@ -215,7 +215,7 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
   ],
   ["a slip in a function", { dense: ["w = sqr(g)"] }, "dense.0", /"sqr", did you mean sqrt\? Known are/],
   ["a square by name", { dense: ["w = square(g)"] }, "dense.0", /"square", it is written a \* a\. Known are/],
-  // Values of another kind: the one that is wanted.
+  // Values of another kind: the message names the expected kind.
   ["lines in one text", { dense: "w = g" }, "dense", /must be a list of lines such as \["w = /],
   ["a list of slots", { slots: ["v"] }, "slots", /must be an object such as \{"m":\{"initial":0\}\}/],
   ["a slot as a number", { slots: { v: 0 } }, "slots.v", /is 0, must be an object such as \{"initial":0\}/],
@@ -282,7 +282,7 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
     /never assigns w/,
   ],
   ["sparse lines without rows", { sparse: { all: ["w = w"] } }, "sparse.rows", /missing/],
-  // What nobody uses.
+  // Unused names.
   [
     "a slot that is only read",
     { slots: { v: { initial: 0 }, u: { initial: 0 } }, dense: ["v = beta * v + g", "w = w - alpha * v + u"] },
@@ -312,7 +312,7 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
     "many passes",
     { dense: ["v = v + g", ...new Array(9).fill("v = v / norm(v)"), "w = w - alpha * beta * v"] },
     "dense.10",
-    /9 reductions one upon another/,
+    /9 chained reductions/,
   ],
   [
     "many exponentials",
@@ -331,7 +331,7 @@ const REFUSED: [string, Record<string, unknown>, string, RegExp][] = [
       ],
     },
     "dense.10",
-    /Cannot take 18 powers, .* at most 16; what is needed after a reduction counts again/,
+    /Cannot take 18 powers, .* at most 16; operations repeated after a reduction count again/,
   ],
   [
     "many operations",
@@ -356,7 +356,7 @@ function refusalOf(json: unknown): StepwellError {
   throw new Error("It was not refused");
 }
 
-Deno.test("readDefinition() takes the definition that the table breaks", () => {
+Deno.test("readDefinition() accepts the definition that the table's rows change", () => {
   assert.equal(readDefinition(GOOD).sparse?.scatter, false);
 });
 
@@ -370,13 +370,13 @@ for (const [what, change, path, wanted] of REFUSED) {
   });
 }
 
-Deno.test("readDefinition() refuses what is no definition at all", () => {
+Deno.test("readDefinition() refuses values that are not definitions", () => {
   for (const json of [null, 1, "Adam", [], {}, { class_name: 1 }, JSON.parse('{"__proto__": {}}')]) {
     assert.equal(refusalOf(json).code, "invalid_definition");
   }
 });
 
-Deno.test("readDefinition() reads what it gave", () => {
+Deno.test("readDefinition() accepts its own output", () => {
   const definition = readDefinition(GOOD);
   assert.deepEqual(readDefinition(JSON.parse(JSON.stringify(definition))), definition);
 });
@@ -392,7 +392,7 @@ const family = new Family<OptimizerMember>("optimizer", [
 const parse = (class_name: string, config: Record<string, unknown> = {}) =>
   parseOptimizer({ class_name, config }, "", family);
 
-Deno.test("a registered optimizer takes the config of every optimizer, with decay and lr", () => {
+Deno.test("a registered optimizer accepts the config keys of every optimizer, with decay and lr", () => {
   const { optimizer, warnings } = parse("Mine", { lr: 0.5, decay: 1, clipvalue: 2, beta: 0.25, name: "" });
   assert.deepEqual(getConfig(optimizer, { hypersCreated: false }), {
     class_name: "Mine",
@@ -402,7 +402,7 @@ Deno.test("a registered optimizer takes the config of every optimizer, with deca
   assert.equal(learningRate(optimizer, 1), 0.25);
 });
 
-Deno.test("a registered optimizer refuses what its ranges exclude, and decay without a learning rate", () => {
+Deno.test("a registered optimizer refuses values outside its ranges, and decay without a learning rate", () => {
   const rows: [string, Record<string, unknown>][] = [
     ["Mine", { beta: 1.5 }],
     ["Mine", { beta: { class_name: "Formula", config: { expression: "1 / T" } } }],

@@ -26,13 +26,13 @@ const SPEC = {
   ],
 };
 
-Deno.test("a slot that starts as the variable takes it when its first gradient comes", async () => {
+Deno.test("a slot that starts as the variable copies it at its first gradient", async () => {
   const registry = newRegistry();
   await registry.optimizers.register(AVERAGED);
   const run = await registry.create(SPEC);
   setVariables(run, { x: [4, 2] });
   step(run, { x: [2, -2] });
-  // Half of 4 and 2, half of 2 and 4; y has had no gradient, so that Keras would have made no slot.
+  // Half of 4 and 2, half of 2 and 4; y has had no gradient, and Keras would not have made its slot.
   assert.deepEqual(slotsOf(run), { average: { x: [3, 3], y: [0, 0, 0] } });
   step(run, { y: { indices: [1, 1], values: [[1], [3]] } });
   // Rows that were not touched start as the variable too.
@@ -42,7 +42,7 @@ Deno.test("a slot that starts as the variable takes it when its first gradient c
   assert.deepEqual(slotsOf(run), { average: { x: [2.5, 3.5], y: [1, -1, 3] } });
 });
 
-Deno.test("a slot that starts as the variable is not touched by a dry run, and not started twice", async () => {
+Deno.test("a slot that starts as the variable is not changed by a dry run, and not started twice", async () => {
   const registry = newRegistry();
   await registry.optimizers.register(AVERAGED);
   const run = await registry.create(SPEC);
@@ -50,7 +50,7 @@ Deno.test("a slot that starts as the variable is not touched by a dry run, and n
   assert.deepEqual(slotsOf(run)["average"], { x: [0, 0], y: [0, 0, 0] });
   run.setWeights([5, [1, 2], [[3], [4], [5]]]);
   step(run, { x: [0, 0] });
-  // Half of what was set, half of the variable.
+  // Half of the value that was set, half of the variable.
   assert.deepEqual(slotsOf(run)["average"]?.["x"], [4.5, 9]);
 });
 
