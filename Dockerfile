@@ -1,4 +1,4 @@
-# Stepwell as a container; README.md describes how to run it. test/docker_test.ts runs these steps without a container engine.
+# Stepwell as a container; README.md describes how to run it. test/docker_slow_test.ts runs these steps without an engine.
 FROM denoland/deno:2.9.6
 
 # The data folder: mount a volume here.

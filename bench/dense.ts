@@ -13,7 +13,7 @@ import { DENSE_RULES, type DenseRule, denseWork, type Stepper } from "./work.ts"
 
 const CHECKED_STEPS = 3;
 
-/** Goals of DESIGN section 11, by size; rules without goals are measured all the same. */
+/** Goals by size; rules without goals are measured all the same. */
 const TFJS_GOALS: Partial<Record<DenseRule, Record<number, number>>> = {
   Adam: { 1_000: 80, 100_000: 6, 1_000_000: 7, 10_000_000: 7 },
 };

@@ -136,6 +136,22 @@ Deno.test("every source file has a room, and every room a file", () => {
   assert.deepEqual(ROOMS.filter(({ room }) => !inhabited.has(room)), []);
 });
 
+Deno.test("every room is described in docs/architecture/", () => {
+  const pages = [...Deno.readDirSync(new URL("docs/architecture/", ROOT))].map(({ name }) => ({
+    name,
+    text: Deno.readTextFileSync(new URL(`docs/architecture/${name}`, ROOT)),
+  }));
+  /** In a heading with the room's path, or with its name on the page of the folder that it is in. */
+  const isDescribed = (room: string) => {
+    const folder = `${basename(dirname(room))}.md`;
+    return pages.some(({ name, text }) =>
+      [...text.matchAll(/^#+ (.*)$/gm)].flatMap(([, heading = ""]) => heading.split(", "))
+        .some((described) => described === room || (name === folder && described === basename(room)))
+    );
+  };
+  assert.deepEqual(ROOMS.map(({ room }) => room).filter((room) => !isDescribed(room)), []);
+});
+
 Deno.test("imports stay in their room or point downwards", () => {
   const upwards = breaks(({ path }, { target, local }) => {
     const from = placeOf(path), to = placeOf(target);
@@ -230,7 +246,7 @@ Deno.test("environment, ports, clocks and randomness are used only where a threa
 });
 
 Deno.test("file names are snake_case and none is index.ts", () => {
-  const folders = ["kernels/", "src/", "routes/", "test/", "bench/", "examples/"];
+  const folders = ["kernels/", "src/", "routes/", "test/", "bench/", "examples/", "tools/"];
   const odd = folders.flatMap((folder) => [...filesBelow(folder)])
     .filter((path) =>
       !/^[a-z][a-z0-9]*(_[a-z0-9]+)*\.ts$/.test(basename(path)) || basename(path) === "index.ts"

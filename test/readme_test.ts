@@ -1,19 +1,11 @@
 /**
- * README and ARCHITECTURE keep their word: tables say what the definitions say, links and names lead somewhere. The
- * commands of the README's tour are run by readme_tour_test.ts.
- * `UPDATE_README=1 deno task test test/readme_test.ts && deno fmt README.md` writes the tables anew.
+ * The README's bounds are those of the goldens. Its tables are generated (generated_test.ts), its links lead somewhere
+ * (documents_test.ts), and readme_tour_test.ts runs the commands of its tour.
  */
 import assert from "node:assert/strict";
-import { holdTables } from "./support/markdown_tables.ts";
-import { readmeTables } from "./support/readme_tables.ts";
 
 const ROOT = new URL("../", import.meta.url);
-const README = new URL("README.md", ROOT);
-const text = Deno.readTextFileSync(README);
-
-Deno.test("README's tables do equal the definitions when cells are compared", () => {
-  holdTables(README, readmeTables());
-});
+const text = Deno.readTextFileSync(new URL("README.md", ROOT));
 
 Deno.test("README's bounds do equal those of the goldens when both are listed", () => {
   const folder = new URL("test/golden/", ROOT);
@@ -39,32 +31,4 @@ Deno.test("README's bounds do equal those of the goldens when both are listed", 
     shown.filter((bound) => bound.kind === kind).map(({ value }) => value).sort();
   assert.deepEqual(valuesOf("relative"), [...bounds].sort());
   assert.deepEqual(valuesOf("absolute"), [absolute]);
-});
-
-Deno.test("README's links do lead to files and headings when they are local", () => {
-  const heading = (line: string) => line.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-");
-  const headings = new Set([...text.matchAll(/^#+ (.*)$/gm)].map(([, line = ""]) => heading(line)));
-  for (const [, target = ""] of text.matchAll(/\]\(([^)]+)\)/g)) {
-    if (target.startsWith("#")) assert.ok(headings.has(target.slice(1)), `no heading for ${target}`);
-    else if (!target.startsWith("https:")) assert.ok(Deno.statSync(new URL(target, ROOT)), target);
-  }
-});
-
-/** Paths of files from the root, without what is hidden. */
-function* filesBelow(folder: string): Generator<string> {
-  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
-    if (name.startsWith(".") && name !== ".ci") continue;
-    if (isDirectory) yield* filesBelow(`${folder}${name}/`);
-    else yield `/${folder}${name}`;
-  }
-}
-
-Deno.test("ARCHITECTURE does name files that exist when it names any", () => {
-  const files = [...filesBelow("./")].map((path) => path.replace("/./", "/"));
-  const architecture = Deno.readTextFileSync(new URL("ARCHITECTURE.md", ROOT));
-  const names = [...architecture.matchAll(/`([\w./-]+(?:\/|\.[a-z]+))`/g)].map(([, name = ""]) => name);
-  assert.ok(names.length > 40);
-  const isThere = (name: string) =>
-    files.some((path) => name.endsWith("/") ? path.startsWith(`/${name}`) : path.endsWith(`/${name}`));
-  assert.deepEqual(names.filter((name) => !isThere(name)), []);
 });

@@ -8,7 +8,7 @@
 import type { Config, Member } from "../mechanism/family.ts";
 import type { Definition } from "./definition_schema.ts";
 
-/** An update rule, exactly in the order and with the parentheses of the specification. */
+/** An update rule, exactly in the order and with the parentheses of its source. */
 export interface Rule {
   /** In creation order: name → initial value of every element, or "w": the variable as its first gradient finds it. */
   readonly slots: Readonly<Record<string, number | "w">>;

@@ -1,4 +1,4 @@
-/** Attributes overwritten between steps, as in section 1.2 of the specification. */
+/** Attributes overwritten between steps: which of them Keras takes, and what follows from the others. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
 import { overwrite } from "../../../src/families/optimizers/attributes.ts";

@@ -1,10 +1,10 @@
-/** Rules against known vectors: those of the specification, and those of other libraries for what Keras' legacy lacks. */
+/** Rules against known vectors: of TensorFlow, and of other libraries for what Keras' legacy family lacks. */
 import assert from "node:assert/strict";
 import { parseOptimizer } from "../../../src/families/optimizers/optimizer.ts";
 import { Applied, type Gradient } from "../support/apply_rule.ts";
 import { decode, type GoldenCase, type GoldenGradient, readGolden } from "../support/goldens.ts";
 
-/** Three dense steps of one variable, from section 2.9 of the specification (TensorFlow 2.21 CPU). */
+/** Three dense steps of one variable, as TensorFlow 2.21 takes them on a CPU. */
 const DENSE_START = [1, -2, 0.5];
 const DENSE_STEPS: Gradient[] = [[0.1, -0.2, 0.3], [0.05, 0.4, -0.1], [-0.3, 0, 0.2]].map((dense) => ({
   dense,
@@ -71,14 +71,14 @@ function finalOf(
   return [...applied.tensors["w"] as Float32Array];
 }
 
-Deno.test("ruleOf() gives the specification's vectors when gradients are dense", () => {
+Deno.test("ruleOf() gives TensorFlow's values when gradients are dense", () => {
   for (const [class_name, config, want] of DENSE) {
     const got = finalOf(class_name, config, DENSE_STEPS, DENSE_START, 3);
     assert.deepEqual(got, want.map(Math.fround), `${class_name} ${JSON.stringify(config)}`);
   }
 });
 
-Deno.test("ruleOf() gives the specification's vectors when gradients are sparse", () => {
+Deno.test("ruleOf() gives TensorFlow's values when gradients are sparse", () => {
   for (const [class_name, config, want] of SPARSE) {
     const got = finalOf(class_name, config, SPARSE_STEPS, SPARSE_START, 2);
     // Adam alone moves rows that no gradient touched, row 4 not even that: its moments are 0.

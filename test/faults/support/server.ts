@@ -25,7 +25,7 @@ export class Server implements AsyncDisposable {
   readonly startMs: number[] = [];
 
   constructor(env: Readonly<Record<string, string>>) {
-    // Long enough to finish all requests at SIGTERM. main_test.ts tests the case that time runs out.
+    // Long enough to finish all requests at SIGTERM. main_slow_test.ts tests the case that time runs out.
     this.#env = { STEPWELL_LOG: "errors", STEPWELL_SHUTDOWN_SECONDS: "300", ...env };
   }
 

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
 import { compiledCount, Program } from "../../../kernels/compiler/compile.ts";
-import { emitPass } from "../../../kernels/compiler/emit.ts";
 import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
 import type { Access, ElementType } from "../../../kernels/compiler/pass.ts";
 import { type Call, runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
@@ -245,30 +244,4 @@ Deno.test("a second run and other uniforms compile nothing", () => {
   perform(runCompiled, test);
   perform(runCompiled, { ...test, uniforms: { a: 0.7, c: 9 } });
   assert.equal(compiledCount(), before);
-});
-
-Deno.test("binaryen validates the modules of all ops, layouts and multi-pass rules", async () => {
-  const { default: binaryen } = await import("binaryen");
-  const lines = [ADAM, TRUST, ["w = exp(g) ^ log(m)", "v = cos(g)"], ["n = norm(g)"]];
-  for (const rule of lines) {
-    for (const type of ["f32", "f16", "bf16", "f64"] as const) {
-      for (const access of ["sequential", "indexed", "repeat", "splat"] as const) {
-        const program = new Program(rule, {
-          tensors: TENSORS,
-          stored: ["w", "m", "v"],
-          uniforms: ["a", "b", "c"],
-        });
-        const kernel = program.kernel({
-          g: { type, access: type === "f32" ? access : "sequential" },
-          w: { access: "indexed" },
-        });
-        for (const pass of kernel.passes) {
-          const module = binaryen.readBinary(emitPass(program.graph.nodes, pass));
-          module.setFeatures(binaryen.Features.SIMD128 | binaryen.Features.Multivalue);
-          assert.equal(module.validate(), 1);
-          module.dispose();
-        }
-      }
-    }
-  }
 });

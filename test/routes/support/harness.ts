@@ -1,6 +1,6 @@
 /**
  * A whole service in memory for the tests of routes: the real app on the real registry, with a clock that stands
- * still. No socket: that is sockets_test.ts' and main_test.ts' part.
+ * still. No socket: that is sockets_slow_test.ts' and main_slow_test.ts' part.
  */
 import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/runner.ts";

@@ -1,6 +1,6 @@
 /**
  * What must be true of a run in a simulation: the state after every change that the journal has. A naive account of
- * DESIGN's rounds, without memory to manage and without failures.
+ * rounds, without memory to manage and without failures.
  */
 import type { ErrorCode } from "../../../src/errors.ts";
 import type { Variable } from "../step/support/oracle.ts";

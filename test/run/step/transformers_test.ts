@@ -1,4 +1,4 @@
-/** Gradient transformers one by one; pipeline_test.ts has them in every order. */
+/** Gradient transformers one by one; pipeline_slow_test.ts has them in every order. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
 import { newRegistry, numbers, open, refusal, step, tensor, variablesOf } from "../support/harness.ts";

@@ -1,12 +1,14 @@
 /**
- * The README's tables as they should be, out of the definitions that they tell of. Not a test: readme_test.ts compares.
+ * The README's tables: operations, optimizers, members of families, settings and errors, out of their definitions. Part of
+ * generate.ts.
  */
-import type { Services } from "../../routes/http/context.ts";
-import { createApp } from "../../routes/app.ts";
-import { openapi31 } from "../../routes/contract/openapi.ts";
-import { readSettings, SETTINGS } from "../../src/config.ts";
-import { ERRORS } from "../../src/errors.ts";
-import { catalog, type CatalogOptimizer } from "../../src/families/catalog.ts";
+import type { Services } from "../routes/http/context.ts";
+import { createApp } from "../routes/app.ts";
+import { openapi31 } from "../routes/contract/openapi.ts";
+import { readSettings, SETTINGS } from "../src/config.ts";
+import { ERRORS } from "../src/errors.ts";
+import { catalog, type CatalogOptimizer } from "../src/families/catalog.ts";
+import { code, quantity } from "./cells.ts";
 import type { Table } from "./markdown_tables.ts";
 
 /** By the name in the `<!-- table: name -->` above each. */
@@ -19,8 +21,6 @@ export function readmeTables(): ReadonlyMap<string, Table> {
     ["errors", errors()],
   ]);
 }
-
-const code = (text: string) => `\`${text}\``;
 
 function operations(): Table {
   const app = createApp({ settings: readSettings(() => undefined) } as Services);
@@ -70,14 +70,6 @@ function settings(): Table {
       setting.description,
     ]),
   ];
-}
-
-export function quantity(value: number | string, unit: string): string {
-  if (typeof value === "string") return code(value);
-  if (unit === "seconds") return `${value} s`;
-  if (unit !== "bytes") return String(value);
-  const [power, prefix] = value >= 1024 ** 3 ? [3, "GiB"] : value >= 1024 ** 2 ? [2, "MiB"] : [1, "KiB"];
-  return `${value / 1024 ** (power as number)} ${prefix}`;
 }
 
 function errors(): Table {
