@@ -1,9 +1,10 @@
 /**
- * One gradient of many clients' contributions, against numpy and Flower's own functions.
+ * Benchmark of aggregation: combining many clients' contributions into one gradient, against numpy and Flower's own
+ * functions.
  *
- * A mean is added up as contributions arrive, in the memory of three models: the sum, a contribution that waits to be
- * added together with the next, and the next. The rivals' usual form keeps all of them and adds them up in the end;
- * numpy's is measured in our form too. Medians need all of them on both sides.
+ * We add up a mean as contributions arrive, in the memory of three models: the sum, a contribution that waits to be
+ * added together with the next one, and that next one. The rivals' usual form keeps all contributions and adds them
+ * up at the end; numpy is measured in our form too. Medians need all contributions on both sides.
  */
 import {
   type AggregateWork,
@@ -20,7 +21,7 @@ import { countRow, type Goal, ratioRow, type Row, showCount, skippedRow } from "
 
 const COUNT = 1_000_000;
 const MISSING = "no Python with numpy and flwr (STEPWELL_BENCH_PYTHON, rivals/aggregate/requirements.txt)";
-/** What a rival takes seconds for is done a few times only; its ratios are far from any doubt. */
+/** A rival that takes seconds is measured only a few times; its ratios are large enough to be beyond doubt. */
 const SLOW: Partial<CompareOptions> = { rounds: 5, tries: 1 };
 
 interface Rival {
@@ -112,7 +113,7 @@ async function* rowsOf(
       continue;
     }
     await rival.cost(1);
-    // Sums in another order, and means of float32 partial sums, differ in the last bits.
+    // Sums in a different order, and means of float32 partial sums, differ in the last bits.
     checkEqual(`${title} against ${named}`, ours.result(), await rival.result(), 1e-6);
     yield memoryRow(title, named, (await rival.peakBytes()) / (4 * count), null);
     const comparison = await compare(ours, rival, slow ? { ...options, ...SLOW } : options);

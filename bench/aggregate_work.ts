@@ -1,6 +1,6 @@
 /**
- * What many clients send, and our side of making one gradient of it: added up as it arrives, or held and combined.
- * The rival (rivals/aggregate/rival.py) makes the same contributions of the same base.
+ * The contributions of many clients, and our side of combining them into one gradient: added up as they arrive, or
+ * kept and combined. The rival (rivals/aggregate/rival.py) makes the same contributions from the same base.
  */
 import { Arena } from "../kernels/arena.ts";
 import { runCompiled } from "../kernels/compiler/runner.ts";
@@ -25,10 +25,12 @@ export function aggregateWork(count: number, clients: number): AggregateWork {
   return { base: gradientValues(count, 4), clients };
 }
 
-/** How far each contribution is turned against the one before: a prime, so that all differ. */
+/**
+ * The number of elements by which each contribution is rotated against the one before: a prime, so that all differ.
+ */
 export const TURN = 7919;
 
-/** Client n sends the base turned by n * TURN elements, times 1 + n / 64. */
+/** Client n sends the base rotated by n * TURN elements, times 1 + n / 64. */
 function write(target: Float32Array, base: Float32Array, n: number): void {
   const start = (n * TURN) % base.length;
   target.set(base.subarray(start));
@@ -38,16 +40,16 @@ function write(target: Float32Array, base: Float32Array, n: number): void {
 
 export interface Aggregation extends Contender {
   result(): Float32Array;
-  /** Memory that it works in, in copies of the model. */
+  /** The memory that the aggregation needs, in copies of the model. */
   readonly copies: number;
 }
 
-/** What the rivals call weight_of. */
+/** The weight of a client's contribution; weight_of in the rival. */
 export const WEIGHTED = (client: number) => client % 7 + 1;
 
 /**
- * The mean of contributions that come one after the other, as a round of a run adds them up. Their coming is not
- * measured; what becomes of the mean afterwards neither.
+ * The mean of contributions that arrive one after the other, as a round of a run adds them up. Only the adding is
+ * measured, neither the arrival of contributions nor the use of the mean.
  */
 export function meanAsTheyArrive(
   { base, clients }: AggregateWork,
@@ -110,7 +112,7 @@ export function meanAsTheyArrive(
   };
 }
 
-/** A holding aggregator on contributions that are all there. */
+/** An aggregator that needs a list, on contributions that have all arrived. */
 export function combineHeld(
   { base, clients }: AggregateWork,
   class_name: string,
@@ -146,7 +148,7 @@ export function combineHeld(
     },
     result: () => arena.f32(result, base.length).slice(),
     get copies() {
-      // Scratch comes with the first time.
+      // The first call allocates the scratch.
       return arena.bytesReserved / (4 * base.length);
     },
   };

@@ -1,5 +1,6 @@
 /**
- * What a benchmark is: a name to pick it by and the rows that it yields as it goes. The list of all stands in main.ts.
+ * The interface of a benchmark: a name to select it by, and the rows that it yields as it runs. main.ts lists all
+ * benchmarks.
  */
 import type { CompareOptions } from "./harness.ts";
 import type { Native } from "./rivals/native.ts";
@@ -7,16 +8,16 @@ import type { Row } from "./row.ts";
 
 export interface Context {
   readonly compare: CompareOptions;
-  /** A short look: fewer rounds, smaller sizes where a size is the cost. */
+  /** A quick look: fewer rounds, and smaller sizes where the size is the cost. */
   readonly quick: boolean;
-  /** Native C, null when no compiler is at hand. */
+  /** Native C; null when there is no compiler. */
   readonly native: Native | null;
   /** Element counts of the dense rows. */
   readonly counts: readonly number[];
 }
 
 export interface Benchmark {
-  /** `deno task bench -- <name>` runs this one alone. */
+  /** `deno task bench -- <name>` runs only this benchmark. */
   readonly name: string;
   rows(context: Context): AsyncIterable<Row>;
 }

@@ -1,6 +1,6 @@
 /**
- * Adam after clipping by the global norm: the norm, then a factor fused into the step, against tfjs, which scales a copy; and
- * what the clip costs beside Adam alone.
+ * Benchmark of Adam with clipping by the global norm. Ours, with the clip factor fused into the step, is compared
+ * with tfjs, which scales a copy of the gradient, and with Adam alone.
  */
 import type { Benchmark } from "./bench.ts";
 import { checkSteps } from "./dense.ts";
@@ -10,7 +10,7 @@ import { startTfjs, tfjsStepper } from "./rivals/tfjs.ts";
 import { ratioRow, showCount } from "./row.ts";
 import { denseWork, type Stepper } from "./work.ts";
 
-/** Below the norm of every gradient here, so that the clip does something. */
+/** Below the norm of every gradient here, so that the clip takes effect. */
 const CLIP_NORM = 1;
 
 export const clipBenchmark: Benchmark = {
@@ -23,7 +23,7 @@ export const clipBenchmark: Benchmark = {
       const clip = { clipNorm: CLIP_NORM };
       const ours = kernelStepper(dense, clip);
       const tfjs = tfjsStepper(dense, clip);
-      // Clipped gradients are small beside epsilon, which tfjs adds after the bias correction.
+      // A wide tolerance, because tfjs adds epsilon after the bias correction, and clipped gradients are small beside it.
       checkSteps(work, ours, tfjs, 1e-2);
       yield ratioRow(work, tfjs.name, await compare(contender(ours), contender(tfjs), options));
       tfjs.dispose();

@@ -1,6 +1,6 @@
 /**
- * Optimizers of one's own: Adam, posted back under another name, against the built-in one, in whole steps of a session; and
- * what registering a new one takes, which compiles it, and its first steps.
+ * Benchmark of custom optimizers: Adam, registered again under another name, against the built-in Adam, in whole
+ * steps of a session; and the time to register a new rule, which compiles it, and to take its first steps.
  */
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { catalog } from "../src/families/catalog.ts";
@@ -14,7 +14,7 @@ import { countRow, type Goal, ratioRow, showCount } from "./row.ts";
 
 const COUNTS = [1_000, 1_000_000];
 const GOAL: Goal = { relation: "≥", value: 0.98 };
-/** Even, so that each is as often the first to be made. */
+/** Even, so that each of the two is created first equally often. */
 const PAIRS = 8, PAIRS_QUICK = 2;
 const NEW_RULES = 50;
 const SMALL = 1000;
@@ -53,7 +53,7 @@ export const customBenchmark: Benchmark = {
     const registry = newRegistry();
     for (let n = 0; n < NEW_RULES; n += 1) {
       const class_name = `Rule${n}`;
-      // A number of its own, so that no kernel is at hand: the trial compiles those that the first step then finds.
+      // Each rule has a different number, so that no kernel is cached: the trial compiles the kernels of the first step.
       const dense = adam.dense.map((line) => line.replace("w = w -", `w = w * ${1 - (n + 1) / 1e6} -`));
       registering.push(
         await elapsed(() => registry.optimizers.register({ ...adam, class_name, dense, sparse: null })),

@@ -1,8 +1,8 @@
 /**
- * Repeatable inputs for the benchmarks. Not random numbers for anything else.
+ * Repeatable inputs for the benchmarks. Not random numbers for any other use.
  *
- * Invariant: no magnitude lies below 0.1, so that squares and moving averages never become subnormal: that would slow
- * every contender by an amount that has nothing to do with the work.
+ * Invariant: no magnitude is below 0.1, so squares and moving averages never become subnormal, which would slow every
+ * contender by an amount that has nothing to do with the work.
  */
 
 /** `count` values in ±[0.1, 1), the same for the same seed. */
@@ -16,7 +16,7 @@ export function gradientValues(count: number, seed: number): Float32Array<ArrayB
   return values;
 }
 
-/** `count` row indices below `rows`; `distinct` of them differ, the rest repeat earlier ones. */
+/** `count` row indices below `rows`; `distinct` of them differ, the rest are repeats. */
 export function rowIndices(
   count: number,
   distinct: number,
@@ -36,7 +36,7 @@ export function rowIndices(
   return indices;
 }
 
-/** mulberry32: a stream of numbers in [0, 1). */
+/** mulberry32: returns a generator of numbers in [0, 1). */
 export function uniform(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,6 +1,6 @@
 /**
- * Dense steps of SGD, SGD with momentum, Adam and Adagrad at each size: kernels against tfjs, against the memory limit and
- * against native C. One benchmark a rule.
+ * Benchmarks of dense steps of SGD, SGD with momentum, Adam and Adagrad at each size: kernels against tfjs, against
+ * the memory limit and against native C. There is one benchmark per rule.
  */
 import type { Benchmark, Context } from "./bench.ts";
 import { checkEqual, compare, timed } from "./harness.ts";
@@ -13,7 +13,7 @@ import { DENSE_RULES, type DenseRule, denseWork, type Stepper } from "./work.ts"
 
 const CHECKED_STEPS = 3;
 
-/** Goals by size; rules without goals are measured all the same. */
+/** Goals by size; rules without goals are measured too. */
 const TFJS_GOALS: Partial<Record<DenseRule, Record<number, number>>> = {
   Adam: { 1_000: 80, 100_000: 6, 1_000_000: 7, 10_000_000: 7 },
 };
@@ -53,7 +53,7 @@ async function* denseRows(rule: DenseRule, context: Context): AsyncGenerator<Row
 
 const contender = (stepper: Stepper) => timed(stepper.name, () => stepper.step());
 
-/** Lets both do the same first steps and compares the variable. */
+/** Takes the same first steps with both and compares the variable. */
 export function checkSteps(work: string, ours: Stepper, rival: Stepper, tolerance: number): void {
   for (let i = 0; i < CHECKED_STEPS; i += 1) {
     ours.step();

@@ -1,6 +1,6 @@
 /**
- * What it costs that nothing acknowledged is lost: bytes and flushes, and step times with the journal and without. What a start, a
- * recovery and a snapshot take stands in durability_restart.ts.
+ * Benchmark of durability: bytes written, flushes, and step times with and without the journal. durability_restart.ts
+ * measures starts, recoveries and snapshots.
  */
 import { decodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";
@@ -37,7 +37,7 @@ function bytesWritten(): Promise<Row> {
       figure: bytes / (4 * count * steps),
       unit: "x",
       goal: { relation: "≤", value: 1.01 },
-      note: `${(bytes / steps - 4 * count).toFixed(0)} bytes more a step`,
+      note: `${(bytes / steps - 4 * count).toFixed(0)} more bytes per step`,
     });
   });
 }
@@ -66,14 +66,14 @@ async function* flushes(requests: number): AsyncIterable<Row> {
           figure: (service.flushes - before) / requests,
           unit: "flushes",
           goal: { relation: "≤", value: 1 },
-          note: `${showUs(us)} a step`,
+          note: `${showUs(us)} per step`,
         });
       });
     }
   }
 }
 
-/** Wall time of a step over HTTP; the large ones in fewer rounds, because every one of them is written to disk. */
+/** Wall time of a step over HTTP. Large steps get fewer rounds, because every step is written to disk. */
 async function journalAgainstNone(count: number, options: CompareOptions): Promise<Row> {
   const service = await startService();
   const connection = await HttpConnection.open(service.url);

@@ -1,4 +1,4 @@
-/** How soon a service with stored runs is of use again, and what others notice of a snapshot. */
+/** How soon a service with stored runs is usable after a start, and how a snapshot affects other requests. */
 import { startService } from "../examples/service_process.ts";
 import { openRun, type StoredService, withService } from "./durability_work.ts";
 import { quantile } from "./harness.ts";
@@ -7,7 +7,7 @@ import { countRow, type Row, showUs } from "./row.ts";
 
 const MB = 1e6;
 
-/** The first use of a run after a start. */
+/** Measures the recovery of a run at its first use after a start. */
 export async function* recovery(steps: number): AsyncIterable<Row> {
   yield await withService(async (service, connection) => {
     const step = await openRun(connection, { id: "bench", count: 1_000_000 });
@@ -34,7 +34,7 @@ async function recovered(
   return countRow(work, "recovery, a second", {
     figure: bytes / MB / (ms / 1000),
     unit: "MB",
-    note: `${(bytes / MB).toFixed(0)} MB in ${ms.toFixed(0)} ms, nobody else is answered meanwhile`,
+    note: `${(bytes / MB).toFixed(0)} MB in ${ms.toFixed(0)} ms, no other request is served meanwhile`,
   });
 }
 
@@ -70,7 +70,7 @@ export async function startWithRuns(runs: number): Promise<Row> {
   });
 }
 
-/** How long others wait while a large run is written: reads of a small run, one after the other. */
+/** How long other requests wait while a large run is written: reads of a small run, one after the other. */
 export function snapshotPause(snapshots: number): Promise<Row> {
   return withService(async (service, connection) => {
     const step = await openRun(connection, { id: "large", count: 10_000_000 });
@@ -101,7 +101,7 @@ export function snapshotPause(snapshots: number): Promise<Row> {
       unit: "ms",
       note: `${show(during)}; otherwise ${show(before)}; ${
         (snapshotMs / snapshots).toFixed(0)
-      } ms a snapshot`,
+      } ms per snapshot`,
     });
   });
 }

@@ -1,6 +1,6 @@
 /**
- * A service with a data folder in this process: what only its inside can tell (flushes, recovery, when a snapshot is written)
- * is told by it. Clients reach it over sockets, as they would the real one.
+ * A service with a data folder in this process, so that benchmarks can see its inside: flushes, recovery, and when a
+ * snapshot is written. Clients reach it over sockets, as they reach a real service.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
 import { runCompiled } from "../kernels/compiler/runner.ts";
@@ -22,13 +22,13 @@ import { SAFETENSORS } from "./service_work.ts";
 export interface StoredService {
   readonly url: string;
   readonly registry: Registry;
-  /** Files flushed so far, folders too. */
+  /** The number of flushes of files and folders so far. */
   readonly flushes: number;
   /** Bytes of all journals. */
   journalBytes(): number;
-  /** The runs as another process would read them: nothing of them is in memory yet. */
+  /** A registry as a new process would open it: no run is in memory yet. */
   reopened(): Promise<Registry>;
-  /** Stops, and gives the folder back. */
+  /** Stops the service and deletes the folder. */
   stop(): Promise<void>;
 }
 
@@ -74,7 +74,7 @@ export async function startStoredService(): Promise<StoredService> {
 function openRegistry(store: StoreParts): Promise<Registry> {
   return Registry.open({
     runsMax: 100_000,
-    // Every sweep writes a snapshot of what has changed.
+    // Every sweep writes a snapshot of each run that has changed.
     journalBytesMax: 0,
     memoryBytesMax: 2 ** 32,
     runner: runCompiled,
@@ -115,7 +115,7 @@ interface RunOptions {
   readonly durability?: "journal" | "none";
 }
 
-/** Creates a run with one variable and Adam, and gives what takes a step of it. */
+/** Creates a run with one variable and Adam; returns a function that takes a step of it. */
 export async function openRun(
   connection: HttpConnection,
   { id, count, durability = "journal" }: RunOptions,
@@ -129,7 +129,7 @@ export async function openRun(
   };
 }
 
-/** A service of its own for `act`, and a connection to it. */
+/** Calls `act` with a new service and a connection to it. */
 export async function withService<Result>(
   act: (service: StoredService, connection: HttpConnection) => Promise<Result>,
 ): Promise<Result> {

@@ -1,8 +1,9 @@
 /**
- * What the always-on figures cost: a gradient staged in a session (sums of squares and the check for NaN and infinity block by
- * block, as it comes) and applied, against the same bytes copied to the same kind of memory and the same kernel call, without
- * any figure, and a step of one parameter, for what a session's turn costs. The bytes come in pieces as large as the HTTP
- * reader's.
+ * Benchmark of the always-on figures. On our side, a session stages a gradient (with sums of squares and the check
+ * for NaN and infinity, block by block as it arrives) and applies it. The other side does the same without any
+ * figures: it copies the same bytes to the same kind of memory and makes the same kernel call. It also takes a step
+ * of one parameter, which stands for the other costs of a session's step. The bytes come in pieces as large as the
+ * HTTP reader's.
  */
 import type { Arena } from "../kernels/arena.ts";
 import { type Call, runCompiled } from "../kernels/compiler/runner.ts";
@@ -48,7 +49,7 @@ interface Caught {
   call: Call | null;
 }
 
-/** A session whose latest kernel call is caught, with one Adam variable. */
+/** A session with one Adam variable, whose latest kernel call is recorded. */
 async function openRun(count: number): Promise<{ session: Session; caught: Caught }> {
   const caught: Caught = { arena: null, call: null };
   const registry = new Registry({
@@ -78,7 +79,9 @@ function stepWith(session: Session, bytes: Uint8Array, count: number): void {
   staging.release();
 }
 
-/** The gradient's region was given back after the first step; nothing else takes it in this run's own arena. */
+/**
+ * The gradient's region was released after the first step; nothing else uses it, because the run has its own arena.
+ */
 function stepWithout({ arena, call }: Caught, bytes: Uint8Array): void {
   if (arena === null || call === null) throw new Error("Cannot step: no kernel call was caught");
   let target = call.tensors["g"] as number;

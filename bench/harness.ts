@@ -1,14 +1,15 @@
 /**
- * Measures one thing against another so that the ratio can be trusted on a shared machine: bursts of both alternate in
- * ABBA order, every round gives one paired ratio, and the answer is their median. It knows no kernel, no rival and no goal.
+ * Paired measurements that give a trustworthy ratio on a shared machine: bursts of two contenders alternate in ABBA
+ * order, every round gives one paired ratio, and the result is the median of the ratios. The harness knows no kernel,
+ * no rival and no goal.
  *
- * Invariant: each contender has state of its own; results are checked for equality before anything here is called.
+ * Invariant: each contender has its own state. Callers check that results are equal before they measure.
  */
 
-/** Something that can be done again and again, and what doing it costs. */
+/** An operation that can be repeated, with a measure of its cost. */
 export interface Contender {
   readonly name: string;
-  /** Does `count` operations and returns what they cost, in microseconds of any one clock. */
+  /** Performs `count` operations and returns their cost in microseconds, always by the same clock. */
   cost(count: number): Promise<number> | number;
 }
 
@@ -37,22 +38,22 @@ export function timedAsync(name: string, operation: () => Promise<void>): Conten
 }
 
 export interface CompareOptions {
-  /** Rounds of ABBA: 31 unless the caller asked for a quick look. */
+  /** Rounds of ABBA: 31, or fewer for a quick look. */
   readonly rounds: number;
-  /** The cheapest burst that is measured, in milliseconds; operations are repeated until it is reached. */
+  /** The least cost of a burst, in milliseconds; operations are repeated until it is reached. */
   readonly burstMs: number;
-  /** How often a noisy comparison is made at most; the calmest one counts. */
+  /** The most times that a noisy comparison is made; the one with the least spread counts. */
   readonly tries: number;
 }
 
 export const FULL: CompareOptions = { rounds: 31, burstMs: 4, tries: 3 };
 export const QUICK: CompareOptions = { rounds: 7, burstMs: 1, tries: 1 };
 
-/** Comparisons whose 20th and 80th percentile of the paired ratios lie further apart than this are noisy. */
+/** A comparison is noisy if the 80th percentile of its paired ratios is more than this times the 20th. */
 export const SPREAD_MAX = 1.03;
 
 export interface Comparison {
-  /** Median of the paired ratios rival's cost / our cost: above 1 we are cheaper. */
+  /** Median of the paired ratios rival's cost / our cost; above 1, ours is cheaper. */
   readonly ratio: number;
   readonly p20: number;
   readonly p80: number;
@@ -62,7 +63,10 @@ export interface Comparison {
   readonly rivalUs: number;
 }
 
-/** Compares `ours` with `rival`; while the spread is over {@link SPREAD_MAX} tries again, and keeps the calmest try. */
+/**
+ * Compares `ours` with `rival`. Repeats a noisy comparison up to `tries` times and keeps the one with the least
+ * spread.
+ */
 export async function compare(
   ours: Contender,
   rival: Contender,
@@ -82,7 +86,7 @@ async function compareOnce(ours: Contender, rival: Contender, options: CompareOp
   const ratios: number[] = [], oursUs: number[] = [], rivalUs: number[] = [];
   for (let round = 0; round < options.rounds; round += 1) {
     let oursCost = 0, rivalCost = 0;
-    // ABBA, then BAAB: a machine that slows down or speeds up during a round hits both alike.
+    // ABBA, then BAAB: a machine that slows down or speeds up during a round affects both alike.
     for (const turn of round % 2 === 0 ? "ABBA" : "BAAB") {
       if (turn === "A") oursCost += await ours.cost(oursCount);
       else rivalCost += await rival.cost(rivalCount);
@@ -102,13 +106,12 @@ async function compareOnce(ours: Contender, rival: Contender, options: CompareOp
   };
 }
 
-/** Contenders made anew, and `n` so that they can take turns in what comes first. */
+/** Makes a new pair of contenders; `n` lets pairs alternate in which one is made first. */
 type MakePair = (n: number) => Promise<{ readonly ours: Contender; readonly rival: Contender }>;
 
 /**
- * Compares several pairs, and gives the median of their ratios with its spread over them. For contenders that do the
- * same work: where the pages of their memory happen to lie makes one of a pair a percent or two faster, for as long
- * as it lives.
+ * Compares several pairs; returns the median of their ratios, and its spread over the pairs. For contenders that do
+ * the same work: the placement of their memory pages makes one of a pair a percent or two faster for its whole life.
  */
 export async function comparePairs(
   count: number,
@@ -133,18 +136,18 @@ export async function comparePairs(
   };
 }
 
-/** How many operations cost at least `burstMs`; warms the contender up on the way. */
+/** Finds the number of operations that cost at least `burstMs`, and so warms the contender up. */
 async function burstCount(contender: Contender, burstMs: number): Promise<number> {
   let count = 1;
   for (;;) {
     const costUs = await contender.cost(count);
     if (costUs >= burstMs * 1000) return count;
-    // Doubling at least, ten times at most: one slow first call must not end the search.
+    // Grow at least twofold and at most tenfold: one slow first call must not end the search.
     count = Math.ceil(count * Math.min(10, Math.max(2, (burstMs * 1100) / Math.max(costUs, 1))));
   }
 }
 
-/** The value below which the share `q` of `values` lies, with linear interpolation; `values` is not empty. */
+/** The `q` quantile of `values`, with linear interpolation; `values` must not be empty. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const position = (sorted.length - 1) * q;

@@ -1,6 +1,6 @@
 /**
- * A very small HTTP/1.1 client on one kept-alive TCP connection, so that the client's own cost is small and the same for every
- * server, and for a raw socket too. It knows answers with a Content-Length and nothing else.
+ * A very small HTTP/1.1 client on one kept-alive TCP connection, so that the client's own cost is small and the same
+ * for every server. It understands only responses with a Content-Length.
  */
 
 export interface Answer {
@@ -26,7 +26,7 @@ export class HttpConnection {
     return new HttpConnection(connection, `${hostname}:${port}`);
   }
 
-  /** Sends one request and reads its answer; throws unless the status is 2xx. */
+  /** Sends one request and reads the response; throws unless the status is 2xx. */
   async request(
     method: string,
     path: string,

@@ -1,6 +1,7 @@
 /**
- * 40 MB of gradients over HTTP into the arena of a service (received, decoded, summed up, checked, not applied: a dry run) against
- * a process that reads the same bytes from a TCP connection and drops them. This process is the client of both.
+ * Benchmark of receiving 40 MB of gradients over HTTP into a service's arena: received, decoded, summed and checked,
+ * but not applied (a dry run). The rival is a process that reads the same bytes from a TCP connection and drops them.
+ * This process is the client of both.
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";

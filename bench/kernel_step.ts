@@ -1,6 +1,6 @@
 /**
- * Our side of the kernel rows: the rule of a built-in optimizer, compiled, on an arena of its own; scalars included, HTTP and
- * session left out (service.ts measures those).
+ * Our side of the kernel rows: the compiled rule of a built-in optimizer on its own arena, scalars included. HTTP and
+ * the session are not part of it; service.ts measures those.
  */
 import { Arena } from "../kernels/arena.ts";
 import { Program } from "../kernels/compiler/compile.ts";
@@ -36,7 +36,9 @@ export const MEMBERS: Readonly<Record<DenseRule, { class_name: string; config: R
   },
 };
 
-/** One dense step a call; with `clipNorm` also the global norm, whose factor is fused into the step's kernel. */
+/**
+ * One dense step per call. With `clipNorm` it also clips by the global norm, with the factor fused into the kernel.
+ */
 export function kernelStepper(work: DenseWork, options: { clipNorm?: number } = {}): Stepper {
   const { clipNorm } = options;
   const { count } = work;
@@ -81,7 +83,7 @@ export function kernelStepper(work: DenseWork, options: { clipNorm?: number } = 
   };
 }
 
-/** The Euclidean norm of one vector, as a number. */
+/** Returns a function that computes the Euclidean norm of `values`. */
 export function kernelNorm(values: Float32Array): () => number {
   const arena = new Arena({ bytesMax: 2 ** 32 });
   const g = arena.allocate(values.length * 4);

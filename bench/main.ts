@@ -1,8 +1,8 @@
 /**
- * `deno task bench [-- names…] [--quick]`: runs the benchmarks, prints a line a row as it comes, writes all rows to
- * `.bench/result.json`, and ends with 1 when a goal was missed. Not a measurement itself.
+ * The program behind `deno task bench [-- names…] [--quick]`: runs the benchmarks, prints each row as it comes,
+ * writes all rows to `.bench/result.json`, and exits with 1 when a goal was missed.
  *
- * STEPWELL_BENCH_PYTHON names a Python that can import fastapi and torch; without it `python3` is asked.
+ * STEPWELL_BENCH_PYTHON names a Python that can import what the rivals need; the default is `python3`.
  */
 import { parseArgs } from "node:util";
 import { aggregateBenchmark } from "./aggregate.ts";
@@ -26,7 +26,7 @@ import { startBenchmark } from "./start.ts";
 import { showHead, showRow } from "./table.ts";
 import { COUNTS } from "./work.ts";
 
-/** In the order in which they run. */
+/** All benchmarks in the order in which they run. */
 const BENCHMARKS: readonly Benchmark[] = [
   ...denseBenchmarks,
   normBenchmark,
@@ -75,7 +75,7 @@ async function main(args: string[]): Promise<number> {
   return missed > 0 ? 1 : 0;
 }
 
-/** The benchmarks of these names, all for none; null when a name is not known. */
+/** The benchmarks with these names, or all when there are no names; null when a name is unknown. */
 function choose(names: readonly string[]): readonly Benchmark[] | null {
   const known = BENCHMARKS.map((benchmark) => benchmark.name);
   const unknown = names.filter((name) => !known.includes(name));

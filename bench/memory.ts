@@ -1,7 +1,7 @@
 /**
- * What a run costs in memory: the service's resident bytes before and after a run of 10M parameters is created, has taken steps
- * and was read, in copies of the model (4 bytes a parameter). Adam has 3 (variable, m, v), a gradient on its way in is 1, what
- * readers get is at most 1.
+ * Benchmark of a run's memory: the service's resident bytes before a run of 10M parameters, after its creation, after
+ * steps and after reads, in copies of the model (4 bytes per parameter). Adam has 3 copies (variable, m, v), a
+ * gradient being received is 1, and what readers get is at most 1.
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";
@@ -18,7 +18,7 @@ const SLACK = 0.5;
 export const memoryBenchmark: Benchmark = {
   name: "memory",
   async *rows() {
-    // A service with a tiny run shows what the process holds whatever the run's size.
+    // A service with a tiny run shows the memory that does not depend on the run's size.
     const tiny = await startBenchedService(gradientValues(1, 2));
     await tiny.step();
     const baseBytes = residentBytes(tiny.pid);

@@ -1,6 +1,6 @@
 /**
- * Losses that the service minimizes: requests a second over HTTP, against tfjs that does the same in this process; the first
- * call, which loads tfjs; and what gradients that are sent cost while losses are evaluated.
+ * Benchmark of losses that the service minimizes: requests per second over HTTP, against tfjs doing the same in this
+ * process; the first call, which loads tfjs; and the cost of sent gradients while losses are evaluated.
  */
 import { decodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";
@@ -74,7 +74,7 @@ async function* rowsOf(
   yield await rate(`${CLIENTS} clients, one run`, lanes, () => first);
 }
 
-/** A run of the work's variables; the rival keeps nothing on disk. */
+/** Creates a run with the work's variables. It keeps nothing on disk, like the rival. */
 async function create(connection: HttpConnection, id: string, { rival }: Work): Promise<void> {
   const variables = Object.entries(rival.variables).map(([name, { shape, values }]) => {
     const initial = { dtype: "float32", shape, base64: new Uint8Array(values.slice().buffer).toBase64() };
@@ -85,7 +85,7 @@ async function create(connection: HttpConnection, id: string, { rival }: Work): 
   await connection.request("POST", "/v1/runs", { body: encode(spec) });
 }
 
-/** Both have made one step. */
+/** Compares the variables after one step of both. */
 async function check(
   connection: HttpConnection,
   id: string,
@@ -97,7 +97,7 @@ async function check(
   }
 }
 
-/** Every client asks again as soon as it is answered. */
+/** Requests per second; each client sends its next request when the last one is answered. */
 async function countRate(
   work: string,
   against: string,

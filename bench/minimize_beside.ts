@@ -1,6 +1,7 @@
 /**
- * What gradients that are sent cost while a worker evaluates one heavy loss after the other: the thread that serves, against
- * no losses; and in time, against a process of its own that keeps as much of the machine busy.
+ * The cost of sent gradients while a worker evaluates heavy losses without pause. The CPU time of the main thread is
+ * compared with that without losses; the latency is compared with that beside another process that keeps as much of
+ * the machine busy.
  */
 import { gradientValues } from "./data.ts";
 import { compare, type CompareOptions, type Contender, timedAsync } from "./harness.ts";
@@ -9,14 +10,14 @@ import { encode, HEAVY } from "./minimize_work.ts";
 import { mainThreadUs } from "./process_figures.ts";
 import { type Goal, ratioRow, type Row } from "./row.ts";
 
-/** If the thread that serves evaluated losses, they would cost many times that. */
+/** If the main thread evaluated the losses, gradients would cost many times as much. */
 const GOAL: Goal = { relation: "≤", value: 1.2 };
-/** A thread's time moves in steps of 10 ms. */
+/** A thread's CPU time is counted in steps of 10 ms. */
 const TICKS_MS = 200;
-/** Long enough for a scheduler to have shared out the cores. */
+/** Long enough for the scheduler to balance the cores. */
 const BUSY_MS = 100;
 
-/** Takes two connections of the service whose process is `pid`. */
+/** The rows of this benchmark; needs two connections to the service with process id `pid`. */
 export async function* besideLosses(
   [own, other]: readonly HttpConnection[],
   pid: number,
@@ -66,7 +67,7 @@ export async function* besideLosses(
   }
 }
 
-/** The same while something goes on that `begin` begins and what it gives ends. */
+/** The same contender while other work goes on: `begin` starts that work and returns a function that ends it. */
 function beside({ name, cost }: Contender, begin: () => () => unknown): Contender {
   return {
     name,

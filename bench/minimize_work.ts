@@ -1,19 +1,19 @@
 /**
- * The losses that minimize.ts measures, for both sides: as bodies of `POST …/minimize` and as work for the rival. Not the
- * measuring.
+ * The losses that minimize.ts measures, for both sides: as bodies of `POST …/minimize` and as work for the rival. The
+ * measuring itself is in minimize.ts.
  */
 import { gradientValues } from "./data.ts";
 import { batch, type LossWork, networkLoss, seedLoss } from "./rivals/tfjs_loss.ts";
 
-/** A body as JSON. */
+/** Encodes a body as JSON. */
 export const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
 export interface Work {
-  /** What its runs' ids begin with. */
+  /** The prefix of its runs' ids. */
   readonly id: string;
   readonly name: string;
   readonly rival: LossWork;
-  /** For `POST …/minimize`. */
+  /** The body of `POST …/minimize`. */
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -37,7 +37,7 @@ export function seedWork(): Work {
 
 const [ROWS, FEATURES, HIDDEN, CLASSES] = [32, 64, 48, 10] as const;
 
-/** A batch of the digits' network. */
+/** A batch of the network that classifies digits. */
 export function networkWork(): Work {
   const x = gradientValues(ROWS * FEATURES, 5),
     labels = Int32Array.from({ length: ROWS }, (_, i) => i % CLASSES);
@@ -69,7 +69,7 @@ export function networkWork(): Work {
 
 const SIDE = 256;
 
-/** What keeps a worker busy for long and is told, and answered, in few words. */
+/** A loss that keeps a worker busy for long, with a short request and a short response. */
 export const HEAVY = {
   variables: [{ name: "w", shape: [SIDE, SIDE], initial: 0.001 }],
   body: { loss: "mean(w @ w @ w @ w @ w @ w @ w @ w)" },

@@ -1,5 +1,6 @@
 /**
- * The Euclidean norm of a gradient, float32 squares summed in double precision: against tfjs, against a loop that only reads, and native C.
+ * Benchmark of the Euclidean norm of a gradient (float32 squares summed in float64), against tfjs, a loop that only
+ * reads, and native C.
  */
 import { gradientValues } from "./data.ts";
 import type { Benchmark } from "./bench.ts";
@@ -39,7 +40,7 @@ export const normBenchmark: Benchmark = {
   },
 };
 
-/** tfjs sums one by one in single precision: at ten million elements its norm is off by half a percent. */
+/** Needs a tolerance, because tfjs sums one by one in float32: at ten million elements its norm is off by 0.5 %. */
 function checkNorm(work: string, found: number, wanted: number, tolerance: number): void {
   if (!(Math.abs(found / wanted - 1) <= tolerance)) {
     throw new Error(`Cannot time ${work}: the norm is ${found}, must be ${wanted}`);

@@ -1,14 +1,14 @@
-/** What a process has used so far, as Linux tells in /proc. Not available elsewhere. */
+/** CPU time and memory of a process, read from /proc. Works only on Linux. */
 
-/** Clock ticks a second in /proc/PID/stat: a constant of Linux' interface. */
+/** Clock ticks per second in /proc/PID/stat, a constant of Linux's interface. */
 const TICKS_PER_SECOND = 100;
 
-/** Microseconds of user and system time, all threads together; it moves in steps of 10 ms. */
+/** Microseconds of user and system time of all threads, in steps of 10 ms. */
 export function cpuUs(pid: number): number {
   return usedUs(`/proc/${pid}/stat`);
 }
 
-/** As {@link cpuUs}, of the process's first thread alone: JavaScript and HTTP, without workers. */
+/** Like {@link cpuUs}, but for the process's first thread alone: JavaScript and HTTP, without workers. */
 export function mainThreadUs(pid: number): number {
   return usedUs(`/proc/${pid}/task/${pid}/stat`);
 }
@@ -20,7 +20,7 @@ function usedUs(path: string): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
 }
 
-/** Bytes that the process holds in memory now. */
+/** The process's resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) * 1024;

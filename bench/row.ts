@@ -1,6 +1,6 @@
 /**
- * One line of the benchmark's table as data: what was compared, what came out, what the goal is and whether it is met.
- * Not here: how to measure (harness.ts) and how to print (table.ts).
+ * One row of the benchmark's table as data: what was compared, the figure, the goal and whether it is met. Measuring
+ * is in harness.ts, printing in table.ts.
  */
 import type { Comparison } from "./harness.ts";
 
@@ -13,23 +13,23 @@ export interface Goal {
 export type Verdict = "met" | "missed" | "noisy" | "no goal" | "skipped";
 
 export interface Row {
-  /** What was done, with its size: `Adam 1M`. */
+  /** The work with its size: `Adam 1M`. */
   readonly work: string;
-  /** Whom it is compared with, or what is counted. */
+  /** The rival, or what is counted. */
   readonly against: string;
-  /** The ratio or count, null when the row was skipped. */
+  /** The ratio or count; null when the row was skipped. */
   readonly figure: number | null;
   readonly unit: "x" | "ms" | "1/s" | "MB" | "copies" | "flushes";
   readonly goal: Goal | null;
   readonly verdict: Verdict;
-  /** 20th and 80th percentile of the figure, for rows that compare. */
+  /** The 20th and 80th percentile of the figure, for rows that compare. */
   readonly spread?: readonly [number, number];
   readonly comparison?: Comparison;
-  /** Absolute figures beside the ratio, or why the row was skipped. */
+  /** The absolute figures behind the ratio, or why the row was skipped. */
   readonly note: string;
 }
 
-/** Whether `figure` keeps to `goal`; a noisy figure counts only when even its bad end keeps to it. */
+/** Whether `figure` meets `goal`; a noisy figure counts only if its bad end, `worst`, meets the goal too. */
 export function judge(goal: Goal | null, figure: number, worst = figure): Verdict {
   if (goal === null) return "no goal";
   const keeps = (value: number) => goal.relation === "≥" ? value >= goal.value : value <= goal.value;
@@ -37,7 +37,10 @@ export function judge(goal: Goal | null, figure: number, worst = figure): Verdic
   return keeps(figure) ? "noisy" : "missed";
 }
 
-/** A row from a comparison: `as` says whether the figure is rival/ours ("faster", ≥ goals) or ours/rival ("cost", ≤ goals). */
+/**
+ * A row for a comparison. `as` selects the figure: rival/ours for "faster" (with ≥ goals), ours/rival for "cost"
+ * (with ≤ goals).
+ */
 export function ratioRow(
   work: string,
   against: string,
@@ -46,7 +49,7 @@ export function ratioRow(
 ): Row {
   const { goal = null, as = "faster", note = "" } = options;
   const figure = as === "faster" ? comparison.ratio : 1 / comparison.ratio;
-  // A calm comparison is judged by its median, a noisy one by the pessimistic end of its spread.
+  // A comparison is judged by its median, or by the pessimistic end of its spread when it is noisy.
   const worst = comparison.noisy ? (as === "faster" ? comparison.p20 : 1 / comparison.p20) : figure;
   const times = `${showUs(comparison.oursUs)} / ${showUs(comparison.rivalUs)}`;
   return {
@@ -62,7 +65,7 @@ export function ratioRow(
   };
 }
 
-/** A row for something that is counted, not compared. */
+/** A row for a figure that is counted, not compared. */
 export function countRow(
   work: string,
   against: string,
@@ -72,7 +75,7 @@ export function countRow(
   return { work, against, figure, unit, goal, verdict: judge(goal, figure), note };
 }
 
-/** A row that could not be measured here, with the reason in plain words. */
+/** A row that could not be measured on this machine, with the reason. */
 export function skippedRow(work: string, against: string, reason: string, goal: Goal | null = null): Row {
   return { work, against, figure: null, unit: "x", goal, verdict: "skipped", note: reason };
 }
@@ -82,7 +85,7 @@ export function showUs(us: number): string {
   return us < 1000 ? `${us.toPrecision(3)} µs` : `${(us / 1000).toPrecision(3)} ms`;
 }
 
-/** Counts for people: 1000 → `1k`, 10_000_000 → `10M`, what is not round as it is. */
+/** Counts for people: 1000 → `1k`, 10_000_000 → `10M`; other counts in full. */
 export function showCount(count: number): string {
   if (count >= 1e6 && count % 1e6 === 0) return `${count / 1e6}M`;
   return count >= 1000 && count % 1000 === 0 ? `${count / 1000}k` : String(count);

@@ -1,6 +1,6 @@
 /**
- * The whole service, Adam at 1k, 1M and 10M parameters, against FastAPI + torch: server CPU per step in alternating bursts, and
- * the wall time of a step beside it.
+ * Benchmark of the whole service, Adam at 1k, 1M and 10M parameters, against FastAPI + torch: server CPU per step in
+ * alternating bursts, with the wall time of a step as a note.
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";
@@ -18,7 +18,7 @@ const GOALS: readonly (readonly [count: number, goal: number])[] = [
   [10_000_000, 2.5],
 ];
 const CHECKED_STEPS = 3;
-/** CPU time comes in ticks of 10 ms: bursts of half a second keep that below the spread that counts as calm. */
+/** CPU time comes in ticks of 10 ms; in bursts of half a second, a tick is below the spread that counts as noisy. */
 const BURST_MS = 500;
 
 export const serviceBenchmark: Benchmark = {
@@ -58,7 +58,7 @@ export const serviceBenchmark: Benchmark = {
   },
 };
 
-/** Costs are the server's CPU time; the wall time is kept beside. */
+/** A contender whose cost is the server's CPU time; it records the wall time too. */
 function cpuContender(
   name: string,
   pid: number,

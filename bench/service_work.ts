@@ -1,5 +1,6 @@
 /**
- * A Stepwell service as a contender: a process of its own with one Adam run, fed with safetensors gradients over one connection.
+ * A Stepwell service as a contender: a process with one Adam run, which gets safetensors gradients over one
+ * connection.
  */
 import { decodeTensors, encodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";
@@ -11,9 +12,9 @@ export const SAFETENSORS = "application/vnd.safetensors";
 export interface BenchedService {
   readonly pid: number;
   readonly connection: HttpConnection;
-  /** One gradient in, one step taken, or with `dryRun` received, checked and left at that. */
+  /** Sends one gradient and takes one step; with `dryRun` the service only receives and checks the gradient. */
   step(options?: { dryRun?: boolean }): Promise<void>;
-  /** The variable as it is now. */
+  /** The current values of the variable. */
   values(): Promise<Float32Array>;
   stop(): Promise<void>;
 }
@@ -23,7 +24,7 @@ export async function startBenchedService(gradient: Float32Array): Promise<Bench
   const service = await startService();
   const connection = await HttpConnection.open(service.url);
   const shape = [gradient.length];
-  // The rivals keep nothing on disk; what a journal adds stands in durability.ts.
+  // The rivals keep nothing on disk; durability.ts measures the cost of the journal.
   const spec = {
     id: "bench",
     optimizer: MEMBERS.Adam,

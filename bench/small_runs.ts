@@ -1,5 +1,6 @@
 /**
- * Ten thousand small runs in one service: each is created, takes a step and is asked for its state. Times, and resident memory.
+ * Benchmark of ten thousand small runs in one service: each is created, takes a step and is read. Measures times and
+ * resident memory.
  */
 import { encodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";
@@ -20,7 +21,7 @@ export const smallRunsBenchmark: Benchmark = {
     const connections = await Promise.all(
       Array.from({ length: CONNECTIONS }, () => HttpConnection.open(service.url)),
     );
-    /** Does `operation` once for each run, on all connections at a time; returns milliseconds. */
+    /** Performs `operation` once for each run, on all connections in parallel; returns milliseconds. */
     const forEachRun = async (operation: (connection: HttpConnection, run: number) => Promise<unknown>) => {
       const start = performance.now();
       await Promise.all(connections.map(async (connection, lane) => {

@@ -1,6 +1,6 @@
 /**
- * Sparse rows: an Adagrad step on 10,000 rows, one in five repeated, of a table of 1,000,000 x 64, and on one in a hundred
- * rows of smaller tables: kernels against tfjs and against torch.
+ * Benchmark of sparse rows, kernels against tfjs and torch: an Adagrad step on 10,000 rows, one in five repeated, of
+ * a table of 1,000,000 x 64, and on one in a hundred rows of smaller tables.
  */
 import type { Benchmark, Context } from "./bench.ts";
 import { checkEqual, compare, timed } from "./harness.ts";
@@ -39,7 +39,7 @@ async function* sparseRows(
   const title = `sparse ${work.indices.length} of ${showCount(work.rows)}x${work.width}`;
   const ours = await sparseKernelStepper(work);
   const contender = timed(ours.name, () => ours.step());
-  // Taking part in the plan was the first step; two more, and the others take three.
+  // Recording the plan was our first step. Two more make three, as for the rivals.
   ours.step();
   ours.step();
   const wanted = ours.touched();

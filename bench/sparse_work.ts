@@ -1,6 +1,6 @@
 /**
- * The sparse work: one Adagrad step on some rows of a table, repeated rows summed first; and our side of it, the kernel calls that
- * a session plans for it. The plan is a session's own: the calls are caught as it makes them and made again.
+ * The sparse work, and our side of it. The work is one Adagrad step on some rows of a table, with repeated rows
+ * summed first. Our side repeats the kernel calls of a session's own plan, recorded as the session makes them.
  */
 import { findUnique, tableBytes } from "../kernels/routines/dedupe.ts";
 import { type Arena } from "../kernels/arena.ts";
@@ -21,16 +21,16 @@ export interface SparseWork {
   readonly initial: Float32Array<ArrayBuffer>;
 }
 
-/** A contender's own table and accumulator. */
+/** A contender with its own table and accumulator. */
 export interface SparseStepper {
   readonly name: string;
   step(): void;
-  /** The table's rows that `indices` name, copied out. */
+  /** A copy of the table's rows that `indices` name. */
   touched(): Float32Array;
   dispose(): void | Promise<void>;
 }
 
-/** `count` indices of which four fifths differ. */
+/** Work with `count` indices, of which four fifths differ. */
 export function sparseWork(rows: number, width: number, count: number): SparseWork {
   return {
     rows,
@@ -86,7 +86,7 @@ export async function sparseKernelStepper(work: SparseWork): Promise<SparseStepp
   caught.length = 0;
   session.applyGradients(staging, { aggregate: true, dryRun: false });
 
-  // The merge of repeated rows, then the rule on the merged rows; the latter reads what the former wrote.
+  // First the merge of repeated rows, then the rule on the merged rows, which reads what the merge wrote.
   const [merge, rule] = caught;
   const staged = staging.tensors.get("table") as StagedSparse;
   if (merge === undefined || rule === undefined || caught.length !== 2 || merge.call.indices === undefined) {

@@ -1,6 +1,6 @@
 /**
- * How long `deno task start` takes until the service says that it is ready, with everything cached, and what it holds in memory
- * when nothing has happened yet.
+ * Benchmark of `deno task start`: the time until the service reports that it is ready, with everything cached, and
+ * the resident memory of the idle service.
  */
 import { startService } from "../examples/service_process.ts";
 import type { Benchmark } from "./bench.ts";

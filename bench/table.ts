@@ -1,5 +1,5 @@
 /**
- * Rows as text for a terminal. Not the JSON file: that is the rows themselves.
+ * Rows as text for a terminal. The JSON file is not written here: it holds the rows themselves.
  */
 import type { Row } from "./row.ts";
 

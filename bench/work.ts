@@ -1,12 +1,12 @@
 /**
- * The work that every dense contender does: one optimizer step on one variable. Not the contenders themselves.
+ * The work of every dense contender: one optimizer step on one variable. The contenders themselves are elsewhere.
  */
 import { gradientValues } from "./data.ts";
 
 export const DENSE_RULES = ["SGD", "Momentum", "Adam", "Adagrad"] as const;
 export type DenseRule = (typeof DENSE_RULES)[number];
 
-/** Hyperparameters that all contenders share, in the Keras vocabulary. */
+/** Hyperparameters that all contenders share, with their Keras names. */
 export const LEARNING_RATE = 0.001;
 export const MOMENTUM = 0.9;
 export const BETA_1 = 0.9;
@@ -23,11 +23,11 @@ export interface DenseWork {
   readonly gradient: Float32Array<ArrayBuffer>;
 }
 
-/** A contender's own copy of the work's state. */
+/** A contender with its own copy of the work's state. */
 export interface Stepper {
   readonly name: string;
   step(): void;
-  /** The variable as it is now, copied out. */
+  /** A copy of the variable's current values. */
   values(): Float32Array;
   dispose(): void;
 }

@@ -1,18 +1,20 @@
 /**
- * A `WebAssembly.Memory`, its allocator, and the kernels instantiated on it. Holds the tensors of one large run
- * or of many small ones; knows neither.
+ * A `WebAssembly.Memory`, its allocator, and the kernels instantiated on it. An arena holds the tensors of one large
+ * run or of many small ones, and knows nothing about runs.
  *
- * Invariants: regions are 64-byte aligned and disjoint; the first 64 bytes are never given out and stay zero, so
- * offset 0 is the index list of "one row, row 0". Growing replaces the buffer: views are made by `f32()` and its
- * like, used at once, and never kept across an allocation or an `await`.
+ * Invariants: regions are 64-byte aligned and disjoint. The first 64 bytes are never allocated and stay zero, so
+ * offset 0 is the index list of "one row, row 0". Growing replaces the buffer: make views with `f32()` and the like,
+ * use them at once, and never keep one across an allocation or an `await`.
  */
 import { hostFunctions } from "./language/ops.ts";
 
 const PAGE_BYTES = 65536;
 const ALIGNMENT = 64;
-/** What a memory grows by beyond the need: enough for thousands of small runs, little beside a large one. */
+/**
+ * The most by which a memory grows beyond the need: enough for thousands of small runs, little beside a large run.
+ */
 const GROWTH_BYTES_MAX = 4 * 1024 ** 2;
-/** wasm32 addresses end here. */
+/** The end of the wasm32 address space. */
 export const ARENA_BYTES_MAX = 4 * 1024 ** 3;
 
 export type KernelFunction = (...args: number[]) => number | number[] | undefined;
@@ -30,7 +32,7 @@ export class Arena {
   readonly bytesMax: number;
   readonly #functions = new WeakMap<WebAssembly.Module, KernelFunction>();
   readonly #sizes = new Map<number, number>();
-  /** Free stretches by rising offset; neighbours are merged. */
+  /** Free gaps, sorted by offset; adjacent gaps are merged. */
   readonly #free: Gap[] = [];
   #end = ALIGNMENT;
   #used = 0;
@@ -40,22 +42,22 @@ export class Arena {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(this.bytesMax / PAGE_BYTES) });
   }
 
-  /** The memory's bytes as they are now: another object after the memory has grown. */
+  /** The current buffer of the memory. Growing the memory replaces it. */
   get buffer(): ArrayBuffer {
     return this.memory.buffer as ArrayBuffer;
   }
 
-  /** Bytes in regions that are given out. */
+  /** Bytes in allocated regions. */
   get bytesUsed(): number {
     return this.#used;
   }
 
-  /** Bytes of the memory, used or not. */
+  /** Size of the memory in bytes, used or not. */
   get bytesReserved(): number {
     return this.buffer.byteLength;
   }
 
-  /** By how many bytes the memory would grow for `allocate(bytes)`. */
+  /** The number of bytes by which `allocate(bytes)` would grow the memory. */
   growth(bytes: number): number {
     const wanted = alignUp(bytes);
     if (this.#free.some((gap) => gap.bytes >= wanted)) return 0;
@@ -63,7 +65,10 @@ export class Arena {
     return missing > 0 ? this.#grown(missing) - this.bytesReserved : 0;
   }
 
-  /** Offset of a region of at least `bytes`; its content is not defined. Throws RangeError when it does not fit. */
+  /**
+   * Allocates at least `bytes` and returns the region's offset; its content is undefined. Throws RangeError when the
+   * region does not fit.
+   */
   allocate(bytes: number): number {
     const wanted = alignUp(bytes);
     const index = this.#free.findIndex((gap) => gap.bytes >= wanted);
@@ -86,7 +91,9 @@ export class Arena {
     return offset;
   }
 
-  /** Bytes after growing by at least `missing`: an eighth more makes many small runs few growths. */
+  /**
+   * The memory's size after growing by at least `missing`. An extra eighth keeps growths rare with many small runs.
+   */
   #grown(missing: number): number {
     const current = this.bytesReserved;
     const wanted = Math.min(
@@ -96,7 +103,7 @@ export class Arena {
     return Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES;
   }
 
-  /** Gives a region back. Throws RangeError where none starts. */
+  /** Frees the region at `offset`. Throws RangeError when no region starts there. */
   release(offset: number): void {
     const bytes = this.#sizes.get(offset);
     if (bytes === undefined) throw new RangeError(`Cannot release offset ${offset}: no region starts there`);
@@ -113,7 +120,7 @@ export class Arena {
     if (end === this.#end) this.#end = start;
   }
 
-  /** Index of the first gap that begins behind `offset`. */
+  /** Index of the first gap that begins after `offset`. */
   #gapAfter(offset: number): number {
     let low = 0, high = this.#free.length;
     while (low < high) {
@@ -140,7 +147,7 @@ export class Arena {
     return new Float64Array(this.buffer, offset, count);
   }
 
-  /** The module's kernel on this memory, instantiated once. */
+  /** The module's kernel on this memory; each module is instantiated once. */
   kernel(module: WebAssembly.Module): KernelFunction {
     let kernel = this.#functions.get(module);
     if (!kernel) {

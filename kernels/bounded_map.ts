@@ -1,6 +1,6 @@
 /**
- * A map that keeps the newest entries: when there are too many, the oldest goes. An entry keeps its age when its value is
- * set again; who wants it to be the newest deletes it before.
+ * A map that keeps the newest entries: when it is full, a new entry evicts the oldest. Setting an existing key again
+ * does not change the entry's age; to make it the newest, delete it first.
  */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #sizeMax: number;

@@ -1,7 +1,7 @@
 /**
- * The HTTP application: middleware, error doors, one line per operation. No operation's logic.
+ * The HTTP application: middleware, error handlers, one line per operation. No operation's logic.
  *
- * Invariant: every refusal, from whatever layer, leaves through `answerProblem`.
+ * Invariant: every refusal, from any layer, is sent by `answerProblem`.
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { bearerAuth } from "hono/bearer-auth";
@@ -93,7 +93,7 @@ const OPERATIONS = [
   getDocs,
 ];
 
-/** Whoever watches the service, and whoever reads about it, needs no token. */
+/** Health checks and documentation need no token. */
 const OPEN_PATHS = /^\/(healthz|readyz|openapi\.json|docs(\/.*)?)$/;
 
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -137,7 +137,7 @@ export function createApp(services: Services): App {
   return app;
 }
 
-/** The service speaks HTTP behind whatever speaks TLS, so that one decides on HSTS. /docs brings its own policy. */
+/** No HSTS: the proxy that terminates TLS decides on it. /docs sets its own content policy. */
 const SECURE_HEADERS: NonNullable<Parameters<typeof secureHeaders>[0]> = {
   contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
   crossOriginOpenerPolicy: false,

@@ -1,4 +1,4 @@
-/** POST /v1/runs/{run}/gradients: takes a contribution, which is a step or becomes part of one. The main call. */
+/** POST /v1/runs/{run}/gradients: takes a contribution, which makes a step or joins a round. The main call. */
 import { gradientFields } from "../src/wire/tensor_file.ts";
 import { answerContribution } from "./contributions/contribute.ts";
 import { receiveTensors } from "./http/receive_body.ts";

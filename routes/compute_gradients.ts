@@ -1,4 +1,4 @@
-/** POST /v1/runs/{run}/compute-gradients: a loss and its gradients; changes nothing. */
+/** POST /v1/runs/{run}/compute-gradients: computes a loss and its gradients; changes nothing. */
 import type { Gradient } from "../src/autodiff/losses.ts";
 import { nest } from "../src/wire/nested_numbers.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";

@@ -98,7 +98,7 @@ export const register: Register = (app, services) =>
     return answerJson(c, run.describe(), { status: 201, run });
   });
 
-/** The answer that this request has had before; a long one was not kept, then the run as it is now. */
+/** The first answer to this request. A long one was not kept: then the current description of the run. */
 function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
   c.header("Location", `/v1/runs/${id}`);
   c.header("Idempotency-Replayed", "true");

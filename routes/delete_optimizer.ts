@@ -1,4 +1,4 @@
-/** DELETE /v1/optimizers/{class_name}: forgets an optimizer that was registered. */
+/** DELETE /v1/optimizers/{class_name}: deletes a registered optimizer. */
 import type { Register } from "./http/context.ts";
 import { ANSWER_HEADERS, answers, createRoute, mount, NoQuery, z } from "./contract/operation.ts";
 import { OptimizerName } from "./contract/optimizer_schemas.ts";

@@ -1,4 +1,4 @@
-/** DELETE /v1/runs/{run}: forgets a run. */
+/** DELETE /v1/runs/{run}: deletes a run. */
 import type { Register } from "./http/context.ts";
 import {
   ANSWER_HEADERS,
@@ -34,7 +34,7 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run: id } = c.req.valid("param");
-    // Nobody needs to read a run in order to delete it, and a damaged one could not be read.
+    // A deletion need not read the run, and a damaged run could not be read.
     if (c.req.header("If-Match") ?? c.req.header("If-None-Match")) checkRun(c, services, id).confirm();
     await services.registry.delete(id);
     return c.body(null, 204);

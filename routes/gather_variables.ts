@@ -1,4 +1,4 @@
-/** POST /v1/runs/{run}/variables/gather: rows of a variable. */
+/** POST /v1/runs/{run}/variables/gather: reads rows of a variable. */
 import { nest } from "../src/wire/nested_numbers.ts";
 import { answerTensors } from "./http/answer.ts";
 import { receiveJson } from "./http/receive_body.ts";

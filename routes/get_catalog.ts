@@ -1,4 +1,4 @@
-/** GET /v1/catalog: every member of every family, and what losses are made of. */
+/** GET /v1/catalog: every member of every family, and the functions and layers of losses. */
 import { lossCatalog } from "../src/autodiff/loss_catalog.ts";
 import { catalogInTurns } from "../src/families/catalog.ts";
 import type { OptimizerFamily } from "../src/families/optimizers/mod.ts";
@@ -120,7 +120,7 @@ interface Text {
   readonly etag: string;
 }
 
-/** The catalogue as it is sent: a thousand optimizers are some megabytes, and change seldom. */
+/** The encoded catalogue, cached: a thousand optimizers take some megabytes, and they change seldom. */
 const texts = new WeakMap<OptimizerFamily, Promise<Text>>();
 
 function textOf(family: OptimizerFamily): Promise<Text> {

@@ -1,6 +1,6 @@
 /**
- * GET /docs: the OpenAPI document as a page. Swagger UI comes out of its npm package and from this origin only, and
- * is loaded when somebody first asks for it.
+ * GET /docs: the OpenAPI document as a page. Swagger UI comes from its npm package and is served from this origin. It
+ * is loaded at the first request.
  */
 import type { AppContext, Register } from "./http/context.ts";
 

@@ -1,4 +1,4 @@
-/** GET /v1/runs/{run}/events: what happens to a run, as it happens. */
+/** GET /v1/runs/{run}/events: streams the events of a run. */
 import { StepwellError } from "../src/errors.ts";
 import type { Register } from "./http/context.ts";
 import { eventStream } from "./contributions/event_stream.ts";
@@ -64,7 +64,7 @@ export const register: Register = (app, { registry, settings, stopping, streams 
     const run = registry.get(id);
     c.header("Content-Type", "text/event-stream");
     c.header("Cache-Control", "no-store");
-    // Proxies that collect answers would keep events to themselves.
+    // Proxies that buffer answers would delay events.
     c.header("X-Accel-Buffering", "no");
     if (c.req.method === "HEAD") return c.body(null, 200);
     if (stopping.aborted) {
@@ -79,7 +79,7 @@ export const register: Register = (app, { registry, settings, stopping, streams 
     const stream = eventStream({
       run,
       lease,
-      // A page's EventSource keeps the address that it began with.
+      // The header first: a browser's EventSource reconnects to its first URL, with an old query.
       from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
       heartbeatSeconds: settings.STEPWELL_HEARTBEAT_SECONDS,
       signals: [c.req.raw.signal, stopping],

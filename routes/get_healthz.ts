@@ -1,4 +1,4 @@
-/** GET /healthz: the process answers. */
+/** GET /healthz: 200 while the process responds. */
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";

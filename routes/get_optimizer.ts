@@ -1,4 +1,4 @@
-/** GET /v1/runs/{run}/optimizer: the optimizer as Keras loads it. */
+/** GET /v1/runs/{run}/optimizer: the optimizer in the form that Keras loads. */
 import { answerJson, answerUnlessFresh } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {

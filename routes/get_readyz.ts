@@ -1,4 +1,4 @@
-/** GET /readyz: the service takes work. */
+/** GET /readyz: 200 while the service takes work. */
 import { StepwellError } from "../src/errors.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";

@@ -1,4 +1,4 @@
-/** GET /v1/runs/{run}/rounds/current: who has contributed to the open round, and what it takes to close it. */
+/** GET /v1/runs/{run}/rounds/current: the contributions of the open round, and how many are missing. */
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import { answers, createRoute, json, mount, NoQuery, RunParams } from "./contract/operation.ts";

@@ -73,7 +73,7 @@ export const register: Register = (app, services) =>
     const { registry } = services;
     const first = registry.get(id);
     if (first.iterations <= after && areKnown(first)) await untilPast(c, services, { run: first, after });
-    // Another one, when a checkpoint has taken its place meanwhile.
+    // A different session if a checkpoint has replaced the run meanwhile.
     const run = registry.get(id);
     const exists = () => areKnown(run);
     return answerUnlessFresh(c, { run, exists, isOld: run.iterations <= after }, () => {
@@ -82,7 +82,7 @@ export const register: Register = (app, services) =>
     });
   });
 
-/** Waits, as long as the caller asks for, until more than `after` iterations have been applied. */
+/** Waits until more than `after` iterations have been applied, at most as long as the caller asks. */
 async function untilPast(
   c: AppContext,
   services: Services,

@@ -1,4 +1,4 @@
-/** POST /v1/runs/{run}/minimize: a loss, its gradients, a step. */
+/** POST /v1/runs/{run}/minimize: computes the gradients of a loss and contributes them. */
 import type { Gradient } from "../src/autodiff/losses.ts";
 import { StepwellError } from "../src/errors.ts";
 import type { RunSession, Staging } from "../src/run/api/run_session.ts";
@@ -74,7 +74,7 @@ export const register: Register = (app, services) =>
           checkPayload(run);
           const compiled = compileFor(services, run, body);
           using _place = await services.losses.acquireAlone(run.id, compiled);
-          // Before the work: while this one waited, the run may have been deleted or moved on.
+          // Before the work: the run may have been deleted or changed while this request waited.
           confirm();
           const found = await differentiate(services, run, compiled);
           return apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });

@@ -1,4 +1,4 @@
-/** PUT /v1/runs/{run}/checkpoint: a run from a file, into its own or a new id. */
+/** PUT /v1/runs/{run}/checkpoint: restores a run from a file, under its own or a new id. */
 import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { TensorTarget } from "../src/tensor.ts";
@@ -61,7 +61,7 @@ export const register: Register = (app, services) =>
     return answerJson(c, description, { status: created ? 201 : 200, run: description });
   });
 
-/** A target that exists once the metadata, which comes first, has said what the run is. */
+/** A target that is created when the metadata, which comes first, has described the run. */
 function deferred(restoration: Restoration) {
   let begun: TensorTarget | undefined;
   const target = () => {

@@ -1,6 +1,6 @@
 /**
- * The body of put_weights as a list: JSON as it stands, or the tensors of a file in order of their names, which are
- * their places: 0, 1, 2, … What belongs at a place is the session's to say.
+ * The body of put_weights as a list: JSON as it is, or the tensors of a file in order of their names, which are their
+ * places in the list: 0, 1, 2, … The session checks what belongs at each place.
  */
 import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
@@ -10,7 +10,7 @@ import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/receive_b
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
 
-/** More than a header with the names of all places. */
+/** More than the header of a file with the names of all places. */
 const HEADER_BYTES_MAX = 4 << 20;
 
 export async function receiveWeights(
@@ -22,7 +22,7 @@ export async function receiveWeights(
     return (await receiveJson(c, services, Weights)).weights;
   }
   const list = new WeightList();
-  // Keras takes longer lists than a run has weights, where an old one holds slots that are gone.
+  // Keras accepts lists that are longer than the run's: an old list may contain slots that no longer exist.
   const bytesMax = Math.min(
     2 * run.describe().bytes + HEADER_BYTES_MAX,
     services.settings.STEPWELL_BODY_BYTES_MAX,
@@ -31,7 +31,7 @@ export async function receiveWeights(
   return list.items();
 }
 
-/** Collects dense tensors: numbers for the integers, float32 tensors for the rest. */
+/** Collects dense tensors: integers as numbers, all others as float32 tensors. */
 class WeightList implements TensorTarget {
   readonly #items = new Map<number, FlatTensor | number>();
 
@@ -64,14 +64,14 @@ class WeightList implements TensorTarget {
     throw unfit(name, "is null, must be a tensor");
   }
 
-  /** Throws invalid_weights when a place was left out. */
+  /** The list. Throws invalid_weights if a place is missing. */
   items(): readonly (FlatTensor | number)[] {
     return Array.from({ length: this.#items.size }, (_, place) => {
       const item = this.#items.get(place);
       if (item !== undefined) return item;
       throw new StepwellError(
         "invalid_weights",
-        `Cannot set the weights: of ${this.#items.size}, place ${place} is missing`,
+        `Cannot set the weights: none of the ${this.#items.size} tensors is named ${place}`,
       );
     });
   }

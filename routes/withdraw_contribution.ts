@@ -1,4 +1,4 @@
-/** DELETE /v1/runs/{run}/rounds/current/contributions/{client_id}: takes a contribution out of the open round. */
+/** DELETE /v1/runs/{run}/rounds/current/contributions/{client_id}: removes a contribution from the open round. */
 import type { Register } from "./http/context.ts";
 import {
   ANSWER_HEADERS,

@@ -1,8 +1,8 @@
 /**
- * Every setting of the service: one table with name, unit, default, ceiling and meaning, and the function that
- * reads it. Not a reader of the environment: `main.ts` hands in the lookup. The README's table derives from here.
+ * The settings of the service: one table with name, unit, default, bounds and meaning, and the function that reads
+ * them. It does not read the environment: `main.ts` passes a lookup. The README's table is generated from this one.
  *
- * Invariant: a `Settings` value is complete and within its bounds; what is wrong is a `SettingError` of one line.
+ * Invariant: a `Settings` value is complete and within its bounds. A bad setting is a `SettingError` of one line.
  */
 
 interface NumberSetting {
@@ -19,7 +19,7 @@ interface TextSetting {
   readonly unit: "text";
   readonly default: string;
   readonly pattern: RegExp;
-  /** What the pattern wants, in words. */
+  /** What the pattern allows, in words. */
   readonly wanted: string;
   readonly description: string;
 }
@@ -248,19 +248,19 @@ export const SETTINGS = {
 
 type SettingName = keyof typeof SETTINGS;
 
-/** The value of every setting under its name: a number or a text. An absent token is the empty text. */
+/** The value of every setting by name: a number or a string. An absent token is the empty string. */
 export type Settings = {
   readonly [Name in SettingName]: (typeof SETTINGS)[Name]["kind"] extends "number" ? number : string;
 };
 
-/** A setting that cannot be used; the message is one line for the operator and never holds the token. */
+/** A setting is unusable. The message is one line for the operator and never contains the token. */
 export class SettingError extends Error {
   override readonly name = "SettingError";
 }
 
 /**
- * All settings from `lookup` (a variable's name → its text), with defaults for what is absent or empty.
- * Throws a `SettingError` for a value out of bounds, and for a host beyond loopback without a token.
+ * Reads all settings through `lookup` (a variable's name → its text). An absent or empty variable gets its default.
+ * Throws a `SettingError` for a value out of bounds, and for a host other than loopback without a token.
  */
 export function readSettings(lookup: (name: string) => string | undefined): Settings {
   const settings = Object.fromEntries(

@@ -1,11 +1,11 @@
 /**
- * The one catalogue of errors. Every refusal that a caller can meet has a code here; the problem body, the
- * documented responses and the README's table derive from it. The text of anything else goes to the log only.
+ * The catalogue of errors. Every refusal that a caller can get has a code here. The problem body, the documented
+ * responses and the README's table are made from it. The text of any other error goes to the log only.
  */
 
 const entry = <S extends number>(status: S, title: string, meaning: string) => ({ status, title, meaning });
 
-/** By status, as in the README's table. The OpenAPI document keeps the order that it was published with. */
+/** Grouped by status, as in the README's table. The OpenAPI document keeps the order in which it was published. */
 export const ERRORS = {
   // 400 Bad Request
   malformed_json: entry(400, "Body is not JSON", "The body cannot be parsed as JSON."),
@@ -182,13 +182,13 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** One thing that is wrong, at one place of the request: `path` is like `variables.0.shape` or a header's name. */
+/** One fault at one place of the request. `path` is for example `variables.0.shape`, or a header's name. */
 export interface Issue {
   readonly path: string;
   readonly message: string;
 }
 
-/** A refusal. `message` says what cannot be done, the state now and the wanted one, with names, shapes and values. */
+/** A refusal. `message` says what cannot be done, what is there and what must be, with names, shapes and values. */
 export class StepwellError extends Error {
   override readonly name = "StepwellError";
   readonly code: ErrorCode;
@@ -201,16 +201,16 @@ export class StepwellError extends Error {
   }
 }
 
-/** What a refusal is about: where it stands in the request, and what messages call it. */
+/** The part of a request that a refusal is about: its path, and its name in messages. */
 export interface Subject {
   readonly path: string;
-  /** Empty where the problem names its own subject. */
+  /** Empty if the problem names the part itself. */
   readonly called: string;
 }
 
 /**
- * Refuses for one reason: "Cannot {action}: {subject} {problem}", with the problem as the issue at the subject's path.
- * A path alone is called by itself.
+ * A refusal for one reason: "Cannot {action}: {subject} {problem}". The problem is also the issue at the subject's
+ * path. A string is both path and name.
  */
 export function refusal(
   code: ErrorCode,

@@ -1,14 +1,14 @@
 /**
- * A gate bounds how many may be inside at a time, and how much they may weigh together. Whoever does not fit waits in order
- * of arrival, or is refused at once with `busy`.
+ * A gate: a semaphore with weights. It bounds how many callers are inside at a time, and their total weight. A caller
+ * that does not fit waits in order of arrival, or is refused at once with `busy`.
  *
- * Invariants: at most `count` are inside, and together they weigh at most `weight`, unless one of them is alone: how much
- * one may weigh is bounded elsewhere. Nobody enters before somebody who waits.
+ * Invariants: at most `count` callers are inside. Their total weight is at most `weight`, except that a single caller
+ * may be heavier: its weight is bounded elsewhere. No caller enters before one that waits.
  */
 import { StepwellError } from "./errors.ts";
 import { type Releasable, releasable } from "./releasable.ts";
 
-/** Those who are inside. */
+/** The callers inside the gate. */
 interface Inside {
   readonly count: number;
   readonly weight: number;
@@ -16,11 +16,11 @@ interface Inside {
 
 interface GateOptions {
   readonly count: number;
-  /** Absent: any. */
+  /** Absent: no bound. */
   readonly weight?: number;
-  /** How long `acquire` waits before it refuses; absent: until there is a place. */
+  /** How long `acquire` waits before it refuses. Absent: no limit. */
   readonly waitSeconds?: number;
-  /** The message of a refusal: what cannot be done, and who is inside. */
+  /** The message of a refusal: what cannot be done, and what is inside. */
   readonly refusal: (inside: Inside) => string;
 }
 
@@ -39,7 +39,7 @@ export class Gate {
     this.#options = options;
   }
 
-  /** How many are inside. */
+  /** The number of callers inside. */
   get open(): number {
     return this.#count;
   }
@@ -48,13 +48,13 @@ export class Gate {
     return this.#queue.size;
   }
 
-  /** A place, if there is one at once. Throws busy. */
+  /** Enters without waiting. Throws busy. */
   acquireNow(weight = 0): Releasable {
     if (this.#queue.size > 0 || !this.#fits(weight)) throw this.#busy();
     return this.#enter(weight);
   }
 
-  /** A place, as soon as there is one. Throws busy when the time is over, and the signal's reason. */
+  /** Waits for a place and enters. Throws busy after `waitSeconds`, and the signal's reason when it is aborted. */
   async acquire(weight = 0, signal?: AbortSignal): Promise<Releasable> {
     signal?.throwIfAborted();
     if (this.#queue.size > 0 || !this.#fits(weight)) return await this.#wait(weight, signal);
@@ -99,7 +99,7 @@ export class Gate {
         held.dispose();
         reject(reason);
         this.#queue.delete(waiting);
-        // A heavy one at the head may have held back lighter ones that fit.
+        // A heavy caller at the head may have blocked lighter ones that fit.
         this.#admitNext();
       };
       this.#queue.add(waiting);

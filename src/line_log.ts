@@ -1,11 +1,11 @@
 /**
- * Lines of JSON to an output, written behind the caller's back: logging never waits and never holds more than its
- * bound. Not a logger with levels; what is worth a line is decided elsewhere.
+ * A log of JSON lines, written in the background: logging never waits, and the buffer is bounded. It has no levels;
+ * callers decide what to log.
  *
- * Invariant: lines come out whole and in order; those that would break the bound are counted and told of.
+ * Invariant: lines are written whole and in order. Lines beyond the bound are dropped, and one line reports how many.
  */
 
-/** About four thousand requests whose lines the output did not take yet. */
+/** The unwritten lines of about four thousand requests. */
 const WAITING_LENGTH_MAX = 1 << 20;
 
 export interface Output {
@@ -22,18 +22,18 @@ export class LineLog {
     this.#output = output;
   }
 
-  /** Takes one object; `JSON.stringify` leaves out what is undefined. */
+  /** Logs one object. `JSON.stringify` leaves out undefined members. */
   add(line: Readonly<Record<string, unknown>>): void {
     if (this.#waiting.length > WAITING_LENGTH_MAX) {
       this.#dropped += 1;
       return;
     }
     this.#waiting += JSON.stringify(line) + "\n";
-    // In a task of its own, so that the lines of many requests go out in one write.
+    // A separate task, so that one write takes the lines of many requests.
     this.#writing ??= new Promise((resolve) => setTimeout(resolve)).then(() => this.#drain());
   }
 
-  /** Resolves when every line so far is out. */
+  /** Resolves when every line so far is written. */
   async flush(): Promise<void> {
     await this.#writing;
   }
@@ -45,7 +45,7 @@ export class LineLog {
         while (bytes.length > 0) bytes = bytes.subarray(await this.#output.write(bytes));
       }
     } catch {
-      // Whoever read the log has gone; the service goes on without one.
+      // The reader of the log is gone. The service continues without a log.
       this.#waiting = "";
     } finally {
       this.#writing = undefined;

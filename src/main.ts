@@ -1,8 +1,8 @@
 /**
- * The composition root: the only reader of the environment, the only opener of ports, and where clocks, randomness
- * and signals come from. Everything else gets what it needs handed in.
+ * The composition root. Only this file reads the environment, opens ports, and uses clocks, randomness and signals.
+ * It passes them to everything else.
  *
- * Invariant: once the port is open, the process gives up the right to open another and to read the environment.
+ * Invariant: once the port is open, the process gives up its permissions to open another and to read the environment.
  */
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
@@ -56,14 +56,14 @@ const app = createApp({
   stopping: stopping.signal,
 });
 const inFlight = new Set<Promise<Response>>();
-// Before the ready line: who reads it may stop the service at once.
+// Before the ready line: its reader may stop the service at once.
 Deno.addSignalListener("SIGTERM", stop);
 Deno.addSignalListener("SIGINT", stop);
 const server = listenOrExit(settings);
-// A database elsewhere is asked over the network for as long as the service lives.
+// A remote database needs the network for as long as the service runs.
 if (!/^https?:/.test(settings.STEPWELL_KV)) Deno.permissions.revokeSync({ name: "net" });
 Deno.permissions.revokeSync({ name: "env" });
-// Whatever a part of the service did not foresee: it is told of, and the others go on.
+// An unexpected error in one part is logged; the other parts continue.
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   logFailure(event.reason);
@@ -105,13 +105,13 @@ async function storeOrExit<T>(opening: Promise<T>): Promise<T> {
   try {
     return await opening;
   } catch (error) {
-    // What a database elsewhere says may be a whole page.
+    // A remote database may send a whole page as its error.
     const said = String(error instanceof Error ? error.message : error).replaceAll(/\s+/g, " ").slice(0, 300);
     exitWith(`Cannot use the data folder ${settings.STEPWELL_DATA}: ${said}`);
   }
 }
 
-/** One at a time: a slow disk must not pile them up. */
+/** Sweeps do not overlap: on a slow disk they would pile up. */
 let isSweeping = false;
 async function sweep(): Promise<void> {
   if (isSweeping) return;
@@ -120,12 +120,12 @@ async function sweep(): Promise<void> {
   isSweeping = false;
 }
 
-/** What nobody waits for must not end the process when it fails. */
+/** Logs the failure of background work, which must not end the process. */
 function logFailure(error: unknown, about: { readonly run?: string } = {}): void {
   const text = error instanceof Error ? error.stack ?? error.message : String(error);
   if (!(error instanceof StepwellError)) return logLine({ level: "error", ...about, error: text });
   const { code, message, issues } = error;
-  // No memory for a copy just now: the next attempt may find some.
+  // There is no memory for a copy now. The next attempt may find some.
   const level = code === "out_of_memory" ? "warn" : "error";
   const said = [message, ...issues.map((issue) => issue.message)].join("; ");
   logLine({ level, ...about, code, error: said });
@@ -154,10 +154,10 @@ function exitWith(message: string): never {
   Deno.exit(1);
 }
 
-/** Takes no new work, lets what is in flight finish until the deadline, and exits 0. */
+/** Refuses new work, lets requests in flight finish until the deadline, and exits with 0. */
 async function stop(): Promise<void> {
   if (stopping.signal.aborted) return;
-  // Before anything is waited for: a stream of events, or who waits for a step, would wait for ever.
+  // First of all: streams of events and requests that wait for a step would never finish by themselves.
   stopping.abort();
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
   await Promise.race([finish().catch(logFailure), deadline]);
@@ -165,10 +165,10 @@ async function stop(): Promise<void> {
   Deno.exit(0);
 }
 
-/** Requests first: `shutdown` finishes answers that are being sent, but breaks bodies that are still coming. */
+/** Requests first: `shutdown` finishes the responses being sent, but cuts off the bodies being received. */
 async function finish(): Promise<void> {
   clearInterval(sweeper);
-  // A loss may take as long as there is: those that still do are refused, so that the runs can be stored.
+  // A loss may use all the time that is left. Refuse those still running at half time, so that runs can be stored.
   const enough = setTimeout(() => losses.close(), settings.STEPWELL_SHUTDOWN_SECONDS * 1000 / 2);
   await Promise.allSettled(inFlight);
   clearTimeout(enough);

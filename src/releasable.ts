@@ -1,6 +1,6 @@
 /**
- * What is acquired and given back: a place in a queue, a lease, a region of memory, a file. There is one word for giving
- * it back, `release`; a block that acquires something says it with `using`.
+ * Something acquired that has to be released: a place in a queue, a lease, a region of memory, a file. The word is
+ * always `release`; a block that acquires something declares it with `using`.
  *
  * Invariant: releasing a second time does nothing.
  */
@@ -8,7 +8,7 @@ export interface Releasable extends Disposable {
   release(): void;
 }
 
-/** Something that was acquired. The first release calls `giveBack`. */
+/** A releasable whose first release calls `giveBack`. */
 export function releasable(giveBack: () => void): Releasable {
   let isHeld = true;
   const release = () => {

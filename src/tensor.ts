@@ -1,14 +1,14 @@
 /**
  * Shapes, element types and byte counts. Knows no run, no file format and no HTTP.
  *
- * Invariant: a shape that passed {@link isShape} has dimensions that are non-negative safe integers
- * and an element count that is one too, so no later product can overflow.
+ * Invariant: the dimensions of a shape that passed {@link isShape}, and its element count, are non-negative safe
+ * integers, so no later product can overflow.
  */
 
 /** Dimensions from the outermost to the innermost; `[]` is a scalar. */
 export type Shape = readonly number[];
 
-/** Element types that may travel, under their safetensors names. Variables and slots are always F32. */
+/** The bytes per element of the dtypes in bodies, by safetensors names. Variables and slots are always F32. */
 export const WIRE_DTYPES = { F32: 4, F16: 2, BF16: 2, F64: 8, I8: 1, I32: 4, I64: 8 } as const;
 export type WireDtype = keyof typeof WIRE_DTYPES;
 
@@ -28,7 +28,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((n, axis) => n === b[axis]);
 }
 
-/** A shape as people write it: `[4, 3]`; a scalar is `[]`. */
+/** The text of a shape: `[4, 3]`; a scalar is `[]`. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
@@ -46,45 +46,45 @@ export interface WireTensor {
   readonly shape: Shape;
 }
 
-/** One F32 for each `block` elements of int8 values, in row-major order: element i means values[i] × scale[floor(i / block)]. */
+/** One F32 per `block` int8 values in row-major order: element i is values[i] × scale[floor(i / block)]. */
 export interface WireScale extends WireTensor {
   readonly block: number;
 }
 
-/** A tensor in a compact form: values in blocks of int8, or the entries of a tensor that is zero elsewhere, or both. */
+/** A tensor in a compact form: int8 values in blocks, or the non-zero entries of a tensor, or both. */
 export interface PackedTensor {
   /** Any float dtype, or I8 with a `scale`. */
   readonly values: WireTensor;
   readonly scale?: WireScale;
-  /** I32 or I64 of shape [n], for the n rows or, where `flat`, the n numbers that `values` holds. */
+  /** I32 or I64 of shape [n]: the places of the n rows or, if `flat`, of the n numbers in `values`. */
   readonly indices?: WireTensor;
-  /** `indices` count elements in row-major order; repeated ones add up in order. */
+  /** Whether `indices` count elements in row-major order; repeated ones are summed in order. */
   readonly flat: boolean;
 }
 
-/** A sink for each part that a {@link PackedTensor} has; their bytes may come in any order. */
+/** A sink for each part of a {@link PackedTensor}. The parts may arrive in any order. */
 export interface PackedSinks {
   readonly values: ByteSink;
   readonly scale?: ByteSink;
   readonly indices?: ByteSink;
 }
 
-/** Takes the bytes of one tensor in order, in pieces of any length; `close` says that all have come. */
+/** Takes the bytes of one tensor in order, in pieces of any length. `close` marks the end. */
 export interface ByteSink {
   write(bytes: Uint8Array): void;
   close(): void;
 }
 
 /**
- * What a decoder of tensors writes into. The target checks names, shapes and dtypes and throws a
- * StepwellError before any byte is taken; the decoder promises exactly `elementCount × item size` bytes a sink.
+ * The target of a tensor decoder. It checks names, shapes and dtypes, and throws a StepwellError before it takes a
+ * byte. The decoder writes exactly `elementCount × item size` bytes to each sink.
  */
 export interface TensorTarget {
   /** A dense tensor of any float dtype. */
   dense(name: string, tensor: WireTensor): ByteSink;
   /** Rows of a tensor: `indices` of shape [rows] (I32 or I64), `values` of shape [rows, ...rest]. */
   sparse(name: string, indices: WireTensor, values: WireTensor): { indices: ByteSink; values: ByteSink };
-  /** Absent where no compact form is taken. Calls it with a `scale`, or `flat`, or both. */
+  /** A tensor with a `scale`, or `flat`, or both. Absent if the target takes no compact form. */
   packed?(name: string, tensor: PackedTensor): PackedSinks;
   /** "No gradient" for this variable (Keras' `None`). */
   none(name: string): void;

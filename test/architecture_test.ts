@@ -1,6 +1,6 @@
 /**
- * The house rules, read from the import lines: who may import whom, where the outside world enters, and that
- * no file is forgotten. A rule that turns out wrong is changed here, in its table, and in ARCHITECTURE.md.
+ * The architecture rules, checked on the import lines: allowed imports, where the outside world enters, and that no
+ * file is unused. To change a rule, change its table here and ARCHITECTURE.md.
  */
 import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path/posix";
@@ -10,8 +10,8 @@ const ROOT = new URL("../", import.meta.url);
 const MAIN = "src/main.ts";
 
 /**
- * Floors of the house from the ground up, each with its rooms: a file imports from its own room and from the floors
- * below. A room is a folder with all that no other room takes out of it, or a single file.
+ * The floors from the ground up, each with its rooms. A file imports from its own room and from the floors below. A
+ * room is a single file, or a folder without the rooms inside it.
  */
 const FLOORS: readonly (readonly string[])[] = [
   ["kernels/wasm/", "kernels/libm/", "kernels/bounded_map.ts"],
@@ -54,7 +54,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["src/main.ts"],
 ];
 
-/** Packages and who may import them. What no row names is not imported at all. */
+/** Packages and the files that may import them. Other packages are not imported. */
 const PACKAGES: readonly { readonly name: RegExp; readonly from: RegExp }[] = [
   { name: /^(hono$|hono\/|@hono\/)/, from: /^(routes\/|src\/main\.ts$)/ },
   { name: /^@tensorflow\//, from: /^src\/(autodiff|families\/initializers)\// },
@@ -64,7 +64,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly from: RegExp }[] = [
   { name: /^yaml$/, from: /^routes\// },
 ];
 
-/** The environment, ports, clocks and randomness enter in main.ts, which hands them on. */
+/** The environment, ports, clocks and randomness are used in main.ts, which passes them on. */
 const OUTSIDE_WORLD =
   /Deno\.(env|serve|args|exit|addSignalListener)\b|Date\.now|new Date\(\)|performance\.now|Math\.random|crypto\.(randomUUID|getRandomValues)/;
 
@@ -77,14 +77,14 @@ interface Import {
 
 interface Source {
   readonly path: string;
-  /** Without the lines that are comments. */
+  /** The text without lines that are comments. */
   readonly code: string;
   readonly imports: readonly Import[];
 }
 
 const STATIC_IMPORT = /^(?:import|export)\b(?:[^"';]*?\bfrom)?\s*"([^"]+)"/gm;
 const DYNAMIC_IMPORT = /\bimport\(\s*(?:"([^"]+)")?/g;
-/** A worker's modules are loaded when it is started. */
+/** The modules of a worker, which are loaded when it starts. */
 const WORKER = /\bnew Worker\(\s*(?:new URL\("([^"]+)")?/g;
 
 function importsOf(path: string, code: string): Import[] {
@@ -118,12 +118,12 @@ const sources = new Map(
 
 const ROOMS = FLOORS.flatMap((rooms, floor) => rooms.map((room) => ({ room, floor })));
 
-/** Where a file belongs: the narrowest room that it stands in. */
+/** The room of a file: the innermost one that contains it. */
 const placeOf = (path: string) =>
   ROOMS.filter(({ room }) => room.endsWith("/") ? path.startsWith(room) : path === room)
     .toSorted((a, b) => b.room.length - a.room.length)[0];
 
-/** Every import that breaks a rule, as lines to read. */
+/** Every import that breaks a rule, as readable lines. */
 function breaks(rule: (source: Source, found: Import) => boolean): string[] {
   return [...sources.values()].flatMap((source) =>
     source.imports.filter((found) => !rule(source, found)).map(({ target }) => `${source.path} → ${target}`)
@@ -170,7 +170,7 @@ Deno.test("packages are imported only where the table allows", () => {
   assert.deepEqual(breaks(({ path }, { target, local }) => local || allowed(path, target)), []);
 });
 
-/** The circles among `nodes`, each as a line to read. */
+/** The cycles among `nodes`, each as a readable line. */
 function cyclesOf(nodes: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const done = new Set<string>();
   const cycles: string[] = [];
@@ -185,13 +185,13 @@ function cyclesOf(nodes: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   return cycles;
 }
 
-/** Who imports whom when `nodeOf` says what a file belongs to. */
+/** The imports between nodes, where `nodeOf` gives the node of a file. */
 function importsAmong(nodeOf: (path: string) => string): Map<string, Set<string>> {
   const nodes = new Map<string, Set<string>>();
   for (const { path, imports } of sources.values()) {
     const from = nodeOf(path), found = nodes.get(from) ?? new Set();
     for (const { target, local } of imports) {
-      // Within a folder files may import each other; no file imports itself.
+      // Files of one folder may import each other. No file imports itself.
       if (local && (nodeOf(target) !== from || target === path)) found.add(nodeOf(target));
     }
     nodes.set(from, found);
@@ -203,13 +203,13 @@ Deno.test("no import cycles", () => {
   assert.deepEqual(cyclesOf(importsAmong((path) => path)), []);
 });
 
-Deno.test("no folders that import each other, directly or around a circle", () => {
-  // A file that is a room by itself, such as main.ts, is no part of the folder where it lies.
+Deno.test("no folders that import each other, directly or in a longer cycle", () => {
+  // A file that is a room, such as main.ts, is not part of its folder.
   const nodeOf = (path: string) => placeOf(path)?.room === path ? path : `${dirname(path)}/`;
   assert.deepEqual(cyclesOf(importsAmong(nodeOf)), []);
 });
 
-/** All that is loaded when `roots` are; with `lazily`, what they load later too. */
+/** All files that `roots` load at once; with `lazily`, also those that they load later. */
 function closure(roots: readonly string[], lazily: boolean): Set<string> {
   const found = new Set<string>();
   const visit = (path: string): void => {

@@ -1,4 +1,4 @@
-/** Settings: defaults, bounds, and the rule that only loopback goes without a token. */
+/** Settings: defaults, bounds, and the rule that only loopback needs no token. */
 import assert from "node:assert/strict";
 import { readSettings, SettingError, SETTINGS } from "../src/config.ts";
 
@@ -22,7 +22,7 @@ Deno.test("readSettings() gives every default when nothing is set", () => {
   assert.deepEqual([settings.STEPWELL_HOST, settings.STEPWELL_PORT], ["127.0.0.1", 8080]);
 });
 
-Deno.test("readSettings() takes an empty variable as absent", () => {
+Deno.test("readSettings() treats an empty variable as absent", () => {
   assert.deepEqual(read({ STEPWELL_PORT: "", STEPWELL_TOKEN: "" }), read());
 });
 
@@ -36,7 +36,7 @@ Deno.test("every setting has a default within its bounds and a description", () 
   }
 });
 
-Deno.test("readSettings() takes both ends of every range and refuses what is beyond, saying both", () => {
+Deno.test("readSettings() accepts both ends of every range, refuses values beyond, and names both ends", () => {
   for (const [name, setting] of Object.entries(SETTINGS)) {
     if (setting.kind !== "number") continue;
     for (const value of [setting.minimum, setting.maximum]) {
@@ -48,7 +48,7 @@ Deno.test("readSettings() takes both ends of every range and refuses what is bey
   }
 });
 
-Deno.test("readSettings() refuses numbers that are none", () => {
+Deno.test("readSettings() refuses malformed numbers", () => {
   for (const text of ["x", "-1", "1.5", "1e3", "0x50", " 80", "８０", "99999999999999999999"]) {
     refuses(
       { STEPWELL_PORT: text },
@@ -57,7 +57,7 @@ Deno.test("readSettings() refuses numbers that are none", () => {
   }
 });
 
-Deno.test("readSettings() wants a token for every host but loopback", () => {
+Deno.test("readSettings() requires a token for every host but loopback", () => {
   for (const host of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) {
     assert.equal(read({ STEPWELL_HOST: host }).STEPWELL_HOST, host);
   }
@@ -67,11 +67,11 @@ Deno.test("readSettings() wants a token for every host but loopback", () => {
   }
 });
 
-Deno.test("readSettings() never tells a malformed token", () => {
+Deno.test("readSettings() never shows a malformed token", () => {
   refuses({ STEPWELL_TOKEN: "my secret" }, /^Cannot use STEPWELL_TOKEN: must be (?!.*my secret)/);
 });
 
-Deno.test("readSettings() refuses a host that is none and an unknown kind of log", () => {
+Deno.test("readSettings() refuses a malformed host and an unknown kind of log", () => {
   refuses(
     { STEPWELL_HOST: "http://x/" },
     /STEPWELL_HOST \(is "http:\/\/x\/"\): must be a host name or an IP address/,

@@ -1,6 +1,6 @@
 /**
- * The Dockerfile without an engine: what it copies is enough, its command and its health check work, and it gives no
- * more rights than the task `start`. Not tested here: that the base image exists, and the engine itself.
+ * The Dockerfile without an engine: the copied files suffice, the command and the health check work, and permissions
+ * are those of the task `start`. Not tested: that the base image exists, and the engine itself.
  */
 import assert from "node:assert/strict";
 import { within } from "./support/waiting.ts";
@@ -25,7 +25,7 @@ function one(name: string): string {
   return rest;
 }
 
-/** The array that an instruction in exec form ends with. */
+/** The array at the end of an instruction in exec form. */
 function words(rest: string): [string, ...string[]] {
   return JSON.parse(rest.slice(rest.indexOf("["))) as [string, ...string[]];
 }
@@ -39,7 +39,7 @@ interface Child {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** A command of the image, with the image's environment and `env`. */
+/** A command of the image, with the image's environment plus `env`. */
 function command({ args, cwd, env }: Child) {
   const [program, ...rest] = args;
   assert.equal(program, "deno");
@@ -59,7 +59,7 @@ async function copyInto(folder: string, path: string): Promise<void> {
   for await (const { name } of Deno.readDir(new URL(path, ROOT))) await copyInto(folder, `${path}/${name}`);
 }
 
-Deno.test("Dockerfile does run as the task start does, as a user without rights", () => {
+Deno.test("Dockerfile runs the service like the task start, as a user without rights", () => {
   const { tasks } = JSON.parse(read("deno.json")) as { tasks: { start: { command: string } } };
   const cmd = words(one("CMD"));
   const started = tasks.start.command.replaceAll(
@@ -69,14 +69,14 @@ Deno.test("Dockerfile does run as the task start does, as a user without rights"
   assert.deepEqual(cmd.filter((word) => word !== "--cached-only"), started.split(" "));
   assert.ok(cmd.includes("--cached-only"));
   assert.equal(one("USER"), "deno");
-  // Root makes the data folder, and nothing else.
+  // Root only makes the data folder.
   const byRoot = instructions.slice(0, instructions.findIndex(({ name }) => name === "USER"));
   assert.deepEqual(byRoot.filter(({ name }) => name === "RUN").length, 1);
   assert.equal(one("VOLUME"), environment["STEPWELL_DATA"]);
   assert.equal(one("EXPOSE"), environment["STEPWELL_PORT"]);
 });
 
-Deno.test("Dockerfile, .ci/run and README do name one version of Deno, pinned", () => {
+Deno.test("Dockerfile, .ci/run and README name the same pinned version of Deno", () => {
   const [, version] = /^denoland\/deno:(\d+\.\d+\.\d+)$/.exec(one("FROM")) ?? [];
   assert.ok(version);
   for (const path of [".ci/run", "README.md"]) {
@@ -85,12 +85,12 @@ Deno.test("Dockerfile, .ci/run and README do name one version of Deno, pinned", 
   }
 });
 
-Deno.test(".dockerignore does let in what the Dockerfile copies, and nothing else", () => {
+Deno.test(".dockerignore admits exactly what the Dockerfile copies", () => {
   const lines = read(".dockerignore").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(lines, ["*", ...sources.map((source) => `!${source}`)]);
 });
 
-Deno.test("Dockerfile does start a healthy service when there is a token, from what it copies", async () => {
+Deno.test("Dockerfile starts a healthy service from the files that it copies, given a token", async () => {
   const cwd = await Deno.makeTempDir();
   try {
     for (const source of sources) await copyInto(cwd, source);
@@ -105,7 +105,7 @@ Deno.test("Dockerfile does start a healthy service when there is a token, from w
     assert.equal(refused.code, 1);
     assert.match(new TextDecoder().decode(refused.stderr), /STEPWELL_TOKEN/);
 
-    // The test stays on loopback; the image listens everywhere.
+    // The test listens on loopback, the image on all interfaces.
     const env = {
       STEPWELL_HOST: "127.0.0.1",
       STEPWELL_PORT: "0",

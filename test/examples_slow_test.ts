@@ -6,11 +6,11 @@ import { startService } from "../examples/service_process.ts";
 
 interface Outcome {
   readonly printed: string;
-  /** How many steps the service says that the example's run has taken. */
+  /** The iterations of the example's run, according to the service. */
   readonly steps: number;
 }
 
-/** Runs an example against a service of its own; fails when it ends with another code than `expected`. */
+/** Runs an example against its own service. Fails if it ends with a code other than `expected`. */
 async function runExample(script: string, args: readonly string[], expected = 0): Promise<Outcome> {
   const service = await startService();
   try {
@@ -31,17 +31,17 @@ async function runExample(script: string, args: readonly string[], expected = 0)
   }
 }
 
-Deno.test("federated_digits does learn to read most digits when its eight clients take 40 steps each", async () => {
+Deno.test("federated_digits learns to read most digits when its eight clients take 40 steps each", async () => {
   const args = ["--steps", "40", "--accuracy", "80"];
   const { printed, steps } = await runExample("federated_digits/main.ts", args);
-  // Its bar may have been drawn last before the last step.
+  // The progress bar may have been drawn for the last time before the last step.
   assert.equal(steps, 320);
   assert.match(printed, /\/320 steps/);
   assert.match(printed, /359 test images, \d+\.\d % read right/);
 });
 
-Deno.test("federated_digits does learn in rounds when clients straggle and others attack", async () => {
-  // 7 of 10 contribute and 7 are the minimum: a round that a slow machine makes them miss is dropped, and they send again.
+Deno.test("federated_digits learns in rounds when clients straggle and others attack", async () => {
+  // 7 of 10 contribute and 7 are the minimum. On a slow machine a round may be dropped, and they send again.
   const args = [
     "--rounds",
     "3",
@@ -61,14 +61,14 @@ Deno.test("federated_digits does learn in rounds when clients straggle and other
   const counts = Object.fromEntries(
     [...printed.matchAll(/^ *(\d+) (\w+, \w+)$/gm)].map(([, count, what]) => [what, Number(count)]),
   );
-  // A straggler of two rounds that are over fast sees only the first; who has sent nothing yet has nothing stale to send.
+  // A straggler may miss a round that ends fast. A client that has sent nothing has nothing stale to send.
   const { "late, too_stale": late = 0, "stale, too_stale": stale = 0, ...others } = counts;
   assert.deepEqual(others, { "prompt, applied": 15, "hostile, applied": 6 });
   assert.ok(late >= 1 && late <= 3 && stale <= 3, printed);
   assert.match(printed, /359 test images, \d+\.\d % read right/);
 });
 
-Deno.test("federated_digits does end with 1 when the plain mean meets hostile clients", async () => {
+Deno.test("federated_digits ends with 1 when the plain mean meets hostile clients", async () => {
   const args = ["--rounds", "3", "--deadline", "600", "--stragglers", "0", "--payload", "delta"];
   const attack = ["--aggregator", "Mean", "--hostile", "0.2", "--attack", "sign_flip", "--accuracy", "60"];
   const { printed, steps } = await runExample("federated_digits/rounds.ts", [...args, ...attack], 1);
@@ -76,14 +76,14 @@ Deno.test("federated_digits does end with 1 when the plain mean meets hostile cl
   assert.match(printed, /359 test images, [1-5]?\d\.\d % read right/);
 });
 
-Deno.test("text_embeddings does lower its loss when its four clients send 100 sparse gradients each", async () => {
+Deno.test("text_embeddings lowers its loss when its four clients send 100 sparse gradients each", async () => {
   const { printed, steps } = await runExample("text_embeddings/main.ts", ["--steps", "100"]);
   assert.equal(steps, 400);
   const [, first, last] = /loss (\d\.\d+) -> (\d\.\d+)/.exec(printed) ?? [];
   assert.ok(Number(first) > 2.5 && Number(last) < 0.9 * Number(first), printed);
 });
 
-Deno.test("digits_minimize does learn the same with losses for the service as with its own gradients", async () => {
+Deno.test("digits_minimize learns the same with losses for the service as with its own gradients", async () => {
   const args = ["--steps", "120", "--accuracy", "85"];
   const { printed, steps } = await runExample("digits_minimize/main.ts", args);
   assert.equal(steps, 120);
@@ -93,7 +93,7 @@ Deno.test("digits_minimize does learn the same with losses for the service as wi
   assert.ok(others.every((loss) => Math.abs(loss - own) < 0.001), printed);
 });
 
-Deno.test("digits_minimize does end with 1 when it has hardly learned", async () => {
+Deno.test("digits_minimize ends with 1 when it has hardly learned", async () => {
   const args = ["--steps", "2", "--accuracy", "85"];
   const { printed, steps } = await runExample("digits_minimize/main.ts", args, 1);
   assert.equal(steps, 2);

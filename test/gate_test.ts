@@ -1,4 +1,4 @@
-/** A gate: places by count and weight, first come first served, refusals at once or when the time is over. */
+/** A gate: places by count and weight, in order of arrival, with refusals at once or when the time is over. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Gate } from "../src/gate.ts";
@@ -8,7 +8,7 @@ const refusal = ({ count, weight }: { readonly count: number; readonly weight: n
   `Cannot enter: ${count} with ${weight}`;
 const settled = () => new Promise((resolve) => setTimeout(resolve));
 
-Deno.test("acquire() lets as many in as there are places, and the next when one leaves", async () => {
+Deno.test("acquire() admits as many as there are places, and the next when one is released", async () => {
   const gate = new Gate({ count: 2, weight: 100, refusal });
   const [first, second] = [await gate.acquire(1), await gate.acquire(1)];
   const order: string[] = [];
@@ -25,7 +25,7 @@ Deno.test("acquire() lets as many in as there are places, and the next when one 
   assert.deepEqual([gate.open, gate.waiting], [0, 0]);
 });
 
-Deno.test("acquire() counts weights, and lets one beyond the bound in alone", async () => {
+Deno.test("acquire() adds up weights, and admits one beyond the bound alone", async () => {
   const gate = new Gate({ count: 10, weight: 100, refusal });
   const heavy = await gate.acquire(1000);
   const light = gate.acquire(60);
@@ -53,7 +53,7 @@ Deno.test("acquire() keeps the order even when a later one would fit", async () 
   (await light).release();
 });
 
-Deno.test("acquire() refuses with busy when the time is over, and lets those behind pass", async () => {
+Deno.test("acquire() refuses with busy when the time is over, and admits those behind", async () => {
   const gate = new Gate({ count: 10, weight: 100, waitSeconds: 0.05, refusal });
   const place = await gate.acquire(60);
   const refused = assert.rejects(gate.acquire(100), { code: "busy", message: "Cannot enter: 1 with 60" });
@@ -65,7 +65,7 @@ Deno.test("acquire() refuses with busy when the time is over, and lets those beh
   assert.deepEqual([gate.open, gate.waiting], [0, 0]);
 });
 
-Deno.test("acquire() gives up when its signal is aborted, and lets those behind pass", async () => {
+Deno.test("acquire() gives up when its signal is aborted, and admits those behind", async () => {
   const gate = new Gate({ count: 10, weight: 100, waitSeconds: 60, refusal });
   const place = await gate.acquire(60);
   const controller = new AbortController(), reason = new Error("The caller has gone");
@@ -79,7 +79,7 @@ Deno.test("acquire() gives up when its signal is aborted, and lets those behind 
   assert.deepEqual([gate.open, gate.waiting], [0, 0]);
 });
 
-Deno.test("a gate without places refuses everybody, and a place is given back once", () => {
+Deno.test("a gate without places refuses all, and a place is released once", () => {
   assert.throws(() => new Gate({ count: 0, refusal }).acquireNow(), { code: "busy" });
   const gate = new Gate({ count: 2, refusal });
   const first = gate.acquireNow(), second = gate.acquireNow();
@@ -92,7 +92,7 @@ Deno.test("a gate without places refuses everybody, and a place is given back on
   assert.equal(gate.open, 0);
 });
 
-/** Who asks for a place, and what became of that. */
+/** A caller that asks for a place, and the outcome. */
 interface Client {
   readonly weight: number;
   readonly controller: AbortController;
@@ -110,7 +110,7 @@ const operations = fc.array(
   { maxLength: 40, size: "max" },
 );
 
-Deno.test("a gate never lets more in than its bounds, is first come first served, and loses nobody", async () => {
+Deno.test("a gate keeps its bounds and the order of arrival, and forgets no caller", async () => {
   await fc.assert(fc.asyncProperty(operations, async (sequence) => {
     const gate = new Gate({ count: COUNT, weight: WEIGHT, refusal });
     /** In order of arrival. */
@@ -119,7 +119,7 @@ Deno.test("a gate never lets more in than its bounds, is first come first served
     const weightOf = (all: readonly Client[]) => all.reduce((sum, { weight }) => sum + weight, 0);
     const fits = (weight: number, inside = having("inside")) =>
       inside.length < COUNT && (inside.length === 0 || weightOf(inside) + weight <= WEIGHT);
-    /** As the gate should: lets in who waits, in order. */
+    /** The model of the gate: admits the waiting in order. */
     const expected = () => {
       const inside = having("inside"), waiting = having("waiting");
       while (waiting[0] && fits(waiting[0].weight, inside)) inside.push(waiting.shift() as Client);

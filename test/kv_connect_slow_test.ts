@@ -1,4 +1,4 @@
-/** The service with its database elsewhere, over KV Connect; and with something there that is no database. */
+/** The service with a remote database over KV Connect, and with a server there that is no database. */
 import assert from "node:assert/strict";
 import { GRADIENTS, SPEC } from "./routes/support/harness.ts";
 import { spawn, startProcess } from "./support/service.ts";
@@ -17,7 +17,7 @@ async function withData(act: (data: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("runs outlive the service with their records in a database elsewhere", () =>
+Deno.test("runs outlive the service with their records in a remote database", () =>
   withData(async (data) => {
     await using kv = serveKv();
     const env = { STEPWELL_DATA: data, STEPWELL_KV: kv.url, DENO_KV_ACCESS_TOKEN: TOKEN };
@@ -51,14 +51,14 @@ const WITH_TOKEN = { DENO_KV_ACCESS_TOKEN: TOKEN };
 
 const TOO_LATE = /it has not answered within 5 s\n$/;
 
-/** What the service says when it ends. On a slow machine an answer may come too late, and is asked for again. */
+/** Runs the service until it ends. On a slow machine an answer may be late; then it is started again. */
 async function start(
   env: Readonly<Record<string, string>>,
   isLate: boolean,
   tries = 10,
 ): Promise<{ code: number; stdout: Uint8Array; errors: string }> {
   const { code, stdout, stderr } = await within("The service did not end", spawn(env).output());
-  // Deno itself tells of each call that it makes again.
+  // Deno itself logs each call that it retries.
   const errors = new TextDecoder().decode(stderr).replaceAll(/^KV Connect failed to call .*\n/gm, "");
   if (tries > 1 && TOO_LATE.test(errors) && !isLate) return start(env, isLate, tries - 1);
   return { code, stdout, errors };
@@ -91,7 +91,7 @@ for (const [what, answer] of Object.entries(WRONG)) {
     }));
 }
 
-Deno.test("main refuses a database that answers nonsense, does not know its token, or is not there", () =>
+Deno.test("main refuses a database that answers nonsense, rejects its token, or does not exist", () =>
   withData(async (data) => {
     await using nonsense = serveNonsense();
     await refusesToStart(data, nonsense.url, TOO_LATE, WITH_TOKEN);

@@ -1,8 +1,8 @@
-/** The log: whole lines in order, never a wait, never more than its bound. */
+/** The log: whole lines in order, without waiting, within its bound. */
 import assert from "node:assert/strict";
 import { LineLog, type Output } from "../src/line_log.ts";
 
-/** Takes at most `step` bytes a write, once `open` lets it. */
+/** An output that takes at most `step` bytes per write, once `open` resolves. */
 class SlowOutput implements Output {
   text = "";
   writes = 0;
@@ -34,7 +34,7 @@ Deno.test("LineLog writes lines whole and in order when the output takes a few b
   assert.equal(output.text, '{"a":1}\n{"b":"x\\ny"}\n{"d":2}\n');
 });
 
-Deno.test("LineLog puts the lines of one moment into one write", async () => {
+Deno.test("LineLog writes the lines of one moment at once", async () => {
   const output = new SlowOutput();
   const log = new LineLog(output);
   for (let i = 0; i < 100; i++) log.add({ i });
@@ -42,7 +42,7 @@ Deno.test("LineLog puts the lines of one moment into one write", async () => {
   assert.equal(output.writes, 1);
 });
 
-Deno.test("LineLog drops lines beyond its bound and says how many", async () => {
+Deno.test("LineLog drops lines beyond its bound and reports how many", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const output = new SlowOutput(Infinity, promise);
   const log = new LineLog(output);
@@ -57,7 +57,7 @@ Deno.test("LineLog drops lines beyond its bound and says how many", async () => 
   assert.ok(output.text.length < 1.1 * 2 ** 20);
 });
 
-Deno.test("LineLog goes on when its output is closed", async () => {
+Deno.test("LineLog continues when its output is closed", async () => {
   const log = new LineLog({ write: () => Promise.reject(new Error("closed")) });
   log.add({ a: 1 });
   await log.flush();

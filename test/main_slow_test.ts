@@ -1,4 +1,4 @@
-/** The composition root, as a process: starting, refusing to start, stopping. */
+/** The composition root as a process: it starts, refuses to start, and stops. */
 import assert from "node:assert/strict";
 import { GRADIENTS, SPEC } from "./routes/support/harness.ts";
 import { spawn, startCommand, startProcess } from "./support/service.ts";
@@ -16,11 +16,11 @@ async function refusesToStart(env: Readonly<Record<string, string>>, pattern: Re
 const post = (url: string, body: unknown) =>
   fetch(url, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
 
-/** Whether a body is on its way in. */
+/** Whether a body is being received. */
 const isReading = async (url: string) =>
   (await (await fetch(`${url}/metrics`)).text()).includes("stepwell_uploads 1");
 
-/** Whether the service knows that it was told to stop: it says so, or nobody listens any more. */
+/** Whether the service has begun to stop: it reports so, or no longer listens. */
 async function isStopping(url: string): Promise<boolean> {
   try {
     const response = await fetch(`${url}/readyz`);
@@ -31,7 +31,7 @@ async function isStopping(url: string): Promise<boolean> {
   }
 }
 
-Deno.test("main starts with the least permissions, says one line, works, and ends with 0 on SIGTERM", async () => {
+Deno.test("main starts with the least permissions, prints one line, works, and ends with 0 on SIGTERM", async () => {
   const begun = Date.now();
   await using service = await startProcess();
   assert.deepEqual(
@@ -43,7 +43,7 @@ Deno.test("main starts with the least permissions, says one line, works, and end
       "--allow-write=data",
     ],
   );
-  // An initializer needs tfjs, a page its files: both are loaded late, and need no permission either.
+  // An initializer loads tfjs late, and the docs page its files. Neither needs a permission.
   const variables = [{
     name: "w",
     shape: [8, 4],
@@ -83,14 +83,14 @@ Deno.test("main refuses a port that is taken with one line", async () => {
   );
 });
 
-Deno.test("main refuses a host that is not this machine's with one line", async () => {
+Deno.test("main refuses a host of another machine with one line", async () => {
   await refusesToStart(
     { STEPWELL_HOST: "192.0.2.1", STEPWELL_TOKEN: "abc" },
     /^stepwell: Cannot listen on 192.0.2.1:0: /,
   );
 });
 
-Deno.test("main asks for the token that it was given, on every host", async () => {
+Deno.test("main requires its token on every host", async () => {
   await using service = await startProcess({ STEPWELL_HOST: "0.0.0.0", STEPWELL_TOKEN: "a.b-c" });
   const url = `http://127.0.0.1:${service.port}/v1/runs`;
   const statuses = [];
@@ -103,10 +103,10 @@ Deno.test("main asks for the token that it was given, on every host", async () =
   assert.doesNotMatch((await service.stop("SIGINT")).errors, /a\.b-/);
 });
 
-/** What is in flight may take as long as a slow machine needs. */
+/** Time for requests in flight, enough for a slow machine. */
 const PATIENT = { STEPWELL_SHUTDOWN_SECONDS: "300" };
 
-Deno.test("main finishes what is in flight when it is told to stop, and then ends with 0", async () => {
+Deno.test("main finishes requests in flight when it is told to stop, and then ends with 0", async () => {
   await using service = await startProcess(PATIENT);
   await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo" })).text();
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
@@ -130,14 +130,14 @@ Deno.test("main finishes what is in flight when it is told to stop, and then end
   assert.equal((await stopped).code, 0);
 });
 
-Deno.test("main refuses a loss that would take longer than it has left when it is told to stop, and ends with 0", async () => {
+Deno.test("main refuses a loss that would take too long when it is told to stop, and ends with 0", async () => {
   await using service = await startProcess({
     STEPWELL_SHUTDOWN_SECONDS: "16",
     STEPWELL_LOSS_SECONDS: "3600",
   });
   const variables = [{ name: "w", shape: [1, 1], initial: 1 }];
   await (await post(`${service.url}/v1/runs`, { id: "demo", optimizer: "SGD", variables })).text();
-  // Some 10^11 multiplications.
+  // About 10^11 multiplications.
   const chain = Array.from({ length: 6 }, (_, at) => `m${at + 1} = m${at} @ m0`);
   const loss = ["m0 = tile(w, [2000, 2000])", ...chain, "sum(m6)"].join("; ");
   const slow = post(`${service.url}/v1/runs/demo/minimize`, { loss });
@@ -153,8 +153,8 @@ Deno.test("main refuses a loss that would take longer than it has left when it i
   assert.equal((await stopped).code, 0);
 });
 
-Deno.test("main ends streams of events, and answers those who wait for a step, when it is told to stop", async () => {
-  // Longer than anybody is patient: what is not told to end would keep it.
+Deno.test("main ends event streams, and answers requests that wait for a step, when it is told to stop", async () => {
+  // Very long: a stream or wait that is not ended would keep the process.
   await using service = await startProcess({ STEPWELL_SHUTDOWN_SECONDS: "300" });
   const aggregation = { mode: "round", quorum: 2, deadline_seconds: 3600 };
   const variables = [{ name: "w", shape: [] }];
@@ -183,8 +183,8 @@ Deno.test("main ends streams of events, and answers those who wait for a step, w
   await (await contributed).body?.cancel();
 });
 
-Deno.test("main waits for what is in flight no longer than STEPWELL_SHUTDOWN_SECONDS", async () => {
-  // The body would be waited for for an hour.
+Deno.test("main waits for requests in flight no longer than STEPWELL_SHUTDOWN_SECONDS", async () => {
+  // The service would wait an hour for the body.
   const settings = { STEPWELL_SHUTDOWN_SECONDS: "1", STEPWELL_UPLOAD_SECONDS: "3600" };
   await using service = await startProcess(settings);
   await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo" })).text();
@@ -199,12 +199,12 @@ Deno.test("main waits for what is in flight no longer than STEPWELL_SHUTDOWN_SEC
   assert.ok(seconds > 0.9, `${seconds} s`);
 });
 
-Deno.test("main goes on, says so, and ends with 0 when what nobody waits for fails", async () => {
+Deno.test("main continues, logs it, and ends with 0 when background work fails", async () => {
   const data = await Deno.makeTempDir();
   try {
     await using service = await startProcess({ STEPWELL_DATA: data, STEPWELL_SWEEP_SECONDS: "1" });
     await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo", durability: "snapshot" })).text();
-    // Its next snapshot has no place to go.
+    // The next snapshot cannot be written.
     await Deno.remove(`${data}/runs`, { recursive: true });
     const stepped = await post(`${service.url}/v1/runs/demo/gradients`, { gradients: GRADIENTS });
     assert.equal(stepped.status, 200, await stepped.text());
@@ -219,7 +219,7 @@ Deno.test("main goes on, says so, and ends with 0 when what nobody waits for fai
   }
 });
 
-Deno.test("main sends an answer to its end when it is told to stop meanwhile", async () => {
+Deno.test("main finishes an answer being sent when it is told to stop", async () => {
   await using service = await startProcess(PATIENT);
   const variables = [{ name: "w", shape: [5_000_000], initial: 1 }];
   await (await post(`${service.url}/v1/runs`, { id: "demo", optimizer: "SGD", variables })).text();

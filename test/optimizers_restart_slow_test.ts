@@ -1,9 +1,9 @@
-/** An optimizer of one's own over a socket, through the death of the process that took it. */
+/** A registered optimizer over a socket. It survives the death of the process. */
 import assert from "node:assert/strict";
 import { SIGNUM } from "./support/signum.ts";
 import { startProcess } from "./support/service.ts";
 
-Deno.test("a registered optimizer, and its run, go on after kill -9", async () => {
+Deno.test("a registered optimizer and its run survive kill -9", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const env = { STEPWELL_DATA: folder };

@@ -1,13 +1,13 @@
 /**
- * The README's commands, those of its tour and of the sections that go on from it, are run one after the other against a
- * service of their own and answer as shown.
+ * Runs the README's commands, those of its tour and of the sections that continue it, one after the other against one
+ * service, and compares the output with what the README shows.
  */
 import assert from "node:assert/strict";
 import { startService } from "../examples/service_process.ts";
 
 const text = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
 
-/** In the order in which they are run. */
+/** The sections in the order in which they run. */
 const SECTIONS = ["## Tour", "### An optimizer of your own", "## Losses"];
 
 interface Block {
@@ -15,7 +15,7 @@ interface Block {
   readonly lines: string;
 }
 
-/** The code blocks below a heading, to the next heading of any level. */
+/** The code blocks between a heading and the next heading of any level. */
 function blocksBelow(heading: string): Block[] {
   const section = text.split(/^(?=#{2,3} )/m).find((part) => part.startsWith(`${heading}\n`));
   assert.ok(section, `README has no ${heading}`);
@@ -23,7 +23,7 @@ function blocksBelow(heading: string): Block[] {
     .map(([, language = "", lines = ""]) => ({ language, lines }));
 }
 
-/** Runs a program with `input`; returns what it printed, and fails when it ends with an error. */
+/** Runs a program with `input` and returns its output. Fails if it ends with an error. */
 async function run(program: string, args: readonly string[], options: { input: string; cwd: string }) {
   const child = new Deno.Command(program, {
     args: [...args],
@@ -40,10 +40,10 @@ async function run(program: string, args: readonly string[], options: { input: s
   return new TextDecoder().decode(stdout);
 }
 
-/** Answers end without a newline, so each command of the tour is followed by this line. */
+/** Printed after each command of the tour, because answers end without a newline. */
 const MARK = "--- end of a command ---";
 
-/** The commands of a block, one each: a backslash and an open quotation go on in the next line. */
+/** The commands of a block. A backslash or an open quote continues a command on the next line. */
 function commandsOf(lines: string): string[] {
   const commands: string[] = [];
   let command = "";
@@ -57,7 +57,7 @@ function commandsOf(lines: string): string[] {
   return commands;
 }
 
-/** `<…>` in what is shown stands for anything. */
+/** Whether a value is as shown. `<…>` matches any text that is not empty. */
 function fits(shown: unknown, real: unknown): boolean {
   if (typeof shown === "string" && /^<.+>$/.test(shown)) return typeof real === "string" && real !== "";
   if (typeof shown !== "object" || shown === null) return Object.is(shown, real);
@@ -80,7 +80,7 @@ function compare(command: string, shown: Block, real: string): void {
   assert.ok(same, `${command}\nanswers\n${real}\nbut README shows\n${shown.lines}`);
 }
 
-/** What a program prints; undefined when it is not there, or fails. */
+/** The output of a program; undefined if it does not exist or fails. */
 async function printed(program: string, ...args: string[]): Promise<string | undefined> {
   try {
     const { success, stdout } = await new Deno.Command(program, { args, stderr: "null" }).output();
@@ -90,18 +90,18 @@ async function printed(program: string, ...args: string[]): Promise<string | und
   }
 }
 
-/** Whether there is bash, and a curl that can show a header: from 7.84 on. */
+/** Whether there is bash, and a curl that can print a header (7.84 or later). */
 async function hasCurl(): Promise<boolean> {
   const [, major, minor] = /^curl (\d+)\.(\d+)/.exec(await printed("curl", "--version") ?? "") ?? [];
   return Number(major) + Number(minor) / 1000 >= 7.084 && await printed("bash", "--version") !== undefined;
 }
 
-/** Whether `python3` has what the boxes import. */
+/** Whether `python3` has the modules that the examples import. */
 const hasPython = async () => await printed("python3", "-c", "import numpy, safetensors.numpy") !== undefined;
 
 Deno.test({
   name: "README's commands do answer as shown when they run one after the other",
-  // They are the reader's; the service does not need them.
+  // The reader's tools. The service does not need them.
   ignore: !await hasCurl(),
   fn: takeTour,
 });

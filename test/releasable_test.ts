@@ -1,8 +1,8 @@
-/** What was acquired is given back once, by name or at the end of a block. */
+/** A releasable is released once, by a call or at the end of a block. */
 import assert from "node:assert/strict";
 import { releasable } from "../src/releasable.ts";
 
-Deno.test("releasable() gives back once, whoever releases, and as part of another object too", () => {
+Deno.test("releasable() releases once, however often and from wherever it is called", () => {
   const given: string[] = [];
   {
     using one = releasable(() => given.push("one"));

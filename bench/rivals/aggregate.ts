@@ -1,4 +1,6 @@
-/** numpy and Flower as rivals on aggregation: a Python process for each work, which times itself (aggregate/rival.py). */
+/**
+ * The rivals numpy and Flower for aggregation: one Python process per work, which times itself (aggregate/rival.py).
+ */
 import { type AggregateWork, TURN } from "../aggregate_work.ts";
 import type { Contender } from "../harness.ts";
 import { findPython } from "./python.ts";
@@ -15,7 +17,7 @@ export type RivalWork =
 
 export interface AggregateRival extends Contender {
   result(): Promise<Float32Array>;
-  /** The most memory that it has held so far beyond what its imports take. */
+  /** Its peak memory so far, without the memory of its imports. */
   peakBytes(): Promise<number>;
   stop(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * FastAPI + torch as a rival service: fastapi_torch/server.py in a process of its own.
+ * The rival service FastAPI + torch: fastapi_torch/server.py in its own process.
  */
 import { findPython } from "./python.ts";
 
@@ -11,7 +11,7 @@ export interface RivalService {
 
 const READY_TRIES = 300;
 
-/** Starts the rival with one variable of `count` numbers; null when no Python can run it. */
+/** Starts the rival with one variable of `count` numbers; returns null when no Python can run it. */
 export async function startFastapi(count: number): Promise<RivalService | null> {
   const python = await findPython("fastapi", "torch", "uvicorn", "uvloop", "httptools");
   if (python === null) return null;
@@ -29,7 +29,7 @@ export async function startFastapi(count: number): Promise<RivalService | null> 
   };
 }
 
-/** uvicorn does not tell which port it took, so it is told a free one. */
+/** Finds a free port for uvicorn, because uvicorn does not report a port that it chose itself. */
 function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;

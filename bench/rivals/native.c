@@ -1,6 +1,6 @@
 /*
- * The rival that has no sandbox: the same loops in C, compiled when the benchmark starts, with all the vector units that
- * this machine has. Multiply and add are not contracted (see native.ts), so results equal ours bit for bit.
+ * The rival without a sandbox: the same loops in C, compiled when the benchmark starts, for all vector units of this
+ * machine. Multiplication and addition are not contracted (see native.ts), so results equal ours bit for bit.
  */
 #include <math.h>
 #include <stdint.h>
@@ -32,7 +32,7 @@ void adagrad(float *restrict w, const float *restrict g, float *restrict a, int6
   }
 }
 
-/* Sum of squares that are rounded to float32 as ours are, in double precision, sixteen lanes at a time. */
+/* Sum of squares in double precision, sixteen lanes at a time. Squares are rounded to float32, as ours are. */
 double sum_of_squares(const float *restrict x, int64_t n) {
   double lane[16] = {0};
   int64_t i = 0;

@@ -1,9 +1,10 @@
 /**
  * The rival without a sandbox: native.c, compiled with `cc -O3 -march=native` when the benchmark starts and called
- * through `Deno.dlopen` on WebAssembly memories of its own, so that it lives on the same kind of pages as we do.
+ * through `Deno.dlopen`. Its arrays are in WebAssembly memories of its own, so they are on the same kind of pages as
+ * ours.
  *
- * Flags: no contraction to fused multiply-add, so that results stay equal bit for bit; no errno, so that the square root is
- * one instruction. Both leave it in its best form: these loops are bound by memory, divisions and roots.
+ * Flags: no contraction to fused multiply-add, so that results stay equal bit for bit; no errno, so that a square
+ * root is one instruction. Neither flag slows the rival: these loops are bound by memory, divisions and roots.
  */
 import {
   BETA_1,
@@ -45,7 +46,7 @@ export async function openNative(): Promise<Native | null> {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   } finally {
-    // An open library keeps its pages; the file itself is not needed any longer.
+    // An open library keeps its pages, so the file is no longer needed.
     await Deno.remove(folder, { recursive: true });
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The rival at taking bytes in: a process that reads them from a TCP connection and does nothing with them. Started by ingest.ts with
- * `deno run --allow-net raw_tcp.ts BYTES`; it prints its port, and answers every BYTES bytes with one.
+ * The rival for receiving bytes: a process that reads bytes from a TCP connection and does nothing with them.
+ * ingest.ts starts it with `deno run --allow-net raw_tcp.ts BYTES`. It prints its port, and answers every BYTES bytes
+ * with one byte.
  */
 
 const BUFFER_BYTES = 1024 * 1024;

@@ -1,9 +1,9 @@
 /**
- * The memory limit: a WebAssembly loop that reads and writes the same bytes as an optimizer step and computes nothing.
- * What a kernel takes beyond this is arithmetic; no kernel can take less.
+ * The memory limit as a rival: a WebAssembly loop that reads and writes the same bytes as an optimizer step and
+ * computes nothing. The time that a kernel takes beyond this is arithmetic; no kernel can take less.
  *
- * The module is written out here as bytes and does not come from kernels/: a weakness of the emitter must not hide in
- * its own yardstick. Layout of the memory: `arrays` regions of `count` floats, each at a multiple of 64 bytes.
+ * The module is written here as bytes and does not use kernels/, so that a weakness of the emitter cannot hide in its
+ * own yardstick. The memory holds `arrays` regions of `count` floats, each at a multiple of 64 bytes.
  *
  *     loop: load 4 vectors of every array; array[k] := array[k + 1] for the written ones; next 64 bytes
  */
@@ -12,13 +12,13 @@ import type { Stepper } from "../work.ts";
 const I32 = 0x7f, V128 = 0x7b;
 const VECTORS = 4;
 
-/** How many arrays a step reads, and how many of these (the first ones) it writes back. */
+/** The number of arrays that a step reads, and the number of these (the first ones) that it writes. */
 export interface Traffic {
   readonly reads: number;
   readonly writes: number;
 }
 
-/** Reads and writes of the dense rules: variable and slots are read and written, the gradient is only read. */
+/** Reads and writes of the dense rules: the variable and slots are read and written, the gradient is only read. */
 export const TRAFFIC = {
   SGD: { reads: 2, writes: 1 },
   Momentum: { reads: 3, writes: 2 },
@@ -31,7 +31,7 @@ export function sameBytes(traffic: Traffic, count: number): Stepper {
   const blockBytes = Math.ceil((count * 4) / 64) * 64;
   const bytes = blockBytes * traffic.reads;
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) + 1 });
-  // Every page is touched, and every array holds a byte of its own, so that a test can see them move.
+  // Touch every page, and fill each array with its own byte, so that a test can see the arrays move.
   for (let k = 0; k < traffic.reads; k += 1) {
     new Uint8Array(memory.buffer, k * blockBytes, blockBytes).fill(k + 1);
   }
@@ -49,7 +49,7 @@ export function sameBytes(traffic: Traffic, count: number): Stepper {
   };
 }
 
-/** `move(base 0, …, base reads-1, bytes)`; returns a vector's worth of nothing: an i32 that keeps the loads alive. */
+/** `move(base 0, …, base reads-1, bytes)`; it returns a meaningless i32 that keeps the loads alive. */
 function moduleBytes({ reads, writes }: Traffic): Uint8Array<ArrayBuffer> {
   const bytesLeft = reads, accumulator = reads + 1, loaded = reads + 2;
   const code: number[] = [0x03, 0x40]; // loop
@@ -63,7 +63,7 @@ function moduleBytes({ reads, writes }: Traffic): Uint8Array<ArrayBuffer> {
     for (let k = 0; k < writes; k += 1) {
       code.push(0x20, k, 0x20, value(k + 1), 0xfd, 0x0b, 4, vector * 16); // v128.store
     }
-    // The first array is stored nowhere: folding it into the accumulator keeps its load.
+    // The first array is not stored anywhere; folding it into the accumulator keeps its load.
     code.push(0x20, accumulator, 0x20, value(0), 0xfd, 0x51, 0x21, accumulator); // v128.xor
   }
   for (let k = 0; k < reads; k += 1) code.push(0x20, k, 0x41, 0xc0, 0x00, 0x6a, 0x21, k); // base += 64

@@ -1,9 +1,9 @@
 /**
- * The rival that runs in the same process: TensorFlow.js on its WebAssembly SIMD backend, in its best form: gradients lie
- * in the backend already, production mode is on, nothing is read back but what the caller asked for.
+ * The rival in the same process: TensorFlow.js on its WebAssembly SIMD backend, in its best form. Gradients are
+ * already in the backend, production mode is on, and nothing is read back unless the caller asks for it.
  *
- * Its Adam adds epsilon after the bias correction and its Adagrad adds it below the root, so results are close to
- * Keras', not equal.
+ * Its Adam adds epsilon after the bias correction and its Adagrad adds epsilon under the root, so its results are
+ * close to those of Keras but not equal.
  */
 import * as tf from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
@@ -26,7 +26,7 @@ export async function startTfjs(): Promise<void> {
   if (tf.getBackend() !== "wasm") throw new Error(`Cannot use tfjs: its backend is "${tf.getBackend()}"`);
 }
 
-/** One `applyGradients` a step, or with `clip` the same after dividing by the global norm. */
+/** One `applyGradients` per step; with `clipNorm`, after clipping by the global norm. */
 export function tfjsStepper(work: DenseWork, options: { clipNorm?: number } = {}): Stepper {
   const { clipNorm } = options;
   const optimizer = tfjsOptimizer(work.rule);
@@ -40,7 +40,7 @@ export function tfjsStepper(work: DenseWork, options: { clipNorm?: number } = {}
         return;
       }
       tf.tidy(() => {
-        // clip_norm / max(norm, clip_norm), all on the backend: nothing is read back.
+        // clip_norm / max(norm, clip_norm), computed on the backend: nothing is read back.
         const norm = tf.sqrt(tf.sum(tf.square(gradient)));
         const factor = tf.div(clipNorm, tf.maximum(norm, clipNorm));
         optimizer.applyGradients([{ name: variable.name, tensor: tf.mul(gradient, factor) }]);
@@ -68,7 +68,7 @@ function tfjsOptimizer(rule: DenseRule): tf.Optimizer {
   }
 }
 
-/** The Euclidean norm of one vector, as a number. */
+/** The Euclidean norm of `values`, read back as a number. */
 export function tfjsNorm(values: Float32Array): { norm(): number; dispose(): void } {
   const tensor = tf.tensor1d(values.slice());
   return {

@@ -1,13 +1,14 @@
 /**
- * tfjs on its WebAssembly backend in this process, minimizing a loss as its documentation does it: the gradients of its
- * variables, an SGD step, and the loss read back. Data lies in the backend already.
+ * The rival for losses: tfjs on its WebAssembly backend in this process, minimizing a loss as its documentation
+ * shows. A step computes the gradients of its variables, takes an SGD step and reads the loss back. Data is already
+ * in the backend.
  */
 import * as tf from "@tensorflow/tfjs";
 
 export interface LossStepper {
-  /** One step; the loss before it. */
+  /** Takes one step and returns the loss before it. */
   step(): number;
-  /** A variable as it is now, copied out. */
+  /** A copy of a variable's current values. */
   values(name: string): Float32Array;
   dispose(): void;
 }
@@ -45,7 +46,7 @@ export const seedLoss: LossWork["loss"] = ({ var1, var2 }) =>
     tf.mul(tf.mul(2, var2 as tf.Tensor), var2 as tf.Tensor),
   );
 
-/** The mean softmax cross-entropy of a network of one hidden layer with relu. */
+/** The mean softmax cross-entropy of a network with one hidden relu layer. */
 export function networkLoss(
   { x, y }: { x: tf.Tensor; y: tf.Tensor },
 ): LossWork["loss"] {
@@ -56,7 +57,7 @@ export function networkLoss(
   };
 }
 
-/** `values` in the backend; `labels` as one-hot rows. */
+/** Puts a batch into the backend, with `labels` as one-hot rows. */
 export const batch = (
   { x, labels, features, classes }: {
     x: Float32Array;

@@ -1,8 +1,8 @@
 /**
- * Sparse Adagrad in tfjs, in the best form found: repeated rows summed by a scatter into a small table, rows read by `gatherND`
- * (`gather` takes twenty times as long on the wasm backend), written back by `tensorScatterUpdate`, which copies the whole
- * table: tfjs cannot write rows in place. `unsortedSegmentSum` is not there on this backend; a scatter into a dense gradient and
- * one `applyGradients` over the whole table take longer still.
+ * The rival for sparse Adagrad: tfjs in the best form found. A scatter into a small table sums repeated rows.
+ * `gatherND` reads rows (`gather` takes twenty times as long on the wasm backend). `tensorScatterUpdate` writes them
+ * back and copies the whole table, because tfjs cannot write rows in place. The backend has no `unsortedSegmentSum`.
+ * A scatter into a dense gradient and one `applyGradients` over the whole table takes longer still.
  */
 import * as tf from "@tensorflow/tfjs";
 import { rowsOf, type SparseStepper, type SparseWork } from "../sparse_work.ts";

@@ -1,10 +1,10 @@
-"""Sparse Adagrad in torch, driven over standard input: one line is one order, one line answers it.
+"""Sparse Adagrad in torch. The process reads one command per line from standard input and answers each with one line.
 
 Arguments: rows width count folder. The folder holds indices (int32), values and initial (float32), little endian.
-`run N`  takes N steps and answers their microseconds; `rows` writes the named rows of the table to folder/touched.
+`run N` takes N steps and answers their microseconds; `rows` writes the named rows of the table to folder/touched.
 
-Best form found: unique + index_add_, then the touched rows read, computed in place and copied back. torch.optim.Adagrad
-on a sparse gradient (which it coalesces by sorting) takes about 1.3 times as long.
+Best form found: unique + index_add_, then the touched rows are read, computed in place and copied back.
+torch.optim.Adagrad on a sparse gradient (which it coalesces by sorting) takes about 1.3 times as long.
 """
 
 import sys

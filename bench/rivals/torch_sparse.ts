@@ -1,6 +1,6 @@
 /**
- * torch as a rival on sparse rows: a Python process that takes orders on its standard input and times itself (torch_sparse.py),
- * on one thread.
+ * The rival torch for sparse rows: a Python process on one thread that takes commands on its standard input and times
+ * itself (torch_sparse.py).
  */
 import type { Contender } from "../harness.ts";
 import type { SparseWork } from "../sparse_work.ts";

@@ -1,9 +1,9 @@
 /**
- * The passes in order: text → graph → passes → modules. A Program is what lines mean; a Kernel is a Program
- * for one layout of its tensors in memory, with one WebAssembly module a pass.
+ * The stages of compilation in order: text → graph → passes → modules. A Program is the meaning of formula lines. A
+ * Kernel is a Program for one layout of its tensors in memory, with one WebAssembly module per pass.
  *
- * Modules are cached by formula and layout, never by values: another learning rate compiles nothing. All
- * stores happen in the last pass that touches elements, so each pass sees the old values.
+ * Modules are cached by formula and layout, never by values: a new learning rate compiles nothing. All stores
+ * happen in the last pass that touches elements, so each pass sees the old values.
  */
 import { BoundedMap } from "../bounded_map.ts";
 import { emitPass } from "./emit.ts";
@@ -23,7 +23,7 @@ export class Program {
     this.scalars = new ScalarNodes(this.graph);
   }
 
-  /** The program for tensors laid out so; a tensor that `layouts` does not name is f32 and sequential. */
+  /** The kernel for these layouts. A tensor that `layouts` does not name is f32 and sequential. */
   kernel(layouts: Readonly<Record<string, Partial<TensorLayout>>> = {}): Kernel {
     const layoutOf = (name: string): TensorLayout => {
       const { access = "sequential", type = "f32" } = layouts[name] ?? {};
@@ -59,11 +59,11 @@ export class Kernel {
   }
 }
 
-/** Modules that are kept at most: the oldest is compiled again when it is wanted again. */
+/** Compiled modules by the text of their pass. An evicted module is compiled again when it is needed. */
 const modules = new BoundedMap<string, WebAssembly.Module>(1024);
 let compiled = 0;
 
-/** How many modules this process has compiled: a second step must not raise it. */
+/** The number of modules that this process has compiled. A second step must not raise it. */
 export function compiledCount(): number {
   return compiled;
 }
@@ -79,7 +79,7 @@ function moduleOf(nodes: readonly GraphNode[], pass: Pass): WebAssembly.Module {
   return module;
 }
 
-/** The pass as text in which names and ids do not matter: equal texts are equal machine code. */
+/** The pass as text, independent of names and ids: equal texts mean equal machine code. */
 function describePass(nodes: readonly GraphNode[], pass: Pass): string {
   const tensorAt = new Map(pass.tensors.map(({ name }, index) => [name, index]));
   const place = new Map<number, string>(pass.uniforms.map((id, index) => [id, `u${index}`]));

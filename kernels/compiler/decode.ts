@@ -1,16 +1,17 @@
 /**
- * Four 16-bit floats → four float32, in integer arithmetic: exact for every bit pattern, subnormals included.
+ * Conversion of four 16-bit floats to four float32 in integer arithmetic. Exact for every bit pattern, subnormals
+ * included.
  */
 import { type Code, f32x4, i32, i32x4, v128 } from "../wasm/wasm.ts";
 
-/** `halves` holds the four in its lower half. */
+/** `halves` holds the four bfloat16 values in its lower half. */
 export function decodeBf16(halves: Code): Code {
   return i32x4.shl(i32x4.extendLow16u(halves), i32.const(16));
 }
 
 /**
- * Rebias, then infinities and subnormals by select. `h` holds one float16 a lane and is cheap to repeat;
- * `constant` keeps a vector for all elements, which makes this twice as fast.
+ * Rebiases the exponents, then selects infinities and subnormals. `h` holds one float16 per lane and is cheap to
+ * repeat. `constant` keeps a vector in a local for all elements, which makes decoding twice as fast.
  */
 export function decodeF16(h: Code, constant: (vector: Code) => Code): Code {
   const integer = (value: number) => constant(v128.constI32(value));

@@ -1,17 +1,20 @@
 /**
- * One pass → WebAssembly SIMD. The fast copy of interpret.ts; the tests prove them equal bit for bit.
+ * Code generation: one pass → one WebAssembly SIMD function. It computes what interpret.ts computes, only faster; the
+ * tests compare the two bit for bit.
  *
  *     kernel(rowCount, rowLength, indices, tensor pointers…, uniforms…) → float64 totals of the reductions
  *
  * For each row: groups of 16 elements (4 vectors) → single vectors (passes without reductions) → single
- * elements. A single element goes through the same vector code with its value in lane 0, so there is one
- * emission per op and no scalar twin.
+ * elements. A single element goes through the same vector code with its value in lane 0, so each op has one
+ * emission and no scalar variant.
  *
- * Subnormal results are flushed as they are stored, four ops a vector. To look for them first and mend only the
- * groups that have some gains a little for Adagrad, loses a little for SGD and a third where there are zeros.
+ * Subnormal results are flushed when they are stored, at four ops per vector. Testing for subnormals first, and
+ * flushing only the groups that have some, gains a little for Adagrad but loses a little for SGD and a third where
+ * there are zeros.
  *
- * Reductions, the order that interpret.ts defines: a row is cut into blocks of {@link BLOCK} elements; in a
- * block element j of the full groups goes to float64 accumulator j mod 16, the rest one by one to a 17th.
+ * Reductions follow the order that interpret.ts defines. A row is split into blocks of {@link BLOCK} elements. In a
+ * block, element j of the full groups goes to float64 accumulator j mod 16; the remaining elements go one by one to
+ * a 17th accumulator.
  */
 import { decodeBf16, decodeF16 } from "./decode.ts";
 import type { GraphNode } from "../language/graph.ts";
@@ -30,7 +33,7 @@ class PassEmitter {
   readonly #parameters: wasm.ValueType[] = [I32, I32, I32];
   readonly #locals: wasm.ValueType[] = [];
   readonly #imports: wasm.HostFunction[] = [];
-  /** What is set once, before the rows: the local of each uniform's node, and of each constant's code. */
+  /** Locals that are set once, before the rows: by uniform node, and by the code of a constant. */
   readonly #uniforms = new Map<number, number>();
   readonly #constants = new Map<string, number>();
   readonly #prologue: number[] = [];
@@ -39,7 +42,7 @@ class PassEmitter {
   readonly #accumulators: number[][];
   readonly #rests: number[];
   readonly #splats = new Map<number, number>();
-  /** Local by node, for each of the four vectors of a group; vectors that are not computed at once share them. */
+  /** Local by node, for each of the four vectors of a group. Vectors that are not computed together share locals. */
   readonly #lanes: Map<number, number>[] = [];
   readonly #atOnce: number;
   readonly #scratch: number;
@@ -57,11 +60,11 @@ class PassEmitter {
     this.#scratch = this.#local(V128);
     uniforms.forEach((id, index) => {
       const value = f32x4.splat(local.get(3 + tensors.length + index));
-      // A comparison of scalars arrives as 1 or 0 and becomes the mask that `where` selects by.
+      // A comparison of scalars is passed as 1 or 0; `where` needs it as a mask.
       this.#uniforms.set(id, this.#hoist(nodes[id]?.mask ? f32x4.ne(value, v128.zero) : value));
     });
-    // Two vectors at a time hide the latency of roots and quotients (Adam in cache takes 0.87 of the time); more
-    // of them need more registers than there are, and without slow ops they gain nothing.
+    // Two vectors at a time hide the latency of roots and quotients (Adam in cache takes 0.87 of the time). More
+    // than two do not fit the registers, and passes without slow ops gain nothing.
     this.#atOnce = pass.nodes.some((id) => OPS.get(nodes[id]?.op ?? "")?.slow) ? 2 : 1;
     for (let lane = 0; lane < 4; lane++) {
       this.#lanes.push(
@@ -75,14 +78,14 @@ class PassEmitter {
     return this.#parameters.length + this.#locals.length - 1;
   }
 
-  /** Computes `vector` once, before the rows. */
+  /** Computes `vector` once, before the rows, and returns its local. */
   #hoist(vector: Code): number {
     const index = this.#local(V128);
     this.#prologue.push(...local.set(index, vector));
     return index;
   }
 
-  /** A constant vector in a local of its own: V8 would build it anew each time it is used. */
+  /** A constant vector in a local of its own; otherwise V8 rebuilds the constant at each use. */
   readonly #constant = (vector: Code): Code => {
     const key = vector.join();
     const index = this.#constants.get(key) ?? this.#hoist(vector);
@@ -150,7 +153,7 @@ class PassEmitter {
     });
   }
 
-  /** Loads, then arithmetic, then stores, for `lanes` vectors or for one element. */
+  /** Loads, then arithmetic, then stores, for `lanes` vectors or one element. */
   #body(lanes: 1 | 4, width: 1 | 4): Code {
     const { nodes, stores, reductions, tensors } = this.#pass;
     const place = new Map(tensors.map(({ name }, index) => [name, index]));
@@ -186,7 +189,7 @@ class PassEmitter {
     });
   }
 
-  /** Walks `count` elements from where the pointers stand. */
+  /** Processes `count` elements from the current pointers on. */
   #walk(count: number): Code {
     const loop = (elements: number, body: Code): Code =>
       wasm.whileLoop(
@@ -290,7 +293,7 @@ class PassEmitter {
   }
 }
 
-/** The module of one pass. Throws when an op has no emission, which a test over all ops would find. */
+/** The module of one pass. Throws when an op has no emission; a test over all ops excludes that. */
 export function emitPass(nodes: readonly GraphNode[], pass: Pass): Uint8Array<ArrayBuffer> {
   return new PassEmitter(nodes, pass).emit();
 }

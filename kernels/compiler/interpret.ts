@@ -1,23 +1,25 @@
 /**
- * The law: what one pass computes, element by element in plain TypeScript, float32 after every op. Slow on
- * purpose; emit.ts is the fast copy and the tests hold it to this one bit for bit (any NaN equals any NaN).
+ * The law, which is the reference implementation of a pass: element by element in plain TypeScript, rounded to
+ * float32 after every op. It is slow on purpose. emit.ts is the fast implementation; the tests require it to give the
+ * same bits (any NaN equals any NaN).
  *
- * Reductions add in float64 in a fixed order. A row is cut into blocks of BLOCK elements. In a block, element j
- * of the full groups of 16 goes to accumulator j mod 16 and the elements after the last full group, in order, to
- * one more. The 16 are added as pairs of even and odd lanes by a tree, low + high, plus the rest; blocks and
- * rows add to the total in order. What is added are float32 numbers: squares are rounded before, as TensorFlow's are.
+ * Reductions add in float64 in a fixed order. A row is split into blocks of BLOCK elements. In a block, element j of
+ * the full groups of 16 goes to accumulator j mod 16; the elements after the last full group go, in order, to one
+ * more accumulator, the rest. The eight even accumulators are added by a binary tree, and so are the eight odd ones.
+ * A block's total is (even + odd) + rest. Blocks and rows add to the total in order. The terms are float32 numbers:
+ * squares are rounded before they are added, as in TensorFlow.
  */
 import type { Arena } from "../arena.ts";
 import type { GraphNode } from "../language/graph.ts";
 import { COMBINE, flush, OPS } from "../language/ops.ts";
 import { ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
 
-/** Elements a block of a reduction. */
+/** Elements per block of a reduction. */
 export const BLOCK = 4096;
-/** Elements a group: the main loop's body in emit.ts. */
+/** Elements per group, which the main loop in emit.ts processes at a time. */
 export const GROUP = 16;
 
-/** One element of any type as the float32 it means. */
+/** Reads one element of any type as float32. */
 export function readElement(buffer: ArrayBuffer, offset: number, type: ElementType): number {
   const view = new DataView(buffer);
   switch (type) {
@@ -35,7 +37,7 @@ export function readElement(buffer: ArrayBuffer, offset: number, type: ElementTy
   }
 }
 
-/** Float64 total of one block in the fixed order. */
+/** Float64 total of one block, in the fixed order. */
 function totalOfBlock(terms: readonly number[], combine: (a: number, b: number) => number): number {
   const lanes = new Array<number>(GROUP).fill(0);
   const full = terms.length - terms.length % GROUP;

@@ -1,16 +1,16 @@
 /**
- * What one pass over the elements computes, and how a graph falls into passes: a reduction's result is known
- * only when its pass is over.
+ * Passes over the elements, and how a graph is split into them. A split is needed because a reduction's result is
+ * known only after its pass.
  *
- * Not code and not memory: emit.ts and interpret.ts turn the same passes into results. Invariant: every store
- * happens in one pass, and no later pass exists that would read what it wrote.
+ * A pass is neither code nor memory: emit.ts and interpret.ts perform the same passes. Invariant: all stores happen
+ * in one pass, and no later pass reads what it wrote.
  */
 import type { Graph, GraphNode } from "../language/graph.ts";
 import { REDUCTIONS } from "../language/ops.ts";
 
 /**
- * How a tensor is walked, row by row: `indexed` row i at the call's index list; `sequential` row after row;
- * `repeat` the same row each time; `splat` one number a row.
+ * How a tensor is accessed, row by row. `indexed`: row i is the row that the call's index list names. `sequential`:
+ * one row after the other. `repeat`: the same row each time. `splat`: one number per row.
  */
 export type Access = "indexed" | "sequential" | "repeat" | "splat";
 export type ElementType = "f32" | "f16" | "bf16" | "f64";
@@ -18,39 +18,39 @@ export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = { f32: 4, f1
 
 export interface TensorLayout {
   readonly access: Access;
-  /** Stored tensors are f32 and never `splat`; the others are only read in. */
+  /** Stored tensors are f32 and never `splat`; the other layouts are only for reading. */
   readonly type: ElementType;
 }
 
-/** What one pass computes: ids are the program's graph nodes. */
+/** What one pass computes. Ids are nodes of the program's graph. */
 export interface Pass {
-  /** Element nodes to compute, in order; tensors among them are loads. */
+  /** Element nodes to compute, in order; a tensor node is a load. */
   readonly nodes: readonly number[];
   readonly tensors: readonly { readonly name: string; readonly layout: TensorLayout }[];
-  /** Scalar nodes that the pass reads, each a parameter of the kernel. */
+  /** Scalar nodes that the pass reads; each is a parameter of the kernel. */
   readonly uniforms: readonly number[];
   readonly reductions: readonly {
     readonly node: number;
     readonly arg: number;
     readonly combine: "add" | "max";
   }[];
-  /** `flushes`: subnormal numbers are stored as zero of their sign. What is only copied stays as it is. */
+  /** `flushes`: subnormal numbers are stored as zero of the same sign. Copies are stored unchanged. */
   readonly stores: readonly { readonly tensor: number; readonly node: number; readonly flushes: boolean }[];
 }
 
-/** The passes in order. Throws RangeError for a stored tensor in a layout that cannot be written. */
+/** The passes in order. Throws RangeError when a stored tensor has a layout that cannot be written. */
 export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayout): Pass[] {
   const { nodes, stores } = graph;
   for (const name of stores.keys()) {
     const { access, type } = layoutOf(name);
     if (type !== "f32" || access === "splat") {
       throw new RangeError(
-        `Cannot store "${name}" as ${type} ${access}, must be f32 and one number an element`,
+        `Cannot store "${name}" as ${type} ${access}, must be f32 with one number per element`,
       );
     }
   }
   const levels = nodes.reduce((level, node) => Math.max(level, node.level), 0);
-  // The last pass that reduces may store as well, unless a store waits for what it reduces.
+  // The last pass with reductions also stores, unless a store needs the results of those reductions.
   const storeLevel = Math.max(
     levels - 1,
     0,
@@ -83,11 +83,11 @@ export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayo
   return passes;
 }
 
-/** Element nodes below `roots`, and the scalar nodes where they end; number literals are part of the code. */
+/** Element nodes below `roots`, and the scalar nodes that they read; number literals are part of the code. */
 function reachable(nodes: readonly GraphNode[], roots: readonly number[]) {
   const wanted = new Set(roots);
   const elements: number[] = [], uniforms: number[] = [];
-  // Arguments have smaller ids: one walk down meets every user of a node before the node.
+  // Arguments have smaller ids, so a walk by falling id meets every user of a node before the node.
   for (let id = nodes.length - 1; id >= 0; id--) {
     if (!wanted.has(id)) continue;
     const node = nodes[id] as GraphNode;

@@ -1,14 +1,14 @@
 /**
- * Compiled formula lists by their text and names, so that a step looks up what an earlier one compiled.
+ * The cache of programs, by their lines and names, so that a step finds what an earlier step compiled.
  *
- * Bounded: beyond the bound the oldest goes and is compiled again when it is wanted again.
+ * The cache is bounded: the oldest program is evicted, and compiled again when it is needed.
  */
 import { BoundedMap } from "../bounded_map.ts";
 import type { Scope } from "../language/graph.ts";
 import { Program } from "./compile.ts";
 
 const programs = new BoundedMap<string, Program>(4096);
-/** What the very same list of lines was last compiled to: spares a step the making of long keys. */
+/** The latest program of each list of lines, by identity; saves a step from building long keys. */
 const latest = new WeakMap<readonly string[], Program>();
 
 const NONE: readonly string[] = [];
@@ -20,7 +20,7 @@ interface ProgramParts extends Partial<Scope> {
   readonly lines: readonly string[];
 }
 
-/** The program of these lines; names that are not given are none. */
+/** The program of these lines; each list of names is empty by default. */
 export function program(
   { lines, tensors = NONE, stored = NONE, uniforms = NONE }: ProgramParts,
 ): Program {

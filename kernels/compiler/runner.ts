@@ -1,6 +1,6 @@
 /**
- * Kernel calls as data, and the runners that perform them. A runner is the compiled kernels on one thread or
- * the interpreter; both take the same calls and leave the same bits.
+ * Kernel calls as data, and the runners that perform them. One runner uses the compiled kernels on this thread, the
+ * other the interpreter; both take the same calls and leave the same bits.
  */
 import type { Arena } from "../arena.ts";
 import type { Kernel, Program } from "./compile.ts";
@@ -11,16 +11,16 @@ export interface Call {
   readonly kernel: Kernel;
   /** Byte offset of each tensor of the program. */
   readonly tensors: Readonly<Record<string, number>>;
-  /** A dense tensor is one row. */
+  /** 1 for a dense tensor, which is one row. */
   readonly rowCount: number;
   readonly rowLength: number;
-  /** Byte offset of int32 row numbers for `indexed` tensors; the default 0 is a list of one row, row 0. */
+  /** Byte offset of the int32 row numbers of `indexed` tensors; the default, offset 0, lists row 0 alone. */
   readonly indices?: number;
   /** Value of each uniform of the program. */
   readonly uniforms: Readonly<Record<string, number>>;
 }
 
-/** Performs a call and returns the scalars that its lines assign, by name. */
+/** Performs a call and returns, by name, the scalars that its lines assign. */
 export type Runner = (arena: Arena, call: Call) => Record<string, number>;
 
 /** Performs one pass; `args` are the kernel's parameters (see emit.ts). Returns the reductions' totals. */
@@ -33,7 +33,7 @@ function runner(perform: PassRunner): Runner {
     scalars.begin(call.uniforms);
     for (let index = 0; index < kernel.passes.length; index++) {
       const pass = kernel.passes[index] as Pass;
-      // One flat list: a small call costs a microsecond, most of it for what is allocated here.
+      // One flat list, because allocations here are most of the microsecond that a small call takes.
       const args = [rowCount, rowLength, indices];
       for (const { name } of pass.tensors) {
         const offset = tensors[name];
@@ -53,13 +53,13 @@ function runner(perform: PassRunner): Runner {
 
 const NO_TOTALS: readonly number[] = [];
 
-/** Compiled kernels on this thread. */
+/** Performs a call with the compiled kernels, on this thread. */
 export const runCompiled: Runner = runner((arena, kernel, pass, args) => {
   const totals = arena.kernel(kernel.module(pass))(...args);
   return totals === undefined ? NO_TOTALS : typeof totals === "number" ? [totals] : totals;
 });
 
-/** The interpreter on the same memory. */
+/** Performs a call with the interpreter, on the same memory. */
 export const runInterpreted: Runner = runner((arena, kernel, index, args) => {
   const pass = kernel.passes[index] as Pass;
   const [rowCount = 0, rowLength = 0, indices = 0, ...rest] = args;
@@ -68,7 +68,7 @@ export const runInterpreted: Runner = runner((arena, kernel, index, args) => {
   return interpretPass(kernel.program.graph.nodes, pass, arena, given);
 });
 
-/** The scalars that lines without tensors assign. */
+/** Computes the scalars that lines without tensors assign. */
 export function evaluateScalars(
   program: Program,
   uniforms: Readonly<Record<string, number>>,

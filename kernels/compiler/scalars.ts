@@ -1,8 +1,9 @@
 /**
- * The scalar nodes of a graph, evaluated in float32 by their law: once a step, whatever runs the elements.
+ * The scalar nodes of a graph, evaluated once per call in float32 by the `evaluate` functions of the op table. Both
+ * runners use them.
  *
- * Level n holds what needs the reductions of n passes and no more. The values live in one buffer that the
- * next evaluation overwrites; an evaluation is synchronous from `begin` to `results`.
+ * Level n holds the nodes that need the reductions of exactly n passes. The values live in one buffer, which the next
+ * evaluation overwrites; an evaluation is synchronous from `begin` to `results`.
  */
 import type { Graph, GraphNode } from "../language/graph.ts";
 import { flush, OPS, REDUCTIONS } from "../language/ops.ts";
@@ -42,7 +43,7 @@ export class ScalarNodes {
     });
   }
 
-  /** Sets the named scalars and computes level 0. Throws RangeError when one that is used has no value. */
+  /** Sets the named scalars and computes level 0. Throws RangeError when a scalar that is used has no value. */
   begin(uniforms: Readonly<Record<string, number>>): void {
     for (const { id, name } of this.#uniforms) {
       const value = uniforms[name];
@@ -59,12 +60,12 @@ export class ScalarNodes {
     }
   }
 
-  /** Takes the float64 total of a reduction over `count` elements. */
+  /** Sets the result of a reduction from its float64 total over `count` elements. */
   reduced(id: number, total: number, count: number): void {
     this.values[id] = REDUCTIONS.get(this.#nodes[id]?.op ?? "")?.finish(total, count) as number;
   }
 
-  /** Every assigned scalar by name. */
+  /** All assigned scalars by name. */
   results(): Record<string, number> {
     const results: Record<string, number> = {};
     for (const [name, id] of this.#results) results[name] = this.values[id] as number;

@@ -1,31 +1,31 @@
 /**
- * Rows that lie here and there in a large table, loaded before they are worked on: each costs a miss of the caches and
- * of the pages' addresses, and one row's arithmetic is too long for the processor to look ahead to the next row. Loads
- * alone are short, so that many misses are waited for at once (a step on 10,000 of 1,000,000 x 64: 0.7 of the time).
+ * Prefetching of rows that are scattered over a large table. Each such row costs a cache miss and a TLB miss, and one
+ * row's arithmetic is too long for the processor to look ahead to the next row. Loads alone are short, so many misses
+ * overlap (a step on 10,000 of 1,000,000 x 64 takes 0.7 of the time).
  *
- * Changes no result: reads what the kernel will read, and nothing else.
+ * Prefetching changes no result: it reads only what the kernel will read.
  */
 import { type Code, global, i32, ifThen, local, whileLoop } from "../wasm/wasm.ts";
 
-/** Rows that are loaded ahead: of a few tensors they fit into the first-level cache. */
+/** Rows that are prefetched at a time: those of a few tensors fit into the first-level cache. */
 const ROWS = 16;
-/** Shorter rows the processor overlaps by itself; longer ones it fetches ahead as it goes through them. */
+/** The processor overlaps shorter rows by itself, and prefetches longer rows while it reads them. */
 const LENGTH_MIN = 16, LENGTH_MAX = 128;
 const LINE_BYTES = 64;
 
 interface Touched {
-  /** Locals: the row to be worked on next, the number of rows, their length in elements, the list of row numbers. */
+  /** Locals: the next row to process, the number of rows, their length in elements, the list of row numbers. */
   readonly row: number;
   readonly rowCount: number;
   readonly rowLength: number;
   readonly indices: number;
-  /** Of each tensor the local with its first byte, and the bytes of an element. */
+  /** For each tensor, the local with its address and the bytes per element. */
   readonly tensors: readonly { readonly base: number; readonly elementBytes: number }[];
-  /** A new int32 local. */
+  /** Declares a new int32 local. */
   readonly newLocal: () => number;
 }
 
-/** Loads a word of every line of the next rows, once for every {@link ROWS}. Sets global 0. */
+/** Loads a word of every cache line of the next rows, once per {@link ROWS} rows. Sets global 0. */
 export function touchRows({ row, rowCount, rowLength, indices, tensors, newLocal }: Touched): Code {
   const ahead = newLocal(), stop = newLocal(), at = newLocal(), end = newLocal(), words = newLocal();
   const load = (address: Code) => local.set(words, i32.or(local.get(words), i32.load(0, address)));
@@ -40,7 +40,7 @@ export function touchRows({ row, rowCount, rowLength, indices, tensors, newLocal
         ...load(local.get(at)),
         ...step(at, LINE_BYTES),
       ]),
-      // Rows begin anywhere in a line: the last word may be in one more.
+      // A row may begin anywhere in a cache line, so its last word may be in one more line.
       ...load(i32.sub(local.get(end), i32.const(4))),
     ];
   });
@@ -57,7 +57,7 @@ export function touchRows({ row, rowCount, rowLength, indices, tensors, newLocal
       local.set(stop, local.get(rowCount)),
     ),
     ...whileLoop(i32.ltu(local.get(ahead), local.get(stop)), [...touched, ...step(ahead, 1)]),
-    // Nobody reads it; V8 would leave out loads that nothing depends on.
+    // The global is never read, but V8 would remove loads that nothing depends on.
     ...global.set(0, local.get(words)),
   ]);
 }

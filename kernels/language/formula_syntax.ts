@@ -1,9 +1,8 @@
 /**
- * Formula text → expression trees. One assignment a line: `m = m + (g - m) * (1 - beta_1)`.
+ * The parser of formulas: text → expression trees. One assignment per line: `m = m + (g - m) * (1 - beta_1)`.
  *
- * Not a type checker (graph.ts is) and no evaluator. Every node keeps its column, so that whoever refuses a
- * formula later can point at the place. Nesting (syntax.ts) and length are bounded: hostile text is refused, never
- * followed.
+ * Not a type checker (graph.ts is) and not an evaluator. Every node keeps its column, so that a later check can point
+ * at the place of an error. Nesting (syntax.ts) and length are bounded, so hostile text is refused.
  */
 import { OPS } from "./ops.ts";
 import { type Language, Parser } from "./syntax.ts";
@@ -26,7 +25,7 @@ export interface Line {
   readonly number: number;
 }
 
-/** A formula that cannot be understood: line and column count from 1. */
+/** An error in a formula, with its place; line and column count from 1. */
 export class FormulaError extends SyntaxError {
   override readonly name = "FormulaError";
   /** What is wrong, without the place. */
@@ -74,12 +73,12 @@ function parseLine(text: string, number: number): Line {
   return { target, expression, number };
 }
 
-/** Parses one assignment a line; blank lines are not allowed. Throws {@link FormulaError}. */
+/** Parses one assignment per line; blank lines are not allowed. Throws {@link FormulaError}. */
 export function parseFormula(lines: readonly string[]): Line[] {
   return lines.map((text, index) => parseLine(text, index + 1));
 }
 
-/** The line with names changed; those of functions, and what is no name, stay as they are. */
+/** Renames the names in a line. Function names and everything else stay as they are. */
 export function rename(line: string, change: (name: string) => string): string {
   const tokens = tokenize(line, 1);
   let renamed = "", end = 0;

@@ -1,12 +1,12 @@
 /**
- * Parsed lines → a graph of typed, interned nodes. A node is scalar (one number a call) or element (one number
- * an element); equal expressions are one node. Arguments have smaller ids than the nodes that use them, so id
+ * The graph of parsed lines: typed, interned nodes. A node is a scalar (one number per call) or an element node (one
+ * number per element); equal expressions are one node. Arguments have smaller ids than the nodes that use them, so id
  * order is evaluation order.
  *
- * A reduction makes a scalar of an element node and splits the rule: `level` counts the reductions below a node,
+ * A reduction turns an element node into a scalar and splits the rule: `level` counts the reductions below a node,
  * and a node of level n can be computed in pass n at the earliest.
  *
- * Nothing is folded or reordered: the graph computes what is written, one rounding an op.
+ * Nothing is folded or reordered: the graph computes what is written, with one rounding per op.
  */
 import { type Expression, FormulaError, parseFormula } from "./formula_syntax.ts";
 import { type Expander, OPS, REDUCTIONS } from "./ops.ts";
@@ -22,7 +22,7 @@ export interface GraphNode {
   readonly level: number;
 }
 
-/** The names a formula may use. Names in `stored` are tensors whose new value is written back. */
+/** The names that a formula may use. Names in `stored` are tensors whose new value is written back. */
 export interface Scope {
   readonly tensors: readonly string[];
   readonly stored: readonly string[];
@@ -77,10 +77,10 @@ class Builder implements Expander {
   }
 }
 
-/** Whether formulas call something by this name; operators are symbols and leave their names free. */
+/** Whether a function has this name. Operators are written as symbols, so formulas may use their names. */
 export const isFunction = (name: string) => REDUCTIONS.has(name) || (OPS.has(name) && !OPS.get(name)?.symbol);
 
-/** Builds the graph of `lines`. Throws {@link FormulaError} for what cannot be read, named, typed or assigned. */
+/** Builds the graph of `lines`. Throws {@link FormulaError} for wrong syntax, names, types and assignments. */
 export function buildGraph(lines: readonly string[], scope: Scope): Graph {
   const builder = new Builder();
   const values = new Map<string, number>();

@@ -2,8 +2,8 @@
  * The op table: one row per function or operator of the formula language. Parser, type rules, interpreter,
  * emitter and the tests over all ops read this table and have no list of their own.
  *
- * `evaluate` is the law: its result is a float32 (or, for a comparison, 1 or 0), rounded once. `emit` is the
- * same on four lanes; its arguments are cheap to repeat. A row with `expand` is written in terms of others.
+ * `evaluate` is the law, the reference: its result is a float32 (or, for a comparison, 1 or 0), rounded once. `emit`
+ * does the same on four lanes; its arguments are cheap to repeat. A row with `expand` is defined by other ops.
  */
 import { cos, exp, log, pow } from "../libm/mod.ts";
 import type { Operator } from "./syntax.ts";
@@ -17,17 +17,17 @@ export interface Expander {
 
 interface OpRow {
   readonly arity: number;
-  /** Stands between or before the operands, instead of `name(…)`; syntax.ts says how tight it binds. */
+  /** Written between or before the operands, instead of `name(…)`; syntax.ts defines its precedence. */
   readonly symbol?: Operator;
-  /** Comparisons give a mask, which only `where` takes, as its first argument. */
+  /** Comparisons give a mask, which only `where` accepts, as its first argument. */
   readonly mask?: true;
   readonly evaluate?: (a: number, b: number, c: number) => number;
   readonly emit?: (a: Code, b: Code, c: Code) => Code;
-  /** Vectors that `emit` takes after its arguments; a kernel makes them once, before the elements. */
+  /** Vectors that `emit` takes after its arguments; a kernel computes them once, before the elements. */
   readonly constants?: readonly Code[];
-  /** Takes a dozen cycles and more. */
+  /** Takes a dozen cycles or more. */
   readonly slow?: true;
-  /** A function of the host, called per lane: exact to the same bits as `evaluate`, 50 to 80 ns an element. */
+  /** A function of the host, called per lane: the same bits as `evaluate`, 50 to 80 ns per element. */
   readonly host?: true;
   readonly expand?: (to: Expander, a: number, b: number, c: number) => number;
   readonly meaning: string;
@@ -37,12 +37,12 @@ const { fround } = Math;
 
 const SMALLEST_NORMAL = 2 ** -126;
 
-/** TensorFlow's CPU kernels keep no subnormal numbers; neither do variables, slots and scalars here. */
+/** Replaces a subnormal number by zero of the same sign, as TensorFlow's CPU kernels do. */
 export function flush(value: number): number {
   return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
 }
 
-/** To the nearest integer, halves to the even one, as IEEE 754 has it; Math.round takes them upwards. */
+/** Rounds to the nearest integer, ties to even, as IEEE 754 does; Math.round rounds ties up. */
 function roundToEven(value: number): number {
   const below = Math.floor(value), rest = value - below;
   const whole = rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
@@ -162,7 +162,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   flush: {
     arity: 1,
     evaluate: flush,
-    // An exponent of 0 means zero or subnormal: of those only the sign stays.
+    // An exponent of 0 means zero or subnormal: only the sign is kept.
     constants: [v128.constI32(0x7f800000), v128.zero],
     emit: (a, exponent, zero) =>
       v128.andnot(a, i32x4.shru(i32x4.eq(v128.and(a, exponent), zero), i32.const(1))),
@@ -229,13 +229,13 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
 }));
 
 /**
- * What a reduction takes together (float32 numbers, in float64: see interpret.ts), how, and how its float32 result
+ * A reduction: what it combines (float32 numbers, in float64: see interpret.ts), how, and how its float32 result
  * follows from the total.
  */
 interface ReductionRow {
-  /** What is taken of each element, instead of the element: float32 too. */
+  /** Maps each element before it is combined; the result is float32 too. */
   readonly of?: (to: Expander, a: number) => number;
-  /** Both begin at 0: what is compared must not be negative. */
+  /** Both begin at 0, so the terms of `max` must not be negative. */
   readonly combine: "add" | "max";
   readonly finish: (total: number, count: number) => number;
   readonly meaning: string;
@@ -267,7 +267,7 @@ export const REDUCTIONS: ReadonlyMap<string, ReductionRow> = new Map(Object.entr
   count: { combine: "add", finish: (_, count) => fround(count), meaning: "number of elements, rounded once" },
 }));
 
-/** How totals of a reduction come together. `max` keeps a NaN, whichever side it is on. */
+/** How a reduction combines two totals. `max` keeps a NaN on either side. */
 export const COMBINE: Readonly<Record<ReductionRow["combine"], (a: number, b: number) => number>> = {
   add: (a, b) => a + b,
   max: Math.max,
@@ -283,7 +283,7 @@ export function hostFunctions(): Record<string, (a: number, b: number) => number
   return functions;
 }
 
-/** A host function on `lanes` lanes, one call a lane. `index` is its place among the kernel's imports. */
+/** Calls a host function on `lanes` lanes, one call per lane. `index` is its place among the kernel's imports. */
 export function emitHostCall(index: number, operands: readonly Code[], lanes: 1 | 4): Code {
   const lane = (n: number) => call(index, ...operands.map((operand) => f32x4.extract(n, operand)));
   const first = f32x4.splat(lane(0));

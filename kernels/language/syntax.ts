@@ -1,9 +1,10 @@
 /**
- * Text → syntax trees, for formulas (formula_syntax.ts) and losses (src/autodiff/graph/loss_syntax.ts): how tight operators bind, calls,
- * and the place of everything. What a tree is made of, the language says that is handed in.
+ * The expression parser of formulas (formula_syntax.ts) and losses (src/autodiff/graph/loss_syntax.ts): operator
+ * precedence, calls, and the place of every node. The given language builds the nodes.
  *
- * Knows no statement, no function and no meaning. Invariant: nesting is bounded, so no text makes the parser run out
- * of stack. A chain of operators is a loop here and a deep tree afterwards: its length is for the language to bound.
+ * It knows no statements, functions or meanings. Invariant: nesting is bounded, so no text overflows the parser's
+ * stack. The parser reads a chain of operators in a loop, but the chain becomes a deep tree: the language must bound
+ * its length.
  */
 import { type Place, shown, type Token, tokenize } from "./tokens.ts";
 
@@ -14,26 +15,26 @@ export interface Call<Tree> {
   readonly place: Place;
 }
 
-/** The operators of a language, and what becomes of what is read. */
+/** The operators of a language, and the functions that build its trees. */
 export interface Language<Tree> {
-  /** Operator → what it calls. */
+  /** Operator → the op that it calls. */
   readonly operators: ReadonlyMap<Operator, string>;
-  /** What a minus before its operand calls. */
+  /** The op that a minus sign before its operand calls. */
   readonly sign: string;
   number(value: number, place: Place): Tree;
   name(name: string, place: Place): Tree;
-  /** An operator or a sign, which is where the place is. */
+  /** An operator or a sign; `place` is the place of its symbol. */
   operation(name: string, operands: readonly Tree[], place: Place): Tree;
   call(call: Call<Tree>): Tree;
-  /** Without it, a language has neither lists nor names between quotes nor arguments by name. */
+  /** A language without it has no lists, no quoted names and no named arguments. */
   list?(items: readonly Tree[], place: Place): Tree;
   error(problem: string, place: Place): Error;
 }
 
-/** The outermost expression is the first level; parentheses, calls, signs and right operands go deeper. */
+/** The outermost expression is level 1; parentheses, calls, signs and right operands go one level deeper. */
 export const NESTING_MAX = 64;
 
-/** How tight operators bind, in every language: -a * b is (-a) * b, and -a ^ b is -(a ^ b). */
+/** Operator precedence, the same in every language: -a * b is (-a) * b, and -a ^ b is -(a ^ b). */
 export const BINDING = {
   "<": 1,
   "<=": 1,
@@ -52,10 +53,10 @@ export const SIGN_BINDING = 4;
 /** a ^ b ^ c is a ^ (b ^ c). */
 const RIGHT_ASSOCIATIVE = "^";
 
-/** Stands between two operands. */
+/** A symbol between two operands. */
 export type Operator = keyof typeof BINDING;
 
-/** Reads one text from front to end. Each method throws the language's error for what it does not find. */
+/** Reads one text from start to end. A method that does not find what it expects throws the language's error. */
 export class Parser<Tree> {
   readonly #language: Language<Tree>;
   readonly #tokens: readonly Token[];
@@ -68,19 +69,19 @@ export class Parser<Tree> {
     this.#tokens = tokenize(text, line);
   }
 
-  /** What has not been taken yet; in the end, the end. */
+  /** The next token; after the last one, the end token. */
   get next(): Token {
     return this.#tokens[this.#at] as Token;
   }
 
-  /** Takes the next token if it is this symbol. */
+  /** Consumes the next token if it is this symbol. */
   skip(symbol: string): boolean {
     const isNext = this.#isSymbol(symbol, this.#at);
     if (isNext) this.#at += 1;
     return isNext;
   }
 
-  /** Takes `NAME =` if that comes next. */
+  /** Consumes `NAME =` if that comes next. */
   target(): { readonly name: string; readonly place: Place } | undefined {
     const { kind, text: name, place } = this.next;
     if (kind !== "name" || !this.#isSymbol("=", this.#at + 1)) return undefined;
@@ -88,7 +89,7 @@ export class Parser<Tree> {
     return { name, place };
   }
 
-  /** Takes a name; `wanted` says what for. */
+  /** Consumes a name; `wanted` describes it in the error. */
   name(wanted: string): string {
     const { kind, text } = this.next;
     if (kind !== "name") this.fail(wanted);
@@ -100,7 +101,7 @@ export class Parser<Tree> {
     if (!this.skip(symbol)) this.fail(`"${symbol}"`);
   }
 
-  /** Throws: the next token is not what is wanted. */
+  /** Throws an error saying that `wanted` was expected in place of the next token. */
   fail(wanted: string): never {
     throw this.#language.error(`expected ${wanted}, found ${shown(this.next)}`, this.next.place);
   }
@@ -114,7 +115,7 @@ export class Parser<Tree> {
     return token?.text === symbol && token.kind === "symbol";
   }
 
-  /** As much as operators hold together that bind at least so tight. */
+  /** Parses an expression whose operators bind at least as tightly as `bindingMin`. */
   #operation(bindingMin: number): Tree {
     const language = this.#language;
     this.#depth += 1;
@@ -156,12 +157,12 @@ export class Parser<Tree> {
     return inner;
   }
 
-  /** Whether `**` stands here, as Python has it. */
+  /** Whether the text has Python's `**` here. */
   #isPower(): boolean {
     return this.#isSymbol("*", this.#at) && this.#isSymbol("*", this.#at - 1);
   }
 
-  /** Arguments or items, to the end of their list; only arguments may have names. */
+  /** Parses arguments or items up to `close`; only arguments may have names. */
   #parts(close: ")" | "]"): Pick<Call<Tree>, "args" | "keywords"> {
     const args: Tree[] = [];
     const keywords: Call<Tree>["keywords"][number][] = [];
@@ -170,7 +171,7 @@ export class Parser<Tree> {
     do {
       const target = mayName ? this.target() : undefined;
       if (target) keywords.push({ ...target, value: this.#operation(0) });
-      else if (keywords.length > 0) this.fail("NAME=VALUE, as before");
+      else if (keywords.length > 0) this.fail("NAME=VALUE after another NAME=VALUE");
       else args.push(this.#operation(0));
     } while (this.skip(","));
     if (!this.skip(close)) this.fail(`"," or "${close}"`);

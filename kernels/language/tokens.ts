@@ -1,6 +1,6 @@
 /**
- * Text → tokens with their places. Takes any text: a character that no language uses is a symbol too, and whoever
- * wants another one there refuses it.
+ * The tokenizer of formulas and losses: text → tokens with their places. It accepts any text: a character that no
+ * language uses is a symbol too, which the parser refuses.
  */
 
 /** Line and column count from 1. */
@@ -11,16 +11,16 @@ export interface Place {
 
 export interface Token {
   readonly kind: "number" | "name" | "quoted" | "symbol" | "end";
-  /** As it stands, quotes included. */
+  /** As written, quotes included. */
   readonly text: string;
   readonly place: Place;
 }
 
-/** After white space: a name, a number, something between quotes, or a symbol, which may be any character. */
+/** After white space: a name, a number, quoted text, or a symbol, which may be any character. */
 const TOKEN =
   /\s*(?:([A-Za-z_][A-Za-z0-9_]*)|(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|('[^'\n]*'|"[^"\n]*")|([<>=!]=?|[\uD800-\uDBFF][\uDC00-\uDFFF]|[^]))/y;
 
-/** Takes any text. With `line`, the text is that line and has no others, whatever white space it holds. */
+/** Splits any text into tokens. With `line`, all of the text counts as that one line, even if it has line breaks. */
 export function tokenize(text: string, line?: number): Token[] {
   const tokens: Token[] = [];
   const end = text.trimEnd().length;
@@ -47,9 +47,9 @@ export function tokenize(text: string, line?: number): Token[] {
   return tokens;
 }
 
-/** A token in the words of an error. */
+/** A token as error messages name it. */
 export function shown({ kind, text }: Token): string {
   if (kind === "end") return "the end";
   if (kind === "quoted") return text;
-  return /["']/.test(text) ? "a quote that has no end" : `"${text}"`;
+  return /["']/.test(text) ? "an unclosed quote" : `"${text}"`;
 }

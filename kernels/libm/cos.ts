@@ -1,11 +1,11 @@
-/** glibc's cosf: the argument brought to -π/4..π/4, then a polynomial of cosine or sine. */
+/** glibc's cosf: reduces the argument to -π/4..π/4, then evaluates a polynomial of cosine or sine. */
 import { bitsOf, fusedMultiplyAdd } from "./float64.ts";
 
 const HALF_PI = Math.PI / 2;
-/** Right angles in 1, in units of 2^-24: rounding is adding half of them and shifting. */
+/** Right angles per radian, in units of 2^-24: adding half a right angle and shifting rounds to whole ones. */
 const QUARTERS = 2 / Math.PI * 2 ** 24;
 
-/** The first 192 bits of 4 / π, the first of them worth 1. */
+/** The first 192 bits of 4 / π; the first bit is worth 1. */
 const FOUR_OVER_PI = 0xa2f9836e_4e441529_fc2757d1_f534ddc0_db629599_3c439041n;
 
 function cosineNearZero(r: number): number {
@@ -35,7 +35,7 @@ function cosineOf(quarter: number, r: number): number {
 }
 
 /**
- * From 120 on: the 24 bits of x times those 96 bits of 4 / π that decide, whole turns left away. The product
+ * The cosine of x ≥ 120: the 24 bits of x times the 96 bits of 4 / π that matter, without whole turns. The product
  * counts right angles in units of 2^-62.
  */
 function cosineOfLarge(x: number): number {

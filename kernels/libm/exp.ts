@@ -1,4 +1,4 @@
-/** glibc's expf, and the power of two that it shares with powf. */
+/** glibc's expf, and the power of two that expf shares with powf. */
 import { fusedMultiplyAdd, multiplyAdd } from "./float64.ts";
 
 /** 2 ^ (n / 32), correctly rounded. */
@@ -17,12 +17,12 @@ const CUBE = 1.6938359250920212e-06, SQUARE = 0.00023459809789509004, LINE = 0.0
 
 const THIRTY_SECONDS = 46.16624130844683; // 32 / ln 2
 
-/** Added and taken away again, it rounds to an integer, ties to even. */
+/** Adding and subtracting this number rounds to an integer, ties to even. */
 const ROUNDER = 2 ** 52 * 1.5;
 
 export const roundToInteger = (value: number): number => (value + ROUNDER) - ROUNDER;
 
-/** From 2 ^ -152, below all float32 numbers, to 2 ^ 130, above them. */
+/** The powers from 2 ^ -152, below all float32 numbers, to 2 ^ 130, above all. */
 const LEAST_POWER = -152;
 const POWERS = Float64Array.from({ length: 283 }, (_, n) => 2 ** (LEAST_POWER + n));
 

@@ -1,4 +1,4 @@
-/** What float64 arithmetic in JavaScript lacks: the bits of a float32 number, and a·b + c rounded once. */
+/** Arithmetic that JavaScript lacks: the bits of a float32 number, and a·b + c rounded once. */
 
 const float32 = new Float32Array(1);
 const int32 = new Int32Array(float32.buffer);
@@ -19,8 +19,8 @@ const SPLITTER = 2 ** 27 + 1;
 
 /**
  * a·b + c rounded once, for numbers far from overflow and underflow (Veltkamp's and Dekker's exact product, Knuth's
- * exact sum). The sum of the two rests is rounded, which could tip a tie about once in 2^50 calls; where c nearly
- * cancels a·b there is one rest only, and the result is exact.
+ * exact sum). The sum of the two error terms is rounded, which could tip a tie about once in 2^50 calls. Where c
+ * nearly cancels a·b, one error term is zero and the result is exact.
  */
 export function fusedMultiplyAdd(a: number, b: number, c: number): number {
   const product = a * b;
@@ -32,7 +32,7 @@ export function fusedMultiplyAdd(a: number, b: number, c: number): number {
   return sum + (sumRest + productRest);
 }
 
-/** a·b + c, rounded once or twice. (A flag: as a function that is handed on it would cost pow three times its time.) */
+/** a·b + c, rounded once or twice. (A flag, because a function as a parameter makes pow three times as slow.) */
 export function multiplyAdd(a: number, b: number, c: number, fused: boolean): number {
   return fused ? fusedMultiplyAdd(a, b, c) : a * b + c;
 }

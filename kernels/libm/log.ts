@@ -1,7 +1,9 @@
-/** glibc's logf, and the binary logarithm inside its powf. Both split x = 2^k · z at the same 16 places c. */
+/**
+ * glibc's logf, and the binary logarithm inside its powf. Both write x = 2^k · z and take c near z from one table.
+ */
 import { bitsOf, fromBits, multiplyAdd } from "./float64.ts";
 
-/** By subinterval of z: 1 / c, ln c and log2 c, the logarithms correctly rounded. z / c is near 1. */
+/** For each subinterval of z: 1 / c, ln c and log2 c, the logarithms correctly rounded. z / c is near 1. */
 const SUBINTERVALS = [
   [1.398907162146528, -0.33569133332882284, -0.48430022186289673],
   [1.3403141896637998, -0.2929040563774074, -0.42257122959194704],
@@ -24,11 +26,11 @@ const SUBINTERVALS = [
 const column = (n: 0 | 1 | 2) => Float64Array.from(SUBINTERVALS, (row) => row[n]);
 const INVERSES = column(0), LOGS = column(1), BINARY_LOGS = column(2);
 
-/** The bits of the least z: about 0.7, so that numbers near 1 have k = 0 and lose nothing. */
+/** The bits of the least z, about 0.7, so that numbers near 1 have k = 0 and lose no precision. */
 const LEAST_Z = 0x3f330000;
 const SMALLEST_NORMAL = 2 ** -126;
 
-/** The bits of a positive finite float32 x; a subnormal's as if its exponent could go on falling. */
+/** The bits of a positive finite float32 x; for a subnormal, as if exponents had no lower limit. */
 function extendedBits(x: number): number {
   return x < SMALLEST_NORMAL ? bitsOf(x * 2 ** 23) - (23 << 23) : bitsOf(x);
 }

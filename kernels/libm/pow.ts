@@ -1,9 +1,9 @@
 /**
  * glibc's powf: 2 ^ (y · log2 x) in float64, rounded once.
  *
- * Fused and separate rounding of the polynomials give another float32 about once in 10^8 times: too often to
- * pass over, too rarely to pay for the fused steps each time. The separate ones are therefore taken first, and
- * again fused only where a difference of their size could change the result.
+ * Fused and separate rounding of the polynomials give different float32 results about once in 10^8 times: too often
+ * to ignore, too rarely to pay for the fused steps each time. Separate rounding is therefore tried first; the fused
+ * steps follow only where the difference could change the result.
  */
 import { roundToInteger, thirtySecondPower } from "./exp.ts";
 import { binaryLog } from "./log.ts";

@@ -1,16 +1,16 @@
 /**
- * Gaussian noise that is a function of where it is added: seed, stream, iteration, variable and element. The same
- * bits on every machine, after a restart, and whatever was drawn before.
+ * Gaussian noise as a function of seed, stream, iteration, variable and element. It has the same bits on every
+ * machine and after a restart, and does not depend on earlier draws.
  *
  *     words = Philox4x32-10(counter: block, variable, iteration; key: seed, stream)     philox.ts
  *     z     = four normal numbers of a block's four words, rounded to float32           normal.ts
  *     g     = g + stddev · z, in float32
  *
- * Sixteen elements take four blocks: element 16n + 4p + b has number p of block 4n + b.
+ * Sixteen elements use four blocks: element 16n + 4p + b gets number p of block 4n + b.
  *
- * Not a source of secrets: who knows the seed can take the noise away again; and the rounding of floating-point sums
- * lets values be told from one another (Mironov 2012, "On significance of the least significant bits for differential
- * privacy").
+ * The noise is not cryptographically secure: anyone who knows the seed can subtract it, and the rounding of
+ * floating-point sums lets values be distinguished (Mironov 2012, "On significance of the least significant bits for
+ * differential privacy").
  */
 import type { Arena } from "../arena.ts";
 import { Lines } from "../wasm/lines.ts";
@@ -30,11 +30,11 @@ import {
   whileLoop,
 } from "../wasm/wasm.ts";
 
-/** Which noise. */
+/** The parameters of one tensor's noise. */
 export interface Noise {
   /** An integer in 0..2^53 − 1. */
   readonly seed: number;
-  /** Tells uses of one seed apart: an integer in 0..2047. */
+  /** Separates different uses of one seed: an integer in 0..2047. */
   readonly stream: number;
   /** An integer in 0..2^53 − 1. */
   readonly iteration: number;
@@ -44,7 +44,7 @@ export interface Noise {
   readonly stddev: number;
 }
 
-/** Elements that the kernel takes at a time: a whole stretch of a region's alignment. */
+/** Elements that the kernel processes at a time: 64 bytes, the alignment of regions. */
 const GROUP = 16;
 
 /** kernel(target, groups, block, c1, c2, c3, k0, k1, stddev) */
@@ -82,8 +82,8 @@ let module: WebAssembly.Module | undefined;
 const WORD = 2 ** 32;
 
 /**
- * Adds noise to the `count` float32 numbers at `offset`, where a region of the arena starts; what lies between its
- * last number and its end changes too.
+ * Adds noise to the `count` float32 numbers at `offset`, where a region of the arena starts. The padding between the
+ * last number and the region's end changes too.
  */
 export function addGaussianNoise(
   arena: Arena,

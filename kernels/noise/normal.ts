@@ -1,10 +1,10 @@
 /**
- * Two random 32-bit words → two normal numbers, in float64:
+ * Two random 32-bit words → two normally distributed numbers, in float64:
  *
  *     √(−2 ln((u + ½) / 2³²)) · (cos, sin)(2π (v + ½) / 2³²)
  *
- * Logarithm, sine and cosine are series, good to 1e-9: additions, multiplications, one division and a root, which no
- * machine rounds otherwise. The greatest number is 6.8, where one in 10¹¹ would have to be greater.
+ * Logarithm, sine and cosine are series, accurate to 1e-9. They use additions, multiplications, one division and a
+ * root, which every machine rounds the same way. The largest number is 6.8, although one in 10¹¹ should be larger.
  *
  * Source: Box, Muller 1958, "A note on the generation of random normal deviates".
  */
@@ -20,8 +20,8 @@ const COSINE = [1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800];
 const EXPONENT_OF_2_52 = 0x43300000, EXPONENT_OF_1 = 0x3ff00000;
 
 /**
- * The normal numbers of the lower two lanes each of u and v, as two vectors of two. `once` holds constants, `each`
- * gets the instructions.
+ * The normal numbers from the lower two lanes of u and v, as two vectors of two. Constants go to `once`, instructions
+ * to `each`.
  */
 export function normalPairs(once: Lines, each: Lines, u: Code, v: Code): [Code, Code] {
   const number = (value: number) => once.constant(v128.constF64(value));
@@ -32,7 +32,7 @@ export function normalPairs(once: Lines, each: Lines, u: Code, v: Code): [Code, 
   const q = each.keep(f64x2.mul(angle, angle));
   const cosine = each.keep(f64x2.mul(radius, polynomial(once, q, COSINE)));
   const sine = each.keep(f64x2.mul(radius, f64x2.mul(angle, polynomial(once, q, SINE))));
-  // The upper two bits of v choose a quarter of the circle: one exchanges the two, one turns them about.
+  // The upper two bits of v choose a quarter of the circle: one bit swaps the two numbers, the other negates them.
   const wide = each.keep(i64x2.extendLow32u(v));
   const sign = each.keep(v128.and(i64x2.shl(wide, i32.const(32)), bits(0x80000000, 0)));
   const swap = each.keep(i64x2.shrs(i64x2.shl(wide, i32.const(33)), i32.const(63)));
@@ -46,7 +46,7 @@ export function normalPairs(once: Lines, each: Lines, u: Code, v: Code): [Code, 
 function radii(once: Lines, each: Lines, u: Code): Code {
   const number = (value: number) => once.constant(v128.constF64(value));
   const bits = (high: number, low: number) => once.constant(v128.const([low, high, low, high]));
-  // 2u + 1 is exact; its logarithm is that of a z in 1..2 and an exponent of 2.
+  // 2u + 1 is exact; its logarithm is that of a z in 1..2 plus that of a power of 2.
   const odd = each.keep(f64x2.add(f64x2.mul(f64x2.convertLowI32u(u), number(2)), number(1)));
   const exponent = f64x2.sub(
     v128.or(i64x2.shru(odd, i32.const(52)), bits(EXPONENT_OF_2_52, 0)),

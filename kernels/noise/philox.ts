@@ -1,6 +1,6 @@
 /**
- * Philox4x32-10 over four blocks at a time: random words as a function of a 128-bit counter and a 64-bit key. Nothing
- * is carried from one block to the next, so that any part of a stream can be made again. Not for cryptography.
+ * Philox4x32-10 over four blocks at a time: random words as a function of a 128-bit counter and a 64-bit key. Blocks
+ * are independent, so any part of a stream can be generated again. Not for cryptography.
  *
  * Source: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
  */
@@ -9,14 +9,14 @@ import { type Code, i32x4, i64x2, v128 } from "../wasm/wasm.ts";
 
 const ROUNDS = 10;
 const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const;
-/** What the key grows by each round: the golden ratio, and √3 − 1. */
+/** Added to the two words of the key each round: the golden ratio and √3 − 1. */
 const WEYL = [0x9e3779b9, 0xbb67ae85] as const;
 
 export type Words = readonly [Code, Code, Code, Code];
 
 /**
- * The four words of four blocks, a block a lane. `counter` and `key`: vectors, the lowest word first; `once` holds
- * what is the same for all blocks, `each` gets the rounds.
+ * The four words of four blocks, one block per lane. `counter` and `key` are vectors, lowest word first. Code that is
+ * the same for all blocks goes to `once`, the rounds go to `each`.
  */
 export function philox(once: Lines, each: Lines, counter: Words, key: readonly [Code, Code]): Words {
   const word = (value: number) => once.constant(v128.constI32(value));

@@ -1,8 +1,8 @@
 /**
- * Norms and means over some axes of a tensor, and the way back: which stretches of the tensor belong to which
- * of the reduced numbers. For constraints and for gradient centralization.
+ * Norms and means over some axes of a tensor, and the mapping back: which stretches of the tensor belong to which
+ * reduced numbers. Used by constraints and by gradient centralization.
  *
- * Sums are float64, added in the order of the tensor's elements, rounded to float32 once.
+ * Sums are float64, added in the order of the tensor's elements, and rounded to float32 once.
  */
 import type { Arena } from "../arena.ts";
 import {
@@ -23,8 +23,8 @@ import {
 } from "../wasm/wasm.ts";
 
 /**
- * A stretch of the tensor: `times` blocks, each of `repeats` rows of `width` kept elements that are reduced
- * into `width` numbers. The blocks' numbers follow each other from `target` on.
+ * A contiguous part of the tensor: `times` blocks, each of `repeats` rows of `width` elements. The rows of a block
+ * are reduced to `width` numbers. The numbers of the blocks follow one another from `target` on.
  */
 interface Stretch {
   readonly start: number;
@@ -34,7 +34,9 @@ interface Stretch {
   readonly target: number;
 }
 
-/** Element offsets of the tensor `shape` cut along `axes` (distinct, 0..rank-1). `count`: reduced numbers. */
+/**
+ * The stretches of a tensor of `shape` reduced over `axes` (distinct, 0..rank-1), and the count of reduced numbers.
+ */
 export function stretches(
   shape: readonly number[],
   axes: readonly number[],
@@ -119,8 +121,8 @@ function emit(squared: boolean): Uint8Array<ArrayBuffer> {
 const modules = new Map<boolean, WebAssembly.Module>();
 
 /**
- * Writes the norms or means over `axes` of the float32 tensor at byte offset `tensor` as float32 to `result`,
- * kept axes in order. `scratch` holds 8 bytes a reduced number.
+ * Writes the norms or means over `axes` of the float32 tensor at byte offset `tensor` as float32 to `result`, in the
+ * order of the kept axes. `scratch` holds 8 bytes per reduced number.
  */
 export function reduceAxes(
   arena: Arena,

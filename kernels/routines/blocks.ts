@@ -1,8 +1,9 @@
 /**
- * Blocks of int8 with a float32 scale each → float32: element i is float32(values[i]) × scales[floor(i / block)], one
- * rounding. Unlike a formula's result a subnormal product is kept: what was sent is decoded, not computed with.
+ * Decoding of int8 blocks, each with a float32 scale, to float32: element i is float32(values[i]) ×
+ * scales[floor(i / block)], with one rounding. Subnormal products are kept, unlike in formulas, because decoding must
+ * preserve what the client sent.
  *
- *     kernel(rowCount, rowLength, values, scales, target): a row is a block, or a part of one
+ *     kernel(rowCount, rowLength, values, scales, target): a row is a block or a part of one
  */
 import type { Arena } from "../arena.ts";
 import {
@@ -20,7 +21,7 @@ import {
   whileLoop,
 } from "../wasm/wasm.ts";
 
-/** Elements that one 16-byte load brings. */
+/** Elements per 16-byte load. */
 const GROUP = 16;
 
 function emit(): Uint8Array<ArrayBuffer> {
@@ -69,7 +70,7 @@ function emit(): Uint8Array<ArrayBuffer> {
 
 let module: WebAssembly.Module | undefined;
 
-/** Where a tensor in blocks lies; all but `block`, the elements a scale, are byte offsets. */
+/** The place of a tensor in blocks. `block` is the number of elements per scale; the others are byte offsets. */
 export interface Blocks {
   readonly values: number;
   readonly scales: number;
@@ -83,7 +84,7 @@ export function decodeBlocks(arena: Arena, at: Blocks, from: number, to: number)
   const kernel = arena.kernel(module);
   for (let element = from; element < to;) {
     const index = Math.floor(element / at.block);
-    // Whole blocks go in one call; before and behind them stand parts of one.
+    // One call decodes all whole blocks; a partial block before or after them takes a call of its own.
     const whole = element === index * at.block ? Math.floor((to - element) / at.block) : 0;
     const rows = Math.max(whole, 1);
     const length = whole > 0 ? at.block : Math.min((index + 1) * at.block, to) - element;

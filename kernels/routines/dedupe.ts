@@ -1,18 +1,17 @@
 /**
- * Sparse rows with repeated indices → the distinct rows in order of first occurrence, as TensorFlow's
- * `unique` + `unsorted_segment_sum` give them. This kernel finds the rows; adding them up is the formula
- * `sum = sum + g` with `sum` indexed by the ordinals found here.
+ * The distinct indices of sparse rows in order of first occurrence, as in TensorFlow's `unique` +
+ * `unsorted_segment_sum`. This kernel only finds them; the formula `sum = sum + g`, with `sum` indexed by the
+ * ordinals found here, adds the rows.
  *
- * Open addressing with double hashing: rows that are chosen to fall on neighbouring entries spread with their
- * second step, where linear probing would need seconds for them. A table entry is 1 + the ordinal of the row
- * whose key it stands for:
+ * The hash table uses open addressing with double hashing, so indices chosen to collide still spread; linear probing
+ * would need seconds for them. A table entry is 0 when free, or 1 + the ordinal of its index:
  *
  *     indices  5 0 5 9        ordinals  0 1 0 2        unique  5 0 9
  */
 import type { Arena } from "../arena.ts";
 import { assemble, type Code, I32, i32, ifThen, local, whileLoop } from "../wasm/wasm.ts";
 
-/** 2^32 / golden ratio, odd: spreads neighbouring rows over the table (Knuth, TAOCP 6.4). */
+/** 2^32 / golden ratio, odd: spreads neighbouring indices over the table (Knuth, TAOCP 6.4). */
 const MULTIPLIER = 0x9e3779b1;
 
 function emit(): Uint8Array<ArrayBuffer> {
@@ -29,7 +28,7 @@ function emit(): Uint8Array<ArrayBuffer> {
     ...set(stored, i32.add(get(found), i32.const(1))),
     ...set(found, i32.add(get(found), i32.const(1))),
   ];
-  // The hash's upper bits are the first place, the bits below them the (odd) step to the next.
+  // The upper bits of the hash are the first slot; the bits below them, made odd, are the step to the next slot.
   const hash = i32.mul(get(key), i32.const(MULTIPLIER));
   const bits = i32.sub(i32.const(32), get(shift));
   const step = i32.or(i32.shru(i32.shl(hash, bits), get(shift)), i32.const(1));
@@ -47,7 +46,7 @@ function emit(): Uint8Array<ArrayBuffer> {
     ...set(key, i32.load(0, at(indices, get(entry)))),
     ...set(slot, i32.shru(hash, get(shift))),
     ...load,
-    // Rows are never negative: -1 marks the key as placed.
+    // Indices are never negative, so -1 marks the key as placed.
     ...whileLoop(i32.add(get(key), i32.const(1)), isOther),
     ...i32.store(0, at(ordinals, get(entry)), previous),
     ...set(entry, i32.add(get(entry), i32.const(1))),
@@ -71,8 +70,9 @@ export function tableBytes(count: number): number {
 const tableBits = (count: number) => Math.max(4, Math.ceil(Math.log2(Math.max(count, 1) * 2)));
 
 /**
- * Writes the ordinal of each of `count` int32 indices (all ≥ 0) and the distinct indices; returns how many there
- * are. All arguments are byte offsets; `table` has {@link tableBytes}, the others 4 bytes an index.
+ * Writes the ordinal of each of `count` int32 indices (all ≥ 0) and the distinct indices; returns the number of
+ * distinct indices. All other arguments are byte offsets; `table` has {@link tableBytes}, the others 4 bytes per
+ * index.
  */
 export function findUnique(
   arena: Arena,

@@ -1,9 +1,9 @@
 /**
- * Squared Euclidean distances between vectors, each of one or several tensors.
+ * Squared Euclidean distances between vectors, each made of one or several tensors.
  *
- * The law: differences, squares and sums are float64, tensor by tensor in the order of every reduction (interpret.ts):
- * blocks of BLOCK elements, in a block 16 accumulators and the rest. No square overflows or vanishes. A NaN, or the
- * same infinity in both vectors, makes the sum NaN.
+ * Definition: differences, squares and sums are float64, tensor by tensor, in the order of every reduction
+ * (interpret.ts): blocks of BLOCK elements, each with 16 accumulators and the rest. No square overflows or
+ * underflows. A NaN, or the same infinity in both vectors, makes the sum NaN.
  */
 import type { Arena } from "../arena.ts";
 import { BLOCK, GROUP } from "../compiler/interpret.ts";
@@ -21,7 +21,7 @@ import {
   whileLoop,
 } from "../wasm/wasm.ts";
 
-/** A tensor of every vector: its elements, and where each vector's values are. */
+/** One tensor of the vectors: its element count, and the place of each vector's values. */
 export interface VectorPart {
   readonly count: number;
   /** Byte offset of the float32 values by vector. */
@@ -30,7 +30,7 @@ export interface VectorPart {
 
 let module: WebAssembly.Module | undefined;
 
-/** The squared distance of each pair of vectors. All pairs go through a block while it is in cache. */
+/** The squared distance of each pair of vectors. All pairs are computed for a block while it is in cache. */
 export function squaredDistances(
   arena: Arena,
   parts: readonly VectorPart[],

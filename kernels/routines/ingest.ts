@@ -1,8 +1,9 @@
 /**
- * Gradients on their way in: any float type → float32, with the sum of squares in the same pass while the bytes
- * are in cache. A finite sum says that every element is; one that is not finite may come of elements above 1.8e19.
+ * Decoding of received gradients: any float type → float32, with the sum of squares in the same pass while the bytes
+ * are in cache. If the sum is finite, so is every element; a sum that is not finite may also come from finite
+ * elements above 1.8e19.
  *
- * Called a block of BLOCK elements at a time, the sums add up to what a reduction over the whole tensor gives.
+ * Sums over blocks of BLOCK elements, added in order, equal the reduction over the whole tensor.
  */
 import type { Arena } from "../arena.ts";
 import { type Kernel, Program } from "../compiler/compile.ts";
@@ -10,7 +11,7 @@ import type { ElementType } from "../compiler/pass.ts";
 
 const squares = new Program(["n = norm(g)"], { tensors: ["g"], stored: [], uniforms: [] }).kernel();
 const decode = new Program(["x = g", "n = norm(g)"], { tensors: ["g", "x"], stored: ["x"], uniforms: [] });
-/** Looked up here: a block is done in a microsecond, which finding its layout would take as well. */
+/** Looked up once: a block takes a microsecond, and so would the lookup of its layout. */
 const decoders = {
   f32: decode.kernel(),
   f16: decode.kernel({ g: { type: "f16" } }),

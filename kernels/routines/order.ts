@@ -1,12 +1,12 @@
 /**
  * Order statistics over several tensors, element by element: medians and trimmed means.
  *
- * The law: of each element the tensors' values are sorted, NaN counted as +Infinity and -0 as +0. Those at the ranks
- * from..to-1 are added in float64 from the least to the greatest, the sum is divided by their number, rounded to
- * float32 once, and a subnormal result becomes a zero of its sign. The order of the tensors changes no bit.
+ * Definition: for each element, the tensors' values are sorted, with NaN as +Infinity and -0 as +0. The values at the
+ * ranks from..to-1 are added in float64 from the least to the greatest. The sum is divided by their number and
+ * rounded to float32 once; a subnormal result becomes zero of the same sign. The order of the tensors changes no bit.
  *
- * The kernel is a sorting network over four elements at a time, all values in locals, one module for each number of
- * tensors and ranks; what is too much for that is sorted tile by tile (order_tiles.ts).
+ * The kernel is a sorting network over four elements at a time, with all values in locals and one module for each
+ * number of tensors and ranks. Larger numbers of tensors are sorted tile by tile (order_tiles.ts).
  */
 import type { Arena } from "../arena.ts";
 import { BoundedMap } from "../bounded_map.ts";
@@ -15,10 +15,10 @@ import { sortInTiles, tileBytes } from "./order_tiles.ts";
 import { pruned, sortingNetwork } from "./sorting.ts";
 import { assemble, type Code, I32, i32, local, V128, v128, whileLoop } from "../wasm/wasm.ts";
 
-/** Tensors that one kernel sorts at most: with more it takes long to compile. */
+/** The most tensors that one kernel sorts; more would take long to compile. */
 const DIRECT_MAX = 128;
 
-/** Bytes of scratch that {@link meanOfRanks} needs for so many tensors. */
+/** Bytes of scratch that {@link meanOfRanks} needs for `inputCount` tensors. */
 export function scratchBytes(inputCount: number): number {
   return inputCount > DIRECT_MAX ? tileBytes(inputCount) : 4 * inputCount;
 }
@@ -34,7 +34,7 @@ export function meanOfRanks(arena: Arena, at: parts.RankMean): void {
   arena.kernel(moduleOf(inputs.length, from, to))(scratch, result, 4 * count);
 }
 
-/** Modules that are kept at most: the oldest is compiled again when it is wanted again. */
+/** Compiled modules by number of tensors and ranks. An evicted module is compiled again when it is needed. */
 const modules = new BoundedMap<string, WebAssembly.Module>(64);
 
 function moduleOf(inputCount: number, from: number, to: number): WebAssembly.Module {

@@ -1,8 +1,9 @@
 /**
- * What the kernels of order.ts and order_tiles.ts share: the request, and the code they are made of, for four
- * elements a vector. What is computed is said in order.ts.
+ * The parts that the kernels of order.ts and order_tiles.ts share: the request, and pieces of code for four elements
+ * per vector. order.ts defines the result.
  *
- * Invariant: no value on a wire is NaN. Zeros of either sign are equal there; sums, which begin with +0, lose the sign.
+ * Invariant: no value on a wire is NaN. Zeros of either sign count as equal there; the sums begin with +0 and lose
+ * the sign.
  */
 import { OPS } from "../language/ops.ts";
 import type { PrunedComparator } from "./sorting.ts";
@@ -15,31 +16,31 @@ export interface RankMean {
   readonly result: number;
   /** Elements. Inputs are read, and the result is written, up to the next multiple of four. */
   readonly count: number;
-  /** Byte offset of as much scratch as `scratchBytes` says, 16-byte aligned. */
+  /** Byte offset of `scratchBytes` bytes of scratch, 16-byte aligned. */
   readonly scratch: number;
   /** 0 ≤ from < to ≤ number of inputs. */
   readonly from: number;
   readonly to: number;
 }
 
-/** The vector as it counts: +Infinity for NaN. `infinity` is a vector of +Infinity. */
+/** Replaces NaN by +Infinity. `infinity` is a vector of +Infinity. */
 export function ordered(value: Code, infinity: Code): Code {
   return f32x4.pmin(infinity, value);
 }
 
-/** Where a network's wires are. There are more of them than registers. */
+/** The locals of a network's wires, and how they are loaded and stored. There are more wires than registers. */
 export interface Wires {
   /** The local of wire 0; the others follow. */
   readonly first: number;
   /** One more local. */
   readonly spare: number;
-  /** The value of a wire, taken when the first comparator needs it. */
+  /** The value of a wire, loaded before its first comparator. */
   load(wire: number): Code;
-  /** What is done with a wire's value when no comparator needs it any more. */
+  /** Stores a wire's value after its last comparator. */
   store?(wire: number, value: Code): Code;
 }
 
-/** A network, over at least one comparator's wires. */
+/** The code of a network of at least one comparator. */
 export function sorted(
   network: readonly PrunedComparator[],
   { first, spare, load, store = () => [] }: Wires,
@@ -82,7 +83,7 @@ export function clear({ lower, upper }: Sums): Code {
   return [...local.set(lower, v128.zero), ...local.set(upper, v128.zero)];
 }
 
-/** Adds a vector, which is cheap to repeat. */
+/** Adds a vector to the sums; its code is repeated, so it must be cheap. */
 export function add({ lower, upper }: Sums, value: Code): Code {
   const upperHalf = v128.shuffle32(value, value, [2, 3, 2, 3]);
   return [

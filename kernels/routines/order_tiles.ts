@@ -1,15 +1,15 @@
 /**
- * Order statistics (order.ts says what they are) over more tensors than one kernel can hold: tile by tile, the
- * values of all tensors are copied to scratch, a row a tensor, and the rows are sorted in blocks.
+ * Order statistics (defined in order.ts) over more tensors than one kernel can sort. Tile by tile, the values of all
+ * tensors are copied to scratch, one row per tensor, and the rows are sorted in blocks.
  *
  *     row 0       ┐
- *     …           │ block 0      a row is ROW elements; rows behind the last tensor's
- *     row 31      ┘              hold +Infinity, and do so again when all is sorted
+ *     …           │ block 0      a row is ROW elements; the rows after the last tensor
+ *     row 31      ┘              hold +Infinity, before and after sorting
  *     row 32 …      block 1
  *
- * A network for as many wires as there are blocks sorts all rows when each of its comparators merges two sorted
- * blocks and leaves the lesser half in the lower one (Baudet and Stevenson 1978, "Optimal sorting algorithms for
- * parallel computers").
+ * A sorting network with one wire per block sorts all rows if each of its comparators merges two sorted blocks and
+ * leaves the lesser half in the lower one (Baudet and Stevenson 1978, "Optimal sorting algorithms for parallel
+ * computers").
  */
 import type { Arena, KernelFunction } from "../arena.ts";
 import * as parts from "./order_parts.ts";
@@ -29,9 +29,9 @@ import {
   whileLoop,
 } from "../wasm/wasm.ts";
 
-/** Rows that are sorted at once. */
+/** Rows that one call sorts. */
 const BLOCK = 32;
-/** Elements a row: so many that the calls cost little beside their work, so few that the tile stays in cache. */
+/** Elements per row: enough that calls cost little, and few enough that the tile stays in cache. */
 const ROW = 128;
 const ROW_BYTES = 4 * ROW;
 
@@ -81,7 +81,7 @@ const bump = (index: number, by: number) => set(index, i32.add(get(index), i32.c
 const kernel = (parameters: readonly ValueType[], locals: readonly ValueType[], body: Code) =>
   assemble({ parameters, results: [], locals, body, imports: [] });
 
-/** kernel(source, target, bytes): the values as they count. */
+/** kernel(source, target, bytes): copies the values, with NaN replaced by +Infinity. */
 function emitLoad(): Uint8Array<ArrayBuffer> {
   const source = 0, target = 1, bytes = 2, end = 3, infinity = 4;
   const one = v128.store(0, get(target), parts.ordered(v128.load(0, get(source)), get(infinity)));
@@ -92,7 +92,7 @@ function emitLoad(): Uint8Array<ArrayBuffer> {
   ]);
 }
 
-/** kernel(first row of a block, first row of another, bytes): the network over their rows, in place. */
+/** kernel(first row of a block, first row of another block, bytes): applies the network to their rows, in place. */
 function emitNetwork(rows: number, network: readonly Comparator[]): Uint8Array<ArrayBuffer> {
   const low = 0, high = 1, bytes = 2, end = 3, spare = 4, wires = 5;
   const base = (row: number) => get(row < BLOCK ? low : high);
@@ -112,7 +112,7 @@ function emitNetwork(rows: number, network: readonly Comparator[]): Uint8Array<A
   ]);
 }
 
-/** kernel(first row, row behind the last, number of rows, result, bytes) */
+/** kernel(first row, row after the last, number of rows, result, bytes) */
 function emitAverage(): Uint8Array<ArrayBuffer> {
   const first = 0, behind = 1, rows = 2, result = 3, bytes = 4;
   const end = 5, row = 6, sums = { lower: 7, upper: 8 }, value = 9, count = 10;

@@ -1,9 +1,10 @@
 /**
- * Sorting networks: which places to compare, in an order that does not depend on the data. Batcher's odd-even merge
+ * Sorting networks: lists of comparisons whose order does not depend on the data. They are Batcher's odd-even merge
  * sort (Batcher 1968, "Sorting networks and their applications"; Knuth, TAOCP 5.3.4), depth first: neighbouring
- * comparators work on few wires, so that their values stay in registers (0.7 of the time of level after level).
+ * comparators work on few wires, so their values stay in registers (0.7 of the time of level by level).
  *
- * Not code: order_parts.ts makes it of them. Invariant: a comparator leaves the smaller value on its lower wire.
+ * Not code: order_parts.ts generates it from a network. Invariant: a comparator leaves the smaller value on its lower
+ * wire.
  */
 
 export interface Comparator {
@@ -11,7 +12,7 @@ export interface Comparator {
   readonly high: number;
 }
 
-/** Sorts `count` wires: a network for the next power of two whose other wires would hold infinities. */
+/** A network for `count` wires: that for the next power of two, as if the other wires held infinities. */
 export function sortingNetwork(count: number): Comparator[] {
   const network: Comparator[] = [];
   const sort = (first: number, wires: number): void => {
@@ -24,14 +25,16 @@ export function sortingNetwork(count: number): Comparator[] {
   return network.filter(({ high }) => high < count);
 }
 
-/** Sorts `2 * half` wires whose two halves are sorted; `half` is a power of two. */
+/** A network for `2 * half` wires whose halves are sorted already; `half` is a power of two. */
 export function mergingNetwork(half: number): Comparator[] {
   const network: Comparator[] = [];
   merge(network, 0, 2 * half, 1);
   return network;
 }
 
-/** Merges the sorted halves of the wires first, first + step, …: the even ones, the odd ones, then neighbours. */
+/**
+ * Merges the sorted halves of the wires first, first + step, …: first the even, then the odd ones, then neighbours.
+ */
 function merge(network: Comparator[], first: number, wires: number, step: number): void {
   if (2 * step >= wires) {
     network.push({ low: first, high: first + step });
@@ -44,13 +47,13 @@ function merge(network: Comparator[], first: number, wires: number, step: number
   }
 }
 
-/** A comparator of which not both outcomes may be wanted. */
+/** A comparator of which only one output may be needed. */
 export interface PrunedComparator extends Comparator {
   readonly keepsLow: boolean;
   readonly keepsHigh: boolean;
 }
 
-/** What of the network the wires from..to-1 depend on in the end. */
+/** The comparators on which the final values of the wires from..to-1 depend. */
 export function pruned(network: readonly Comparator[], from: number, to: number): PrunedComparator[] {
   const wanted = new Set(Array.from({ length: to - from }, (_, n) => from + n));
   const kept: PrunedComparator[] = [];

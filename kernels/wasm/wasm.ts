@@ -1,8 +1,8 @@
 /**
- * The WebAssembly binary format, as far as kernels need it: instructions as arrays of bytes that nest like
- * expressions, and the assembly of one module. Knows no formula.
+ * An assembler for the part of the WebAssembly binary format that kernels need: instructions are arrays of bytes that
+ * nest like expressions, and `assemble` builds one module. It knows no formulas.
  *
- * Not an optimizer and not a validator: V8 validates every module, and the tests have binaryen do so too.
+ * Not an optimizer and not a validator: V8 validates every module, and the tests also validate with binaryen.
  * Opcodes: WebAssembly 2.0 specification, "Binary Format". Relaxed SIMD is left out on purpose: it is not
  * deterministic across machines.
  */
@@ -45,7 +45,7 @@ const simdLane = (opcode: number) => (lane: number, ...operands: Code[]): Code =
   ...u32(opcode),
   lane,
 ];
-/** Alignment hints stay at one byte: rows begin at any multiple of four, and a hint changes no result. */
+/** Alignment hints stay at one byte, because rows begin at any multiple of four; a hint changes no result. */
 const memory = (prefix: Code) => (offset: number, ...operands: Code[]): Code => [
   ...operands.flat(),
   ...prefix,
@@ -101,7 +101,7 @@ export const v128 = {
   constI32: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Int32Array(4).fill(value))],
   constF32: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Float32Array(4).fill(value))],
   constF64: (value: number): Code => [0xfd, 0x0c, ...bytesOf(new Float64Array(2).fill(value))],
-  /** Four 32-bit lanes, each its own. */
+  /** Four 32-bit lanes with individual values. */
   const: (lanes: readonly number[]): Code => [0xfd, 0x0c, ...bytesOf(Uint32Array.from(lanes))],
   zero: [0xfd, 0x0c, ...new Array<number>(16).fill(0)] as Code,
   load: memory([0xfd, 0x00]),
@@ -123,7 +123,7 @@ export const v128 = {
   or: simd(0x50),
   xor: simd(0x51),
   bitselect: simd(0x52),
-  /** The i32 lanes `lanes` of the eight that two vectors hold. */
+  /** Selects `lanes` from the eight 32-bit lanes of two vectors. */
   shuffle32: (a: Code, b: Code, lanes: readonly number[]): Code => [
     ...a,
     ...b,
@@ -182,7 +182,7 @@ export const i64x2 = {
   shl: simd(0xcb),
   shrs: simd(0xcc),
   shru: simd(0xcd),
-  /** 64-bit products of the lower two lanes, and of the upper two. */
+  /** 64-bit products of the lower two 32-bit lanes, and of the upper two. */
   multiplyLow32u: simd(0xde),
   multiplyHigh32u: simd(0xdf),
 };
@@ -202,7 +202,7 @@ export const f64x2 = {
 
 export const call = (index: number, ...operands: Code[]): Code => [...operands.flat(), 0x10, ...u32(index)];
 
-/** Runs `body` again and again while `condition` (an i32 computed first) is not zero. */
+/** Repeats `body` while `condition`, an i32 that is evaluated before each iteration, is not zero. */
 export function whileLoop(condition: Code, body: Code): Code {
   return [0x02, 0x40, 0x03, 0x40, ...condition, 0x45, 0x0d, 1, ...body, 0x0c, 0, 0x0b, 0x0b];
 }
@@ -224,7 +224,7 @@ export interface KernelFunction {
   readonly locals: readonly ValueType[];
   readonly body: Code;
   readonly imports: readonly HostFunction[];
-  /** How many int32 globals there are; none unless said. */
+  /** The number of mutable int32 globals, 0 by default. */
   readonly globals?: number;
 }
 
@@ -233,8 +233,8 @@ const section = (id: number, content: Code): number[] => [id, ...u32(content.len
 const text = (value: string): number[] => [...u32(value.length), ...new TextEncoder().encode(value)];
 
 /**
- * One module with one function, exported as "kernel", on the imported memory "arena" "memory".
- * Host functions come first in the index space: `call(0)` is the first of `imports`.
+ * One module with one function, exported as "kernel", that works on the imported memory "arena" "memory".
+ * Host functions come first in the index space: `call(0)` calls the first of `imports`.
  */
 export function assemble(kernel: KernelFunction): Uint8Array<ArrayBuffer> {
   const types = [
@@ -247,7 +247,7 @@ export function assemble(kernel: KernelFunction): Uint8Array<ArrayBuffer> {
   ];
   const imports = [
     ...kernel.imports.map((host, index) => [...text("math"), ...text(host.name), 0x00, ...u32(index)]),
-    // At least one page: V8 then checks only pointers against the end of memory, not offsets (0.8 of the time).
+    // With at least one page, V8 checks only pointers against the end of memory, not offsets (0.8 of the time).
     [...text("arena"), ...text("memory"), 0x02, 0x00, 0x01],
   ];
   const code = [...vector(kernel.locals.map((type) => [1, type])), ...kernel.body, 0x0b];

@@ -1,6 +1,6 @@
 /**
- * How contributions become steps, in requests and in answers: a run's aggregation and its open round.
- * Which fields go together is said in src/run/spec/aggregation.ts, which refuses the rest.
+ * Schemas of a run's aggregation and its open round, in requests and in answers. src/run/spec/aggregation.ts checks
+ * which fields go together.
  */
 import { z } from "@hono/zod-openapi";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../../src/run/api/run_spec.ts";
@@ -58,8 +58,8 @@ const CLIPNORM_WORDS = {
 };
 
 /**
- * One shape for all modes: generators make one plain type of it. It takes what an answer shows: null for what there is
- * none of.
+ * One shape for all modes, so that generators make one plain type. It accepts what an answer shows, including null
+ * for absent things.
  */
 export const AggregationRequest = z.strictObject({
   mode: Mode,

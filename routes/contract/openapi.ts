@@ -1,12 +1,12 @@
 /**
- * The OpenAPI documents of an app: 3.1 and, for generators that know no better, 3.0.3. Everything but the few lines
- * here comes from the operations.
+ * The OpenAPI documents of an app: 3.1 and, for older generators, 3.0.3. Everything except the few lines here comes
+ * from the operations.
  */
 import type { App } from "../http/context.ts";
 import { HEADER_COMPONENTS } from "../http/headers.ts";
 import { TENSOR_FORMS } from "./tensor_schemas.ts";
 
-/** The version of the HTTP contract; the paths carry its first number. */
+/** The version of the HTTP contract. Paths begin with its major number. */
 export const API_VERSION = "1.0.0";
 
 const TAGS = [
@@ -40,7 +40,7 @@ const CONFIG = {
   security: [{ bearer: [] }],
 };
 
-/** Adds to the app's documents what operations refer to and none says. */
+/** Adds the components that operations refer to but do not define. */
 export function describeShared(app: App): void {
   for (const [name, schema] of Object.entries(TENSOR_FORMS)) {
     app.openAPIRegistry.registerComponent("schemas", name, schema as never);
@@ -69,21 +69,21 @@ export function openapi30(app: App): Json {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Every object of a document, the inner ones first, as `rule` makes it. */
+/** Replaces every object of a document, inner ones first, by the result of `rule`. */
 function rewritten(value: unknown, rule: (value: Json) => Json): unknown {
   if (Array.isArray(value)) return value.map((each) => rewritten(each, rule));
   if (typeof value !== "object" || value === null) return value;
   return rule(Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, rule)])));
 }
 
-/** OpenAPI 3.0 has no type null; and "anything", which the generator writes as `nullable`, must not say so there. */
+/** OpenAPI 3.0 has no type null, nor the `nullable` without a type that the generator writes for "anything". */
 function withOldNull(value: Json): Json {
   if (value["type"] === "null") return { type: "string", nullable: true, enum: [null] };
   const { nullable: _bare, ...rest } = value;
   return "type" in value ? value : rest;
 }
 
-/** The generator writes words about a reference as a second schema, which others take for a type of its own. */
+/** The generator writes the description of a reference as a second schema, which clients take for a separate type. */
 function wordsBeside(value: Json): Json {
   const { allOf, ...rest } = value;
   const [reference, words, ...others] = Array.isArray(allOf) ? allOf as readonly Json[] : [];

@@ -1,6 +1,6 @@
 /**
  * The vocabulary in which the operations' files describe themselves: parameters, bodies, answers and refusals.
- * Documented refusals come from the catalogue by code; an operation names only those of its own.
+ * The documentation of refusals comes from the catalogue by code. An operation lists its own codes only.
  */
 import { createRoute, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../../src/errors.ts";
@@ -13,29 +13,29 @@ import { ProblemSchema } from "../http/problem_schema.ts";
 
 export { createRoute, z };
 
-/** Loose on purpose: bodies of tensors are written by hand, and tests hold all answers against their schemas. */
+/** Loose on purpose: tensor bodies are written by hand, and tests check all answers against their schemas. */
 type Responses = Parameters<typeof createRoute>[0]["responses"];
 type ResponseConfig = Responses[number];
 type BodyConfig = NonNullable<NonNullable<Parameters<typeof createRoute>[0]["request"]>["body"]>;
 
 export const RunParams = z.strictObject({ run: RunId });
-/** Operations without query parameters refuse them all the same. */
+/** Operations without query parameters refuse any. */
 export const NoQuery = z.strictObject({});
 
-/** A query parameter that is true or false; in the words of JSON only. */
+/** A query parameter that is `true` or `false`, spelled as in JSON. */
 export function flag(description: string, initial: boolean) {
   return z.stringbool({ truthy: ["true"], falsy: ["false"], case: "sensitive" }).default(initial)
     .openapi({ type: "boolean", default: initial, description, example: !initial });
 }
 
-/** The query parameter of lists. */
+/** The query parameter for the length of a list. */
 export function limit(description: string, initial: number) {
   return z.string().regex(/^\d{1,4}$/, "Must be a whole number").default(String(initial)).transform(Number)
     .pipe(z.int().min(1).max(1000))
     .openapi({ type: "integer", minimum: 1, maximum: 1000, default: initial, description, example: initial });
 }
 
-/** Refusals that every operation knows. */
+/** Refusals of every operation. */
 const COMMON: readonly ErrorCode[] = ["invalid_request", "internal"];
 /** Refusals of every operation that reads a body. */
 export const BODY_ERRORS: readonly ErrorCode[] = [
@@ -58,7 +58,7 @@ export const TENSOR_BODY_ERRORS: readonly ErrorCode[] = [
   "invalid_number",
 ];
 
-/** The responses of an operation: its successes, and a problem for each status of the codes it can refuse with. */
+/** The responses of an operation: its successes, and a problem for each status of its error codes. */
 export function answers(successes: Responses, codes: readonly ErrorCode[]): Responses {
   return openAnswers(successes, ["malformed_header", "unauthorized", ...codes]);
 }
@@ -106,7 +106,7 @@ export function json(description: string, schema: z.ZodType, headers = ANSWER_HE
   return { description, headers, content: { [JSON_TYPE]: { schema } } };
 }
 
-/** Understood by every generator. */
+/** A form that every generator understands. */
 const FILE = { type: "string", format: "binary" } as const;
 const SAFETENSORS_CONTENT = { [SAFETENSORS_TYPE]: { schema: FILE }, [BYTES_TYPE]: { schema: FILE } };
 
@@ -140,8 +140,8 @@ export function tensorBody(schema: z.ZodType, description: string): BodyConfig {
 }
 
 /**
- * Adds an operation to the app: documented in full, validated in its path and query only. Bodies are read and
- * validated by the handlers, because hono would buffer them without bounds and before the upload has its place.
+ * Adds an operation to the app. It is documented in full, but only path and query are validated here. Handlers read
+ * and validate bodies, because hono would buffer them without bounds and before the upload has a place.
  */
 export function mount<R extends RouteConfig>(app: App, route: R, handler: RouteHandler<R, AppEnv>): void {
   const { body: _body, ...request } = route.request ?? {};

@@ -1,4 +1,4 @@
-/** Definitions of optimizers, as they come in, as they go out and as the catalogue shows them. */
+/** Schemas of optimizer definitions, in requests, in answers and in the catalogue. */
 import { z } from "@hono/zod-openapi";
 import { LINES_MAX } from "../../src/families/mechanism/user_formula.ts";
 
@@ -72,7 +72,7 @@ const FIELDS = {
   dense: lines("What happens to each element.", ["w = w - learning_rate * g"]),
 };
 
-/** A definition in full. */
+/** A complete definition. */
 export const OptimizerDefinition = z.object({
   ...FIELDS,
   sparse: Sparse.nullable().openapi({
@@ -82,7 +82,7 @@ export const OptimizerDefinition = z.object({
 
 const { class_name, dense, ...optional } = FIELDS;
 
-/** Checked by src/families/optimizers/custom, which says lines and columns. */
+/** src/families/optimizers/custom checks it and reports lines and columns. */
 export const OptimizerDefinitionRequest = z.strictObject({
   class_name,
   ...z.strictObject(optional).partial().shape,

@@ -1,5 +1,5 @@
 /**
- * How a run looks in answers, and the parts of it that requests share. No bodies of requests.
+ * Schemas of a run in answers, and of the parts that requests share. No request bodies.
  */
 import { z } from "@hono/zod-openapi";
 import { isShape } from "../../src/tensor.ts";

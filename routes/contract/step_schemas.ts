@@ -1,5 +1,5 @@
 /**
- * What a contribution gets: the figures of a step, or of its place in a round that has yet to become one.
+ * Schemas of the answers to a contribution: the figures of a step, or of a contribution in an open round.
  */
 import { z } from "@hono/zod-openapi";
 import { Count, Iterations, Norm, Tensor, Version, Warnings } from "./tensor_schemas.ts";

@@ -1,6 +1,6 @@
 /**
- * Bodies and parts of bodies that several operations share. Bodies of one operation stand in its own file.
- * Requests are strict objects; answers are not, so that a later field breaks no client.
+ * Schemas of bodies and their parts that several operations share. The body of a single operation is in its own file.
+ * Requests are strict objects. Answers are not, so that a later field breaks no client.
  *
  * Invariant: every field has a description and an example; a test walks the document.
  */
@@ -25,10 +25,10 @@ export const VariableName = z.string().min(1).max(256)
 const refer = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 const TENSOR = refer("Tensor");
 
-/** In the words of OpenAPI 3.1; openapi.ts has those of 3.0. */
+/** The type null in OpenAPI 3.1; openapi.ts translates it for 3.0. */
 export const NULL = { type: "null" as const };
 
-/** Checked by src/wire while it is read into place, not by zod. */
+/** src/wire checks it while decoding, not zod. */
 export const Tensor = z.unknown().openapi("Tensor", {
   description:
     "Nested numbers as the shape says (a bare number for a scalar), with NaN, Infinity and -Infinity " +
@@ -38,7 +38,7 @@ export const Tensor = z.unknown().openapi("Tensor", {
   oneOf: [
     { type: "number" },
     refer("NotFinite"),
-    // Not this schema again: some generators give up a schema that holds itself, and all that refer to it.
+    // Not recursive: some generators drop a recursive schema and all schemas that refer to it.
     { type: "array", items: {} },
     refer("PackedTensor"),
   ],
@@ -77,7 +77,7 @@ const FLAT = {
   example: true,
 };
 
-/** Forms of tensors that only schemas as raw as {@link Tensor} refer to, by their names in the document. */
+/** Forms of tensors by their names in the document. Only raw schemas such as {@link Tensor} refer to them. */
 export const TENSOR_FORMS = {
   PackedTensor: {
     description: "A tensor as the base64 of its bytes.",
@@ -114,14 +114,14 @@ export const TENSOR_FORMS = {
   Int8Tensor: { description: "Int8 values as the base64 of their bytes.", ...packed(["int8"], "f8AAgQ==") },
 } as const;
 
-/** As {@link Tensor}; the rows of a sparse gradient and compact forms too. */
+/** Like {@link Tensor}, or rows of a sparse gradient, or a compact form. */
 export const Gradient = z.unknown().openapi("Gradient", {
   description: "Values of the variable's shape, null for no gradient, or a compact form.",
   example: { indices: [5, 0], values: [[1, 2], [3, 4]] },
   anyOf: [TENSOR, NULL, refer("SparseGradient"), refer("Int8Gradient")],
 });
 
-/** As {@link Tensor}; what makes first values too. */
+/** Like {@link Tensor}, or an initializer. */
 export const Initial = z.unknown().openapi("Initial", {
   description: "First values: of the variable's shape, one number for all, or an initializer.",
   example: { class_name: "GlorotUniform", config: { seed: 7 } },
@@ -141,7 +141,7 @@ export const Config = z.record(z.string(), z.unknown())
     example: { learning_rate: 0.1 },
   });
 
-/** The families check what is in it: they know their members, and say more than a schema could. */
+/** The families check its content: they know their members and give better messages than a schema. */
 export const MemberRequest = z.union([z.string(), z.record(z.string(), z.unknown())]).openapi(
   "MemberRequest",
   {

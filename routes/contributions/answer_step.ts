@@ -1,4 +1,4 @@
-/** The answer to a contribution: its figures, and, when it made a step, the new values where the caller asked for them. */
+/** Answers a contribution: its figures and, if it made a step and the caller asked for them, the new values. */
 import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { ContributionAnswer, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerJson, answerPreferred, answerTensors, nestByName, sayable } from "../http/answer.ts";
@@ -8,13 +8,13 @@ import type { TensorType } from "../http/negotiate.ts";
 interface Step {
   readonly run: RunSession;
   readonly step: StepAnswer | ContributionAnswer;
-  /** The type in which the new values are wanted. */
+  /** The type for the new values; undefined: not wanted. */
   readonly representation: TensorType | undefined;
 }
 
 export function answerStep(c: AppContext, services: Services, { run, step, representation }: Step): Response {
   const figures = figuresOf(step);
-  // Who has waited for a step may find the run past it: those values would not be this step's.
+  // After a wait the run may be past this step. Its values are then not those of the step.
   const hasValues = step.applied && step.version === run.version;
   return answerPreferred({
     representation: hasValues ? representation : undefined,
@@ -34,20 +34,20 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
   });
 }
 
-/** The figures of what this request has done before. The run may be past it: the ETag is of that time. */
+/** Answers a repeated request with the figures of the first. The ETag is of that time; the run may be past it. */
 export function answerReplayed(c: AppContext, step: StepAnswer | ContributionAnswer): Response {
   c.header("Idempotency-Replayed", "true");
   return answerJson(c, figuresOf(step), { run: step, status: statusOf(step) });
 }
 
-/** Whether it is in a round that has yet to become a step. */
+/** Whether the contribution is in a round that has not become a step yet. */
 export function isPending(step: StepAnswer | ContributionAnswer): step is ContributionAnswer {
   return "accepted" in step && step.accepted;
 }
 
 const statusOf = (step: StepAnswer | ContributionAnswer) => isPending(step) ? 202 : 200;
 
-/** As JSON says them. */
+/** The figures of a step or contribution, as JSON. */
 export function figuresOf(step: StepAnswer | ContributionAnswer) {
   const variables = Object.entries(step.variables).map(([name, { gradient_norm }]) =>
     [name, { gradient_norm: sayable(gradient_norm) }] as const
@@ -61,7 +61,7 @@ export function figuresOf(step: StepAnswer | ContributionAnswer) {
   };
 }
 
-/** Every variable with its new values; figures only for those that had a gradient. */
+/** Every variable with its new values. Only those that had a gradient have figures. */
 function withValues(figures: Readonly<Record<string, object>>, values: Readonly<Record<string, unknown>>) {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [name, { ...figures[name], values: value }]),

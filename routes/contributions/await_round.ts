@@ -1,6 +1,6 @@
 /**
- * Waiting for the round that a contribution is in to become a step, where `Prefer: wait` asks for it. Changes nothing:
- * the contribution counts whether somebody waits for it or not.
+ * Waits for the round of a contribution to become a step, if `Prefer: wait` asks for it. It changes nothing: the
+ * contribution counts whether its client waits or not.
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { RoundOutcome } from "../../src/run/api/rounds.ts";
@@ -13,12 +13,12 @@ interface Pending {
   readonly run: RunSession;
   readonly answer: ContributionAnswer;
   readonly clientId: string | undefined;
-  /** Whether it was contributed by an earlier request: its round may be long over. */
+  /** Whether an earlier request made the contribution. Its round may have ended long ago. */
   readonly isReplayed: boolean;
 }
 
 /**
- * The step that the round became; undefined when it is open still, or forgotten. Throws round_dropped,
+ * The step that the round became; undefined if the round is still open or forgotten. Throws round_dropped,
  * contribution_withdrawn, and what `registry.confirm` throws for a run that is gone.
  */
 export async function awaitRound(
@@ -41,7 +41,7 @@ export async function awaitRound(
   );
 }
 
-/** Whether the contribution's round is the open one. Throws contribution_withdrawn when that holds it no more. */
+/** Whether the contribution's round is open. Throws contribution_withdrawn if it no longer has the contribution. */
 function isOpen({ run, answer, clientId }: Pending): boolean {
   const { round, contributions } = run.round();
   if (round !== answer.round) return false;
@@ -50,7 +50,7 @@ function isOpen({ run, answer, clientId }: Pending): boolean {
   throw withdrawn(answer.round, clientId);
 }
 
-/** Throws once the contribution has been withdrawn: the step will not be one with it. */
+/** Returns a check that throws if the contribution was withdrawn: the step will not include it. */
 function withdrawalCheck({ run, answer, clientId }: Pending): () => void {
   if (clientId === undefined) return () => {};
   const { events } = run;

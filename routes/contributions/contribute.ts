@@ -1,6 +1,6 @@
 /**
- * What every contribution needs, whether its gradients come in the body or are made here: its run, checked; its key; the
- * round that it may wait for. The gradients are the route's.
+ * The common part of all contributions, whether the gradients are in the body or computed here: the checked run, the
+ * idempotency key, the wait for the round. The route provides the gradients.
  */
 import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
@@ -16,19 +16,19 @@ type Answer = StepAnswer | ContributionAnswer;
 interface Contributed {
   readonly answer: Answer;
   readonly clientId: string | undefined;
-  /** Whether the same request was answered before. */
+  /** Whether this is the answer to an earlier, equal request. */
   readonly isReplayed: boolean;
 }
 
-/** To be called once the body has been read to its end: applies, unless the same request was answered before. */
+/** Calls `apply`, unless an equal request was answered before. Call it once the body has been read to the end. */
 type ApplyOnce = (
   clientId: string | undefined,
   apply: (key: KeyUse | undefined) => Answer | Promise<Answer>,
 ) => Promise<Contributed>;
 
 /**
- * The answer to a contribution to the run `id`. When `contribute` resolves it holds no memory and no place: who goes on
- * to wait for the round has not even the key, so that a retry may take over.
+ * Answers a contribution to the run `id`. When `contribute` resolves, it must hold no memory and no place. A request
+ * that then waits for the round does not hold its key either, so that a retry can take over.
  */
 export async function answerContribution(
   c: AppContext,
@@ -39,7 +39,7 @@ export async function answerContribution(
   const checked = checkRun(c, services, id);
   const { run } = checked;
   const representation = preferredRepresentation(c);
-  // Before anything is changed: who may not wait is refused, and comes again.
+  // Before any change: a request that gets no place to wait is refused and can be sent again.
   using wait = run.mode === "immediate" ? undefined : openWait(c, services);
   const keyed = keyedRequest(c, services);
   const applyOnce: ApplyOnce = async (clientId, apply) => {

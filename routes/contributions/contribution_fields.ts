@@ -1,12 +1,12 @@
 /**
- * What the operations that contribute to a step share, whether gradients come in the body or are made here.
+ * The fields, query and errors that all contributing operations share, whether gradients are sent or computed here.
  */
 import type { ErrorCode } from "../../src/errors.ts";
 import type { StepOptions } from "../../src/run/api/steps.ts";
 import { flag, requestHeader, z } from "../contract/operation.ts";
 import { ClientId } from "../contract/aggregation_schemas.ts";
 
-/** Fields of the body beside what the gradients come from. */
+/** Fields of the body other than the gradients or the loss. */
 export const STEP_FIELDS = {
   client_id: ClientId.optional(),
   weight: z.number().positive().optional().openapi({
@@ -31,7 +31,7 @@ export const STEP_PREFER = requestHeader(
   "wait=30, return=representation",
 );
 
-/** What they refuse, whatever the gradients come from. */
+/** The refusals common to all contributing operations. */
 export const STEP_ERRORS: readonly ErrorCode[] = [
   "unknown_run",
   "run_replaced",

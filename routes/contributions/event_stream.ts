@@ -1,8 +1,8 @@
 /**
- * What happens to a run as server-sent events. A reader asks, then the stream looks: nothing is made before somebody
- * wants it, so that a slow reader costs no memory; what is no longer kept when it comes back is a `gap`.
+ * The events of a run as server-sent events. The stream makes text only when the reader pulls, so a slow reader costs
+ * no memory. Events that are no longer kept when the reader pulls are replaced by a `gap`.
  *
- * Invariants: nothing is told that is not on disk; what the stream owns is released, however it ends.
+ * Invariants: no event is sent before it is on disk. The stream releases what it owns, however it ends.
  */
 import type { RunEvent } from "../../src/run/api/run_events.ts";
 import type { Lease } from "../../src/run/api/run_registry.ts";
@@ -11,9 +11,9 @@ import { sayable } from "../http/answer.ts";
 import { roundState } from "./round_state.ts";
 import { onAbort, waitFor } from "../http/wait_for.ts";
 
-/** Events that go together: a reader that was away gets the rest with its next looks. */
+/** Events per pull. A reader that was away gets the rest with its next pulls. */
 const BATCH_COUNT_MAX = 100;
-/** After which a reader whose connection has ended comes back by itself. */
+/** The time after which a disconnected reader reconnects by itself. */
 const RETRY_MS = 2000;
 const HEARTBEAT = ":\n\n";
 
@@ -22,12 +22,12 @@ const encoder = new TextEncoder();
 interface Stream {
   readonly run: RunSession;
   readonly lease: Lease;
-  /** The id after which to go on; undefined: from now on, after a `state`. */
+  /** The id of the last event that the reader has; undefined: begin with a `state`, from now on. */
   readonly from: string | undefined;
   readonly heartbeatSeconds: number;
-  /** Any of them ends it. */
+  /** Any of them ends the stream. */
   readonly signals: readonly AbortSignal[];
-  /** Disposed of when the stream ends. */
+  /** Disposed when the stream ends. */
   readonly owned: DisposableStack;
 }
 
@@ -59,7 +59,7 @@ export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuff
       if (signals.some(({ aborted }) => aborted)) stop();
     },
     async pull(controller) {
-      // What could not be written to disk is not told; the reader comes back to the run as it is then.
+      // An event that could not be written to disk is not sent. The reader reconnects and gets the state of then.
       const text = await next().catch(() => undefined);
       if (text === undefined) stop();
       else if (!gone.signal.aborted) controller.enqueue(encoder.encode(text));
@@ -68,7 +68,7 @@ export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuff
   }, { highWaterMark: 0 });
 }
 
-/** Gives the text of what has happened since it was last called; undefined: nothing. */
+/** Returns a function that gives the text of the events since its last call; undefined: none. */
 function taker({ run, from }: Stream): () => string | undefined {
   const { events } = run;
   let place = from ?? events.last;
@@ -79,7 +79,7 @@ function taker({ run, from }: Stream): () => string | undefined {
   };
   const take = () => {
     const { events: all, missed } = events.since(place);
-    // Not what is kept of the past: after this state it would lead astray.
+    // Without the older events that are still kept: they would be wrong after this state.
     if (missed) return now("gap");
     const batch = all.slice(0, BATCH_COUNT_MAX);
     place = batch.at(-1)?.id ?? place;
@@ -93,7 +93,7 @@ function taker({ run, from }: Stream): () => string | undefined {
   };
 }
 
-/** Made once for all who are told of the event. */
+/** The text of each event, made once for all readers. */
 const texts = new WeakMap<RunEvent, string>();
 
 function textOf(event: RunEvent): string {
@@ -102,7 +102,7 @@ function textOf(event: RunEvent): string {
   return text;
 }
 
-/** One line of data: JSON escapes every line break. */
+/** The data is one line, because JSON escapes line breaks. */
 function eventText({ id, type, data }: Pick<RunEvent, "id" | "data"> & { readonly type: string }): string {
   const json = JSON.stringify(data, (_, value) => typeof value === "number" ? sayable(value) : value);
   return `id: ${id}\nevent: ${type}\ndata: ${json}\n\n`;

@@ -1,5 +1,5 @@
 /**
- * What the operations that take a loss share: their bodies' fields, and the way from a body to gradients.
+ * The common part of the operations that take a loss: the fields of the body, and the gradients computed from it.
  */
 import {
   type CompiledLoss,
@@ -61,7 +61,7 @@ export const LOSS_FIELDS = {
   }),
 };
 
-/** What every operation with a loss may refuse. */
+/** The refusals common to all operations with a loss. */
 export const LOSS_ERRORS: readonly ErrorCode[] = [
   "unknown_run",
   "unknown_variable",
@@ -78,15 +78,15 @@ export const LOSS_ERRORS: readonly ErrorCode[] = [
 /** A loss and its gradients at one version of the run. */
 export interface Differentiated {
   readonly loss: number;
-  /** And new values of variables of role "average", which stand among gradients in contributions too. */
+  /** Includes new values of variables with role "average", as contributions do. */
   readonly gradients: readonly Gradient[];
-  /** Variables that were asked for and that the loss does not depend on. */
+  /** Requested variables that the loss does not depend on. */
   readonly absent: readonly string[];
   readonly iterations: number;
   readonly version: number;
 }
 
-/** Evaluates the loss with the variables as they are now. Throws {@link LOSS_ERRORS}. */
+/** Evaluates the loss at the current variables. Throws {@link LOSS_ERRORS}. */
 export async function differentiate(
   { losses }: Pick<Services, "losses">,
   run: RunSession,
@@ -102,7 +102,7 @@ export async function differentiate(
   return { loss: totalOf(evaluation), gradients: [...gradients, ...updates], absent, iterations, version };
 }
 
-/** Checks all of a loss that can be checked without values. */
+/** Compiles a loss. This checks everything that needs no values. */
 export function compileFor(
   { losses }: Pick<Services, "losses">,
   run: RunSession,

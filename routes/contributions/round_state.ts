@@ -1,8 +1,8 @@
-/** The open round as answers and events tell of it. Changes nothing. */
+/** The open round as answers and events show it. Changes nothing. */
 import type { RunSession } from "../../src/run/api/run_session.ts";
 import { sayable } from "../http/answer.ts";
 
-/** Mode immediate has no rounds that anybody could watch: its number is null. */
+/** In mode immediate the round is null: its rounds cannot be observed. */
 export function roundState(run: RunSession) {
   const { contributions, ...state } = run.round();
   return {

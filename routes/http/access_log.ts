@@ -1,11 +1,12 @@
 /**
- * One JSON line and one count per request. Holds what happened and how long it took: no bodies, no headers, no tokens.
+ * The access log: one JSON line and one count per request, with the outcome and the time that it took. It contains no
+ * bodies, no headers and no tokens.
  */
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import type { AppEnv, Services } from "./context.ts";
 
-/** `ms` is the time until the answer was ready to be sent; a stream's bytes leave after that. */
+/** `ms` is the time until the answer was ready to be sent. The bytes of a stream are sent after that. */
 export function accessLog({ log, metrics, now, settings }: Services): MiddlewareHandler<AppEnv> {
   const everyRequest = settings.STEPWELL_LOG === "requests";
   return async function accessLog(c, next) {

@@ -1,7 +1,7 @@
 /**
- * Answers about runs: JSON or safetensors, with their entity tag and length. Knows no operation.
+ * Answers about runs: JSON or safetensors, with entity tag and length. It knows no operation.
  *
- * Invariant: a publication is released exactly once, also when the caller goes away or sent a HEAD.
+ * Invariant: a publication is released exactly once, even if the caller disconnects or sent a HEAD.
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
@@ -14,12 +14,12 @@ import type { AppContext, Services } from "./context.ts";
 import { isSafetensors, JSON_TYPE, type TensorType } from "./negotiate.ts";
 import { etagOf, isFresh } from "./preconditions.ts";
 
-/** A number of JSON text takes about 12 to 20 bytes. */
+/** A number takes about 12 to 20 bytes of JSON text. */
 const JSON_BYTES_PER_ELEMENT = 16;
 
 interface AnswerOptions {
   readonly status?: 200 | 201 | 202;
-  /** The run that the answer tells of: gives the entity tag. */
+  /** The run that the answer describes. Its version is the entity tag. */
   readonly run?: { readonly version: number };
 }
 
@@ -34,7 +34,7 @@ export function answerJson(
   return answerJsonText(c, encoder.encode(JSON.stringify(value)), status);
 }
 
-/** JSON that is text already. */
+/** Answers with JSON that is already encoded. */
 export function answerJsonText(
   c: AppContext,
   bytes: Uint8Array<ArrayBuffer>,
@@ -47,13 +47,13 @@ export function answerJsonText(
 
 interface Fresh {
   readonly run: { readonly version: number };
-  /** Whether what the path or the query names is there: a 304 must not hide that it is not. */
+  /** Whether the resource that path and query name exists. A 304 must not hide that it does not. */
   readonly exists?: () => boolean;
-  /** Whether there is nothing new for this caller, whatever its entity tags. */
+  /** Whether there is nothing new for the caller, regardless of its entity tags. */
   readonly isOld?: boolean;
 }
 
-/** 304 when the caller has this version already, else what `answer` gives. */
+/** Answers 304 if the caller has this version already, else calls `answer`. */
 export function answerUnlessFresh(
   c: AppContext,
   { run, exists = () => true, isOld = false }: Fresh,
@@ -68,15 +68,15 @@ interface TensorAnswer {
   readonly type: TensorType;
   readonly run: { readonly version: number };
   readonly tensors: readonly WritableTensor[];
-  /** In safetensors they stand in `__metadata__`, JSON where they are no text. */
+  /** In safetensors they are in `__metadata__`, as JSON if they are not strings. */
   readonly figures: Readonly<Record<string, unknown>>;
   /** The JSON body around the values. */
   readonly json: () => unknown;
-  /** What the tensors belong to: the answer releases it when they have been sent. */
+  /** The owner of the tensors, released when they have been sent. */
   readonly owner?: Releasable;
 }
 
-/** Tensors as the caller wants them. */
+/** Answers with tensors in the negotiated type. */
 export function answerTensors(c: AppContext, services: Services, answer: TensorAnswer): Response {
   const { type, run, tensors, figures, owner } = answer;
   if (!isSafetensors(type)) {
@@ -102,7 +102,7 @@ interface VariablesAnswer {
   readonly publication: Publication;
 }
 
-/** The published values; what they are is all the caller learns. */
+/** Answers with published values and no other figures. */
 export function answerVariables(c: AppContext, services: Services, answer: VariablesAnswer): Response {
   const { tensors, iterations, version } = answer.publication;
   const figures = { iterations, version };
@@ -117,21 +117,21 @@ export function answerVariables(c: AppContext, services: Services, answer: Varia
 }
 
 interface PreferredAnswer {
-  /** The type in which the new values are wanted, if they are. */
+  /** The type for the new values; undefined: not wanted. */
   readonly representation: TensorType | undefined;
   readonly plain: () => Response;
   readonly full: (type: TensorType) => Response;
 }
 
 /**
- * The answer to a change that has been made, so never a refusal: new values that cannot be had (no memory for the
- * copy, too many for JSON) are left out, as a server may with a preference; `Preference-Applied` tells.
+ * Answers a change that has been made, so it never refuses. If the new values are not available (no memory for a
+ * copy, too many for JSON), it leaves them out, as RFC 7240 allows. `Preference-Applied` says whether they are there.
  */
 export function answerPreferred({ representation, plain, full }: PreferredAnswer): Response {
   if (representation === undefined) return plain();
   try {
     const answer = full(representation);
-    // Beside `wait`, which may have been applied too.
+    // Appended: `wait` may have been applied too.
     answer.headers.append("Preference-Applied", "return=representation");
     return answer;
   } catch (error) {
@@ -140,7 +140,7 @@ export function answerPreferred({ representation, plain, full }: PreferredAnswer
   }
 }
 
-/** Where a run stands after a change that is no step, and its values where the caller asked for them. */
+/** Answers a change other than a step: iterations and version, and the values if the caller asked for them. */
 export function answerChange(c: AppContext, services: Services, { run, representation }: {
   readonly run: RunSession;
   readonly representation: TensorType | undefined;
@@ -156,7 +156,7 @@ function figureText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** V8 cannot hold a text of more than half a GiB, and building one stalls everybody else. */
+/** V8 has no strings of more than half a GiB, and building a long one blocks all other requests. */
 function checkJsonSize(tensors: readonly WritableTensor[], { settings }: Services): void {
   const count = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const countMax = Math.floor(settings.STEPWELL_JSON_BYTES_MAX / JSON_BYTES_PER_ELEMENT);
@@ -173,7 +173,7 @@ export function nestByName(tensors: readonly NamedTensor[]): Record<string, Nest
   return Object.fromEntries(tensors.map(({ name, values, shape }) => [name, nest(values, shape)]));
 }
 
-/** A figure that JSON cannot say as a number is a string. */
+/** A number as JSON: NaN and the infinities become strings. */
 export function sayable(x: number): number | string {
   return Number.isFinite(x) ? x : String(x);
 }

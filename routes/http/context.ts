@@ -1,5 +1,5 @@
 /**
- * What a request carries through the middleware, and what every operation may use. Holds no logic.
+ * The context of a request in the middleware, and the services that operations use. It has no logic.
  */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
@@ -13,32 +13,32 @@ import type { Metrics } from "./metrics.ts";
 
 export interface Services extends Gates {
   readonly registry: RunRegistry;
-  /** Keys of creations in progress. */
+  /** Idempotency keys of creations in progress. */
   readonly creations: KeysInProgress;
   readonly settings: Settings;
   readonly losses: Losses;
   readonly metrics: Metrics;
-  /** Milliseconds since the start, of a clock that never goes back. */
+  /** Milliseconds since the start, from a monotonic clock. */
   readonly now: () => number;
-  /** The time of day: what keyed requests are dated with. */
+  /** The time of day, recorded with requests that have a key. */
   readonly wallClock: () => Date;
-  /** One line for the operator, who gets the time with it; never a gradient, never a token. */
+  /** Logs one line for the operator, with the time. It must contain no gradient and no token. */
   readonly log: (line: Readonly<Record<string, unknown>>) => void;
-  /** Aborted when the service is told to stop: new work is refused, and who waits for something waits no more. */
+  /** Aborted when the service is told to stop: it then refuses new work and ends all waits. */
   readonly stopping: AbortSignal;
 }
 
 export interface AppEnv {
   Variables: {
     requestId: string;
-    /** Why the request was refused, for the log. */
+    /** The code of the refusal, for the log. */
     code?: ErrorCode;
-    /** Bytes of the body as they came, for the log. */
+    /** Bytes of the body as received, for the log. */
     bytesIn?: number;
   };
 }
 
 export type AppContext = Context<AppEnv>;
 export type App = OpenAPIHono<AppEnv>;
-/** What each operation's file exports: adds its route to the app. */
+/** Each operation's file exports one: it adds the route to the app. */
 export type Register = (app: App, services: Services) => void;

@@ -1,12 +1,12 @@
-/** The gates of the HTTP layer: how many bodies are read, streams of events are open and requests wait at a time. */
+/** The gates of the HTTP layer. They bound the bodies being read, the open event streams and the waiting requests. */
 import type { Settings } from "../../src/config.ts";
 import { Gate } from "../../src/gate.ts";
 
 export interface Gates {
-  /** Backpressure: a body weighs its declared bytes, and stays unread until it has a place. */
+  /** Backpressure: a body stays unread until it has a place. Its weight is its declared bytes. */
   readonly uploads: Gate;
   readonly streams: Gate;
-  /** Requests that wait for what is not there yet. */
+  /** Requests with `Prefer: wait` that are waiting. */
   readonly waits: Gate;
 }
 
@@ -14,7 +14,7 @@ export function gatesOf(settings: Settings): Gates {
   return {
     uploads: uploadGate(settings),
     streams: requestGate("read a stream of events", settings.STEPWELL_EVENT_STREAMS_MAX),
-    waits: requestGate("wait for what is not there yet", settings.STEPWELL_WAITS_MAX),
+    waits: requestGate("wait for a result", settings.STEPWELL_WAITS_MAX),
   };
 }
 
@@ -26,15 +26,15 @@ function uploadGate(settings: Settings): Gate {
     weight: bytesMax,
     waitSeconds,
     refusal: ({ count, weight }) =>
-      `Cannot read this body: after ${waitSeconds} s ${count} others with ${weight} bytes are being read, ` +
-      `must leave room among ${countMax} and ${bytesMax} bytes`,
+      `Cannot read this body: after ${waitSeconds} s, ${count} others with ${weight} bytes are still being read, ` +
+      `must fit among ${countMax} bodies and ${bytesMax} bytes`,
   });
 }
 
-/** Requests that may stay for long, so that none waits for another. Used in the error: "Cannot {purpose}". */
+/** A gate for long requests, so none waits for another to end. `purpose` is for the error: "Cannot {purpose}". */
 function requestGate(purpose: string, countMax: number): Gate {
   return new Gate({
     count: countMax,
-    refusal: ({ count }) => `Cannot ${purpose}: ${count} others do, the most allowed`,
+    refusal: ({ count }) => `Cannot ${purpose}: ${count} requests already do, the most allowed`,
   });
 }

@@ -1,14 +1,15 @@
 /**
- * The headers of answers as the document has them: one table, and which operation's answers carry which. Sends nothing.
+ * The documentation of response headers: one table, and the headers of each operation's answers. It sends nothing.
  *
- * Invariant: what an operation sends is documented here or there; test/routes/support/documented.ts holds every answer to it.
+ * Invariant: every header that an operation sends is documented here or in its own file.
+ * test/routes/support/documented.ts checks every answer against the document.
  */
 import type { RouteConfig } from "@hono/zod-openapi";
 
 interface Header {
   readonly description: string;
   readonly example: string;
-  /** Whether every answer that may carry it does. */
+  /** Whether every answer that documents it carries it. */
   readonly isAlways?: true;
 }
 
@@ -49,17 +50,17 @@ const HEADERS = {
 
 type HeaderName = keyof typeof HEADERS;
 
-/** References for the responses of an operation. */
+/** References to headers, for the responses of an operation. */
 export function headers(...names: readonly HeaderName[]) {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
-/** The table as components of the document. */
+/** The table as components of the OpenAPI document. */
 export const HEADER_COMPONENTS = Object.entries<Header>(HEADERS).map((
   [name, { description, example, isAlways = false }],
 ) => [name, { description, required: isAlways, schema: { type: "string", example } }] as const);
 
-/** The route with the headers that follow from what it takes: every operation with a parameter answers alike. */
+/** Adds the response headers that follow from a route's parameters: they are the same for all operations. */
 export function withHeaders<R extends RouteConfig>(route: R): R {
   const takes = new Set(route["parameters"]?.map((each) => "name" in each ? each.name : ""));
   const responses = Object.entries(route.responses).map(([status, response]) => {

@@ -1,8 +1,8 @@
 /**
- * The Idempotency-Key of a request: what is hashed, and when a key is taken. What a key was answered belongs to the run
- * (src/run/answers/replies.ts) or, for creations, to the store.
+ * The Idempotency-Key of a request: which keys are valid, and the hash of the request. The answers to keys are kept
+ * by the run (src/run/answers/replies.ts) or, for creations, by the store.
  *
- * The hash covers method, path, query, Content-Type, Content-Encoding and the body's bytes as they came.
+ * The hash covers method, path, query, Content-Type, Content-Encoding and the body's bytes as received.
  */
 import { createHash } from "node:crypto";
 import { StepwellError } from "../../src/errors.ts";
@@ -10,16 +10,16 @@ import type { KeyUse } from "../../src/run/api/steps.ts";
 import type { AppContext, Services } from "./context.ts";
 
 const HEADER = "Idempotency-Key";
-/** Visible ASCII, as RFC 8941 strings have it between their quotes. */
+/** Visible ASCII, as between the quotes of an RFC 8941 string. */
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
 export interface KeyedRequest {
   readonly key: string;
-  /** What the request was; to be called once its body has been read to the end. */
+  /** The key with the hash of the request. Call it once the body has been read to the end. */
   use(): KeyUse;
 }
 
-/** The request's key, or undefined without one. Its body is hashed as it is read. Throws malformed_header. */
+/** The request's key; undefined if it has none. The body is hashed as it is read. Throws malformed_header. */
 export function keyedRequest(
   c: AppContext,
   { wallClock }: Pick<Services, "wallClock">,

@@ -1,13 +1,13 @@
 /**
- * zod's findings → one refusal with an issue for each. Not a validator.
+ * Turns the errors that zod found into one refusal with an issue for each. It validates nothing.
  */
 import type { z } from "@hono/zod-openapi";
 import { type Issue, StepwellError } from "../../src/errors.ts";
 
-/** More would not help anybody and could be made as many as a body has bytes. */
+/** More would not help, and a malicious body could cause as many as it has bytes. */
 const ISSUES_MAX = 20;
 
-/** `where` is the part of the request: param, query or body. Paths in a body go without a prefix. */
+/** `where` is the part of the request: param, query or body. Paths in a body have no prefix. */
 export function invalidRequest(where: string, error: z.core.$ZodError): StepwellError {
   const prefix = where === "body" ? [] : [where === "param" ? "path" : where];
   const found = error.issues.slice(0, ISSUES_MAX).flatMap((issue) => toIssues(prefix, issue));
@@ -31,7 +31,7 @@ function toIssues(prefix: readonly string[], issue: z.core.$ZodIssue): Issue[] {
   return [{ path, message: issue.message }];
 }
 
-/** Of the forms that a value may have, the one that it was to be: the only one whose type it has. */
+/** The issues of the form that was meant: the union's only form with the value's type, if there is one. */
 function unionIssues(
   names: readonly string[],
   { errors }: z.core.$ZodIssueInvalidUnion,

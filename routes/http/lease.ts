@@ -1,6 +1,6 @@
 /**
- * Around every request about one run: the run stays in memory while it is answered, and no answer leaves before every
- * change that it could tell of is on disk. So nothing that a client was told can be lost, by a step or by a read.
+ * Middleware around every request about one run. It keeps the run in memory during the request, and holds the answer
+ * back until every change that it could show is on disk. So no state that a client has seen can be lost.
  */
 import type { MiddlewareHandler } from "hono";
 import type { AppEnv, Services } from "./context.ts";
@@ -12,7 +12,7 @@ export function leased({ registry }: Pick<Services, "registry">): MiddlewareHand
       await next();
       await lease.durable();
     } catch (error) {
-      // The answer that was ready will not be sent: its copy of the run is free again.
+      // The answer was ready but is not sent: release its copy of the run.
       await c.res.body?.cancel();
       throw error;
     }

@@ -1,6 +1,6 @@
 /**
- * Counts of requests, and the Prometheus text of all figures. Not a metrics library: counters and gauges only, and
- * the labels are a closed set (routes, methods, statuses), so the memory stays bounded.
+ * Counts of requests, and the Prometheus text of all figures. It has only counters and gauges. The labels are a
+ * closed set (routes, methods, statuses), so memory stays bounded.
  */
 import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 
@@ -9,7 +9,7 @@ interface Tally {
   seconds: number;
 }
 
-/** Where the figures that nobody counts come from. */
+/** The sources of figures that are read, not counted. */
 interface Gauges {
   readonly registry: Pick<RunRegistry, "figures">;
   readonly uploads: { readonly open: number; readonly waiting: number };

@@ -1,5 +1,5 @@
 /**
- * Which representation a caller wants (`Accept`). Reads headers only.
+ * Content negotiation: the representation that a caller wants (`Accept`). It reads headers only.
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { AppContext } from "./context.ts";
@@ -8,7 +8,7 @@ export const JSON_TYPE = "application/json";
 export const SAFETENSORS_TYPE = "application/vnd.safetensors";
 export const BYTES_TYPE = "application/octet-stream";
 
-/** In the order in which the service prefers them when the caller has no preference. */
+/** In the service's order of preference, for callers without one. */
 const OFFERS = [JSON_TYPE, SAFETENSORS_TYPE, BYTES_TYPE] as const;
 export type TensorType = (typeof OFFERS)[number];
 
@@ -18,11 +18,11 @@ export function isSafetensors(type: TensorType): boolean {
 }
 
 /**
- * The best type for the caller: highest quality first, then the order above. The quality of a type comes from the
- * most specific range that holds it (RFC 9110, 12.5.1). Throws not_acceptable, malformed_header.
+ * The best type for the caller: highest quality first, then the order above. The quality of a type is that of the
+ * most specific range that matches it (RFC 9110, 12.5.1). Throws not_acceptable, malformed_header.
  */
 export function negotiate(c: AppContext): TensorType {
-  // Also on a 304 and on a refusal: they too depend on it.
+  // Set it first: a 304 and a refusal depend on Accept too.
   c.header("Vary", "Accept");
   const header = c.req.header("Accept");
   if (header === undefined || header.trim() === "") return JSON_TYPE;

@@ -1,6 +1,6 @@
 /**
  * RFC 9110 preconditions on a run's version. The entity tag of every representation of a run is `"v<version>"`.
- * Not a cache: nothing here remembers a version.
+ * It is not a cache: it stores no version.
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { AppContext } from "./context.ts";
@@ -8,7 +8,7 @@ import type { AppContext } from "./context.ts";
 interface EntityTags {
   readonly any: boolean;
   readonly strong: readonly string[];
-  /** Opaque parts of all tags, weak ones included. */
+  /** The opaque parts of all tags, including weak ones. */
   readonly opaque: readonly string[];
 }
 
@@ -17,8 +17,8 @@ export function etagOf(run: { readonly version: number }): string {
 }
 
 /**
- * Reads `If-Match` and `If-None-Match` of a request that changes state, and returns the check to be made right
- * before the change: it throws version_mismatch when the run (undefined: there is none yet) is not at a wanted version.
+ * Reads `If-Match` and `If-None-Match` of a request that changes state. Returns a check to make right before the
+ * change: it throws version_mismatch if the run (undefined: it does not exist yet) is not at a required version.
  * `If-Match` compares strongly, so weak tags never match. Throws malformed_header at once.
  */
 export function preconditions(c: AppContext): (run: { readonly version: number } | undefined) => void {
@@ -48,18 +48,18 @@ export function preconditions(c: AppContext): (run: { readonly version: number }
   };
 }
 
-/** Whether a GET has what it asks for already (compared weakly): answer 304. */
+/** Whether the caller of a GET has this version already (weak comparison), so that the answer is 304. */
 export function isFresh(c: AppContext, { version }: { readonly version: number }): boolean {
   return knownVersions(c)(version);
 }
 
-/** As {@link isFresh}, for a version that is found out later. Throws malformed_header at once. */
+/** Like {@link isFresh}, for a version that is known later. Throws malformed_header at once. */
 export function knownVersions(c: AppContext): (version: number) => boolean {
   const isKnown = knownTags(c);
   return (version) => isKnown(etagOf({ version }));
 }
 
-/** Whether a GET has what an entity tag stands for (compared weakly). Throws malformed_header at once. */
+/** Like {@link knownVersions}, for any entity tag. */
 export function knownTags(c: AppContext): (etag: string) => boolean {
   const tags = entityTags(c, "If-None-Match");
   return (etag) => tags !== undefined && (tags.any || tags.opaque.includes(etag));

@@ -1,15 +1,15 @@
 /**
- * The `Prefer` header (RFC 7240): what a caller would like, if it can be had. Never a reason to refuse: what is
- * malformed or unknown is passed over, and of a preference that is given twice the first counts.
+ * The `Prefer` header (RFC 7240): optional wishes of the caller. It is never a reason to refuse: malformed and
+ * unknown preferences are ignored, and the first counts if one is given twice.
  */
 import type { AppContext } from "./context.ts";
 import { negotiate, type TensorType } from "./negotiate.ts";
 
-/** A preference: its name, and its value as a token or between quotes. Its parameters mean nothing here. */
+/** A preference: its name, and its value as a token or a quoted string. Parameters are ignored. */
 const PREFERENCE =
   /^\s*([!#$%&'*+.^_`|~0-9a-z-]+)(?:\s*=\s*(?:([!#$%&'*+.^_`|~0-9a-z-]+)|"((?:[^"\\]|\\.)*)"))?\s*(?:;|$)/i;
 
-/** Preferences by their names in lower case; one without a value has the empty text. */
+/** Preferences by name in lower case. One without a value has the empty string. */
 export function preferences(header: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const element of elements(header)) {
@@ -21,7 +21,7 @@ export function preferences(header: string): ReadonlyMap<string, string> {
   return found;
 }
 
-/** What stands between commas; those between quotes are no ends. */
+/** Splits at commas, except those between quotes. */
 function* elements(header: string): Generator<string> {
   let start = 0;
   let isQuoted = false;
@@ -37,13 +37,13 @@ function* elements(header: string): Generator<string> {
   yield header.slice(start);
 }
 
-/** The value of a preference of this request; undefined when it has none of this name. */
+/** The value of a preference of this request; undefined if it is not there. */
 export const preference = (c: AppContext, name: string): string | undefined =>
   preferences(c.req.header("Prefer") ?? "").get(name);
 
 /**
- * The type in which `Prefer: return=representation` asks for the new values; undefined when it does not ask. To be
- * read before anything changes: throws as {@link negotiate}.
+ * The type in which `Prefer: return=representation` asks for the new values; undefined if it does not ask. Call it
+ * before any change: it throws like {@link negotiate}.
  */
 export function preferredRepresentation(c: AppContext): TensorType | undefined {
   return preference(c, "return")?.toLowerCase() === "representation" ? negotiate(c) : undefined;

@@ -1,7 +1,7 @@
 /**
- * Any error → one RFC 9457 body. The only place where an error meets a status; the statuses stand in src/errors.ts.
+ * Turns any error into an RFC 9457 problem. Only this file maps errors to statuses; src/errors.ts has the table.
  *
- * Invariant: the text of an unexpected error, and what the disk said, go to the log under the request id, never to the
+ * Invariant: the texts of unexpected errors and of disk errors go to the log under the request id, never to the
  * caller.
  */
 import { HTTPException } from "hono/http-exception";
@@ -15,10 +15,10 @@ export function problemType(code: ErrorCode): string {
   return `urn:stepwell:problem:${code}`;
 }
 
-/** Whether to say when to try again. */
+/** Whether the answer has a Retry-After. */
 export const isRetriable = (status: number): boolean => status === 503 || status === 429;
 
-/** Of an answer that was ready when it turned out that it must not be sent: none of them is true of the problem. */
+/** Headers that the replaced answer may have set. None of them is true of the problem. */
 const ANSWER_HEADERS = [
   "Content-Length",
   "ETag",
@@ -38,7 +38,7 @@ export interface Problem {
   issues: readonly Issue[];
 }
 
-/** The answer to whatever was thrown. */
+/** Answers with a problem for any thrown value. */
 export function answerProblem(c: AppContext, thrown: unknown, log: Services["log"]): Response {
   const error = toStepwellError(thrown);
   if (error === undefined) {
@@ -50,7 +50,7 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   }
   const code = error?.code ?? "internal";
   const { status, title, meaning } = ERRORS[code];
-  // What is wrong on this side, with the paths of files, is for the operator.
+  // Details of the service's own faults, such as file paths, are for the operator.
   const issues = status < 500 ? error?.issues ?? [] : [];
   if (status >= 500 && error && error.issues.length > 0) {
     log({
@@ -79,14 +79,14 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   return c.body(JSON.stringify(problem), status);
 }
 
-/** Refusals keep their code, those of the bearer middleware get one; undefined for what nobody foresaw. */
+/** Refusals keep their code; those of the bearer middleware get one. Undefined for an unexpected error. */
 function toStepwellError(thrown: unknown): StepwellError | undefined {
   if (thrown instanceof StepwellError) return thrown;
   if (!(thrown instanceof HTTPException)) return undefined;
   if (thrown.status === 401) {
     return new StepwellError(
       "unauthorized",
-      "Cannot let this request in: its bearer token is missing or not the wanted one",
+      "Cannot accept this request: its bearer token is missing or wrong",
     );
   }
   if (thrown.status === 400) {

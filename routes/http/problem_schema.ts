@@ -1,10 +1,10 @@
-/** The one body of all refusals, as the document has it. What is in it is made by problem.ts. */
+/** The schema of the body of every refusal. problem.ts makes the bodies. */
 import { z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../../src/errors.ts";
 
 /**
- * Codes in the order of the published document: generators of clients number the members of an enum by their places.
- * A code that is new in the catalogue needs no line here: it follows these.
+ * Codes in the order of the published document: client generators number the members of an enum by position.
+ * A new code of the catalogue needs no line here: it follows these.
  */
 const PUBLISHED: readonly ErrorCode[] = [
   "malformed_json",

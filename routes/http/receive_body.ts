@@ -1,8 +1,8 @@
 /**
- * Bodies of requests on their way in: a place among the uploads, a time to arrive in, a media type, then src/wire.
- * Knows no operation and holds no tensor.
+ * Receives request bodies: checks media type and size, acquires a place among the uploads, limits the time, and lets
+ * src/wire decode. It knows no operation and holds no tensor.
  *
- * Invariant: whatever happens, the upload's place is released.
+ * Invariant: the upload's place is always released.
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
@@ -22,7 +22,7 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
   [BYTES_TYPE, "safetensors"],
 ]);
 
-/** A JSON body that fits `schema`, of no more than `bytesMax` or what the settings allow. */
+/** Receives a JSON body that fits `schema`, of at most `bytesMax` bytes and the bound of the settings. */
 export async function receiveJson<S extends z.ZodType>(
   c: AppContext,
   services: Services,
@@ -35,18 +35,18 @@ export async function receiveJson<S extends z.ZodType>(
 }
 
 export interface TensorBody<S extends z.ZodType> {
-  /** What the run accepts at most, by format. */
+  /** The largest body that the run accepts, by format. */
   readonly bytesMax: (format: Format) => number;
   readonly target: TensorTarget;
   /** The member of a JSON body that holds the tensors. */
   readonly member: string;
-  /** The whole JSON body. */
+  /** The schema of the whole JSON body. */
   readonly schema: S;
-  /** `__metadata__` of a safetensors body → the rest of a JSON body; may throw. */
+  /** Turns `__metadata__` of a safetensors body into the other members of a JSON body. May throw. */
   readonly fields: (metadata: ReadonlyMap<string, string>) => object;
 }
 
-/** Tensors into `target`, as JSON or safetensors; gives the other members of the body, checked by `schema`. */
+/** Decodes JSON or safetensors into `target`. Returns the other members of the body, checked by `schema`. */
 export async function receiveTensors<S extends z.ZodType>(
   c: AppContext,
   services: Services,
@@ -67,15 +67,15 @@ export async function receiveTensors<S extends z.ZodType>(
   }
   const value = await upload(c, services, { bytesMax, read: readJson });
   const fields = parse(body.schema, value);
-  // Not from what zod gave: it leaves out a member named __proto__.
+  // Not from zod's output, which leaves out a member named __proto__.
   writeTensors((value as Record<string, unknown>)[body.member], body.target, body.member);
   return fields;
 }
 
-/** What other writers put into `__metadata__` by themselves, and what our own files say of themselves. */
+/** Ignored keys: other writers add `format`, and the service's own files have the others. */
 const PASSED_OVER = new Set(["format", "iterations", "version"]);
 
-/** `__metadata__` of a body that has no other members. */
+/** The {@link TensorBody.fields} of a body without other members. */
 export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
   for (const key of metadata.keys()) {
     if (PASSED_OVER.has(key)) continue;
@@ -83,7 +83,7 @@ export function noFields(metadata: ReadonlyMap<string, string>): Record<string, 
       "invalid_request",
       `Cannot take this request: __metadata__ must not hold "${key}"`,
       [
-        { path: `__metadata__.${key}`, message: "Must not be there" },
+        { path: `__metadata__.${key}`, message: "Must be absent" },
       ],
     );
   }
@@ -96,7 +96,7 @@ interface FileBody {
   readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
 }
 
-/** A safetensors body into `target`, as it arrives; `onMetadata` is called before the target. */
+/** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
   const { bytesMax, target, onMetadata } = body;
@@ -123,9 +123,9 @@ async function upload<T>(
   const request = c.req.raw;
   const length = decodedLength(request.headers);
   c.set("bytesIn", contentLength(request.headers) ?? 0);
-  // Before it waits for a place.
+  // Refused before it waits for a place.
   if (length !== undefined && length > bytesMax) throw tooLarge(length, bytesMax);
-  // A body that does not say how long it is may become as long as it is let.
+  // A body without a declared length may become as long as the bound.
   using _place = await uploads.acquire(length ?? bytesMax);
   const slow = new AbortController();
   const timer = setTimeout(() => slow.abort(tooSlow(settings)), settings.STEPWELL_UPLOAD_SECONDS * 1000);
@@ -156,7 +156,7 @@ function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   throw invalidRequest("body", parsed.error);
 }
 
-/** The format of the body by its Content-Type; throws unsupported_media_type. */
+/** The format of the body by its Content-Type. Throws unsupported_media_type. */
 export function bodyFormat(c: AppContext, allowed: readonly Format[]): Format {
   const header = c.req.header("Content-Type");
   const [type = "", ...parameters] = (header ?? "").split(";").map((part) => part.trim().toLowerCase());

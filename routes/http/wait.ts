@@ -1,21 +1,21 @@
 /**
- * `Prefer: wait` (RFC 7240): a request that waits for what is not there yet, with its place among all that do. What it
- * waits for is its operation's.
+ * `Prefer: wait` (RFC 7240): a request that waits for a result, with its place among all waiting requests. The
+ * operation decides what it waits for.
  *
- * Invariant: who gets no place is refused before anything has changed.
+ * Invariant: a request that gets no place is refused before it changes anything.
  */
 import type { RunEvents } from "../../src/run/api/run_events.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preference } from "./prefer.ts";
 import { waitFor } from "./wait_for.ts";
 
-/** Holds its place until it is disposed of. */
+/** Holds a place until it is disposed. */
 export interface Wait extends Disposable {
-  /** What `find` gives, as soon as it does; undefined when the time is over. The answer then says how long that was. */
+  /** Waits for what `find` returns; undefined if the time is over. Sets `Preference-Applied` on the answer. */
   until<T>(events: RunEvents, find: () => T | undefined): Promise<T | undefined>;
 }
 
-/** As long as the request asks for and the settings allow; undefined when it does not ask. Throws busy. */
+/** A wait as long as the request asks and the settings allow; undefined if it does not ask. Throws busy. */
 export function openWait(c: AppContext, { settings, stopping, waits }: Services): Wait | undefined {
   const asked = preference(c, "wait");
   if (asked === undefined || !/^\d+$/.test(asked)) return undefined;

@@ -1,15 +1,15 @@
 /**
- * Waiting for something to happen to a run, for a time, by any number of requests at once. Knows no operation and
- * reads no event: who is woken looks for itself.
+ * Waits with a time limit for a change of a run. Any number of requests can wait at once. It knows no operation and
+ * reads no event: a waiting request that is woken looks for its result itself.
  *
- * Invariant: who has waited leaves nothing behind, however it ended: no timer, no listener, no promise that grows.
+ * Invariant: however a wait ends, it leaves nothing behind: no timer, no listener, no growing chain of promises.
  */
 import { type Releasable, releasable } from "../../src/releasable.ts";
 import type { RunEvents } from "../../src/run/api/run_events.ts";
 
 type Listeners = Set<() => void>;
 
-/** All that wait for the same run: one promise of its events, however many there are. */
+/** The listeners by run. All of them share one promise of its events. */
 const watches = new WeakMap<RunEvents, Listeners>();
 
 /** Calls `listener` after each event until it is released. */
@@ -37,10 +37,10 @@ interface Abort {
   readonly wake: () => void;
 }
 
-/** All that wait for the same signal: one listener of it, since it compares a further one with all that it has. */
+/** The listeners by signal. They share one listener of it, because adding one compares it with all present ones. */
 const aborts = new WeakMap<AbortSignal, Abort>();
 
-/** Calls `listener` when the signal comes, unless it is released before. */
+/** Calls `listener` when the signal is aborted, unless it is released before. */
 export function onAbort(signal: AbortSignal, listener: () => void): Releasable {
   const abort = aborts.get(signal) ?? listenTo(signal);
   abort.listeners.add(listener);
@@ -65,13 +65,13 @@ function listenTo(signal: AbortSignal): Abort {
 
 interface Waiting<T> {
   readonly seconds: number;
-  /** Any of them ends it: the caller has gone, the service is about to stop. */
+  /** Any of them ends the wait: the caller has disconnected, or the service is stopping. */
   readonly signals: readonly AbortSignal[];
-  /** What is waited for; undefined: not there yet. May throw. */
+  /** The awaited result; undefined: not there yet. May throw. */
   readonly find: () => T | undefined;
 }
 
-/** What is waited for, as soon as it is there; undefined when the time is over, a signal came, or the session ended. */
+/** Waits for the result of `find`. Undefined if the time is over, a signal is aborted, or the session ends before. */
 export function waitFor<T>(events: RunEvents, waiting: Waiting<T>): Promise<T | undefined> {
   const { seconds, signals, find } = waiting;
   return new Promise((resolve, reject) => {
@@ -82,7 +82,7 @@ export function waitFor<T>(events: RunEvents, waiting: Waiting<T>): Promise<T | 
       isOver = true;
       held.dispose();
     };
-    // Looks where it is woken: of many that wait most look in vain, and a promise for each look costs more than a look.
+    // Looks synchronously: most looks of many waiting requests fail, and a promise costs more than a look.
     const look = () => {
       if (isOver) return;
       try {
@@ -102,7 +102,7 @@ export function waitFor<T>(events: RunEvents, waiting: Waiting<T>): Promise<T | 
       isOverdue = true;
       look();
     }, seconds * 1000);
-    // Not before those who end it are done: what is waited for may come in the same moment.
+    // A microtask later: the result may come in the same turn as the signal.
     const lookSoon = () => queueMicrotask(look);
     held.defer(() => clearTimeout(timer));
     held.use(watch(events, look));

@@ -1,4 +1,4 @@
-/** The allocator against a list of regions: disjoint, aligned, reused, merged, and never losing a byte. */
+/** Tests of the allocator against a list of regions: disjoint, aligned, reused, merged, and no byte is lost. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena, ARENA_BYTES_MAX } from "../../kernels/arena.ts";
@@ -13,7 +13,7 @@ interface Region {
   readonly mark: number;
 }
 
-/** What must hold whatever was allocated and freed before. */
+/** Checks what must hold after any sequence of allocations and releases. */
 function check(arena: Arena, regions: readonly Region[]): void {
   const used = regions.reduce((sum, { bytes }) => sum + rounded(bytes), 0);
   assert.equal(arena.bytesUsed, used, "bytesUsed");
@@ -42,7 +42,7 @@ Deno.test("Arena keeps regions apart, aligned and intact in any order of allocat
         if ("bytes" in step) {
           const mark = index % 255 + 1, growth = arena.growth(step.bytes), before = arena.bytesReserved;
           const offset = arena.allocate(step.bytes);
-          assert.equal(arena.bytesReserved - before, growth, "growth() foretells the growth");
+          assert.equal(arena.bytesReserved - before, growth, "growth() predicts the growth");
           arena.u8(offset, step.bytes).fill(mark);
           regions.push({ offset, bytes: step.bytes, mark });
         } else if (regions.length > 0) {
@@ -51,7 +51,7 @@ Deno.test("Arena keeps regions apart, aligned and intact in any order of allocat
         }
         check(arena, regions);
       });
-      // All gaps merge: what was taken can be had again in one piece, from the start.
+      // All gaps merge: the space of all regions can be allocated again as one region, from the start.
       const total = regions.reduce((sum, { bytes }) => sum + rounded(bytes), 0);
       regions.forEach(({ offset }) => arena.release(offset));
       assert.equal(arena.bytesUsed, 0);
@@ -72,7 +72,7 @@ Deno.test("Arena.release() joins a gap with both neighbours", () => {
   ];
   for (const order of [[a, b, c], [c, b, a], [a, c, b], [b, a, c], [b, c, a], [c, a, b]]) {
     order.forEach((offset) => arena.release(offset));
-    // 3 × 128 bytes in one piece before d, where three regions were.
+    // One gap of 3 × 128 bytes before d, where three regions were.
     assert.equal(arena.allocate(384), a);
     arena.release(a);
     assert.deepEqual([100, 100, 100].map((bytes) => arena.allocate(bytes)), [a, b, c]);
@@ -112,13 +112,13 @@ Deno.test("Arena.allocate() throws RangeError with the figures when it is full, 
     message: `Cannot allocate ${PAGE} bytes: ${PAGE} of ${2 * PAGE} are in use`,
   });
   assert.deepEqual([arena.bytesUsed, arena.bytesReserved], [PAGE, reserved]);
-  // To the last byte: all but the first 64.
+  // Everything but the first 64 bytes can be allocated, to the last byte.
   assert.equal(arena.allocate(PAGE - 64), offset + PAGE);
   assert.equal(arena.bytesReserved, 2 * PAGE);
   assert.throws(() => arena.allocate(1), RangeError);
 });
 
-Deno.test("Arena takes a bound that is no whole number of pages", () => {
+Deno.test("Arena accepts a bound that is not a whole number of pages", () => {
   const arena = new Arena({ bytesMax: PAGE + 1000 });
   assert.throws(() => arena.allocate(PAGE + 1000), RangeError);
   arena.allocate(PAGE);
@@ -140,17 +140,17 @@ Deno.test("Arena.release() refuses offsets where no region starts", () => {
   assert.equal(arena.bytesUsed, 0);
 });
 
-Deno.test("Arena.release() stays quick among many gaps", () => {
+Deno.test("Arena.release() stays fast with many gaps", () => {
   const arena = new Arena({ bytesMax: 64 * 1024 ** 2 });
   const offsets = Array.from({ length: 40_000 }, () => arena.allocate(64));
   const [odd, even] = [1, 0].map((rest) => offsets.filter((_, index) => index % 2 === rest));
   odd?.forEach((offset) => arena.release(offset));
   even?.forEach((offset) => arena.release(offset));
-  // A walk over all gaps for each free takes some 20 s here.
+  // A linear search of the gaps for each release takes about 20 s here.
   assert.equal(arena.bytesUsed, 0);
 });
 
-Deno.test("Arena.kernel() instantiates a module once an arena", () => {
+Deno.test("Arena.kernel() instantiates a module once per arena", () => {
   const module = new Program(["w = w + 1"], { tensors: ["w"], stored: ["w"], uniforms: [] }).kernel().module(
     0,
   );

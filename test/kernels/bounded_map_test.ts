@@ -1,4 +1,4 @@
-/** A map of the newest entries, held to a list of them. */
+/** Tests of the bounded map against a list of its entries. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BoundedMap } from "../../kernels/bounded_map.ts";
@@ -8,10 +8,10 @@ const operations = fc.array(
   { maxLength: 60, size: "max" },
 );
 
-Deno.test("BoundedMap keeps the newest entries, and what is set again keeps its age", () => {
+Deno.test("BoundedMap keeps the newest entries, and an entry that is set again keeps its age", () => {
   fc.assert(fc.property(fc.nat(5), operations, (sizeMax, sequence) => {
     const map = new BoundedMap<number, number>(sizeMax);
-    /** The oldest first. */
+    /** Oldest first. */
     let entries: [number, number][] = [];
     for (const [value, { kind, key }] of sequence.entries()) {
       const known = entries.find(([each]) => each === key);

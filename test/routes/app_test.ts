@@ -1,9 +1,9 @@
-/** What every answer has in common: request ids, log lines, headers, problems of unforeseen errors, figures, docs. */
+/** Common features of all answers: request ids, log lines, headers, problems of unexpected errors, metrics, docs. */
 import assert from "node:assert/strict";
 import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 import { assertProblem, GRADIENTS, SPEC, startRun, startService } from "./support/harness.ts";
 
-/** A registry that breaks in a way that nobody foresaw. */
+/** A registry that throws unexpected errors. */
 const broken = (message: string): RunRegistry =>
   new Proxy({} as RunRegistry, {
     get: () => () => {
@@ -11,7 +11,7 @@ const broken = (message: string): RunRegistry =>
     },
   });
 
-Deno.test("an unforeseen error is told in general words, and in full to the log under the request id", async () => {
+Deno.test("an unexpected error gets a general answer, and its text goes to the log under the request id", async () => {
   const { send, lines } = startService({}, { registry: broken("secret detail") });
   const response = await send("GET", "/v1/runs/demo", { headers: { "X-Request-Id": "abc-1" } });
   const problem = await assertProblem(response, "internal", 500);
@@ -24,7 +24,7 @@ Deno.test("an unforeseen error is told in general words, and in full to the log 
   assert.deepEqual([access?.["status"], access?.["code"]], [500, "internal"]);
 });
 
-Deno.test("every answer carries a request id: the caller's when it is sound, else one of its own", async () => {
+Deno.test("every answer has a request id: the caller's if it is valid, else a new one", async () => {
   const { send } = startService();
   for (const path of ["/healthz", "/nope", "/v1/runs/nope", "/docs", "/v1/runs?x=1"]) {
     const id = async (headers: Record<string, string>) => {
@@ -40,7 +40,7 @@ Deno.test("every answer carries a request id: the caller's when it is sound, els
   }
 });
 
-Deno.test("every request is one log line without paths, gradients or tokens in it", async () => {
+Deno.test("every request makes one log line without paths, gradients or tokens", async () => {
   const service = startService({ STEPWELL_TOKEN: "token-12345" });
   const headers = { Authorization: "Bearer token-12345", "X-Request-Id": "r1" };
   const body = { gradients: { scale: 0.123456789 } };
@@ -61,7 +61,7 @@ function line(fields: Readonly<Record<string, unknown>>): Record<string, unknown
   return { level: "info", request_id: "r1", run: undefined, code: undefined, ms: 0, bytes_in: 0, ...fields };
 }
 
-Deno.test("STEPWELL_LOG=errors leaves only what went wrong in the service", async () => {
+Deno.test("STEPWELL_LOG=errors logs only the service's own errors", async () => {
   const { send, lines } = startService({ STEPWELL_LOG: "errors" });
   await send("GET", "/healthz");
   await send("GET", "/v1/runs/nope");
@@ -71,7 +71,7 @@ Deno.test("STEPWELL_LOG=errors leaves only what went wrong in the service", asyn
   assert.equal(failing.lines.length, 1);
 });
 
-Deno.test("answers forbid to be sniffed, framed or scripted", async () => {
+Deno.test("answers forbid sniffing, framing and scripts", async () => {
   const { send } = startService();
   for (const path of ["/healthz", "/nope", "/v1/runs", "/docs"]) {
     const { headers } = await send("GET", path);
@@ -83,7 +83,7 @@ Deno.test("answers forbid to be sniffed, framed or scripted", async () => {
   }
 });
 
-Deno.test("a service that was told to stop reads on, changes nothing, and is not ready", async () => {
+Deno.test("a service that was told to stop still serves reads, refuses changes, and is not ready", async () => {
   const stopping = new AbortController();
   const service = startService({}, { stopping: stopping.signal });
   await startRun(service);
@@ -104,7 +104,7 @@ Deno.test("a service that was told to stop reads on, changes nothing, and is not
   assert.equal((await (await service.send("GET", "/v1/runs/demo")).json()).version, 1);
 });
 
-Deno.test("get_metrics counts requests by route and status, and tells of runs and memory", async () => {
+Deno.test("get_metrics counts requests by route and status, and reports runs and memory", async () => {
   const service = startService();
   await startRun(service);
   await service.send("GET", "/v1/runs/demo");
@@ -136,7 +136,7 @@ Deno.test("get_metrics counts requests by route and status, and tells of runs an
   assert.ok((samples.get("stepwell_body_bytes_total") ?? 0) > 300);
 });
 
-Deno.test("/docs needs nothing from another origin", async () => {
+Deno.test("/docs loads nothing from another origin", async () => {
   const { send } = startService();
   const page = await (await send("GET", "/docs")).text();
   const links = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link ?? "");

@@ -1,4 +1,4 @@
-/** GET variables with `after_iteration`: newer values than those, at once or when they come. */
+/** GET variables with `after_iteration`: newer values, at once or when there are some. */
 import assert from "node:assert/strict";
 import * as getVariables from "../../routes/get_variables.ts";
 import { answer } from "./support/contract.ts";
@@ -19,7 +19,7 @@ async function assertNotModified(response: Response, version: number): Promise<v
   assert.equal(await response.text(), "");
 }
 
-Deno.test("get_variables after an iteration gives newer values, and 304 when there are none", async () => {
+Deno.test("get_variables after an iteration gives newer values, or 304 if there are none", async () => {
   await using rounds = await startRounds(IMMEDIATE);
   await rounds.contribute("a", 3);
   const values = await answer(getVariables, await get(rounds, "after_iteration=0"));
@@ -33,7 +33,7 @@ Deno.test("get_variables after an iteration gives newer values, and 304 when the
   await assertNotModified(await get(rounds, "after_iteration=0", { "If-None-Match": '"v1"' }), 1);
 });
 
-Deno.test("get_variables that waits gets the values of the step that comes, as it wants them", async () => {
+Deno.test("a waiting get_variables gets the values of the next step, in the type that it accepts", async () => {
   await using rounds = await startRounds();
   const json = wait(rounds, "after_iteration=0&name=w");
   const binary = wait(rounds, "after_iteration=0", { Accept: FILE_TYPE });
@@ -52,7 +52,7 @@ Deno.test("get_variables that waits gets the values of the step that comes, as i
   assert.equal((await answer(getVariables, await later)).iterations, 2);
 });
 
-Deno.test("get_variables that waits is not woken by a change that is no step", async () => {
+Deno.test("a waiting get_variables does not end with a change other than a step", async () => {
   await using rounds = await startRounds(IMMEDIATE);
   const { send } = rounds.service;
   const waiting = wait(rounds, "after_iteration=0");
@@ -66,7 +66,7 @@ Deno.test("get_variables that waits is not woken by a change that is no step", a
   });
 });
 
-Deno.test("get_variables that waits gets 304 when the time is over, and when the service is told to stop", async () => {
+Deno.test("a waiting get_variables gets 304 when the time is over, and when the service is told to stop", async () => {
   await using rounds = await startRounds(undefined, { STEPWELL_WAIT_SECONDS_MAX: 0.02 });
   const response = await wait(rounds, "after_iteration=0");
   assert.equal(response.headers.get("Preference-Applied"), "wait=0.02");
@@ -79,7 +79,7 @@ Deno.test("get_variables that waits gets 304 when the time is over, and when the
   await assertNotModified(await wait(stopped, "after_iteration=0"), 0);
 });
 
-Deno.test("get_variables does not wait for what it refuses", async () => {
+Deno.test("get_variables does not wait if it refuses", async () => {
   await using rounds = await startRounds();
   const bad = ["after_iteration=-1", "after_iteration=", "after_iteration=x", "after_iteration=1e3"];
   for (const query of [...bad, "after_iteration=0&after_iteration=1", "after_iteration=9999999999999999"]) {
@@ -94,7 +94,7 @@ Deno.test("get_variables does not wait for what it refuses", async () => {
   );
 });
 
-Deno.test("get_variables that waits learns that the run is gone, and goes on with one in its place", async () => {
+Deno.test("a waiting get_variables learns that the run is gone, or answers from the run that replaced it", async () => {
   await using rounds = await startRounds(IMMEDIATE);
   const { send } = rounds.service;
   await rounds.contribute("a", 3);

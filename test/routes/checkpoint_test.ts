@@ -1,11 +1,11 @@
-/** GET checkpoint of runs that are on disk: as of one in memory, and nothing stays open. */
+/** GET checkpoint of runs on disk: the same file as of runs in memory, and no file stays open. */
 import assert from "node:assert/strict";
 import { newWorld } from "../run/support/stored.ts";
 import { assertProblem, FILE_TYPE, startRun, startService } from "./support/harness.ts";
 
 const PATH = "/v1/runs/demo/checkpoint";
 
-Deno.test("get_checkpoint answers of a run on disk what it answers of one in memory, and opens nothing", async () => {
+Deno.test("get_checkpoint gives the same file for a run on disk as for one in memory, without opening the run", async () => {
   await using world = await newWorld();
   const before = startService({}, { registry: world.registry });
   await startRun(before);

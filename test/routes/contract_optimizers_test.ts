@@ -1,4 +1,4 @@
-/** Optimizers of one's own over HTTP, held against what the operations document. */
+/** Registered optimizers over HTTP, checked against the documented schemas. */
 import assert from "node:assert/strict";
 import * as createRun from "../../routes/create_run.ts";
 import * as getCatalog from "../../routes/get_catalog.ts";
@@ -37,7 +37,7 @@ Deno.test("register_optimizer answers 201 with the whole definition, and 200 the
   }
 });
 
-Deno.test("get_catalog shows a registered optimizer like those that are built in", async () => {
+Deno.test("get_catalog shows a registered optimizer like the built-in ones", async () => {
   const { send } = startService();
   const before = await answer(getCatalog, await send("GET", "/v1/catalog"));
   assert.deepEqual(before.optimizers, JSON.parse(JSON.stringify(catalog().optimizers)));
@@ -59,7 +59,7 @@ Deno.test("get_catalog shows a registered optimizer like those that are built in
   assert.deepEqual(await answer(getCatalog, await send("GET", "/v1/catalog")), before);
 });
 
-Deno.test("every definition of the catalogue can be registered as it is under another name", async () => {
+Deno.test("every definition of the catalogue can be registered unchanged under another name", async () => {
   const { send } = startService();
   for (const { variants } of catalog().optimizers) {
     for (const [n, { definition }] of variants.entries()) {
@@ -69,7 +69,7 @@ Deno.test("every definition of the catalogue can be registered as it is under an
   }
 });
 
-Deno.test("get_optimizer_definition gives what is built in, too", async () => {
+Deno.test("get_optimizer_definition also gives built-in optimizers", async () => {
   const { send } = startService();
   const { dense } = await answer(getDefinition, await send("GET", "/v1/optimizers/adam"));
   assert.deepEqual(
@@ -78,7 +78,7 @@ Deno.test("get_optimizer_definition gives what is built in, too", async () => {
   );
 });
 
-Deno.test("delete_optimizer forgets an optimizer unless a run has it", async () => {
+Deno.test("delete_optimizer deletes an optimizer unless a run uses it", async () => {
   const { send } = startService();
   await send("POST", "/v1/optimizers", { body: SIGNUM });
   const spec = { id: "demo", optimizer: "Signum", variables: [{ name: "w", shape: [2] }] };
@@ -96,7 +96,7 @@ Deno.test("delete_optimizer forgets an optimizer unless a run has it", async () 
   await assertProblem(await send("GET", "/v1/optimizers/Signum"), "unknown_optimizer", 404);
 });
 
-Deno.test("register_optimizer says in what the definition differs that has the name", async () => {
+Deno.test("register_optimizer reports how the existing definition of the name differs", async () => {
   const { send } = startService();
   await send("POST", "/v1/optimizers", { body: SIGNUM });
   const dense = ["velocity = beta * velocity + g", "w = w - learning_rate * sign(velocity)"];
@@ -117,7 +117,7 @@ Deno.test("register_optimizer says in what the definition differs that has the n
   }
 });
 
-Deno.test("get_catalog answers 304 to who has it, until an optimizer comes or goes", async () => {
+Deno.test("get_catalog answers 304 until an optimizer is registered or deleted", async () => {
   const { send } = startService();
   const get = (etag?: string | null) =>
     send("GET", "/v1/catalog", { headers: etag ? { "If-None-Match": etag } : {} });
@@ -136,7 +136,7 @@ Deno.test("get_catalog answers 304 to who has it, until an optimizer comes or go
   await assertProblem(await get("etag"), "malformed_header", 400);
 });
 
-Deno.test("catalog() describes each optimizer once, whatever is registered afterwards", async () => {
+Deno.test("catalog() describes each optimizer once, even if others are registered later", async () => {
   const { send, registry } = startService();
   const before = catalog(registry.optimizers.family).optimizers;
   await send("POST", "/v1/optimizers", { body: SIGNUM });
@@ -148,13 +148,13 @@ Deno.test("register_optimizer refuses bad requests and registers nothing", async
   const { send } = startService();
   const target = { method: "POST", path: "/v1/optimizers", takesFiles: false, good: SIGNUM, rejections: [] };
   const before = await (await send("GET", "/v1/catalog")).text();
-  // No run is concerned, so that there is no version to be at.
+  // There is no run, so there is no version to check.
   const rows = common(target).filter(({ headers = {} }) =>
     !Object.keys(headers).some((name) => name.startsWith("If-"))
   );
   for (const { code, body, headers, path = "" } of rows) {
     const response = await send("POST", `${target.path}${path}`, { body, ...headers && { headers } });
-    // What is no definition has a code of its own.
+    // An invalid definition has its own code.
     const wanted = code === "invalid_request" && path === "" ? "invalid_definition" : code;
     await assertProblem(response, wanted, STATUSES[code]);
   }
@@ -174,7 +174,7 @@ Deno.test("register_optimizer refuses bad requests and registers nothing", async
   assert.equal(await (await send("GET", "/v1/catalog")).text(), before);
 });
 
-Deno.test("what the document says of a definition is what is taken", () => {
+Deno.test("definitions are accepted exactly as the document describes them", () => {
   for (const { variants } of catalog().optimizers) {
     for (const { definition } of variants) OptimizerDefinitionRequest.parse(definition);
   }

@@ -1,4 +1,4 @@
-/** Rounds: contributions, what they are answered, who is in the open round, and withdrawals. */
+/** Rounds: contributions and their answers, the open round, and withdrawals. */
 import assert from "node:assert/strict";
 import * as applyGradients from "../../routes/apply_gradients.ts";
 import * as createRun from "../../routes/create_run.ts";
@@ -13,7 +13,7 @@ import { RUN, startRounds, STEP } from "./support/rounds.ts";
 const ROUND = `${RUN}/rounds/current`;
 const withdraw = `${ROUND}/contributions`;
 
-Deno.test("create_run shows the aggregation with every default, and takes what it has shown", async () => {
+Deno.test("create_run shows the aggregation with every default, and accepts what it shows", async () => {
   const { send } = startService();
   const spec = {
     optimizer: "SGD",
@@ -108,7 +108,7 @@ Deno.test("apply_gradients answers 202 while the round is open, and 200 with the
   assert.equal((await answer(getRun, await send("GET", RUN))).round, 1);
 });
 
-Deno.test("apply_gradients in a file is a contribution too, and the step has its values where Prefer asks", async () => {
+Deno.test("apply_gradients with a file is a contribution too, and the step has its values if Prefer asks", async () => {
   await using rounds = await startRounds();
   const headers = { Prefer: "return=representation", Accept: FILE_TYPE };
   const body = (client_id: string) =>
@@ -122,7 +122,7 @@ Deno.test("apply_gradients in a file is a contribution too, and the step has its
   assert.deepEqual([metadata["round"], metadata["applied"], values["w"]], ["0", "true", [-4]]);
 });
 
-Deno.test("a contribution that is not to be taken is a 200 that tells what it would have been", async () => {
+Deno.test("a dry run of a contribution gets 200 with the figures that it would have had", async () => {
   await using rounds = await startRounds();
   const { send } = rounds.service;
   const body = { gradients: { w: 2 }, client_id: "a" };
@@ -132,7 +132,7 @@ Deno.test("a contribution that is not to be taken is a 200 that tells what it wo
   assert.equal((await answer(getRound, await send("GET", ROUND))).accepted, 0);
 });
 
-Deno.test("get_round tells who has contributed, in the order of acceptance", async () => {
+Deno.test("get_round lists the contributions in the order of acceptance", async () => {
   await using rounds = await startRounds({ mode: "buffer", buffer_size: 4 });
   const { service: { send } } = rounds;
   await send("POST", STEP, { body: { gradients: { w: 3 }, client_id: "b", weight: 2 } });
@@ -168,7 +168,7 @@ Deno.test("get_round of a run in mode immediate has no number and no contributio
   ]);
 });
 
-Deno.test("withdraw_contribution takes a contribution out as if it had never come, whatever the client's name", async () => {
+Deno.test("withdraw_contribution removes a contribution as if it had never come, whatever the client's name", async () => {
   await using rounds = await startRounds();
   const { service: { send } } = rounds;
   for (const name of ["a", "a/b", "ü %2F?#", "...", "%2E%2E"]) {

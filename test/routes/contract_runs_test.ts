@@ -1,4 +1,4 @@
-/** Runs: made, listed, described, deleted, saved, restored; and what runs can be made of. */
+/** Runs: creating, listing, describing, deleting, saving and restoring them; and the catalogue. */
 import assert from "node:assert/strict";
 import * as createRun from "../../routes/create_run.ts";
 import * as getCatalog from "../../routes/get_catalog.ts";
@@ -12,7 +12,7 @@ import { FILE_TYPE, GRADIENTS, SPEC, startRun, startService } from "./support/ha
 
 const COMMON = { dtype: "float32", constraint: null, role: "optimize" };
 
-Deno.test("create_run makes the run and says where it is", async () => {
+Deno.test("create_run creates the run and answers with its location", async () => {
   const { send } = startService();
   const response = await send("POST", "/v1/runs", { body: { ...SPEC, id: "demo" } });
   assert.equal(response.headers.get("Location"), RUN);
@@ -56,14 +56,14 @@ Deno.test("create_run makes the run and says where it is", async () => {
   assert.deepEqual(await answer(getRun, await send("GET", RUN)), run);
 });
 
-Deno.test("create_run makes up an id when none is given", async () => {
+Deno.test("create_run generates an id if none is given", async () => {
   const { send } = startService();
   const response = await send("POST", "/v1/runs", { body: SPEC });
   assert.equal(response.headers.get("Location"), "/v1/runs/run-1");
   assert.equal((await answer(createRun, response, 201)).id, "run-1");
 });
 
-Deno.test("create_run takes first values in every form", async () => {
+Deno.test("create_run takes initial values in every form", async () => {
   const { send } = startService();
   const initials = {
     nested: [[1, "NaN"], ["-Infinity", "MINUS ZERO"]],
@@ -77,7 +77,7 @@ Deno.test("create_run takes first values in every form", async () => {
     absent: undefined,
   };
   const variables = Object.entries(initials).map(([name, initial]) => ({ name, shape: [2, 2], initial }));
-  // JSON.stringify knows no -0.
+  // JSON.stringify writes -0 as 0.
   const body = JSON.stringify({ id: "demo", optimizer: "SGD", variables }).replace('"MINUS ZERO"', "-0");
   await answer(createRun, await send("POST", "/v1/runs", { body }), 201);
   const text = await (await send("GET", `${RUN}/variables`)).text();
@@ -88,7 +88,7 @@ Deno.test("create_run takes first values in every form", async () => {
   );
 });
 
-Deno.test("list_runs gives pages in order of creation, whatever is deleted meanwhile", async () => {
+Deno.test("list_runs gives pages in order of creation, even if runs are deleted meanwhile", async () => {
   const { send } = startService();
   for (const id of ["c", "a", "b", "d"]) await send("POST", "/v1/runs", { body: { ...SPEC, id } });
   const first = await answer(listRuns, await send("GET", "/v1/runs?limit=2"));
@@ -99,7 +99,7 @@ Deno.test("list_runs gives pages in order of creation, whatever is deleted meanw
   assert.equal("next_cursor" in second, false);
 });
 
-Deno.test("delete_run forgets the run and frees its id", async () => {
+Deno.test("delete_run deletes the run and frees its id", async () => {
   const service = await withRun();
   const { send } = service;
   const response = await send("DELETE", RUN);
@@ -137,7 +137,7 @@ Deno.test("get_catalog lists every family with schemas, get_healthz and get_read
     for (const member of catalog[family]) assert.equal(member.config.type, "object", member.class_name);
   }
   for (const { class_name, config } of catalog["layers"]) {
-    // A pair may be given as one number: its default has to be told all the same.
+    // A pair may be given as one number. Its default must be documented too.
     if (class_name === "Conv2D") assert.deepEqual(config.properties.strides.default, [1, 1]);
   }
   assert.deepEqual(catalog["functions"].find(({ name }: { name: string }) => name === "argmax"), {

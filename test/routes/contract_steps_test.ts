@@ -1,4 +1,4 @@
-/** Steps: gradients in every form, and what an answer says of them. */
+/** Steps: gradients in every form, and the figures in the answers. */
 import assert from "node:assert/strict";
 import * as applyGradients from "../../routes/apply_gradients.ts";
 import * as createRun from "../../routes/create_run.ts";
@@ -17,7 +17,7 @@ import {
   startService,
 } from "./support/harness.ts";
 
-Deno.test("apply_gradients steps and says what it did", async () => {
+Deno.test("apply_gradients makes a step and answers with its figures", async () => {
   const { send } = startService();
   const body = {
     id: "demo",
@@ -74,7 +74,7 @@ Deno.test("apply_gradients takes the same gradients as safetensors, with the sam
   assert.equal(await values("binary"), await values("json"));
 });
 
-Deno.test("apply_gradients with dry_run=true says what would happen and changes nothing", async () => {
+Deno.test("apply_gradients with dry_run=true answers what would happen and changes nothing", async () => {
   const { send } = await withRun();
   const before = await (await send("GET", `${RUN}/weights`)).text();
   const step = await answer(
@@ -139,7 +139,7 @@ Deno.test("list_steps gives the latest steps, newest first", async () => {
   assert.equal((await answer(listSteps, await send("GET", `${RUN}/steps?limit=1`))).steps.length, 1);
 });
 
-Deno.test("figures that JSON cannot say as numbers are strings", async () => {
+Deno.test("NaN and infinite figures are strings in JSON", async () => {
   const { send } = startService();
   const body = {
     id: "demo",

@@ -40,7 +40,7 @@ Deno.test("get_variables gives some or all, as JSON or as a file of exact length
   }
 });
 
-Deno.test("put_variables sets some, leaves the rest, and makes a version", async () => {
+Deno.test("put_variables sets some variables, leaves the rest, and makes a new version", async () => {
   const { send } = await withRun();
   const before = await answer(getVariables, await send("GET", `${RUN}/variables`));
   const response = await send("PUT", `${RUN}/variables`, { body: { variables: { bias: [7, 8, 9] } } });

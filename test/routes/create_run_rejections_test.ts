@@ -1,4 +1,4 @@
-/** What create_run must refuse, without making anything. */
+/** Requests that create_run must refuse without creating anything. */
 import assert from "node:assert/strict";
 import type { ErrorCode } from "../../src/errors.ts";
 import { assertProblem, SPEC, startRun, startService, stateOf } from "./support/harness.ts";
@@ -172,7 +172,7 @@ const SPECS: readonly Rejection[] = [
   },
 ];
 
-Deno.test(`create_run refuses ${SPECS.length} kinds of bad requests and makes nothing`, async (t) => {
+Deno.test(`create_run refuses ${SPECS.length} kinds of bad requests and creates nothing`, async (t) => {
   const service = startService({ STEPWELL_MEMORY_BYTES_MAX: 2 ** 21 });
   await startRun(service);
   const before = await stateOf(service);

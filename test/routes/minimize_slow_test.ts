@@ -1,4 +1,4 @@
-/** Losses over HTTP: the examples of Keras' optimizer page, and what `minimize` shares with gradients that are sent. */
+/** Losses over HTTP: the examples of Keras' optimizer page, and what `minimize` shares with `apply_gradients`. */
 import assert from "node:assert/strict";
 import * as applyGradients from "../../routes/apply_gradients.ts";
 import * as computeGradients from "../../routes/compute_gradients.ts";
@@ -50,7 +50,7 @@ async function valuesOf(service: Service): Promise<Record<string, unknown>> {
 
 const f = Math.fround;
 
-Deno.test("minimize lowers 3 * var1 * var1 + 2 * var2 * var2, as Keras' page has it", async () => {
+Deno.test("minimize lowers 3 * var1 * var1 + 2 * var2 * var2, as on Keras' page", async () => {
   using service = serviceWithLosses();
   await create(service);
   const step = await answer(
@@ -74,7 +74,7 @@ Deno.test("minimize lowers 3 * var1 * var1 + 2 * var2 * var2, as Keras' page has
   assert.deepEqual(steps, [step]);
 });
 
-Deno.test("minimize steps at a learning rate that was overwritten between two calls", async () => {
+Deno.test("minimize uses a learning rate that was overwritten between two calls", async () => {
   using service = serviceWithLosses();
   await create(service);
   await answer(minimizeLoss, await minimize(service));
@@ -98,7 +98,7 @@ Deno.test("minimize follows a schedule", async () => {
   assert.deepEqual(rates, [f(0.1), f(0.1), f(f(0.1) * 0.5), f(f(0.1) * 0.5)]);
 });
 
-Deno.test("compute_gradients, processing, apply_gradients: the three steps make one of minimize", async () => {
+Deno.test("compute_gradients, processing and apply_gradients together equal minimize", async () => {
   using service = serviceWithLosses();
   await create(service);
   const computed = await answer(
@@ -121,7 +121,7 @@ const EMBEDDING = {
 };
 
 for (const accept of ["application/json", FILE_TYPE]) {
-  Deno.test(`compute_gradients answers in ${accept} what apply_gradients takes as it is`, async () => {
+  Deno.test(`compute_gradients answers in ${accept} with a valid body for apply_gradients`, async () => {
     using service = serviceWithLosses();
     for (const id of ["demo", "twin"]) await startRun(service, id);
     const body = { ...EMBEDDING, var_list: ["emb", "scale", "bias"] };
@@ -152,7 +152,7 @@ for (const accept of ["application/json", FILE_TYPE]) {
   });
 }
 
-Deno.test("compute_gradients changes nothing, and says null for what the loss does not depend on", async () => {
+Deno.test("compute_gradients changes nothing, and answers null for variables that the loss does not depend on", async () => {
   using service = serviceWithLosses();
   await startRun(service);
   const before = await stateOf(service);
@@ -165,7 +165,7 @@ Deno.test("compute_gradients changes nothing, and says null for what the loss do
   assert.equal(await stateOf(service), before);
 });
 
-Deno.test("minimize begins with grad_loss, and minimizes the sum of a loss that is no scalar", async () => {
+Deno.test("minimize begins with grad_loss, and minimizes the sum of a loss that is not a scalar", async () => {
   using service = serviceWithLosses();
   await create(service, { variables: [{ name: "w", shape: [2], initial: [1, 2] }] });
   const plain = await answer(minimizeLoss, await minimize(service, { loss: "w * w" }));
@@ -175,7 +175,7 @@ Deno.test("minimize begins with grad_loss, and minimizes the sum of a loss that 
   assert.equal(begun.gradient_norm, 10);
 });
 
-Deno.test("minimize takes what a step takes: a dry run, hyperparameters, If-Match, the new values", async () => {
+Deno.test("minimize has the options of a step: a dry run, hyperparameters, If-Match, the new values", async () => {
   using service = serviceWithLosses();
   await create(service);
   const dry = await answer(
@@ -199,7 +199,7 @@ Deno.test("minimize takes what a step takes: a dry run, hyperparameters, If-Matc
   assert.equal(step.variables.var1.values, f(2 - f(f(0.01) * 12)));
 });
 
-Deno.test("minimize answers a retry with the first answer, loss and all, and steps once, also after a restart", async () => {
+Deno.test("minimize answers a retry with the first answer, including the loss, and steps once, also after a restart", async () => {
   await using world = await newWorld();
   const serve = () => serviceWithLosses({}, { registry: world.registry });
   const headers = { "Idempotency-Key": "k" };
@@ -224,7 +224,7 @@ Deno.test("minimize answers a retry with the first answer, loss and all, and ste
   await check();
 });
 
-Deno.test("minimize contributes to rounds, whose step tells the mean of the losses", async () => {
+Deno.test("minimize contributes to rounds, and their step has the mean of the losses", async () => {
   using service = serviceWithLosses();
   await create(service, { aggregation: { mode: "round", quorum: 2, aggregator: "WeightedMean" } });
   const contribute = (client_id: string, x: number, weight: number) =>
@@ -236,13 +236,13 @@ Deno.test("minimize contributes to rounds, whose step tells the mean of the loss
   assert.deepEqual([step.applied, step.contributions, step.loss], [true, 2, (4 + 3 * 20) / 4]);
 });
 
-Deno.test("minimize refuses a run whose contributions are no gradients", async () => {
+Deno.test("minimize refuses a run whose contributions are not gradients", async () => {
   using service = serviceWithLosses();
   await create(service, { aggregation: { mode: "immediate", payload: "delta" } });
   await assertProblem(await minimize(service), "invalid_request", 422);
 });
 
-Deno.test("minimize takes requests that come at once one after the other", async () => {
+Deno.test("minimize serializes simultaneous requests", async () => {
   using service = serviceWithLosses();
   await create(service);
   const steps = await Promise.all(
@@ -257,10 +257,10 @@ Deno.test("minimize takes requests that come at once one after the other", async
   assert.deepEqual(await valuesOf(service), { var1, var2 });
 });
 
-Deno.test("minimize stops a loss that takes too long, and harms nobody", async () => {
+Deno.test("minimize stops a loss that takes too long, and other requests are not affected", async () => {
   using service = serviceWithLosses({ STEPWELL_LOSS_SECONDS: 1 });
   await create(service);
-  // Products of large matrices, some 10^11 operations.
+  // Products of large matrices, about 10^11 operations.
   const chain = Array.from({ length: 14 }, (_, i) => `m${i + 1} = m${i} @ m0`);
   const loss = ["m0 = tile(reshape(var1, [1, 1]), [1400, 1400])", ...chain, "sum(m14)"].join("; ");
   const problem = await assertProblem(await minimize(service, { loss }), "loss_too_slow", 422);

@@ -1,12 +1,12 @@
 /**
- * One suite of rejections over all operations. Each is shown to leave version and bits as they were.
+ * One suite of rejections over all operations. Each test shows that version and bits stay the same.
  */
 import assert from "node:assert/strict";
 import { assertProblem, startRun, startService, stateOf } from "./support/harness.ts";
 import { TARGETS } from "./support/rejection_targets.ts";
 import { common, files, STATUSES } from "./support/rejections.ts";
 
-/** What changes nothing knows no preconditions. */
+/** Operations without effect have no preconditions. */
 const CHANGE_NOTHING = new Set(["gather_variables", "compute_gradients"]);
 
 for (const [operation, target] of Object.entries(TARGETS)) {

@@ -1,4 +1,4 @@
-/** The files of this machine as the store uses them; what a full disk says is tried on a real one. */
+/** The local files of the store. The error of a full disk comes from a real device. */
 import assert from "node:assert/strict";
 import { AppendFile, localFiles as files } from "../../src/store/files.ts";
 import { storageError } from "../../src/store/storage_error.ts";
@@ -14,7 +14,7 @@ async function withFolder(act: (folder: string) => Promise<void>): Promise<void>
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
-Deno.test("localFiles.create() makes a file that grows, once", async () => {
+Deno.test("localFiles.create() makes a file that grows, and refuses an existing one", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/journal`;
     const file = files.create(path);
@@ -37,7 +37,7 @@ Deno.test("localFiles.create() makes a file that grows, once", async () => {
   });
 });
 
-Deno.test("localFiles.resume() goes on where it is told to, and never behind the end", async () => {
+Deno.test("localFiles.resume() continues at a given place, never beyond the end", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/journal`;
     await Deno.writeFile(path, bytes(1, 2, 3, 4, 5));
@@ -50,7 +50,7 @@ Deno.test("localFiles.resume() goes on where it is told to, and never behind the
   });
 });
 
-Deno.test("localFiles.read() gives a file in pieces, the last one short", async () => {
+Deno.test("localFiles.read() gives a file in pieces, with a shorter last one", async () => {
   await withFolder(async (folder) => {
     await Deno.writeFile(`${folder}/file`, bytes(1, 2, 3, 4, 5));
     const reader = files.read(`${folder}/file`);
@@ -85,7 +85,7 @@ Deno.test({
   name: "a full disk is storage_full, other trouble storage_failed, and a refusal stays what it is",
   ignore: Deno.build.os !== "linux",
   fn() {
-    // A device that is always full, and cannot be cut either.
+    // A device that is always full and cannot be truncated.
     const file = new AppendFile(Deno.openSync("/dev/full", { write: true }), 0);
     let full: unknown;
     assert.throws(() => file.append([bytes(1)]), (error) => (full = error) !== undefined);

@@ -1,4 +1,4 @@
-/** Data folders of every format that there has been stay readable; golden/make.ts has made them. */
+/** Data folders of every earlier format stay readable. golden/make.ts has made them. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { runCompiled } from "../../kernels/compiler/runner.ts";
@@ -17,15 +17,15 @@ async function copyFolder(from: URL, to: string): Promise<void> {
   }
 }
 
-/** Format 1 let KV forget the keys of creations after a real day: the copy is read as it was within that day. */
+/** In format 1 the keys of creations expire in KV after a real day: the copy is read as within that day. */
 function setClockBack(path: string): void {
   using database = new DatabaseSync(path);
   database.exec("UPDATE kv SET expiration_ms = -1");
 }
 
 for (const { name } of [...Deno.readDirSync(ROOT)].filter(({ isDirectory }) => isDirectory)) {
-  // The lock is given back with the process.
-  Deno.test({ name: `data folder ${name} is read, and goes on`, sanitizeResources: false }, async () => {
+  // The lock is released when the process ends.
+  Deno.test({ name: `data folder ${name} is read and continued`, sanitizeResources: false }, async () => {
     const scratch = await Deno.makeTempDir();
     await copyFolder(new URL(`${name}/data/`, ROOT), scratch);
     setClockBack(`${scratch}/kv.sqlite`);

@@ -1,6 +1,6 @@
 /**
- * Journals byte by byte: what was written is read back, what was being written is cut off, anything else is refused.
- * Damage is tried at every byte, not at chosen ones.
+ * Journals byte by byte: complete records are read back, an incomplete last record is cut off, any other damage is
+ * refused. Damage is tried at every byte, not at chosen ones.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -31,7 +31,7 @@ function write(disk: Disk, records: readonly Written[], { sequence = 7 } = {}) {
   return { writer, ends };
 }
 
-/** A record with its payload, read in pieces of no good length. */
+/** A record with its payload, read in pieces of an odd length. */
 interface Found {
   readonly kind: number;
   readonly sequence: number;
@@ -54,7 +54,7 @@ function read(disk: Disk, options: { bytesMax?: number } = {}) {
   return { ...content, records };
 }
 
-/** What is read are the first `count` records, whole. */
+/** Asserts that exactly the first `count` records are read, complete. */
 function assertFirst(records: readonly Found[], written: readonly Written[], count: number): void {
   assert.equal(records.length, count);
   records.forEach(({ kind, sequence, payload }, index) => {
@@ -68,7 +68,7 @@ function assertFirst(records: readonly Found[], written: readonly Written[], cou
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
-/** Zeros at the end, and nothing but zeros, look like blocks that were never written. */
+/** Some of them end in zeros, which look like blocks that were never written. */
 const SMALL: readonly Written[] = [
   { kind: 1, pieces: [bytes(1, 2, 3), bytes(), bytes(4)] },
   { kind: 2, pieces: [new Uint8Array(40)] },
@@ -81,14 +81,14 @@ const written: fc.Arbitrary<Written> = fc.record({
   pieces: fc.array(
     fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
-      // Beyond what is copied together, on both sides of the border.
+      // Around the length up to which pieces are copied together.
       fc.integer({ min: 65_530, max: 65_545 }).map((length) => new Uint8Array(length).fill(length)),
     ).map((piece) => Uint8Array.from(piece)),
     { maxLength: 6 },
   ),
 });
 
-Deno.test("readJournal() gives what JournalWriter wrote, whatever the pieces", () => {
+Deno.test("readJournal() gives what JournalWriter wrote, for pieces of any length", () => {
   fc.assert(
     fc.property(fc.array(written, { maxLength: 8 }), (records) => {
       const disk = new Disk();
@@ -102,7 +102,7 @@ Deno.test("readJournal() gives what JournalWriter wrote, whatever the pieces", (
   );
 });
 
-Deno.test("readJournal() reads long records in pieces, and hands out nothing of one with a wrong bit", () => {
+Deno.test("readJournal() reads long records in pieces, and gives no byte of a record with a wrong bit", () => {
   const MEBIBYTE = 2 ** 20;
   // Around the length up to which a record is read in one piece.
   for (const length of [MEBIBYTE - 5, MEBIBYTE - 4, MEBIBYTE - 3, 3 * MEBIBYTE + 11]) {
@@ -110,7 +110,7 @@ Deno.test("readJournal() reads long records in pieces, and hands out nothing of 
     const disk = new Disk();
     const { ends } = write(disk, [long, ...SMALL, long]);
     assertFirst(read(disk).records, [long, ...SMALL, long], 6);
-    // Who passes records over misses none.
+    // A reader that skips records misses none.
     const sequences: number[] = [];
     readJournal(disk, PATH, ({ sequence, payload }) => {
       sequences.push(sequence);
@@ -133,7 +133,7 @@ Deno.test("readJournal() reads long records in pieces, and hands out nothing of 
   }
 });
 
-Deno.test("JournalWriter.durable() flushes once for all who ask while a flush is under way", async () => {
+Deno.test("JournalWriter.durable() flushes once for all calls during a running flush", async () => {
   const disk = new Disk();
   const { writer } = write(disk, []);
   await writer.durable();
@@ -144,7 +144,7 @@ Deno.test("JournalWriter.durable() flushes once for all who ask while a flush is
       writer.append(1, [bytes(n)]);
       waiting.push(writer.durable());
     }
-    // The flush begins and is not over: the next group shares another one.
+    // The flush has begun and is not over: the next group shares another one.
     await Promise.resolve();
     await Promise.resolve();
   }
@@ -156,14 +156,14 @@ Deno.test("JournalWriter.durable() flushes once for all who ask while a flush is
   assert.equal(writer.flushes, 3, "nothing to do");
 });
 
-Deno.test("JournalWriter.durable() has all that was appended before it on disk", async () => {
+Deno.test("JournalWriter.durable() resolves when everything appended before it is on disk", async () => {
   const disk = new Disk();
   const { writer } = write(disk, SMALL);
   await disk.sync("/run");
   const before = writer.durable();
   await Promise.resolve();
   await Promise.resolve();
-  // The flush is under way: this one is not in it.
+  // The flush is running and does not include this record.
   writer.append(1, [bytes(9)]);
   await before;
   assertFirst(read(disk.powerCut()).records, SMALL, SMALL.length);
@@ -172,7 +172,7 @@ Deno.test("JournalWriter.durable() has all that was appended before it on disk",
   assert.equal(read(disk.powerCut()).records.length, SMALL.length + 1);
 });
 
-Deno.test("JournalWriter.flushNow() flushes at once, and a flush under way does no harm", async () => {
+Deno.test("JournalWriter.flushNow() flushes at once, also during a running flush", async () => {
   const disk = new Disk();
   const { writer } = write(disk, SMALL);
   await disk.sync("/run");
@@ -187,7 +187,7 @@ Deno.test("JournalWriter.flushNow() flushes at once, and a flush under way does 
   assert.ok(writer.isFlushed);
 });
 
-Deno.test("a journal cut at any byte keeps its whole records, and goes on behind them", () => {
+Deno.test("a journal cut at any byte keeps its complete records, and continues after them", () => {
   const disk = new Disk();
   const { ends } = write(disk, SMALL);
   const whole = disk.bytesOf(PATH);
@@ -211,7 +211,7 @@ Deno.test("a journal cut at any byte keeps its whole records, and goes on behind
   }
 });
 
-Deno.test("a journal whose tail was never written reads as one that was cut there", () => {
+Deno.test("a journal whose tail was never written reads like one that was cut there", () => {
   const disk = new Disk();
   const { ends } = write(disk, SMALL);
   const whole = disk.bytesOf(PATH);
@@ -221,14 +221,14 @@ Deno.test("a journal whose tail was never written reads as one that was cut ther
       const left = new Uint8Array(whole.length + behind);
       left.set(whole.subarray(0, length));
       zeros.put(PATH, left);
-      // A record may end in zeros of its own, but the mark behind it does not.
+      // A record may end in zeros, but the mark after it does not.
       const count = ends.filter((end) => end <= length).length;
       assertFirst(read(zeros).records, SMALL, count);
     }
   }
 });
 
-Deno.test("a journal with any one bit flipped is refused, and no record of it is lost in silence", () => {
+Deno.test("a journal with any one bit flipped is refused, and no record is lost silently", () => {
   const disk = new Disk();
   write(disk, SMALL);
   const whole = disk.bytesOf(PATH);
@@ -241,7 +241,7 @@ Deno.test("a journal with any one bit flipped is refused, and no record of it is
   }
 });
 
-Deno.test("a journal with a stretch overwritten never gives a record that was not written", () => {
+Deno.test("a journal with an overwritten range never gives a record that was not written", () => {
   const disk = new Disk();
   write(disk, SMALL);
   const whole = disk.bytesOf(PATH);
@@ -266,7 +266,7 @@ Deno.test("a journal with a stretch overwritten never gives a record that was no
   );
 });
 
-Deno.test("readJournal() refuses zeros with records behind them, another format, and another file", () => {
+Deno.test("readJournal() refuses zeros followed by records, another format, and another file", () => {
   const disk = new Disk();
   const { ends } = write(disk, SMALL);
   const whole = disk.bytesOf(PATH);
@@ -294,7 +294,7 @@ Deno.test("readJournal() refuses zeros with records behind them, another format,
     bytes.set(new TextEncoder().encode("PK\x03\x04"));
     sign(bytes);
   }, /at byte 0 this is no journal/);
-  // A record in the place of another one, whole as it is.
+  // A complete record in the place of another one.
   const small = new Disk();
   const pair = write(small, [{ kind: 1, pieces: [bytes(1)] }, { kind: 1, pieces: [bytes(2)] }, {
     kind: 1,
@@ -306,7 +306,7 @@ Deno.test("readJournal() refuses zeros with records behind them, another format,
   assert.throws(() => read(swapped), /record 9 stands where 8 was expected/);
 });
 
-Deno.test("readJournal() believes no more than it is told to", () => {
+Deno.test("readJournal() reads no further than its bound", () => {
   const disk = new Disk();
   const { ends } = write(disk, SMALL);
   for (const [count, bytesMax] of [HEADER, ...ends].entries()) {
@@ -316,7 +316,7 @@ Deno.test("readJournal() believes no more than it is told to", () => {
   }
 });
 
-Deno.test("JournalWriter.append() that the disk interrupts at any byte leaves the journal as it was", async () => {
+Deno.test("JournalWriter.append() leaves the journal unchanged if the disk fails at any byte", async () => {
   const length = (() => {
     const { ends } = write(new Disk(), SMALL);
     return (ends[3] as number) - (ends[2] as number);
@@ -347,7 +347,7 @@ Deno.test("JournalWriter.append() that the disk interrupts at any byte leaves th
   }
 });
 
-Deno.test("JournalWriter takes nothing more once a write could not be undone or a flush has failed", async () => {
+Deno.test("JournalWriter refuses all records once a write could not be undone or a flush has failed", async () => {
   const failing = (failing: readonly string[]) => {
     const disk = new Disk();
     const { writer } = write(disk, SMALL.slice(0, 3));

@@ -1,4 +1,4 @@
-/** Records about runs: what replaces what, and what a database says when it cannot. */
+/** Records of runs in KV: replacing and removing them, and errors of the database. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../src/errors.ts";
 import { ConfigStore, CREATION_KEPT_MS, KV_FORMAT, partsOf, type RunRecord } from "../../src/store/kv.ts";
@@ -31,7 +31,7 @@ async function keysOf(path: string): Promise<string[]> {
   return (await Array.fromAsync(kv.list({ prefix: [] }))).map(({ key }) => key.join(" "));
 }
 
-Deno.test("ConfigStore.replace() writes over its own incarnation only, remove() removes only that", async () => {
+Deno.test("ConfigStore.replace() and remove() change only the record of their own incarnation", async () => {
   await withStore(async (configs, path) => {
     assert.equal(await configs.replace(NEXT, "{}"), false, "there is none");
     await configs.put(RECORD, "{}");
@@ -50,9 +50,9 @@ Deno.test("ConfigStore.replace() writes over its own incarnation only, remove() 
   });
 });
 
-Deno.test("ConfigStore gives configs back in one piece, whatever their length, and drops what is too much", async () => {
+Deno.test("ConfigStore returns configs whole up to the bound, and drops longer ones", async () => {
   await withStore(async (configs, path) => {
-    // Surrogates and borders of parts in all places.
+    // Surrogates and boundaries of parts at all places.
     const texts = [15_999, 16_000, 16_001, 40_000, 320_000, 320_001, 5].map((length) =>
       "😀".repeat(length / 2) + "x".repeat(length % 2)
     );
@@ -74,7 +74,7 @@ Deno.test("ConfigStore.runs() are in order of creation", async () => {
   });
 });
 
-Deno.test("ConfigStore.put() writes a run and who asked for it together", async () => {
+Deno.test("ConfigStore.put() writes a run and its creation's key together", async () => {
   await withStore(async (configs) => {
     const creation = { key: "k", hash: "h", id: "demo", answer: "x".repeat(16_000), at: 0 };
     await configs.put(RECORD, "{}", creation);
@@ -83,7 +83,7 @@ Deno.test("ConfigStore.put() writes a run and who asked for it together", async 
   });
 });
 
-Deno.test("ConfigStore.put() removes the records of creations that are too old, but none that is newer", async () => {
+Deno.test("ConfigStore.put() removes the records of creations that are too old, and no others", async () => {
   await withStore(async (configs, path) => {
     const creation = { hash: "h", id: "demo", answer: null };
     for (const [key, at] of [["a", 0], ["b", 1], ["a", 2]] as const) {
@@ -101,7 +101,7 @@ Deno.test("ConfigStore.put() removes the records of creations that are too old, 
     const left = ["created a", "created c", "created at 2 a", `created at ${CREATION_KEPT_MS + 2} c`];
     assert.deepEqual(await keys(), left);
     for (let n = 0; n < 40; n++) await configs.put(RECORD, "{}", { ...creation, key: `${n}`, at: n });
-    // Each new one removes more than one old one.
+    // Each new record removes more than one old one.
     for (let n = 0; n < 5; n++) {
       await configs.put(RECORD, "{}", { ...creation, key: `new ${n}`, at: 1e12 + n });
     }
@@ -109,7 +109,7 @@ Deno.test("ConfigStore.put() removes the records of creations that are too old, 
   });
 });
 
-Deno.test("ConfigStore refuses a newer format, and says storage_failed when it cannot write", async () => {
+Deno.test("ConfigStore refuses a newer format, and throws storage_failed when it cannot write", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/kv.sqlite`;
   const configs = await ConfigStore.open(path);

@@ -1,4 +1,4 @@
-/** The data folder of this machine: made, locked, matched with its database, swept. */
+/** Opening the local data folder: it is made, locked, matched with its database and swept. */
 import assert from "node:assert/strict";
 import { readDefinition } from "../../src/families/optimizers/custom/custom_member.ts";
 import { localFiles } from "../../src/store/files.ts";
@@ -9,7 +9,7 @@ const RECORD = { id: "demo", sequence: 0, createdAt: "2025-01-31T12:00:00Z", sna
 
 const DEFINITION = readDefinition({ class_name: "Mine", dense: ["w = w - g"] });
 
-/** The process holds its lock until it ends: in a test the folder is copied instead of opened again. */
+/** The process holds the lock until it ends, so tests copy the folder instead of opening it again. */
 async function withFolder(
   act: (folder: string, again: (from?: string) => Promise<string>) => Promise<void>,
 ): Promise<void> {
@@ -42,18 +42,18 @@ function test(
   name: string,
   act: (folder: string, again: (from?: string) => Promise<string>) => Promise<void>,
 ): void {
-  // The lock is given back with the process.
+  // The lock is released when the process ends.
   Deno.test({ name, fn: () => withFolder(act), sanitizeResources: false });
 }
 
-test("openStore() makes the folder, and refuses it to whoever comes second", async (folder) => {
+test("openStore() makes the folder, and refuses to open it a second time", async (folder) => {
   const { configs, files, folder: runs } = await open(`${folder}/deep/down`);
   assert.deepEqual(files.list(runs), []);
   await assert.rejects(open(`${folder}/deep/down`), { message: "another process is using it" });
   configs.close();
 });
 
-test("openStore() makes the names of what it has made durable", async (folder) => {
+test("openStore() makes the names of its new files durable", async (folder) => {
   const synced: string[] = [];
   const files = { ...localFiles, sync: (path: string) => (synced.push(path), localFiles.sync(path)) };
   const { configs } = await openStore({ folder: `${folder}/deep`, kv: "", newId: () => "name", files });
@@ -61,7 +61,7 @@ test("openStore() makes the names of what it has made durable", async (folder) =
   configs.close();
 });
 
-test("openStore() removes the folders that no run has, and no others", async (folder, again) => {
+test("openStore() removes exactly the folders without a run", async (folder, again) => {
   const first = await open(folder);
   for (const incarnation of ["one", "two", "half"]) {
     await Deno.mkdir(`${first.folder}/${incarnation}`);
@@ -89,7 +89,7 @@ test(
     await Deno.remove(`${lost}/kv.sqlite`);
     await assert.rejects(open(lost), problem);
     await assert.rejects(open(await again(), `${folder}/another.sqlite`), problem);
-    // A database that knows runs of another folder, and a folder that is new to it.
+    // A database with runs of another folder, and a folder that is new to it.
     await assert.rejects(open(`${folder}/new`, `${await again()}/kv.sqlite`), problem);
     assert.deepEqual(first.files.list(`${lost}/runs`), ["one"]);
     const moved = await again();
@@ -99,7 +99,7 @@ test(
   },
 );
 
-test("openStore() takes a folder whose first start was cut short", async (folder, again) => {
+test("openStore() opens a folder whose first start was interrupted", async (folder, again) => {
   const first = await open(folder);
   first.configs.close();
   const cut = await again();
@@ -115,7 +115,7 @@ test("openStore() takes a folder whose first start was cut short", async (folder
   fresh.close();
 });
 
-test("openStore() leaves a database to the last of two services without runs", async (folder) => {
+test("openStore() gives a database without runs to the later of two services", async (folder) => {
   const record = { ...RECORD, incarnation: "one" };
   const kv = `${folder}/shared.sqlite`;
   const first = await open(`${folder}/first`, kv);

@@ -1,4 +1,4 @@
-/** The writer of snapshot files: pieces of memory that changes once it was told, or is given back. */
+/** The writer of snapshot files, whose memory may be changed or released once the writer was told. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
@@ -16,7 +16,7 @@ function* views(memory: Uint8Array<ArrayBuffer>, length: number) {
 
 const filled = (bytes: number) => Uint8Array.from({ length: bytes }, (_, at) => at * 7);
 
-Deno.test("SnapshotWriter writes the memory as it was when it was told that it changes", async () => {
+Deno.test("SnapshotWriter writes the memory as it was before the announced change", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 300_000 }),
@@ -55,7 +55,7 @@ Deno.test("SnapshotWriter.abandon() leaves no file, unless every piece was writt
   assert.deepEqual(disk.paths, [FILE]);
 });
 
-Deno.test("SnapshotWriter says to whoever waits for the file what finishPieces() met", async () => {
+Deno.test("SnapshotWriter rejects the wait for the file with the error of finishPieces()", async () => {
   for (const fails of ["write", "flush", "rename", "sync"] as const) {
     const disk = new Disk();
     const writer = new SnapshotWriter(disk, PLACE, views(filled(3_000_000), 1 << 20));
@@ -69,7 +69,7 @@ Deno.test("SnapshotWriter says to whoever waits for the file what finishPieces()
   }
 });
 
-Deno.test("readSnapshot() refuses a file with any one bit flipped, and one that is not there", async () => {
+Deno.test("readSnapshot() refuses a file with any one bit flipped, and a missing file", async () => {
   const disk = new Disk();
   const record = await new SnapshotWriter(disk, PLACE, views(filled(2000), 300)).finish();
   const good = disk.bytesOf(FILE);

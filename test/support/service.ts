@@ -10,21 +10,21 @@ export interface RunningService extends AsyncDisposable {
   readonly process: Deno.ChildProcess;
   /** From the start of the process to its ready line. */
   readonly readyMs: number;
-  /** Ends it, and gives what it wrote to standard error. */
+  /** Stops the service. Returns what it wrote to standard error. */
   readonly stop: (signal?: Deno.Signal) => Promise<{ code: number; errors: string; output: string }>;
 }
 
-/** The command of the task for a data folder, so that the tests have its permissions and flags and no others. */
+/** The task's command for a data folder, so that tests run with exactly its permissions and flags. */
 export function startCommand(data: string): readonly string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
   const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", "FOLDERS");
   const [deno, ...args] = command.split(" ");
   assert.equal(deno, "deno");
-  // Not before it is split: a folder's name may have spaces in it.
+  // After the split, because a folder's name may contain spaces.
   return args.map((argument) => argument.replace("FOLDERS", () => data));
 }
 
-/** Data folders of services that are not told theirs; gone when the tests are over. */
+/** Default data folders of services, removed when the tests end. */
 const scratch = Deno.makeTempDirSync();
 let folders = 0;
 globalThis.addEventListener("unload", () => Deno.removeSync(scratch, { recursive: true }));
@@ -68,7 +68,7 @@ export async function startProcess(env: Readonly<Record<string, string>> = {}): 
     try {
       process.kill(signal);
     } catch {
-      // It has ended: its code, and what it wrote, say why.
+      // The process has ended. Its exit code and output say why.
     }
     return ending ??= within("The service did not end", end());
   };

@@ -8,7 +8,7 @@ export const SIGNUM = {
   slots: { velocity: { initial: 0 } },
   dense: ["velocity = beta * velocity + (1 - beta) * g", "w = w - learning_rate * sign(velocity)"],
 };
-/** And for sparse ones. */
+/** The same with lines for sparse gradients. */
 export const SPARSE_SIGNUM = {
   ...SIGNUM,
   sparse: {

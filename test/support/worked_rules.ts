@@ -1,12 +1,12 @@
 /**
- * The worked rules of docs/formulas.md once more, in float64 and plain TypeScript, as their papers have them: what the
- * formulas are compared with. Each is a step of one variable.
+ * The worked rules of docs/formulas.md in float64 and plain TypeScript, written from their papers. The formulas are
+ * compared with them. Each is a step of one variable.
  */
 
-/** One variable and what its rule keeps for it. */
+/** One variable and its slots. */
 export interface Variable {
   w: number[];
-  /** Of the step, from 1 on. */
+  /** The number of the step, from 1. */
   T: number;
   readonly kept: Record<string, number[]>;
   a: number;
@@ -18,7 +18,7 @@ type Rule = (variable: Variable, g: readonly number[], p: Record<string, number>
 const dot = (x: readonly number[], y: readonly number[]) =>
   x.reduce((sum, value, i) => sum + value * at(y, i), 0);
 const length = (x: readonly number[]) => Math.hypot(...x);
-/** x[i] = f(x[i], i) for each element of what is kept under the name. */
+/** x[i] = f(x[i], i) for each element of the slot with this name. */
 function update({ kept, w }: Variable, name: string, f: (x: number, i: number) => number): number[] {
   return kept[name] = (kept[name] ?? w.map(() => 0)).map(f);
 }

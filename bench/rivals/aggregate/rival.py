@@ -1,10 +1,9 @@
-"""Means and medians of many clients' arrays in numpy and Flower, driven over standard input: a line an order, a line its
-answer.
+"""Means and medians of many clients' arrays in numpy and Flower. The process reads one command per line from standard
+input and answers each with one line.
 
-Arguments: work, clients, turn, folder. The folder holds base (float32, little endian); client n sends it turned by
+Arguments: work, clients, turn, folder. The folder holds base (float32, little endian); client n sends it rotated by
 n * turn elements, times 1 + n / 64. `run N` does the work N times and answers the microseconds; `result` writes the
-outcome to folder/result; `peak` answers the most bytes that the process has held in memory beyond those that it held
-after its imports (Linux).
+outcome to folder/result; `peak` answers the peak memory in bytes, without the memory after the imports (Linux).
 """
 
 import os
@@ -22,7 +21,7 @@ if WORK.startswith("flower"):
 
 
 def bytes_of(figure):
-    """VmRSS, what the process holds in memory, or VmHWM, the most that it has held since it last was reset."""
+    """VmRSS is the resident memory, VmHWM its peak since the last reset."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(figure)) * 1024
 
@@ -55,7 +54,7 @@ TOTAL = sum(float(weight_of(client)) for client in range(CLIENTS))
 
 
 def mean_as_they_arrive():
-    """One array to receive into, one to add to; only the adding is timed."""
+    """Uses one array to receive into and one to add to; only the adding is timed."""
     accumulator, received = numpy.zeros_like(base), numpy.empty_like(base)
 
     def work():

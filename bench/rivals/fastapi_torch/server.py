@@ -1,10 +1,10 @@
 """The rival service: FastAPI + torch in its best form. One Adam step on one variable of COUNT float32 numbers.
 
-POST /gradients takes raw little-endian float32, streamed into a preallocated tensor as it arrives, then steps with the
-fused CPU kernel. uvicorn runs on uvloop and httptools, without an access log; torch on one thread. No norms, no check
-for non-finite numbers, no validation but the length.
+POST /gradients takes raw little-endian float32, streams it into a preallocated tensor as it arrives, then steps with
+the fused CPU kernel. uvicorn runs on uvloop and httptools, without an access log; torch runs on one thread. There are
+no norms, no check for non-finite numbers, and no validation except of the length.
 
-Arguments: COUNT PORT. GET /variables answers the variable's bytes.
+Arguments: COUNT PORT. GET /variables returns the variable's bytes.
 """
 
 import gc

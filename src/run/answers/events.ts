@@ -1,14 +1,13 @@
 /**
- * What has happened to one run of late, for those who watch it: the newest events, with ids from which a reader can go
- * on after its connection, or this process, has ended.
+ * The newest events of one run. Their ids let a reader resume after its connection or this process has ended.
  *
- * An id is `SEQUENCE.INDEX`: the change of the run that it tells of, and its place among the events of that change.
- * A replay of the journal makes the same events with the same ids. Invariant: `since` gives events in order, each once,
- * or says that some are missing.
+ * An id is `SEQUENCE.INDEX`: the change that caused the event, and the event's index among those of the same change.
+ * A replay of the journal makes the same events with the same ids. Invariant: `since` returns events in order and
+ * each one once, or reports that some are missing.
  */
 import type { RunEvent, RunEvents } from "../api/run_events.ts";
 
-/** Events that are kept: enough for a reader that was away for a few hundred steps. */
+/** Count of events that are kept: enough for a reader that was away for a few hundred steps. */
 const KEPT = 1000;
 
 interface Place {
@@ -16,7 +15,7 @@ interface Place {
   readonly index: number;
 }
 
-/** A run that nothing has happened to yet is at -1.0. */
+/** A run without any event is at -1.0. */
 const placeOf = (id: string): Place | undefined => {
   const [, sequence, index] = /^(-1|\d{1,15})\.(\d{1,6})$/.exec(id) ?? [];
   return sequence === undefined ? undefined : { sequence: Number(sequence), index: Number(index) };
@@ -31,15 +30,15 @@ interface Kept extends Place {
 
 export class EventLog implements RunEvents {
   #kept: Kept[] = [];
-  /** The newest event that is not kept, or where this log begins. */
+  /** The newest event that is not kept, or the place where this log begins. */
   #floor: Place;
   #last: Place;
   #waiting = Promise.withResolvers<void>();
   #closed = false;
 
   /**
-   * `sequence` is that of the first change that this log will tell of, `last` what the log before this one ended with:
-   * who has seen that has missed nothing.
+   * `sequence` is that of the first change in this log. `last` is the last id of the log before this one: a reader
+   * that has seen it has missed nothing.
    */
   constructor(sequence: number, last = "") {
     this.#floor = this.#last = placeOf(last) ?? { sequence, index: 0 };
@@ -57,7 +56,7 @@ export class EventLog implements RunEvents {
     const index = this.#last.sequence === sequence ? this.#last.index + 1 : 1;
     this.#last = { sequence, index };
     this.#kept.push({ sequence, index, event: { id: this.last, type, data } });
-    // Not one by one: taking the first of a long list away moves all others.
+    // Events are dropped in bulk, because removing the first item of a long list moves all others.
     if (this.#kept.length >= 2 * KEPT) {
       const dropped = this.#kept.length - KEPT;
       this.#floor = this.#kept[dropped - 1] as Kept;
@@ -67,11 +66,11 @@ export class EventLog implements RunEvents {
   }
 
   since(id: string): { readonly events: readonly RunEvent[]; readonly missed: boolean } {
-    // An id of another run, or of a future that a crash took back, is no place to go on from.
+    // The id may come from another run, or from changes that a crash has undone. A reader cannot resume there.
     const place = placeOf(id);
     const isKnown = place !== undefined && !isAfter(this.#floor, place) && !isAfter(place, this.#last);
     const from = isKnown ? place : this.#floor;
-    // From the end: many readers ask after each event, and have all but the last.
+    // Search from the end: most readers ask after each event and lack only the last one.
     const seen = this.#kept.findLastIndex((each) => !isAfter(each, from));
     return { events: this.#kept.slice(seen + 1).map(({ event }) => event), missed: !isKnown };
   }

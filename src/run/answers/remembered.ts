@@ -1,6 +1,6 @@
 /**
- * What a run remembers of its answers, as it stands in the metadata of a snapshot beside the checkpoint: the answers to
- * keyed requests, the latest steps, and the last event that readers were told of. A checkpoint that is sent, and one that comes in, has none of it.
+ * Encodes a run's memory of its answers as metadata of a snapshot: answers to keyed requests, the latest steps, and
+ * the id of the last event. Checkpoints that clients download or upload have none of it.
  */
 import { z } from "zod";
 import type { StepAnswer } from "../api/steps.ts";
@@ -10,9 +10,9 @@ import { Replies } from "./replies.ts";
 const REPLIES = "stepwell_replies";
 const STEPS = "stepwell_steps";
 const LAST_EVENT = "stepwell_last_event";
-/** Keys of metadata that a checkpoint has not. */
+/** Metadata keys that checkpoints do not have. */
 export const REMEMBERED: readonly string[] = [REPLIES, STEPS, LAST_EVENT];
-/** Characters of the steps that a snapshot keeps: all that a run remembers, unless it has many variables. */
+/** Characters of the steps in a snapshot: enough for all remembered steps, unless the run has many variables. */
 const STEPS_LENGTH_MAX = 64 * 1024;
 
 const SavedReply = z.strictObject({ key: z.string(), hash: z.string(), at: z.number(), answer: z.string() });
@@ -21,7 +21,7 @@ export interface Remembered {
   readonly replies: Replies;
   /** Oldest first. */
   readonly steps: readonly StepAnswer[];
-  /** Its id; undefined where readers have to be told of a gap. */
+  /** Id of the last event; undefined if readers must be told that events are missing. */
   readonly lastEvent: string | undefined;
 }
 
@@ -43,7 +43,7 @@ export function rememberedMetadata(
   };
 }
 
-/** Throws for metadata that is not one of our own snapshots'. */
+/** Throws for metadata that this service did not write. */
 export function readRemembered(metadata: ReadonlyMap<string, string>): Remembered {
   const replies = z.array(SavedReply).parse(JSON.parse(metadata.get(REPLIES) ?? "[]"));
   const steps = readAnswer<StepAnswer[]>(metadata.get(STEPS) ?? "[]");

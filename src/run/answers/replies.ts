@@ -1,13 +1,12 @@
 /**
- * The answers to keyed requests of one run, so that a retry gets the first answer and not a second step (IETF draft
+ * The answers to keyed requests of one run: a retry gets the first answer and does not make a second step (IETF draft
  * "The Idempotency-Key HTTP Header Field").
  *
- * Kept are the newest {@link KEPT_COUNT} keys however old they are, and beyond them those of the last
- * {@link KEPT_MS}, as long as all answers together have no more than {@link KEPT_LENGTH_MAX} characters. The answer of
- * a step of so many variables that it is longer than {@link ANSWER_LENGTH_MAX} is kept without the figures of each
- * and without warnings.
- * Part of the run's state: journal records carry key and hash, snapshots carry the table. Invariant: used keys answer
- * the same for as long as they are kept.
+ * The newest {@link KEPT_COUNT} keys are kept whatever their age; older keys are kept for {@link KEPT_MS}, as long as
+ * all answers together have at most {@link KEPT_LENGTH_MAX} characters. An answer that is longer than {@link
+ * ANSWER_LENGTH_MAX}, because the run has many variables, is kept without warnings and figures per variable. The
+ * replies are part of the run's state: journal records carry key and hash, snapshots carry the table. Invariant: a
+ * key gets the same answer for as long as it is kept.
  */
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
@@ -18,18 +17,18 @@ const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
 /** Characters of answers kept beyond the newest KEPT_COUNT: some ten thousand steps of a small model. */
 const KEPT_LENGTH_MAX = 4 * 1024 ** 2;
-/** Characters of one answer: a thousand of them stand in the header of a snapshot. */
+/** Characters of one answer: the header of a snapshot holds a thousand answers. */
 const ANSWER_LENGTH_MAX = 8000;
 
 export interface Reply extends KeyUse {
   readonly answer: string;
 }
 
-/** Keys of requests that are being worked on. */
+/** Keys of requests in progress. */
 export class KeysInProgress {
   readonly #keys = new Set<string>();
 
-  /** Marks a key as being worked on until it is released. Throws key_in_progress. */
+  /** Marks a key as in progress until it is released. Throws key_in_progress. */
   acquire(key: string): Releasable {
     if (this.#keys.has(key)) {
       throw new StepwellError(
@@ -63,7 +62,7 @@ export class Replies {
     return this.#inProgress.acquire(key);
   }
 
-  /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
+  /** Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. */
   find({ key, hash }: { key: string; hash: string }): StepAnswer | ContributionAnswer | undefined {
     const reply = this.#replies.get(key);
     if (!reply) return undefined;
@@ -74,7 +73,7 @@ export class Replies {
     );
   }
 
-  /** Keeps an answer, in place of an earlier one to the same request. */
+  /** Keeps an answer. It replaces an earlier answer to the same request. */
   add(use: KeyUse, answer: StepAnswer | ContributionAnswer): void {
     const whole = answerText(answer);
     const kept = whole.length > ANSWER_LENGTH_MAX

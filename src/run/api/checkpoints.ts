@@ -1,16 +1,19 @@
-/** Whole runs on their way in and out, as safetensors files. */
+/** Uploads and downloads of whole runs as safetensors files. */
 import type { Releasable } from "../../releasable.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import type { RunDescription } from "./run_description.ts";
 import type { RunSession } from "./run_session.ts";
 
-/** A checkpoint on its way in: `begin` once with the file's metadata, then the tensors, then `commit`. */
+/** An upload of a checkpoint: call `begin` once with the file's metadata, write the tensors, then call `commit`. */
 export interface Restoration extends Releasable {
-  /** The run that is there now, as far as preconditions are concerned; undefined when there is none. Throws as `get`. */
+  /** The run's present version, for preconditions; undefined if there is no run. Throws what `get` throws. */
   current(): { readonly version: number } | undefined;
-  /** Throws when the metadata describes no run that can be held here. */
+  /** Throws if the metadata does not describe a run, or describes one that this service cannot hold. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
-  /** The turn, on disk when it resolves. Throws when a tensor is missing, and storage_full or storage_failed. */
+  /**
+   * Replaces or creates the run, and resolves when it is on disk. Throws for a missing tensor, storage_full,
+   * storage_failed.
+   */
   commit(): Promise<{
     readonly session: RunSession;
     /** The run as the checkpoint made it. */
@@ -19,16 +22,16 @@ export interface Restoration extends Releasable {
   }>;
 }
 
-/** A whole run as a safetensors file on its way out. */
+/** A download of a whole run as a safetensors file. */
 export interface CheckpointFile extends Releasable {
   readonly version: number;
   readonly byteLength: number;
-  /** To be read to its end or cancelled, or the file to be released. */
+  /** Must be read to its end or cancelled, unless the file is released. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>;
 }
 
 export interface Checkpoint {
   readonly version: number;
-  /** Undefined where the version is known already. */
+  /** Undefined if the caller already knows the version. */
   readonly file: CheckpointFile | undefined;
 }

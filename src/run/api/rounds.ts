@@ -1,13 +1,13 @@
-/** The open round, and what became of the earlier ones. */
+/** The open round, and the outcomes of earlier rounds. */
 import type { StepAnswer } from "./steps.ts";
 
-/** What became of a round. */
+/** The outcome of a round that has ended. */
 export type RoundOutcome =
   | { readonly kind: "applied"; readonly answer: StepAnswer }
-  /** At its deadline it had too few contributions, or something else changed the run's iterations. */
+  /** The round had too few contributions at its deadline. */
   | { readonly kind: "dropped"; readonly reason: string };
 
-/** The round that is open. */
+/** The open round. */
 export interface RoundDescription {
   readonly round: number;
   readonly mode: "immediate" | "round" | "buffer";

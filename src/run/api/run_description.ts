@@ -1,4 +1,4 @@
-/** What a run says of itself: its spec with every default filled in, and where it stands. */
+/** The description of a run: its spec with every default filled in, and its present state. */
 import type { Shape } from "../../tensor.ts";
 import type { Noise, Payload, VariableRole } from "./run_spec.ts";
 
@@ -8,7 +8,7 @@ export interface Member {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** The aggregation with every default filled in; what another mode has is not there. */
+/** The aggregation with every default filled in. Fields of other modes are absent. */
 export interface AggregationDescription {
   readonly mode: "immediate" | "round" | "buffer";
   readonly quorum?: number;
@@ -38,19 +38,19 @@ export interface RunDescription {
     readonly role: VariableRole;
   }[];
   readonly slots: readonly string[];
-  /** Elements of all variables. */
+  /** Count of the elements of all variables. */
   readonly parameters: number;
-  /** Variables and slots in memory. */
+  /** Bytes of variables and slots in memory. */
   readonly bytes: number;
   readonly aggregation: AggregationDescription;
-  /** Of the open round, from 0; null in mode immediate. */
+  /** Number of the open round, from 0; null in mode immediate. */
   readonly round: number | null;
   readonly gradient_transformers: readonly Member[];
   readonly non_finite: "reject" | "skip" | "propagate";
   readonly durability: "journal" | "snapshot" | "none";
   /** Bytes that recovery would replay; 0 without a journal. */
   readonly journal_bytes: number;
-  /** The version that the newest snapshot holds; null without one. */
+  /** The version of the newest snapshot; null without one. */
   readonly snapshot_version: number | null;
   readonly warnings: readonly string[];
 }

@@ -1,8 +1,8 @@
-/** What has happened to a run, for whoever watches it. */
+/** The events of a run, for clients that watch it. */
 
 /** Something that happened to a run. */
 export interface RunEvent {
-  /** Rises; opaque to clients. */
+  /** Increases with each event; opaque to clients. */
   readonly id: string;
   readonly type:
     | "round_opened"
@@ -16,12 +16,12 @@ export interface RunEvent {
 
 /** The latest events of a run. */
 export interface RunEvents {
-  /** Whether the session has ended: the run was deleted, replaced, or is to be read again from disk. */
+  /** Whether the session has ended: the run was deleted, replaced, or will be read again from disk. */
   readonly closed: boolean;
-  /** The id of the newest event, or where events begin. */
+  /** The id of the newest event; without events, the id before the first one. */
   readonly last: string;
-  /** Events after this id; `missed` when some before them are no longer kept. */
+  /** Events after this id; `missed` if some before them are no longer kept. */
   since(id: string): { readonly events: readonly RunEvent[]; readonly missed: boolean };
-  /** Resolves when there is a new event, or the session has ended. */
+  /** Resolves when there is a new event or the session has ended. */
   changed(): Promise<void>;
 }

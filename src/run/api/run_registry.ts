@@ -1,4 +1,4 @@
-/** All runs and optimizers, as the HTTP layer sees them. Not an implementation (registry.ts). */
+/** The registry of all runs and optimizers, as the HTTP layer sees it. It is implemented in registry.ts. */
 import type { Definition } from "../../families/optimizers/definition_schema.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import type { Releasable } from "../../releasable.ts";
@@ -8,25 +8,27 @@ import type { RunSession } from "./run_session.ts";
 import type { RunSpec } from "./run_spec.ts";
 import type { KeyUse } from "./steps.ts";
 
-/** A run that is in use. */
+/** Keeps a run in memory while a request uses it. */
 export interface Lease extends Releasable {
   /** Resolves when every change so far is on disk. Throws storage_full, storage_failed. */
   durable(): Promise<void>;
 }
 
-/** What a keyed creation got. */
+/** The response to a keyed creation. */
 export interface Creation {
   readonly id: string;
-  /** The run's description in JSON, as it was answered; null where it was too long to keep. */
+  /** The run's description in JSON, as it was sent; null if it was too long to keep. */
   readonly answer: string | null;
 }
 
-/** The optimizers that runs can be made with. */
+/** The optimizers that runs can be created with. */
 export interface OptimizerRegistry {
   readonly family: OptimizerFamily;
   /** Throws unknown_optimizer. */
   definition(className: string): Definition;
-  /** Throws invalid_definition, optimizer_exists, too_many_optimizers, out_of_memory, storage_full, storage_failed. */
+  /**
+   * Throws invalid_definition, optimizer_exists, too_many_optimizers, out_of_memory, storage_full, storage_failed.
+   */
   register(json: unknown): Promise<{ readonly definition: Definition; readonly created: boolean }>;
   /** Throws unknown_optimizer, optimizer_in_use, storage_full, storage_failed. */
   remove(className: string): Promise<void>;
@@ -35,18 +37,24 @@ export interface OptimizerRegistry {
 /** The runs, in memory or on disk. */
 export interface RunRegistry {
   readonly optimizers: OptimizerRegistry;
-  /** Throws run_exists, too_many_runs, run_too_large, out_of_memory and whatever the spec deserves. */
+  /** Throws run_exists, too_many_runs, run_too_large, out_of_memory, and the errors of the spec. */
   create(spec: RunSpec, key?: KeyUse): Promise<RunSession>;
-  /** What a keyed creation got before. Throws key_reused when it was another one. */
+  /** Finds an earlier creation with this key. Throws key_reused if its request was a different one. */
   creation(use: { readonly key: string; readonly hash: string }): Promise<Creation | undefined>;
-  /** Reads the run from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
+  /** Returns the run, which is read from disk if necessary. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): RunSession;
   has(id: string): boolean;
-  /** To be asked in the turn that changes a run. Throws unknown_run, run_replaced, storage_failed when it is not the one any more. */
+  /**
+   * Checks, in the turn that changes a run, that this session is still the run's. Throws unknown_run, run_replaced,
+   * storage_failed.
+   */
   confirm(run: RunSession): void;
-  /** Keeps a run in memory while a request is about it; no matter whether there is one. */
+  /** Keeps a run in memory while a request uses it. There need not be a run with this id. */
   lease(id: string): Lease;
-  /** Runs in order of creation; `cursor` is a `next` of an earlier page. Throws invalid_request for another one. */
+  /**
+   * Runs in order of creation. `cursor` is the `next` of an earlier page. Throws invalid_request for any other
+   * cursor.
+   */
   list(page: { readonly limit: number; readonly cursor?: string | undefined }): Promise<{
     readonly runs: readonly RunDescription[];
     readonly next?: string | undefined;
@@ -55,7 +63,7 @@ export interface RunRegistry {
   delete(id: string): Promise<void>;
   restore(id: string): Restoration;
   /**
-   * The run as it is now, or later; no file when `isKnown` says that the version is not wanted. Throws unknown_run,
+   * The run's present or a later state; no file if `isKnown` returns true for its version. Throws unknown_run,
    * run_damaged, out_of_memory, storage_failed.
    */
   checkpoint(id: string, isKnown: (version: number) => boolean): Promise<Checkpoint>;

@@ -1,8 +1,8 @@
 /**
- * One open run, as the HTTP layer sees it. Not an implementation (session.ts).
+ * The session of one run, as the HTTP layer sees it. It is implemented in session.ts.
  *
- * Invariant: every method that changes state is synchronous (the turn), validates everything before its first write, and
- * throws a `StepwellError` without having changed anything.
+ * Invariant: every method that changes state is synchronous (the turn) and validates everything before its first
+ * write. If it throws a `StepwellError`, it has changed nothing.
  */
 import type { Releasable } from "../../releasable.ts";
 import type { NamedTensor, TensorTarget } from "../../tensor.ts";
@@ -11,22 +11,22 @@ import type { AggregationDescription, Member, RunDescription } from "./run_descr
 import type { RunEvents } from "./run_events.ts";
 import type { ContributionAnswer, KeyedAnswers, StepAnswer, StepOptions } from "./steps.ts";
 
-/** Tensors that no later step changes; to be released when the last byte was read. */
+/** Tensors that no later step changes. They must be released after the last byte was read. */
 export interface Publication extends Releasable {
   readonly iterations: number;
   readonly version: number;
   readonly tensors: readonly NamedTensor[];
 }
 
-/** Where a body's tensors wait until they are applied. */
+/** Holds a body's tensors until they are applied. */
 export interface Staging extends TensorTarget, Releasable {}
 
-/** One open run. Readers get copies that no later turn changes. */
+/** The session of one run. Readers get copies that no later turn changes. */
 export interface RunSession {
   readonly id: string;
   readonly iterations: number;
   readonly version: number;
-  /** When it makes a step. */
+  /** Decides which contributions become a step. */
   readonly mode: AggregationDescription["mode"];
   describe(): RunDescription;
   /** The largest decoded body that this run can accept, in bytes. */
@@ -50,18 +50,20 @@ export interface RunSession {
   /** The answers to keyed requests. */
   readonly replies: KeyedAnswers;
   stage(kind: "gradients" | "values"): Staging;
-  /** A step, or (mode round or buffer) a contribution to one: those have `accepted`. */
+  /**
+   * Makes a step, or in mode round or buffer a contribution to one. Only the answer to a contribution has `accepted`.
+   */
   applyGradients(staging: Staging, options: StepOptions): StepAnswer | ContributionAnswer;
   readonly events: RunEvents;
   round(): RoundDescription;
-  /** Of one of the latest rounds that closed; undefined for one that is open. */
+  /** The outcome of one of the latest rounds; undefined for the open round and for rounds that are forgotten. */
   outcome(round: number): RoundOutcome | undefined;
   /** Takes a client's contribution out of the open round. Throws unknown_contribution, busy, storage_failed. */
   withdraw(clientId: string): void;
   setVariables(staging: Staging): void;
   /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
   setWeights(weights: readonly unknown[]): void;
-  /** Throws invalid_config; what Keras would silently ignore is in `warnings`. */
+  /** Throws invalid_config; settings that Keras silently ignores give `warnings`. */
   patchOptimizer(
     config: Readonly<Record<string, unknown>>,
   ): Member & { readonly warnings: readonly string[] };

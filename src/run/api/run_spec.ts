@@ -1,7 +1,9 @@
-/** What a run is created with, as a caller writes it. */
+/** The spec of a new run, as a caller writes it. */
 import type { Shape } from "../../tensor.ts";
 
-/** A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`. */
+/**
+ * A family member as a caller writes it: a bare class name, or `{class_name, config?, module?, registered_name?}`.
+ */
 export type MemberSpec = unknown;
 
 export interface VariableSpec {
@@ -10,16 +12,16 @@ export interface VariableSpec {
   /** Nested numbers, one number, a base64 tensor or an initializer; absent: zeros. */
   readonly initial?: unknown;
   readonly constraint?: MemberSpec;
-  /** "average": not optimized, the weighted mean of the clients' values (batch-norm statistics). */
+  /** "average": not optimized, but set to the weighted mean of the clients' values (batch-norm statistics). */
   readonly role?: VariableRole | undefined;
 }
 
 export type VariableRole = "optimize" | "average";
 
-/** What a contribution's tensors are: gradients, new − old weights of the client, or its new weights. */
+/** The meaning of a contribution's tensors: gradients, the client's new − old weights, or its new weights. */
 export type Payload = "gradient" | "delta" | "weights";
 
-/** Seconds that a round's deadline may be away: 23 days. */
+/** The longest time from a round's first contribution to its deadline: 23 days. */
 export const DEADLINE_SECONDS_MAX = 2_000_000;
 
 export const NOISE_SEED_MAX = 2 ** 32 - 1;
@@ -31,20 +33,20 @@ export interface Noise {
   readonly seed: number;
 }
 
-/** Which contributions become one step, and what is done to each before. */
+/** Which contributions become one step, and how each is prepared. */
 export interface AggregationSpec {
   readonly mode: "immediate" | "round" | "buffer";
-  /** Of mode round: contributions of distinct clients that close it. */
+  /** Mode round: count of contributions from distinct clients that closes a round. */
   readonly quorum?: number | undefined;
-  /** Of mode round: those that suffice at the deadline; absent: the quorum. */
+  /** Mode round: count of contributions that suffices at the deadline; absent: the quorum. */
   readonly minimum?: number | undefined;
-  /** Of mode round: from its first contribution on; absent: none. */
+  /** Mode round: seconds from the first contribution to the deadline; absent: no deadline. */
   readonly deadline_seconds?: number | null | undefined;
-  /** Of mode buffer: contributions that make a step. */
+  /** Mode buffer: count of contributions that makes a step. */
   readonly buffer_size?: number | undefined;
   readonly aggregator?: MemberSpec;
   readonly payload?: Payload | undefined;
-  /** The largest staleness that is taken; null: any. Absent: 0 in mode round, else any. */
+  /** The largest staleness that is accepted; null: any. Absent: 0 in mode round, else any. */
   readonly max_staleness?: number | null | undefined;
   readonly staleness_weighting?: MemberSpec;
   /** Bound on the L2 norm of each contribution, over all variables; null or absent: none. */
@@ -53,7 +55,7 @@ export interface AggregationSpec {
 }
 
 export interface RunSpec {
-  /** Made up when absent. */
+  /** Generated if absent. */
   readonly id?: string | undefined;
   readonly optimizer: MemberSpec;
   readonly variables: readonly VariableSpec[];

@@ -1,33 +1,33 @@
-/** What is sent to make a step, and what it is answered. */
+/** The options of a step or a contribution, and the answers to them. */
 import type { Releasable } from "../../releasable.ts";
 
-/** A number as JSON can say it: where it is not finite, "NaN", "Infinity" or "-Infinity". */
+/** A number as JSON can express it: "NaN", "Infinity" or "-Infinity" if it is not finite. */
 export type Loss = number | string;
 
-/** What a keyed request was. */
+/** One use of an Idempotency-Key. */
 export interface KeyUse {
   readonly key: string;
-  /** Of everything that the request says. */
+  /** Hash of the whole request. */
   readonly hash: string;
-  /** Milliseconds since 1970: journaled, so that a replay forgets the same keys. */
+  /** Milliseconds since 1970. It is in the journal, so that a replay forgets the same keys. */
   readonly at: number;
 }
 
 export interface StepOptions {
-  /** false: the caller has aggregated already, apply now. */
+  /** false: the caller has already aggregated, so apply the gradients at once. */
   readonly aggregate: boolean;
   readonly dryRun: boolean;
   readonly baseIteration?: number | undefined;
   readonly clientId?: string | undefined;
   readonly weight?: number | undefined;
   readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
-  /** The loss that the gradients are of: told with the step, never used. */
+  /** The loss that the gradients belong to. It is reported with the step and used for nothing else. */
   readonly loss?: Loss | undefined;
-  /** Of a keyed request: its answer is kept under the key. */
+  /** The key of a keyed request, whose answer is kept. */
   readonly key?: KeyUse | undefined;
 }
 
-/** What a step did, or (`applied: false`) would have done. */
+/** The result of a step, or with `applied: false` the result that it would have had. */
 export interface StepAnswer {
   readonly applied: boolean;
   readonly iterations: number;
@@ -40,19 +40,19 @@ export interface StepAnswer {
   readonly warnings: readonly string[];
   /** The round that became this step; absent in mode immediate. */
   readonly round?: number;
-  /** The mean of the contributions' losses, by their weights; absent unless each has told one. */
+  /** Weighted mean of the contributions' losses; absent unless each has one. */
   readonly loss?: Loss;
 }
 
-/** What a contribution got that did not (or not yet) become a step. */
+/** The answer to a contribution that did not (or not yet) become a step. */
 export interface ContributionAnswer {
   readonly applied: false;
-  /** Whether the open round holds it: false for a dry run and for one that `non_finite` skipped. */
+  /** Whether the open round holds it: false for a dry run and for a contribution that `non_finite` skipped. */
   readonly accepted: boolean;
   readonly round: number;
   readonly iterations: number;
   readonly version: number;
-  /** In the round by now, and how many are missing until it closes. */
+  /** Count of contributions in the round now; `missing` is the count that it still needs to close. */
   readonly contributions: number;
   readonly missing: number;
   /** RFC 3339, UTC; null without one. */
@@ -61,18 +61,18 @@ export interface ContributionAnswer {
   readonly weight: number;
   /** L2 norm of the pseudo-gradient before `client_clipnorm`. */
   readonly gradient_norm: number;
-  /** By which `client_clipnorm` (or the aggregator's bound) scales it. */
+  /** The factor by which `client_clipnorm` (or the aggregator's bound) scales it. */
   readonly clip_factor: number;
   readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
   readonly warnings: readonly string[];
-  /** As it was told. */
+  /** As the client sent it. */
   readonly loss?: Loss;
 }
 
-/** What keyed requests were answered. */
+/** The answers to keyed requests. */
 export interface KeyedAnswers {
-  /** Marks a key as being worked on until it is released. Throws key_in_progress. */
+  /** Marks a key as in progress until it is released. Throws key_in_progress. */
   acquireKey(key: string): Releasable;
-  /** The answer that a key got, or undefined for a new key. Throws key_reused when the request was another one. */
+  /** Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. */
   find(use: { readonly key: string; readonly hash: string }): StepAnswer | ContributionAnswer | undefined;
 }

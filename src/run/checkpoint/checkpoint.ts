@@ -1,7 +1,8 @@
 /**
- * A whole run as one safetensors file (checkpoint_format.ts): its tensors where they lie, or copies of them.
+ * A whole run as the tensors and metadata of a safetensors file (checkpoint_format.ts): views of its memory, or
+ * copies.
  *
- * Not a backup schedule and no file writer. Invariant: a restored run gives the same bits as the one saved.
+ * It writes no files. Invariant: a restored run computes the same bits as the saved one.
  */
 import type { z } from "zod";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
@@ -24,17 +25,17 @@ interface Checkpointed {
   readonly sequence: number;
   readonly round: number;
   readonly createdAt: string;
-  /** Further metadata that goes with the state. */
+  /** Further metadata to save with the state. */
   readonly remembered: Readonly<Record<string, string>>;
 }
 
-/** A run's tensors where they lie. */
+/** A run's tensors as views of its memory. */
 export interface LiveCheckpoint {
   readonly version: number;
-  /** Of the next change. */
+  /** Sequence number of the next change. */
   readonly sequence: number;
   readonly metadata: Readonly<Record<string, string>>;
-  /** `view` is to be used at once: memory that grows takes views away. */
+  /** The result of `view` must be used at once, because memory that grows detaches its views. */
   readonly tensors: readonly {
     readonly name: string;
     readonly shape: Shape;
@@ -45,7 +46,7 @@ export interface LiveCheckpoint {
 /** Copies of a run's tensors, counted until released. */
 export type CheckpointCopy = Publication & { readonly metadata: Readonly<Record<string, string>> };
 
-/** What has the state of one run: a session. */
+/** A source of checkpoints of one run: a session. */
 export interface CheckpointSource {
   liveCheckpoint(): LiveCheckpoint;
   /** Throws out_of_memory. */
@@ -53,7 +54,7 @@ export interface CheckpointSource {
   describe(): RunDescription;
 }
 
-/** Nothing is copied: for a run that nobody changes. */
+/** Copies nothing: the checkpoint is valid until the run changes. */
 export function liveCheckpointOf(
   { spec, optimizer, state, version, sequence, round, createdAt, remembered }: Checkpointed,
 ): LiveCheckpoint {
@@ -102,7 +103,7 @@ export function liveCheckpointOf(
   };
 }
 
-/** Copies of everything, counted against the memory bound until released. Throws out_of_memory. */
+/** Copies everything. The copies count against the memory bound until released. Throws out_of_memory. */
 export function checkpointOf(memory: Memory, checkpointed: Checkpointed): CheckpointCopy {
   const { bytes, iterations } = checkpointed.state;
   const counted = memory.publish(bytes);

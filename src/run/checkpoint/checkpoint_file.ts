@@ -1,8 +1,9 @@
 /**
- * A checkpoint as it is sent: made of copies, or of the snapshot that lies on the disk, whose header is written anew
- * without what the run remembers of its answers. The tensors' bytes are the same, so its length is known before they are read.
+ * A checkpoint as a download, made of copies or of the snapshot on disk. The snapshot's header is rewritten without
+ * what the run remembers of its answers. The tensors' bytes are unchanged, so the length is known before they are
+ * read.
  *
- * Invariant: both ways give the same bytes; the file is closed when its last byte was read, or when nobody wants it.
+ * Invariants: both ways give the same bytes; the file is closed after its last byte was read, or when it is released.
  */
 import { releasable } from "../../releasable.ts";
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
@@ -16,7 +17,9 @@ import type { CheckpointSource } from "./checkpoint.ts";
 
 const PIECE_BYTES_MAX = 256 * 1024;
 
-/** Copies, counted until the last of them was read. Throws out_of_memory. */
+/**
+ * A download made of copies, which count against the memory bound until the last byte was read. Throws out_of_memory.
+ */
 export function copiedFile(source: Pick<CheckpointSource, "checkpoint">): CheckpointFile {
   const copy = source.checkpoint();
   const { version, tensors, metadata } = copy;
@@ -32,8 +35,8 @@ export function copiedFile(source: Pick<CheckpointSource, "checkpoint">): Checkp
 }
 
 /**
- * The snapshot, which is released when this throws: as SnapshotFile.next does. `onDamage` is told when what is sent turns
- * out to be damaged; who reads it then meets an error before its end.
+ * A download made of a snapshot. Throws what SnapshotFile.next throws; then the snapshot is released. `onDamage` is
+ * called if the snapshot turns out to be damaged while it is sent; then the body fails before its end.
  */
 export async function savedFile(
   snapshot: SnapshotFile,
@@ -85,6 +88,6 @@ async function readHeader(
       bytes: frameHeader(JSON.stringify({ ...header, [METADATA]: metadata })),
     };
   } catch (error) {
-    throw snapshot.damage(`its header is not one: ${error instanceof Error ? error.message : error}`);
+    throw snapshot.damage(`its header is invalid: ${error instanceof Error ? error.message : error}`);
   }
 }

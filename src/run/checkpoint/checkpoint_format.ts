@@ -1,14 +1,14 @@
 /**
- * What a checkpoint's file holds: tensors `variables/NAME` and `slots/SLOT/NAME`; the rest is JSON under the key `stepwell`
- * of the file's metadata. Written by checkpoint.ts, read by checkpoint_reader.ts.
+ * The format of checkpoint files: tensors `variables/NAME` and `slots/SLOT/NAME`; all other data are JSON under the
+ * key `stepwell` of the file's metadata. checkpoint.ts writes it, checkpoint_reader.ts reads it.
  */
 import { z } from "zod";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
 
-/** Of the metadata; a change that older code cannot read raises it. */
+/** Version of the metadata. It is increased by every change that older code cannot read. */
 export const FORMAT_VERSION = 1;
 
-/** Runs of earlier versions of the service have no more than mode and aggregator. */
+/** Earlier versions of the service wrote only mode and aggregator. */
 const SavedAggregation = z.strictObject({
   mode: z.enum(["immediate", "round", "buffer"]),
   quorum: z.int().min(1).optional(),
@@ -27,18 +27,18 @@ export const Saved = z.strictObject({
   format_version: z.literal(FORMAT_VERSION),
   created_at: z.iso.datetime(),
   version: z.int().min(0),
-  /** Of the next journal record; absent where every change made a version. */
+  /** Sequence number of the next journal record; absent in files from when it equaled the version. */
   sequence: z.int().min(0).optional(),
-  /** Of the open round. */
+  /** Number of the open round. */
   round: z.int().min(0).optional(),
   iterations: z.int().min(0),
   hypers_created: z.boolean(),
-  /** As JSON tensors have them: numbers that JSON lacks are strings. */
+  /** Numbers as in JSON tensors: strings stand for numbers that JSON cannot express. */
   scalars: z.record(z.string(), z.unknown()),
   created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),
   slots: z.array(z.string()),
   optimizer: z.unknown(),
-  /** Of an optimizer that was registered: who restores the run may not have it. */
+  /** Definition of a registered optimizer, which the restoring service may not have. */
   definition: z.unknown().optional(),
   spec: z.strictObject({
     optimizer: z.unknown(),

@@ -1,7 +1,7 @@
 /**
- * A run made of a checkpoint's file (checkpoint_format.ts), which nobody is to be trusted for: every part is checked.
+ * Builds a run from a checkpoint (checkpoint_format.ts). The file is untrusted input, so every part is checked.
  *
- * Not a file reader. Invariant: whoever makes one either gets a run in memory or an error and no memory taken.
+ * It does not read files. Invariant: if it fails, it takes no memory.
  */
 import type { z } from "zod";
 import { refusal } from "../../errors.ts";
@@ -17,13 +17,13 @@ import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, resolveSpec } from "../spec/spec.ts";
 import { RunState } from "../tensors/state.ts";
 
-/** Who knows the optimizers that a checkpoint may name. */
+/** The optimizers that a checkpoint may name. */
 interface Definitions {
-  /** All of them, with the one that a checkpoint brings along. */
+  /** All of them, including the definition that a checkpoint contains. */
   familyWith(definition: unknown): OptimizerFamily;
 }
 
-/** A run on its way back from a checkpoint: `target` takes its tensors, then `finish` or `release`. */
+/** Takes a checkpoint's tensors as a target; then `finish` or `release` must be called. */
 export class CheckpointReader implements TensorTarget, Releasable {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
@@ -32,7 +32,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
   readonly round: number;
   readonly #expected = new Map<string, { shape: Shape; offset: number }>();
 
-  /** Allocates the run. Throws invalid_request for metadata of something else, and what its spec deserves. */
+  /** Allocates the run. Throws invalid_request for other metadata, and the errors of its spec. */
   constructor(
     { memory, optimizers }: { readonly memory: Memory; readonly optimizers: Definitions },
     metadata: ReadonlyMap<string, string>,
@@ -52,7 +52,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
 
   #fill(saved: z.output<typeof Saved>, optimizer: Optimizer): void {
     const { state } = this;
-    // Slots that a switch has since made idle are kept, with the zeros that the checkpoint then fills.
+    // Slots that the present switches do not use are allocated too; the checkpoint's tensors fill them.
     const rule = ruleOf(optimizer);
     const idle = saved.slots.filter((slot) => !state.slotNames.includes(slot));
     const known = slotsOfAnyVariant(optimizer);
@@ -65,7 +65,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
     state.hypersCreated = saved.hypers_created;
     state.scalars = readScalars(saved.scalars, Object.keys(rule.state ?? {}));
     if (!saved.hypers_created && (saved.iterations > 0 || saved.created.length > 0)) {
-      refuse("hypers_created is false, must be true of an optimizer that has stepped");
+      refuse("hypers_created is false, must be true for an optimizer that has made a step");
     }
     for (const { variable, slot } of saved.created) {
       if (!state.variables.has(variable) || !state.slotNames.includes(slot)) {
@@ -81,7 +81,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
 
   dense(name: string, tensor: { dtype: string; shape: Shape }): ByteSink {
     const place = this.#expected.get(name);
-    if (!place) refuse(`the tensor "${name}" is not one of the run's, or comes twice`);
+    if (!place) refuse(`the tensor "${name}" is not one of the run's, or is given twice`);
     if (tensor.dtype !== "F32") refuse(`the tensor "${name}" is ${tensor.dtype}, must be F32`);
     if (!sameShape(tensor.shape, place.shape)) {
       refuse(`the tensor "${name}" has shape ${showShape(tensor.shape)}, must be ${showShape(place.shape)}`);
@@ -102,16 +102,16 @@ export class CheckpointReader implements TensorTarget, Releasable {
   }
 
   none(name: string): never {
-    refuse(`the tensor "${name}" is null, must be there`);
+    refuse(`the tensor "${name}" is null, must be given`);
   }
 
-  /** Throws when a tensor is missing. */
+  /** Throws if a tensor is missing. */
   finish(): void {
     const [missing] = this.#expected.keys();
     if (missing !== undefined) refuse(`the tensor "${missing}" is missing`);
   }
 
-  /** Gives the run's memory back, unless a session has it now. */
+  /** Releases the run's memory. It must not be called once a session owns it. */
   release(): void {
     this.state.release();
   }
@@ -121,7 +121,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
   }
 }
 
-/** Slots that the optimizer has with some switches or others. */
+/** The slots that the optimizer has with any setting of its switches. */
 function slotsOfAnyVariant({ member }: Optimizer): ReadonlySet<string> {
   const rules = member.variants.map((config) => ruleOfConfig(member, config));
   return new Set(rules.flatMap(({ slots }) => Object.keys(slots)));

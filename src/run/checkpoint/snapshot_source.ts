@@ -1,18 +1,18 @@
 /**
- * A run's state as the bytes of a snapshot file, given from where it lies.
+ * Encodes a run's state as the bytes of a snapshot file, read directly from the run's memory.
  *
- * Invariant: the bytes are those of the moment at which the snapshot was begun, as long as whoever changes the state
- * calls `detach` before, and has all pieces written where that is refused.
+ * Invariant: the bytes show the state when the snapshot was begun, provided that `detach` is called before each
+ * change of state and, if it returns false, all remaining pieces are written first.
  */
 import type { Taken } from "../../store/snapshot_taker.ts";
 import { encodeHeader } from "../../wire/safetensors_writer.ts";
 import type { Spare } from "../tensors/memory.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
 
-/** Each is a moment in which nobody else is served. */
+/** The longest piece. Writing one blocks the event loop. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 
-/** With `spare`, memory for a copy, the first change costs a copy of what is not written yet instead of its writing. */
+/** With `spare`, memory for a copy, the first change waits until the unwritten bytes are copied, not written. */
 export function takeSnapshot(
   source: Pick<CheckpointSource, "liveCheckpoint" | "describe">,
   spare?: Spare,
@@ -23,11 +23,11 @@ export function takeSnapshot(
     metadata,
   );
   const bytes = ordered.reduce((sum, { values }) => sum + values.byteLength, 0);
-  /** Of the tensors' bytes: how many are needed no more. */
+  /** Count of the tensors' bytes that were yielded. */
   let taken = 0;
   let isDetached = false;
 
-  /** Each is written before anything else happens: memory that grows takes views away. */
+  /** Each piece must be written before anything else happens: memory that grows detaches its views. */
   function* pieces(): Generator<Uint8Array<ArrayBuffer>, void> {
     yield header;
     for (const { view } of ordered) {
@@ -68,7 +68,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>):
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** Makes the pages of new memory be there: to be copied into at once, they would cost more than the copy. */
+/** Touches the pages of new memory in small parts: page faults during the copy would cost more than the copy. */
 export async function warm(spare: Spare): Promise<void> {
   for (let at = 0; at < spare.bytes; at += PIECE_BYTES_MAX) {
     spare.view(at, Math.min(PIECE_BYTES_MAX, spare.bytes - at)).fill(0);

@@ -1,11 +1,11 @@
-/** Where a session's changes are written down: what the session sees of a run's files. */
+/** The log of a session's changes: the session's view of the run's files. */
 import type { JournalRecord } from "../../store/journal_reader.ts";
 
 export interface ChangeLog {
-  /** A change is about to be made. */
+  /** Called before each change. */
   changing(): void;
-  /** Writes the change down; absent where changes are not kept. What it throws refuses the change. */
+  /** Appends the change; absent if changes are not stored. An error that it throws refuses the change. */
   append?(kind: number, payload: readonly Uint8Array[]): void;
-  /** Everything that was appended since the newest snapshot, and perhaps more before; absent where nothing was. */
+  /** Reads the records since the newest snapshot, and perhaps earlier ones; absent if nothing is recorded. */
   records?(onRecord: (record: JournalRecord) => void): void;
 }

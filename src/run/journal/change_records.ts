@@ -1,11 +1,11 @@
 /**
- * Changes of a run as journal records, and records as changes again.
+ * Encodes changes of a run as journal records, and replays records as changes.
  *
  *     payload  head length u32 | head (JSON) | bytes of the tensors in the head's order
  *
- * Tensors stand in the bytes in which they came: float32 as it lies in the arena; bf16, f16, int8 with its scales and
- * the entries of a flat tensor as they were sent. The parts of one follow each other: indices, scale, values.
- * Replaying goes through the same staging and the same methods of the session as a request does.
+ * Tensors keep the bytes in which they were sent: bf16, f16, int8 with scales, and the entries of a flat tensor. All
+ * others are float32 as in the arena. The parts of a tensor are in the order indices, scale, values.
+ * A replay goes through the same staging and the same methods of the session as a request.
  */
 import { z } from "zod";
 import type { Arena } from "../../../kernels/arena.ts";
@@ -16,7 +16,7 @@ import type { StepOptions } from "../api/steps.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
-/** Bytes of a record that are read at a time. */
+/** Maximum bytes of a record that are read at a time. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 
 export const KINDS = {
@@ -57,7 +57,7 @@ export interface RoundEnd {
   readonly applied: boolean;
 }
 
-/** A change without its bytes. */
+/** A change as a record's kind and payload. */
 export interface Change {
   readonly kind: number;
   readonly payload: readonly Uint8Array[];
@@ -70,7 +70,7 @@ function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change 
   return { kind, payload: [length, json, ...bytes] };
 }
 
-/** A round that ends: what its contributions are together becomes a step, or they are dropped. */
+/** The end of a round: its contributions become a step together, or are dropped. */
 export function roundChange(end: RoundEnd): Change {
   return change(KINDS.round, { options: { ...end }, tensors: [], absent: [] }, []);
 }
@@ -79,7 +79,7 @@ export function withdrawalChange(clientId: string): Change {
   return change(KINDS.withdrawal, { options: { clientId }, tensors: [], absent: [] }, []);
 }
 
-/** What came in a body. The payload holds views of the arena: to be written at once. */
+/** The tensors of a body. The payload has views of the arena, so it must be written at once. */
 export function stagedChange(
   { arena }: RunState,
   staging: ArenaStaging,
@@ -93,7 +93,7 @@ export function stagedChange(
 
 const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
 
-/** A tensor as it came: what a head says of it, and its bytes. */
+/** A tensor as it was received: its entry in the head, and its bytes. */
 function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor>; bytes: Uint8Array[] } {
   const { variable: { name, shape }, wire: { dtype, offset, scale } } = staged;
   const flat = staged.kind === "dense" && staged.entries !== undefined;
@@ -117,7 +117,7 @@ function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor
   return { tensor: { name, packed }, bytes };
 }
 
-/** A list of weights as it is set, the iteration count apart. */
+/** A list of weights that is set, with the iteration count beside it. */
 export function weightsChange(iterations: number, weights: readonly Omit<NamedTensor, "name">[]): Change {
   const tensors = weights.map(({ shape }, index) => ({
     name: String(index),
@@ -133,12 +133,12 @@ export function optimizerChange(config: Readonly<Record<string, unknown>>): Chan
   return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [] }, []);
 }
 
-/** What a contribution says, and when it was accepted: milliseconds since 1970. */
+/** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
 export interface ContributionOptions extends StepOptions {
   readonly at: number;
 }
 
-/** What of a session replays records. */
+/** The part of a session that a replay calls. */
 export interface Replayable {
   stage(kind: "gradients" | "values"): ArenaStaging;
   step(staging: ArenaStaging, options: StepOptions): unknown;
@@ -150,7 +150,9 @@ export interface Replayable {
   patchOptimizer(config: Readonly<Record<string, unknown>>): unknown;
 }
 
-/** Makes a change again. Throws what the change throws: a record that was accepted once is accepted again. */
+/**
+ * Makes a recorded change again. Throws what the change throws; a change that was accepted once is accepted again.
+ */
 export function replay(session: Replayable, record: JournalRecord): void {
   const { kind } = record;
   const content = read(record), { head } = content, { options } = head;
@@ -173,7 +175,7 @@ export function replay(session: Replayable, record: JournalRecord): void {
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 
-/** A contribution as it came, for as long as `use` takes. */
+/** Stages a recorded contribution as it was received, and passes it to `use`. */
 export function readContribution(
   session: Pick<Replayable, "stage">,
   record: JournalRecord,
@@ -187,7 +189,7 @@ export function readContribution(
 
 interface Content {
   readonly head: Head;
-  /** What follows the head. */
+  /** The bytes after the head. */
   readonly payload: Payload;
 }
 
@@ -197,7 +199,7 @@ function read({ payload }: JournalRecord): Content {
   return { head: Head.parse(JSON.parse(new TextDecoder().decode(payload.next(length)))), payload };
 }
 
-/** The next bytes of a payload, in pieces that are to be used at once. */
+/** The next bytes of a payload, in pieces. Each piece must be used before the next one is read. */
 function* take(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuffer>> {
   for (let left = bytes; left > 0;) {
     const piece = payload.next(Math.min(left, PIECE_BYTES_MAX));
@@ -221,7 +223,7 @@ function weightsOf({ head, payload }: Content): unknown[] {
   return [head.options["iterations"], ...tensors];
 }
 
-/** Stages the tensors of a record as they came. */
+/** Stages the tensors of a record as they were received. */
 function fill(staging: ArenaStaging, { head, payload }: Content): void {
   const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
     if (!sink || !wire) return;

@@ -1,7 +1,7 @@
 /**
- * New runs: from a spec, or from a session that is whole already; and what keyed creations were answered.
+ * Creates runs, from a spec or from a complete session, and remembers the responses to keyed creations.
  *
- * Invariant: a run that could not be created leaves nothing behind, in memory or on disk.
+ * Invariant: a failed creation leaves nothing behind, in memory or on disk.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
@@ -20,7 +20,7 @@ import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
 import { initialValues, resolveSpec } from "../spec/spec.ts";
 import { RunState } from "../tensors/state.ts";
 
-/** Keyed creations of runs that are not stored: the newest are remembered. */
+/** Limit of remembered keyed creations of runs that are not stored; the oldest are dropped. */
 const CREATIONS_KEPT = 1000;
 
 interface CreatorParts {
@@ -36,7 +36,7 @@ interface CreatorParts {
 
 export class Creator {
   readonly #parts: CreatorParts;
-  /** What keyed creations of runs got that are not stored. */
+  /** Keyed creations of runs that are not stored, by key. */
   readonly #creations = new BoundedMap<string, CreationRecord>(CREATIONS_KEPT);
 
   constructor(parts: CreatorParts) {
@@ -50,7 +50,7 @@ export class Creator {
     const resolved = resolveSpec(spec, optimizers.family);
     using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
     using unfinished = new DisposableStack();
-    // First: a run that does not fit is refused before anything of its size is made.
+    // This comes first, so that a run that does not fit is refused before anything of its size is allocated.
     const state = unfinished.use(new RunState(memory, resolved, ruleOf(resolved.optimizer)));
     for (const [index, variable] of spec.variables.entries()) {
       const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
@@ -74,7 +74,7 @@ export class Creator {
     return session;
   }
 
-  /** Makes a session that is whole one of the runs, on disk first. */
+  /** Adds a complete session to the runs, after it has been stored. */
   async keep(
     session: Session,
     { sequence, key }: { sequence: number; key?: KeyUse | undefined },
@@ -94,7 +94,7 @@ export class Creator {
       })
       : undefined;
     const entry = table.make(id, sequence, store);
-    // First: the creation's answer, which is kept, tells of the storage.
+    // This comes first, because the remembered response describes the storage.
     table.attach(entry, session);
     const creation = key && (() => creationOf(session, key));
     if (store) await store.create(takeSnapshot(session), creation);
@@ -103,7 +103,7 @@ export class Creator {
     return session;
   }
 
-  /** What a keyed creation got before. Throws key_reused when it was another one. */
+  /** Finds an earlier creation with this key. Throws key_reused if its request was a different one. */
   async creation({ key, hash }: { key: string; hash: string }): Promise<Creation | undefined> {
     const found = this.#creations.get(key) ?? await this.#parts.store?.configs.creation(key);
     const keptSince = this.#parts.now().getTime() - CREATION_KEPT_MS;

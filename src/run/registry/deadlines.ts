@@ -1,23 +1,23 @@
 /**
- * Rounds that end by time: one alarm a run, set to when its open round is due.
+ * Ends rounds at their deadlines: one alarm per run, set to when its open round is due.
  *
- * No clock and no timer of its own. Invariant: what could not be done when it was due is tried again until it is, or
- * until the session has ended.
+ * It has no clock and no timer of its own. Invariant: ending a due round is tried again until it succeeds or the
+ * session has ended.
  */
 import type { Releasable } from "../../releasable.ts";
 import type { Session } from "../session/session.ts";
 
-/** Calls back once after a delay, unless it is released before. */
+/** Calls `call` once after a delay, unless the returned handle is released before. */
 export type Schedule = (delayMs: number, call: () => void) => Releasable;
 
 const RETRY_MS = 1000;
-/** What timers can count; a later deadline is looked at again by then. */
+/** The longest delay of a timer; a later deadline is checked again after it. */
 const DELAY_MS_MAX = 2 ** 31 - 1;
 
-/** Where a session belongs. */
+/** The run that a session belongs to. */
 interface Owner {
   readonly id: string;
-  /** The session that it has now. */
+  /** The run's present session. */
   readonly session: Session | undefined;
   readonly store: { readonly failed: boolean; durable(): Promise<void> } | undefined;
 }
@@ -36,7 +36,7 @@ export class Deadlines {
     this.#parts = parts;
   }
 
-  /** Sets the alarm of a session, in place of an earlier one; null: the session needs none. */
+  /** Sets the alarm of a session and cancels an earlier one; null sets none. */
   set(owner: Owner, session: Session, at: number | null): void {
     this.#alarms.get(session)?.release();
     this.#alarms.delete(session);
@@ -45,10 +45,10 @@ export class Deadlines {
     this.#alarms.set(session, this.#parts.schedule(delay, () => this.endDueRound(owner, session)));
   }
 
-  /** Ends the open round if it is due; otherwise the session asks for an alarm at its deadline. */
+  /** Ends the open round if it is due; otherwise the session sets an alarm for its deadline. */
   endDueRound(owner: Owner, session: Session): void {
     this.#alarms.delete(session);
-    // Given up for what its files say: whoever asks for the run next reads them.
+    // The session is out of date: the next request for the run reads it from its files.
     if (owner.session !== session || owner.store?.failed) return;
     const fail = (error: unknown) => this.#parts.onFailure({ run: owner.id, error });
     const { sequence } = session;
@@ -58,7 +58,7 @@ export class Deadlines {
       fail(error);
       this.set(owner, session, this.#parts.now().getTime() + RETRY_MS);
     }
-    // Nobody waits for this step to be on disk, but a crash would take it back to before its deadline.
+    // No request waits for this step to be on disk, but a crash would undo it although its deadline has passed.
     if (session.sequence > sequence && session.durability === "journal") owner.store?.durable().catch(fail);
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Which file a checkpoint is sent from: the newest snapshot, where it is the run as it is, after it was written if need
- * be; copies where there is none, or where they cost less than a snapshot.
+ * Opens downloads of checkpoints: from the newest snapshot, which is written first if it is out of date, or from
+ * copies if there is no snapshot or copies cost less.
  *
- * Invariant: the file has every change that was acknowledged when it was asked for.
+ * Invariant: the file has every change that was acknowledged when the download was requested.
  */
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import { StepwellError } from "../../errors.ts";
@@ -11,7 +11,7 @@ import { copiedFile, savedFile } from "../checkpoint/checkpoint_file.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
 import type { BackgroundFailure, Evictor } from "./evictor.ts";
 
-/** A run in memory of so few bytes is copied: that takes some milliseconds, and flushes nothing. */
+/** A run in memory of up to this size is copied: that takes a few milliseconds and no flush. */
 const COPIED_BYTES_MAX = 8 * 1024 ** 2;
 
 interface DownloadsParts {
@@ -28,7 +28,7 @@ export class Downloads {
   }
 
   /**
-   * The run as it is now, or later; no file when `isKnown` says that this version is not wanted. Throws unknown_run,
+   * The run's present or a later state; no file if `isKnown` returns true for its version. Throws unknown_run,
    * run_damaged, out_of_memory, storage_failed.
    */
   async open(id: string, isKnown: (version: number) => boolean): Promise<Checkpoint> {
@@ -39,7 +39,7 @@ export class Downloads {
       if (file && isKnown(file.version)) file.release();
       if (file) return { version: file.version, file: isKnown(file.version) ? undefined : file };
     }
-    // Read anew if nobody knows what of it is on disk.
+    // This reads the run again if a failure has left it unknown which changes are on disk.
     const session = table.get(id);
     if (isKnown(session.version)) return { version: session.version, file: undefined };
     const isLarge = entry.store !== undefined && session.bytes.state > COPIED_BYTES_MAX;
@@ -48,23 +48,23 @@ export class Downloads {
     return { version: sent.version, file: sent };
   }
 
-  /** The file of a run in memory; undefined where the disk has none of all changes before `wanted`. */
+  /** Saves a run in memory and opens its file; undefined if the disk does not get all changes before `wanted`. */
   async #savedNow(id: string, wanted: number): Promise<CheckpointFile | undefined> {
     const { table, evictor, onFailure } = this.#parts;
     try {
       await evictor.save(table.find(id));
-      // It may be another one by now.
+      // The id may name another run by now.
       const entry = table.find(id);
       return (entry.store?.newest?.sequence ?? -1) >= wanted ? await this.#saved(entry) : undefined;
     } catch (error) {
       const isGone = error instanceof StepwellError && error.code === "unknown_run";
       if (!isGone) onFailure({ run: id, error });
-      // What is in memory can be read without a disk.
+      // The state in memory can be copied without the disk.
       return undefined;
     }
   }
 
-  /** The newest snapshot; undefined when it is damaged, or not all that there is of a run that is not open. */
+  /** Opens the newest snapshot; undefined if it is damaged, or if a run that is not in memory has later changes. */
   async #saved({ id, session, store }: RunEntry): Promise<CheckpointFile | undefined> {
     const snapshot = store?.newestSnapshot;
     if (!store || !snapshot || !session && !store.isUnchanged) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Which runs are brought into snapshots and which leave memory: at intervals, under pressure, and at the end.
+ * Decides which runs get a snapshot and which leave memory: at intervals, under memory pressure, and at shutdown.
  *
- * Invariant: a session leaves memory only when the disk has all of it.
+ * Invariant: a session leaves memory only when the disk has its whole state.
  */
 import { StepwellError } from "../../errors.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -9,21 +9,21 @@ import type { Memory, Spare } from "../tensors/memory.ts";
 import type { Session } from "../session/session.ts";
 import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
 
-/** Snapshots that are written at a time. */
+/** Snapshots that are written concurrently. */
 const AT_A_TIME = 8;
-/** Smaller runs are written in the time that a copy would take. */
+/** Smaller runs are not copied: writing one takes no longer than copying it. */
 const COPY_BYTES_MIN = 4 * 1024 ** 2;
 
 interface EvictorParts {
   readonly table: RunTable;
   readonly memory: Memory;
   readonly now: () => Date;
-  /** A journal of this many bytes asks for a snapshot. */
+  /** A run gets a snapshot when its journal is longer than this. */
   readonly journalBytesMax: number;
   readonly onFailure: (failure: BackgroundFailure) => void;
 }
 
-/** What went wrong with a run while nobody waited for it. Everything that was acknowledged is as safe as before. */
+/** A failure of work on a run that no request waits for. Everything acknowledged is as safe as before. */
 export interface BackgroundFailure {
   readonly run: string;
   readonly error: unknown;
@@ -37,8 +37,8 @@ export class Evictor {
   }
 
   /**
-   * What has to be done now and then: snapshots of runs whose journals are long or that have no journal, and room for
-   * others in place of runs that nobody has used for `idleMs`. Resolves when all snapshots are written.
+   * Periodic work: writes snapshots of runs that have a long journal or none, and takes runs out of memory that
+   * nobody has used for `idleMs`. Resolves when all snapshots are written.
    */
   async sweep({ idleMs }: { readonly idleMs: number }): Promise<void> {
     const idleSince = this.#parts.now().getTime() - idleMs;
@@ -54,7 +54,7 @@ export class Evictor {
     await this.#all(tend);
   }
 
-  /** Brings everything into snapshots: what a start then reads is short. */
+  /** Writes snapshots of all changed runs, so that the next start has little to replay. */
   async shutdown(): Promise<void> {
     await this.#all(async (entry) => {
       try {
@@ -66,7 +66,7 @@ export class Evictor {
     for (const entry of this.#parts.table.all()) this.#parts.table.forget(entry);
   }
 
-  /** Acts on some runs at a time, since each opens files. A run that fails does not stop the others. */
+  /** Acts on a few runs at a time, since each opens files. A run that fails does not stop the others. */
   async #all(act: (entry: RunEntry) => Promise<void>): Promise<void> {
     const entries = this.#parts.table.all().values();
     const work = async () => {
@@ -79,7 +79,7 @@ export class Evictor {
     try {
       await act();
     } catch (error) {
-      // Of a run that is gone meanwhile nothing is wanted any more.
+      // The run may have been deleted or replaced meanwhile; then the failure does not matter.
       const isGone = this.#parts.table.at(entry.id) !== entry ||
         error instanceof StepwellError && error.code === "unknown_run";
       if (!isGone) this.#parts.onFailure({ run: entry.id, error });
@@ -87,7 +87,7 @@ export class Evictor {
   }
 
   /**
-   * Sees to it that the disk has a snapshot of the run as it is now, or later, unless its open round is in the way.
+   * Ensures that the disk has a snapshot of the run's present or a later state, unless an open round prevents it.
    * Throws storage_full, storage_failed.
    */
   async save(entry: RunEntry): Promise<void> {
@@ -95,19 +95,19 @@ export class Evictor {
     if (!session || !store) return;
     const wanted = session.sequence;
     while ((store.newest?.sequence ?? -1) < wanted && canSnapshot(entry)) {
-      // One that was begun by others may hold it.
+      // A snapshot that another caller began may already contain the wanted state.
       await (store.snapshotting ?? this.#snapshot(entry));
     }
   }
 
-  /** Makes room by one run: the one that was used longest ago. Whether there was one. */
+  /** Takes the least recently used run that can leave out of memory. Returns false if no run can leave. */
   evictOldest(): boolean {
     const oldestFirst = this.#parts.table.all().filter(({ session }) => session)
       .sort((a, b) => a.usedAt - b.usedAt);
     return oldestFirst.some((entry) => this.#evict(entry));
   }
 
-  /** A run whose open round has contributions has its snapshot when that round ends, in the same turn. */
+  /** If the open round has contributions, the snapshot is begun when the round ends, in the same turn. */
   async #snapshotWhenQuiet(entry: RunEntry, session: Session, { idle }: { idle: boolean }): Promise<void> {
     if (canSnapshot(entry)) return await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
     await entry.store?.prepareSnapshot();
@@ -116,7 +116,7 @@ export class Evictor {
     entry.whenQuiet = () => void this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
   }
 
-  /** Of a run that is likely to change meanwhile: with memory for a copy, if there is some. */
+  /** The run is likely to change while the snapshot is written, so this reserves memory for a copy if it can. */
   async #snapshotInUse(entry: RunEntry): Promise<void> {
     const bytes = entry.session?.bytes.state ?? 0;
     using spare = bytes < COPY_BYTES_MIN ? undefined : this.#parts.memory.spare(bytes);
@@ -130,16 +130,16 @@ export class Evictor {
   ): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
-    // What could not be flushed is given up, but not by a run that lives in memory between its snapshots.
+    // A run with "snapshot" durability has its state in memory, so a failed journal is closed and a new one begun.
     if (store.failed && session.durability === "snapshot") store.close();
     await store.snapshot(() => canSnapshot(entry) ? takeSnapshot(session, spare) : undefined, { atOnce });
   }
 
-  /** Takes an unused run out of memory if the disk has all of it. */
+  /** Takes an unused run out of memory if the disk has its whole state. */
   #evict(entry: RunEntry): boolean {
     const { session, store, users } = entry;
     if (!session || !store || users > 0 || session.isReceiving || store.snapshotting) return false;
-    // A deadline passes in memory only.
+    // Only a session in memory can end a round at its deadline.
     if (session.deadline !== null) return false;
     const saved = session.durability === "journal" ? store.isFlushed : !isDirty(entry) && session.isQuiet;
     if (saved) this.#parts.table.forget(entry);
@@ -151,7 +151,7 @@ function isDirty({ session, store }: RunEntry): boolean {
   return session !== undefined && session.sequence !== store?.newest?.sequence;
 }
 
-/** Contributions to an open round stand in the journal, which a snapshot would end; without one they are in memory only. */
+/** A snapshot would end the journal that holds an open round's contributions; no other file holds them. */
 function canSnapshot({ session }: RunEntry): boolean {
   return session !== undefined && (session.durability !== "journal" || session.isQuiet);
 }

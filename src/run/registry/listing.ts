@@ -1,9 +1,9 @@
-/** Lists of runs, page by page, in order of creation. Opens only the runs of which the disk cannot tell enough. */
+/** Lists runs in pages, in order of creation. It opens only runs that their stored records do not describe. */
 import { type ErrorCode, refusal, StepwellError } from "../../errors.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { RunTable } from "./run_table.ts";
 
-/** Refusals for which a list leaves a run out. */
+/** Errors that make a list omit a run. */
 const SKIPPED: ReadonlySet<ErrorCode> = new Set(["run_damaged", "unknown_run"]);
 
 interface Page {
@@ -18,12 +18,12 @@ export async function listRuns(table: RunTable, { limit, cursor }: Page) {
     throw refusal("invalid_request", "list runs", "cursor", problem);
   }
   const after = Number(cursor ?? -1);
-  // Runs that were made at the same time may have been finished in another order.
+  // Runs that were created concurrently may have entered the table in another order.
   const rest = table.all().filter(({ sequence }) => sequence > after)
     .sort((a, b) => a.sequence - b.sequence);
   const page = rest.slice(0, limit);
   const runs: RunDescription[] = [];
-  // One after the other: they need not fit into memory together.
+  // One after the other, because they need not fit into memory together.
   for (const { id } of page) {
     const description = await describe(table, id);
     if (description) runs.push(description);
@@ -35,15 +35,15 @@ export async function listRuns(table: RunTable, { limit, cursor }: Page) {
 }
 
 /**
- * A run that is not in memory is described by its config in KV, unless it has changed since that was written.
- * Undefined for a damaged run, which must not keep the others from being listed, and for one that is gone meanwhile.
+ * Describes a run. If it is not in memory, its config in KV is used, unless the run has changed since that was
+ * written. Returns undefined for a damaged run, which must not prevent a list of the others, and for a deleted one.
  */
 async function describe(table: RunTable, id: string): Promise<RunDescription | undefined> {
   const entry = table.at(id);
   if (!entry) return undefined;
   const config = !entry.session && entry.store?.isUnchanged ? await entry.store.config() : undefined;
   const description = config === undefined ? undefined : JSON.parse(config) as RunDescription;
-  // Earlier versions of the service have written less.
+  // Earlier versions of the service wrote configs without a round.
   if (description?.round !== undefined && !entry.session) {
     return { ...description, journal_bytes: 0, snapshot_version: description.version };
   }

@@ -1,8 +1,8 @@
 /**
- * The optimizers of a service: registered, persisted, and retained while runs are made with them.
+ * The optimizers of a service: registered, stored, and retained while runs are created with them.
  *
- * Which runs there are is its caller's (registry.ts). Invariant: what was acknowledged is on disk, and an optimizer
- * that any run needs, on disk or in memory, stays.
+ * It does not know the runs; its caller does (registry.ts). Invariants: acknowledged changes are on disk; an
+ * optimizer that a run needs, on disk or in memory, is not removed.
  */
 import { StepwellError } from "../../errors.ts";
 import { readDefinition } from "../../families/optimizers/custom/custom_member.ts";
@@ -17,35 +17,35 @@ import type { OptimizerRecord } from "../../store/kv.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { tryOut } from "./trial.ts";
 
-/** Of one service: all of them are in memory, and in its catalogue. */
+/** Limit of registered optimizers: all of them are in memory and in the catalogue. */
 const CUSTOM_MAX = 1000;
 
-/** Where definitions outlive the process. */
+/** Stores definitions beyond the life of the process. */
 export interface OptimizerStore {
   putOptimizer(record: OptimizerRecord): Promise<void>;
   removeOptimizer(className: string): Promise<void>;
 }
 
 interface OptimizersParts {
-  /** Where the run lives that tries a definition out. */
+  /** Memory for the trial run of a new definition. */
   readonly memory: Memory;
   readonly store?: OptimizerStore | undefined;
-  /** Ids of the runs that have the optimizer of this name. */
+  /** Ids of the runs that use the optimizer of this name. */
   readonly usersOf: (className: string) => readonly string[];
 }
 
 export class Optimizers {
   readonly #parts: OptimizersParts;
   readonly #set = new OptimizerSet();
-  /** Runs that are being made, by optimizer. */
+  /** Count of runs that are being created or deleted, by optimizer. */
   readonly #retained = new Map<string, number>();
   #sequence = 0;
-  /** The change before the next: changes wait for each other, because each writes a record. */
+  /** The latest change. Changes wait for each other, because each writes a record. */
   #last: Promise<unknown> = Promise.resolve();
 
   /**
-   * `records` as the store has them, in the order of registration. Their form is checked; the formulas were when they
-   * were registered.
+   * `records` come from the store, in the order of registration. Their form is checked here; their formulas were
+   * checked at registration.
    */
   constructor(parts: OptimizersParts, records: readonly OptimizerRecord[] = []) {
     this.#parts = parts;
@@ -55,19 +55,19 @@ export class Optimizers {
     }
   }
 
-  /** All that runs can be made with. */
+  /** All optimizers that runs can be created with. */
   get family(): OptimizerFamily {
     return this.#set.family;
   }
 
-  /** The definition of this name; of a built-in optimizer that of its default config. Throws unknown_optimizer. */
+  /** The definition of this name; for a built-in optimizer, with its default config. Throws unknown_optimizer. */
   definition(className: string): Definition {
     return definitionOf(this.#find(className), {});
   }
 
   /**
-   * Adds an optimizer, or finds that the very same one is there: `created` tells which. On disk when this resolves.
-   * Throws invalid_definition, optimizer_exists, too_many_optimizers, storage_full, storage_failed.
+   * Adds an optimizer; `created` is false if an identical one is registered already. It is on disk when this
+   * resolves. Throws invalid_definition, optimizer_exists, too_many_optimizers, storage_full, storage_failed.
    */
   register(json: unknown): Promise<{ readonly definition: Definition; readonly created: boolean }> {
     const definition = readDefinition(json);
@@ -95,10 +95,10 @@ export class Optimizers {
       if (!definition || user !== undefined) {
         throw new StepwellError(
           "optimizer_in_use",
-          `Cannot delete the optimizer ${class_name}: ${user}, must be one that was registered and that no run uses`,
+          `Cannot delete the optimizer ${class_name}: ${user}, must be a registered optimizer that no run uses`,
         );
       }
-      // First: no run can be made with it while it is removed.
+      // This comes first, so that no run can be created with it during the removal.
       this.#set.remove(class_name);
       try {
         await this.#parts.store?.removeOptimizer(class_name);
@@ -109,7 +109,7 @@ export class Optimizers {
     });
   }
 
-  /** Keeps an optimizer while a run is made with it, or removed. */
+  /** Keeps an optimizer while a run with it is created or deleted. */
   retain(className: string): Releasable {
     this.#retained.set(className, (this.#retained.get(className) ?? 0) + 1);
     return releasable(() => {
@@ -120,8 +120,8 @@ export class Optimizers {
   }
 
   /**
-   * The optimizers as a checkpoint needs them that brings its own definition along. Throws invalid_definition, and
-   * optimizer_exists where the name means something else here.
+   * The optimizers for reading a checkpoint, including the definition that it may contain. Throws invalid_definition,
+   * and optimizer_exists if its name has another meaning here.
    */
   familyWith(json: unknown): OptimizerFamily {
     if (json === undefined) return this.family;
@@ -133,7 +133,7 @@ export class Optimizers {
     return set.family;
   }
 
-  /** Whether the definition is here already. Throws optimizer_exists when its name means something else. */
+  /** Whether the definition is registered already. Throws optimizer_exists if its name has another meaning here. */
   #isKnown(definition: Definition, path = ""): boolean {
     const found = this.#set.named(definition.class_name);
     if (!found) return false;
@@ -150,12 +150,12 @@ export class Optimizers {
     );
   }
 
-  /** Who needs it, in words. */
+  /** A text that names the runs that need the optimizer; undefined if none does. */
   #userOf(className: string): string | undefined {
     const [first, ...others] = this.#parts.usersOf(className);
     const more = others.length > 0 ? ` (and ${others.length} more)` : "";
     if (first !== undefined) return `the run ${JSON.stringify(first)} uses it${more}`;
-    return this.#retained.has(className) ? "a run is being made with it, or deleted" : undefined;
+    return this.#retained.has(className) ? "a run with it is being created or deleted" : undefined;
   }
 
   #find(className: string): OptimizerMember {

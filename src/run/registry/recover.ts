@@ -1,7 +1,8 @@
 /**
- * A run as its files have it: the newest good snapshot, then every change since, through the same code that made it.
+ * Recovers a run from its files: reads the newest good snapshot, then replays every change since with the code that
+ * made it.
  *
- * Invariant: what comes back is equal, bit for bit, to the run of a process that never died.
+ * Invariant: a recovered run equals, bit for bit, the run of a process that never died.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { type ErrorCode, StepwellError } from "../../errors.ts";
@@ -18,7 +19,7 @@ import type { Optimizers } from "./optimizers.ts";
 import { readRemembered, type Remembered } from "../answers/remembered.ts";
 import { Session } from "../session/session.ts";
 
-/** Snapshots of runs with thousands of variables and of keyed answers have long headers; V8's texts end here. */
+/** Thousands of variables or of keyed answers make a long header. This is about the longest string of V8. */
 const HEADER_BYTES_MAX = 2 ** 29;
 
 export interface RecoverParts {
@@ -30,7 +31,7 @@ export interface RecoverParts {
   readonly now: () => number;
 }
 
-/** Reads a run. Throws run_damaged, out_of_memory, and leaves nothing in memory then. */
+/** Reads a run. Throws run_damaged, out_of_memory; then it leaves nothing in memory. */
 export function recover(parts: RecoverParts): Session {
   const { store } = parts;
   let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
@@ -83,10 +84,10 @@ export function recover(parts: RecoverParts): Session {
   }
 }
 
-/** Troubles of the moment. */
+/** Errors that may pass: they do not mean that the files are damaged. */
 const PASSING: ReadonlySet<ErrorCode> = new Set(["out_of_memory", "storage_failed"]);
 
-/** What was accepted once is accepted again, if there is memory for it and it can be read: anything else is damage. */
+/** Data that was accepted once is accepted again, if it can be read and fits in memory. Any other error is damage. */
 function believed(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => void): void {
   try {
     act();
@@ -120,7 +121,7 @@ function begin(
   });
 }
 
-/** A target that exists once the metadata, which comes first, has said what the run is. */
+/** A target that stands for the reader, which does not exist until the metadata, which come first, have been read. */
 function later(reader: () => CheckpointReader | undefined): TensorTarget {
   const target = () => {
     const found = reader();

@@ -1,7 +1,8 @@
 /**
- * All runs, as the HTTP layer sees them: the parts that find, make, restore, list and evict runs, put together.
+ * The registry of all runs, as the HTTP layer sees it: it wires up the parts that find, create, restore, list and
+ * evict runs.
  *
- * Not their behaviour (session.ts) and not their files (store/).
+ * It does not define a run's behaviour (session.ts) or its files (store/).
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
@@ -28,20 +29,20 @@ export interface RegistryOptions {
   /** Performs kernel calls: the compiled kernels, or the interpreter. */
   readonly runner: Runner;
   readonly now: () => Date;
-  /** What ends rounds at their deadlines; without it they end by their contributions only. */
+  /** The timer that ends rounds at their deadlines; without it, only contributions end rounds. */
   readonly schedule?: Schedule;
   readonly newId: () => string;
-  /** A seed for an initializer that has none: an integer from 0, below 2^32. */
+  /** Draws a seed for an initializer that has none: an integer >= 0 and < 2^32. */
   readonly drawSeed: () => number;
-  /** Where runs outlive the process; without it none does. */
+  /** Stores runs beyond the life of the process; without it, runs are in memory only. */
   readonly store?: StoreParts;
-  /** A journal of this many bytes asks for a snapshot. */
+  /** A run gets a snapshot when its journal is longer than this. */
   readonly journalBytesMax?: number;
-  /** Told of what went wrong while nobody waited for it. */
+  /** Called when work fails that no request waits for. */
   readonly onFailure?: (failure: BackgroundFailure) => void;
 }
 
-/** What the store has. */
+/** The records found in the store. */
 interface Records {
   readonly runs?: readonly RunRecord[];
   readonly optimizers?: readonly OptimizerRecord[];
@@ -82,7 +83,7 @@ export class Registry implements RunRegistry {
     this.#downloads = new Downloads({ table, evictor: this.#evictor, onFailure });
   }
 
-  /** The registry of the runs and optimizers that the store has. */
+  /** Opens a registry with the runs and optimizers found in the store. */
   static async open(options: RegistryOptions & { readonly store: StoreParts }): Promise<Registry> {
     const { configs } = options.store;
     return new Registry(options, { runs: await configs.runs(), optimizers: await configs.optimizers() });

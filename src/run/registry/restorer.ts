@@ -1,8 +1,8 @@
 /**
- * Checkpoints that come in: each becomes a run beside the one that it replaces, and takes its place in one turn.
+ * Restores runs from uploaded checkpoints: builds a new run beside the old one and then replaces it in one turn.
  *
- * Invariant: the old run stays as it is until the new one is on disk. It need not be in memory for that: what of it goes
- * on in the new one is known from the beginning, unless somebody changes it meanwhile.
+ * Invariant: the old run stays as it is until the new one is on disk. It may leave memory meanwhile: the data that
+ * the new run continues from are read at the beginning, and again if the old run has changed.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
@@ -40,7 +40,7 @@ export class Restorer {
     return {
       current,
       begin: (metadata) => {
-        // The run that is to be replaced leaves memory if the new one does not fit beside it.
+        // The old run may leave memory if the new one does not fit beside it.
         reader = table.whileEvictable(id, () => new CheckpointReader({ memory, optimizers }, metadata));
         held.defer(() => {
           reader?.release();
@@ -52,7 +52,7 @@ export class Restorer {
       commit: async () => {
         if (!reader) throw new Error("Nothing has been read yet");
         reader.finish();
-        // First: a run whose optimizer nobody knows could not be read again.
+        // This comes first: a stored run whose optimizer is not registered could not be read again.
         const { definition } = reader.spec.optimizer.member;
         if (definition) await optimizers.register(definition);
         return await this.#replace(id, { reader, past: current(), kept: () => reader = undefined });
@@ -61,7 +61,7 @@ export class Restorer {
     };
   }
 
-  /** What there is to know of the run by this id; it is read from disk only if it may have changed since `past`. */
+  /** Data of the run with this id. It is read from disk only if it may have changed since `past`. */
   #current(id: string, past: Past | undefined): Past | undefined {
     const { table } = this.#parts;
     const entry = table.at(id);
@@ -73,11 +73,11 @@ export class Restorer {
     return { entry, openings: entry.openings, version, sequence, createdAt, replies, round };
   }
 
-  /** `kept` is called when the run has the reader's memory for its own. */
+  /** `kept` is called once the new run owns the reader's memory. */
   async #replace(id: string, { reader, past, kept }: Replacement) {
     const { table, creator, memory, runner, now } = this.#parts;
     using _id = past ? undefined : table.reserve(id);
-    // What was acknowledged from here on would be lost: it would change what is about to be replaced.
+    // A change of the old run that is acknowledged from here on would be lost.
     using _frozen = past && table.freeze(past.entry);
     const session = new Session({
       id,
@@ -87,22 +87,22 @@ export class Restorer {
       runner,
       now: () => now().getTime(),
       createdAt: past?.createdAt ?? now().toISOString(),
-      // A version never comes back with other content, so that ETags stay true.
+      // ETags must stay true, so a version number is never used again for other content.
       version: Math.max(reader.version, past?.version ?? 0) + 1,
-      // Nor do the ids of events, and the numbers of rounds.
+      // The same holds for event ids and round numbers.
       sequence: Math.max(reader.sequence, past?.sequence ?? 0) + 1,
       round: Math.max(reader.round, (past?.round ?? -1) + 1),
-      // A retry of a request from before is still one.
+      // A retry of a request to the old run must still be recognized.
       ...past && { replies: past.replies },
     });
     await creator.keep(session, { sequence: past?.entry.sequence ?? table.takeSequence() });
     kept();
-    // Others may change the run while the old files are removed.
+    // Other requests may change the run while the old files are removed.
     const description = session.describe();
     if (past) {
       const { entry: { store }, entry: old } = past;
       table.closeSession(old, "replaced");
-      // A run that is not stored leaves no record of the one in whose place it is.
+      // A new run that is not stored does not overwrite the old run's record, which must then be removed.
       if (table.at(id)?.store) await store?.discard();
       else await store?.remove();
     }
@@ -110,7 +110,7 @@ export class Restorer {
   }
 }
 
-/** A run that is to be replaced. */
+/** Data of a run that is about to be replaced. */
 interface Past {
   readonly entry: RunEntry;
   readonly openings: number;

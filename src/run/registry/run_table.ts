@@ -1,9 +1,8 @@
 /**
- * The runs by id: those in memory, and those that stay on disk until somebody asks for them. Also who uses them, and
- * which ids are reserved.
+ * The table of runs by id, in memory or only on disk, with their users and the reserved ids.
  *
- * Makes no run and evicts none (creator.ts, evictor.ts). Invariants: an id names at most one run; what a run was
- * before it left memory is what the disk has.
+ * It does not create runs (creator.ts) or evict them (evictor.ts). Invariants: an id names at most one run; when a
+ * run leaves memory, the disk has its state.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
@@ -21,19 +20,19 @@ import type { Session } from "../session/session.ts";
 
 export interface RunEntry {
   readonly id: string;
-  /** Rises with every run created: what a page's cursor refers to, whatever is deleted meanwhile. */
+  /** Increases with every run created. A page's cursor refers to it, so that deletions do not shift pages. */
   readonly sequence: number;
   readonly store: RunStore | undefined;
   session: Session | undefined;
-  /** Requests that are being answered. */
+  /** Count of requests that use the run now. */
   users: number;
-  /** When the last of them was done, in milliseconds since 1970. */
+  /** When the latest of them ended, in milliseconds since 1970. */
   usedAt: number;
-  /** How often it came into memory: an unchanged number and no session mean that nobody has changed it. */
+  /** How often the run came into memory. If the number is unchanged and there is no session, the run is unchanged. */
   openings: number;
-  /** There while changes are refused, with what refuses them in the session, if there is one. */
+  /** Set while changes are refused; `session` is the freeze of the session, if there is one. */
   frozen: { session: Releasable | undefined } | undefined;
-  /** To be done, once, in the turn in which the open round of the session has no contribution any more. */
+  /** Called once, in the turn in which the session's open round ends or loses its last contribution. */
   whenQuiet: (() => void) | undefined;
 }
 
@@ -43,14 +42,14 @@ interface RunTableParts {
   readonly runner: Runner;
   readonly runsMax: number;
   readonly now: () => Date;
-  /** Without them, rounds end by their contributions only. */
+  /** Without them, only contributions end rounds. */
   readonly deadlines?: Deadlines | undefined;
 }
 
 export class RunTable {
   readonly #parts: RunTableParts;
   readonly #entries = new Map<string, RunEntry>();
-  /** Ids of runs that are being made, replaced or deleted. */
+  /** Ids of runs that are being created or deleted. */
   readonly #reserved = new Set<string>();
   readonly #endings = new WeakMap<RunSession, Ending>();
   #sequence = 0;
@@ -64,7 +63,7 @@ export class RunTable {
     return this.#entries.size;
   }
 
-  /** Steps of sessions that are out of memory. */
+  /** Count of the steps of sessions that have left memory. */
   get stepsOfClosed(): number {
     return this.#stepsOfClosed;
   }
@@ -73,17 +72,17 @@ export class RunTable {
     return [...this.#entries.values()];
   }
 
-  /** Ids of the runs that have the registered optimizer of this name, in memory or on disk. */
+  /** Ids of the runs that use the registered optimizer of this name, in memory or on disk. */
   usersOf(className: string): string[] {
     return this.all().filter((entry) => optimizerOf(entry) === className).map(({ id }) => id);
   }
 
-  /** The place of the next run in the order of creation. */
+  /** Returns the next run's number in the order of creation. */
   takeSequence(): number {
     return this.#sequence++;
   }
 
-  /** An entry that nobody can find yet. */
+  /** Makes an entry, which is not in the table yet. */
   make(id: string, sequence: number, store: RunStore | undefined): RunEntry {
     const usedAt = this.#parts.now().getTime();
     return {
@@ -99,7 +98,7 @@ export class RunTable {
     };
   }
 
-  /** From now on the id names the run of this entry. */
+  /** Puts the entry into the table: from now on the id names its run. */
   set(entry: RunEntry): void {
     this.#entries.set(entry.id, entry);
     this.#sequence = Math.max(this.#sequence, entry.sequence + 1);
@@ -120,7 +119,7 @@ export class RunTable {
     throw new StepwellError("unknown_run", `Cannot find the run "${id}": no run has this id`);
   }
 
-  /** Keeps the id and a place while a run is being made. Throws run_exists, too_many_runs. */
+  /** Reserves the id and a place in the table while a run is created. Throws run_exists, too_many_runs. */
   reserve(id: string): Releasable {
     if (this.has(id) || this.#reserved.has(id)) {
       throw new StepwellError("run_exists", `Cannot create the run "${id}": a run with this id exists`);
@@ -140,15 +139,15 @@ export class RunTable {
     return releasable(() => void this.#reserved.delete(id));
   }
 
-  /** The run in memory, read from disk if need be. Throws unknown_run, run_damaged, out_of_memory. */
+  /** The run's session, which is read from disk if necessary. Throws unknown_run, run_damaged, out_of_memory. */
   get(id: string): Session {
     const entry = this.find(id);
-    // Nobody knows what is on disk.
+    // After a failure it is unknown which changes are on disk.
     if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
     if (!entry.session && entry.store) {
       const { memory, optimizers, runner, now } = this.#parts;
       const session = recover({ store: entry.store, memory, optimizers, runner, now: () => now().getTime() });
-      // Steps that were made again are no new ones.
+      // Replayed steps were counted before.
       this.#stepsOfClosed -= session.stepCount;
       this.attach(entry, session);
     }
@@ -161,7 +160,7 @@ export class RunTable {
     throw endedError(id, this.#endings.get(run) ?? "deleted");
   }
 
-  /** A request is about this run: it stays in memory until the lease is released. An id that no run has is fine. */
+  /** Keeps a run in memory until the lease is released. There need not be a run with this id. */
   lease(id: string): Lease {
     const entry = this.#entries.get(id);
     if (entry) entry.users += 1;
@@ -172,7 +171,7 @@ export class RunTable {
         const current = this.#entries.get(id);
         if (!current?.session || current.session.durability !== "journal") return;
         if (current === entry && entry.store?.failures !== failures) {
-          throw storageError(new Error("A flush has failed meanwhile"));
+          throw storageError(new Error("A flush failed meanwhile"));
         }
         await current.store?.durable();
       },
@@ -184,7 +183,7 @@ export class RunTable {
     };
   }
 
-  /** Brings a session and the files of its run together. */
+  /** Connects a session with the files of its run. */
   attach(entry: RunEntry, session: Session): void {
     entry.session = session;
     entry.openings += 1;
@@ -203,11 +202,13 @@ export class RunTable {
         whenQuiet?.();
       },
     });
-    // Its deadline may have passed while it was out of memory.
+    // The round's deadline may have passed while the run was not in memory.
     deadlines?.endDueRound(entry, session);
   }
 
-  /** Refuses changes of a run, in memory or not, until it is released. Throws busy when they are refused already. */
+  /**
+   * Refuses changes of a run, in memory or not, until the result is released. Throws busy if it is frozen already.
+   */
   freeze(entry: RunEntry): Releasable {
     if (entry.frozen) {
       throw new StepwellError("busy", `Cannot change the run "${entry.id}": it is being replaced`);
@@ -219,7 +220,7 @@ export class RunTable {
     });
   }
 
-  /** Does something during which the run may leave memory, although a request is about it that waits for this. */
+  /** Calls `act`, during which the run may leave memory although the caller's request has a lease on it. */
   whileEvictable<T>(id: string, act: () => T): T {
     const entry = this.#entries.get(id);
     if (!entry) return act();
@@ -242,18 +243,18 @@ export class RunTable {
     entry.whenQuiet = undefined;
   }
 
-  /** Forgets what memory says of a run: the files say it. */
+  /** Drops the session and closes the files; the next use reads the run from them. */
   forget(entry: RunEntry): void {
     this.closeSession(entry, "reread");
     entry.store?.close();
   }
 
-  /** Removes a run for good. Throws unknown_run, busy, storage_full, storage_failed, and leaves it as it was then. */
+  /** Deletes a run. Throws unknown_run, busy, storage_full, storage_failed; then the run is as before. */
   async delete(id: string): Promise<void> {
     const entry = this.find(id);
     using _frozen = this.freeze(entry);
     const optimizer = optimizerOf(entry);
-    // Should it not be removed, it is to be a run that can be read.
+    // If the deletion fails, the run must still be readable, so its optimizer is kept meanwhile.
     using _optimizer = optimizer === undefined ? undefined : this.#parts.optimizers.retain(optimizer);
     using _id = this.#reserve(id);
     this.#entries.delete(id);
@@ -267,7 +268,7 @@ export class RunTable {
   }
 }
 
-/** The class_name of a run's optimizer, where that is one that was registered. */
+/** The class_name of a run's optimizer if it is a registered one, otherwise undefined. */
 function optimizerOf({ session, store }: RunEntry): string | undefined {
   return session ? session.optimizerMember.definition?.class_name : store?.record.optimizer;
 }

@@ -1,8 +1,9 @@
 /**
- * A definition tried out before it is registered: steps of a tiny run, dense and sparse, by the compiler and by the
- * interpreter.
+ * Tries a definition out before it is registered: takes steps of a tiny run, dense and sparse, with compiled kernels
+ * and with the interpreter.
  *
- * Invariant: nothing of it stays. A definition that passed its checks and fails here is the service's fault.
+ * Invariant: the tiny run is removed afterwards. If a definition passed its checks and fails here, the service has a
+ * bug.
  */
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import type { Definition } from "../../families/optimizers/definition_schema.ts";
@@ -17,7 +18,7 @@ import { planStep } from "../step/plan_step.ts";
 import { writeTensors } from "../../wire/json_tensors.ts";
 
 const STEPS = 2;
-/** A whole matrix, rows with a repetition, and rows of one element. */
+/** One dense matrix, one with a repeated sparse row, and one whose rows have one element. */
 const VARIABLES = [
   { name: "dense", shape: [3, 6] },
   { name: "rows", shape: [4, 3] },
@@ -32,7 +33,7 @@ const GRADIENTS = {
   elements: { indices: [4, 1, 4], values: [1.5, -0.75, 2.25] },
 };
 
-/** Throws when the compiled kernels and the interpreter part, and out_of_memory. */
+/** Throws out_of_memory, and an error if the compiled kernels and the interpreter differ. */
 export function tryOut(definition: Definition, memory: Memory): void {
   const compiled = trial(definition, { memory, runner: runCompiled });
   const interpreted = trial(definition, { memory, runner: runInterpreted });

@@ -1,6 +1,7 @@
 /**
- * What keeps a round's contributions until the round closes, and then combines them. There are two kinds: a sum, which
- * adds each contribution up as it comes (sum_accumulator.ts), and a list of whole contributions (list_accumulator.ts).
+ * The interface of accumulators, which keep a round's contributions and combine them when the round closes. One kind
+ * adds each contribution to a sum (sum_accumulator.ts), the other keeps a list of whole contributions
+ * (list_accumulator.ts).
  *
  * Invariants: `join` cannot fail, because the contribution is in the journal by then. `combine` does not change the
  * accumulator, so that a close that fails for lack of memory can be tried again.
@@ -37,7 +38,7 @@ export interface Combined {
 
 export interface Accumulator extends Releasable {
   join(contribution: Joining): void;
-  /** Puts the combined gradients into `into`. Throws out_of_memory and changes nothing. */
+  /** Puts the combined gradients into `into`. Throws out_of_memory; then nothing has changed. */
   combine(into: ArenaStaging, noise: Noisy | null): Combined;
 }
 
@@ -56,7 +57,7 @@ export function dense(variable: VariableState, values: number, squares: number):
   };
 }
 
-/** to = to * factor over `count` elements; nothing to do for 1. */
+/** to = to * factor over `count` elements. */
 export function scale({ state, runner }: AccumulatorParts, to: number, count: number, factor: number): void {
   if (factor === 1) return;
   runner(state.arena, {
@@ -69,13 +70,13 @@ export function scale({ state, runner }: AccumulatorParts, to: number, count: nu
   });
 }
 
-/** What is added to a sum: the float32 values at a byte offset, times a factor. */
+/** A summand: the float32 values at a byte offset, times a factor. */
 export interface Addend {
   readonly values: number;
   readonly factor: number;
 }
 
-/** to = to + factor * values, for one addend after the other: the same bits in one pass as in many. */
+/** to = to + factor * values, for one addend after the other. One pass gives the same bits as several. */
 export function accumulate(
   { state, runner }: Pick<AccumulatorParts, "state" | "runner">,
   { to, count, addends }: {
@@ -89,7 +90,7 @@ export function accumulate(
     tensors[`g_${n}`] = values;
     if (factor !== 1) uniforms[`factor_${n}`] = Math.fround(factor);
     const sum = factor === 1 ? `total + g_${n}` : `total + factor_${n} * g_${n}`;
-    // A pass flushes what it stores; what it only passes on is flushed as if it had been stored.
+    // A pass flushes the values that it stores, so the intermediate sums must be flushed too.
     return `total = ${n < addends.length - 1 ? `flush(${sum})` : sum}`;
   });
   const kernel = program({
@@ -101,7 +102,7 @@ export function accumulate(
   runner(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
 }
 
-/** The variable becomes the sum of values at `from` over `weight`. */
+/** Sets the variable to the sum of values at `from` divided by `weight`. */
 export function setAverage(variable: VariableState, from: number, weight: number): Instruction {
   return {
     kind: "call",

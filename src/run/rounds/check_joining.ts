@@ -1,6 +1,6 @@
 /**
- * What a contribution must be to join the open round, beside what every contribution must be (check_contribution.ts).
- * Checks change nothing.
+ * Checks that a contribution can join the open round, in addition to the checks of every contribution
+ * (check_contribution.ts). Checks change nothing.
  */
 import { refusal, StepwellError } from "../../errors.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
@@ -12,7 +12,7 @@ import type { Claims, Contribution } from "./contribution.ts";
 interface OpenRound {
   readonly number: number;
   readonly contributions: readonly Contribution[];
-  /** Of the run. */
+  /** The run's iterations. */
   readonly iterations: number;
   readonly maxStaleness: number | null;
 }
@@ -28,7 +28,7 @@ export function checkClaims(
       "contribution_repeated",
       `Cannot contribute to round ${number}: it has a contribution of the client ${
         JSON.stringify(clientId)
-      }, must be one a client`,
+      }, must be at most one per client`,
     );
   }
   if (maxStaleness !== null && staleness > maxStaleness) {
@@ -40,17 +40,17 @@ export function checkClaims(
     );
   }
   if (hyperparameters) {
-    const problem = "are given, must be absent: the step of a round is not one contribution's";
+    const problem = "are given, must be absent: the step of a round belongs to all of its contributions";
     throw refusal("invalid_request", "contribute", "hyperparameters", problem);
   }
 }
 
-/** Throws sparse_with_aggregator where the round needs whole tensors. */
+/** Throws sparse_with_aggregator for a sparse tensor if the round needs dense ones. */
 export function checkDense({ tensors }: ArenaStaging, { noise, aggregator, rule }: Aggregation): void {
   for (const { kind, variable: { name } } of tensors.values()) {
     if (kind === "dense") continue;
     const why = noise
-      ? "the run's noise falls on every element"
+      ? "the run adds noise to every element"
       : rule.kind === "list"
       ? `${aggregator.member.class_name} compares whole tensors`
       : undefined;
@@ -60,7 +60,7 @@ export function checkDense({ tensors }: ArenaStaging, { noise, aggregator, rule 
   }
 }
 
-/** Throws invalid_request unless the contribution has the variables that the round's first one has. */
+/** Throws invalid_request unless the contribution has the same variables as the round's first one. */
 export function checkSameVariables({ tensors }: ArenaStaging, wanted: readonly VariableState[]): void {
   const names = wanted.map(({ name }) => name);
   const lacking = names.find((name) => !tensors.has(name));

@@ -1,4 +1,4 @@
-/** A contribution to a round: what it says of itself, and what the round remembers of it. */
+/** The data of a contribution that the client sends, and the data that a round keeps. */
 import type { KeyUse, Loss, StepOptions } from "../api/steps.ts";
 
 export interface Contribution {
@@ -8,18 +8,18 @@ export interface Contribution {
   readonly gradientNorm: number;
   /** Milliseconds since 1970. */
   readonly acceptedAt: number;
-  /** Of its journal record. */
+  /** Sequence number of its journal record. */
   readonly sequence: number;
-  /** Of the run when it was accepted. */
+  /** The run's version when it was accepted. */
   readonly version: number;
   readonly key: KeyUse | undefined;
   readonly loss: Loss | undefined;
 }
 
-/** What a contribution says of itself. */
+/** The data that the client sends with a contribution. */
 export type Claims =
   & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key" | "loss">
   & {
-    /** Of a contribution that is read again: what it was when it was accepted. */
+    /** The staleness at acceptance, for a contribution that is read from the journal again. */
     readonly staleness?: number;
   };

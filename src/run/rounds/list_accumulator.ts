@@ -1,6 +1,7 @@
 /**
- * Contributions kept whole until the round closes: for aggregators that need to see all of them together. Dense only;
- * all have the same variables. Memory is that of the model times the contributions, which the run's creation has checked.
+ * An accumulator that keeps each contribution until the round closes, for aggregators that need all of them together.
+ * Contributions must be dense and have the same variables. The memory needed, the model's size times the
+ * contributions, was checked when the run was created.
  */
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import {
@@ -36,7 +37,7 @@ export class ListAccumulator implements Accumulator {
     this.#rule = rule;
   }
 
-  /** The variables that every further contribution must have, as the first had; undefined before it. */
+  /** The variables of the first contribution, which all others must have too; undefined without contributions. */
   get variables(): readonly VariableState[] | undefined {
     return this.#items[0] && [...this.#items[0].values.keys()];
   }
@@ -104,7 +105,7 @@ export class ListAccumulator implements Accumulator {
     return g_squares;
   }
 
-  /** Takes one contribution out, by its place in the order in which they were accepted. */
+  /** Removes one contribution by its index in order of acceptance. */
   remove(place: number): void {
     const [removed] = this.#items.splice(place, 1);
     if (removed) this.#releaseItem(removed);

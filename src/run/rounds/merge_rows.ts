@@ -1,6 +1,6 @@
 /**
- * Lists of a variable's rows, as sparse contributions leave them, made one: distinct rows in order of first occurrence,
- * each the sum from zero in order.
+ * Merges lists of a variable's rows from sparse contributions: the result has distinct rows in order of first
+ * occurrence, and each is the sum of its occurrences, added to zero in order.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";
@@ -14,7 +14,7 @@ export interface RowList {
   readonly rows: number;
 }
 
-/** Who owns the regions that are made. */
+/** Allocates the regions and owns them. */
 export interface Allocator {
   allocate(bytes: number): number;
   release(offset: number): void;

@@ -1,9 +1,9 @@
 /**
- * A contribution → a pseudo-gradient: what the optimizer descends along. A delta is one with the other sign; of new
- * weights it is what the run has minus what the client has (Reddi et al., "Adaptive Federated Optimization", 2021).
+ * Converts a contribution to a pseudo-gradient, along which the optimizer descends: for a delta, its negative; for
+ * new weights, the run's values minus the client's (Reddi et al., "Adaptive Federated Optimization", 2021).
  *
- * Works in place on the staged regions and cannot fail: by then the contribution is in the journal. The sign, the bound
- * on its norm and what its staleness takes away are one factor, left to whoever adds it up.
+ * It works in place on the staged regions and cannot fail, because the contribution is in the journal by then. Sign,
+ * norm bound and staleness weight are combined in one factor, which the accumulator applies.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Figures } from "../../families/aggregators/aggregator.ts";
@@ -13,18 +13,18 @@ import type { Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
 export interface PseudoGradient {
-  /** Of the optimized variables, in the order of the body. */
+  /** Gradients of the optimized variables, in the order of the body. */
   readonly gradients: readonly Staged[];
   /** Values of variables with the role "average". */
   readonly averages: readonly Staged[];
-  /** By which every element is to be multiplied: float32. */
+  /** The float32 factor to multiply every element by. */
   readonly factor: number;
-  /** L2 norm of the pseudo-gradient before the factor, and of each variable's. */
+  /** L2 norms of the whole pseudo-gradient and of each variable's, before the factor. */
   readonly norm: number;
   readonly variableNorms: ReadonlyMap<string, number>;
-  /** What the contribution counts in a mean: above 0, or 0 where the aggregator's own formula says so. */
+  /** Weight of the contribution in a mean: above 0, or 0 if the aggregator's formula gives 0. */
   readonly weight: number;
-  /** What the bound on the norm makes of it; 1 within the bound. */
+  /** The factor that enforces the norm bound; 1 within the bound. */
   readonly clipFactor: number;
 }
 
@@ -39,7 +39,7 @@ export function toPseudoGradient(
     readonly aggregation: Aggregation;
     readonly stalenessFactor: number;
     readonly staleness: number;
-    /** What the client says. */
+    /** As the client sent it. */
     readonly weight: number;
   },
 ): PseudoGradient {
@@ -82,7 +82,7 @@ function weigh(figures: Figures, { rule }: Aggregation): number {
   return rule.kind === "sum" && rule.weigh ? rule.weigh(figures) : figures.weight;
 }
 
-/** Bounds the norm; one that is not a number stays what it is. */
+/** The factor that bounds the norm; 1 for a NaN norm. */
 function clipFactorOf(norm: number, { clientClipnorm, rule }: Aggregation): number {
   const bound = Math.min(
     clientClipnorm ?? Infinity,

@@ -1,9 +1,9 @@
 /**
- * The open round of a run: which contributions will become the next step, when it closes, and what became of the latest
- * rounds.
+ * The open round of a run: its contributions, its deadline, and the outcomes of the latest rounds.
  *
- * Writes to no variable and no journal: the session does. Invariants: a client is in a round once; what `join` has taken
- * stays, in the order in which it was accepted, until the round closes or is dropped, or the client withdraws it.
+ * It does not write variables or the journal: the session does. Invariants: a round has at most one contribution per
+ * client. A contribution that has joined stays, in the order of acceptance, until the round closes or is dropped, or
+ * the client withdraws it.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
@@ -21,9 +21,11 @@ import type { ArenaStaging } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
 import { SumAccumulator } from "./sum_accumulator.ts";
 
-/** Tells the noise on sums from that of transformers with the same seed (fused_lines.ts). */
+/**
+ * Stream of the noise on sums. It differs from those of transformers, which may have the same seed (fused_lines.ts).
+ */
 const NOISE_STREAM = 0;
-/** Rounds whose outcome is remembered, for those who wait for it. */
+/** Count of rounds whose outcomes are remembered for clients that wait for them. */
 const OUTCOMES_KEPT = 64;
 
 export class Round implements Releasable {
@@ -47,7 +49,7 @@ export class Round implements Releasable {
     return this.#number;
   }
 
-  /** The mean of the contributions' losses, by their weights; undefined unless each has told one. */
+  /** Weighted mean of the contributions' losses; undefined unless each has one. */
   get loss(): Loss | undefined {
     let sum = 0, weights = 0;
     for (const { loss, weight } of this.#contributions) {
@@ -59,7 +61,7 @@ export class Round implements Releasable {
     return Number.isFinite(mean) ? mean : String(mean);
   }
 
-  /** In the order in which they were accepted. */
+  /** In order of acceptance. */
   get contributions(): readonly Contribution[] {
     return this.#contributions;
   }
@@ -72,14 +74,14 @@ export class Round implements Releasable {
     return this.missing === 0;
   }
 
-  /** When the round closes or is dropped, in milliseconds since 1970: it runs from the first contribution on. */
+  /** When the round closes or is dropped, in milliseconds since 1970. The first contribution starts the time. */
   get deadline(): number | null {
     const { deadlineSeconds } = this.#aggregation;
     const [first] = this.#contributions;
     return first && deadlineSeconds !== null ? first.acceptedAt + 1000 * deadlineSeconds : null;
   }
 
-  /** Contributions that suffice at the deadline. */
+  /** Count of contributions that suffices at the deadline. */
   get minimum(): number {
     return this.#aggregation.minimum;
   }
@@ -88,23 +90,23 @@ export class Round implements Releasable {
     return this.#contributions.length >= this.minimum;
   }
 
-  /** Whether anybody but the one contributor sees the round: in mode immediate it opens and closes in one turn. */
+  /** Whether other clients can see the round. In mode immediate it opens and closes in one turn. */
   get isSeen(): boolean {
     return this.#aggregation.mode !== "immediate";
   }
 
-  /** Whether clients send new weights, which are subtracted from the variables as they are then. */
+  /** Whether clients send new weights, which are subtracted from the variables' present values. */
   get subtractsWeights(): boolean {
     return this.#aggregation.payload === "weights";
   }
 
-  /** Iterations that a contribution is behind. */
+  /** Count of iterations that a contribution is behind the run. */
   stalenessOf({ baseIteration, staleness }: Claims): number {
     const { iterations } = this.#parts.state;
     return staleness ?? iterations - (baseIteration ?? iterations);
   }
 
-  /** Throws contribution_repeated, too_stale, invalid_request, sparse_with_aggregator, and changes nothing. */
+  /** Changes nothing. Throws contribution_repeated, too_stale, invalid_request, sparse_with_aggregator. */
   check(staging: ArenaStaging, claims: Claims): void {
     const { state: { iterations }, aggregation } = this.#parts;
     const { maxStaleness } = aggregation;
@@ -119,7 +121,7 @@ export class Round implements Releasable {
     if (list?.variables) checkSameVariables(staging, list.variables);
   }
 
-  /** Makes a pseudo-gradient of the staged tensors, in place. */
+  /** Converts the staged tensors to a pseudo-gradient, in place. */
   toPseudoGradient(staging: ArenaStaging, claims: Claims): PseudoGradient {
     const { state, runner, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
@@ -136,7 +138,7 @@ export class Round implements Releasable {
     });
   }
 
-  /** Adds a contribution, which was checked before and is in the journal. */
+  /** Adds a contribution. It must have been checked and recorded in the journal. */
   join(
     staging: ArenaStaging,
     claims: Claims,
@@ -159,7 +161,7 @@ export class Round implements Releasable {
     return pseudoGradient;
   }
 
-  /** Puts the combined contributions into `into`. Throws out_of_memory and changes nothing. */
+  /** Puts the combined contributions into `into`. Throws out_of_memory; then nothing has changed. */
   combine(into: ArenaStaging): Combined {
     const { noise } = this.#aggregation;
     const { arena, iterations, variables } = this.#parts.state;
@@ -176,7 +178,7 @@ export class Round implements Releasable {
     return this.#accumulator.combine(into, noisy);
   }
 
-  /** Throws unknown_contribution. */
+  /** The index of a client's contribution. Throws unknown_contribution. */
   find(clientId: string): number {
     const place = this.#contributions.findIndex((each) => each.clientId === clientId);
     if (place >= 0) return place;
@@ -194,12 +196,12 @@ export class Round implements Releasable {
       : new ListAccumulator(this.#parts, rule);
   }
 
-  /** Whether a contribution can be taken out again; if not, `remove` needs an accumulator with all the others. */
+  /** Whether a contribution can be removed. If not, `remove` needs an accumulator with all the others. */
   get keepsWhole(): boolean {
     return this.#accumulator instanceof ListAccumulator;
   }
 
-  /** Takes a contribution out. `others` has all the other contributions; it is needed where they are a sum. */
+  /** Removes a contribution. If the accumulator is a sum, `others` is needed: it has all the other contributions. */
   remove(place: number, others?: Accumulator): void {
     if (others) {
       this.#accumulator.release();
@@ -208,7 +210,7 @@ export class Round implements Releasable {
     this.#contributions.splice(place, 1);
   }
 
-  /** Opens the next round. */
+  /** Ends the round and opens the next one. */
   end(outcome: RoundOutcome): void {
     this.#outcomes.set(this.#number, outcome);
     this.release();

@@ -1,13 +1,13 @@
 /**
- * Contributions added up as they come: two regions a variable however many contributions there are, in float32 and in
- * the order in which they were accepted. The first contribution's region becomes the sum. A sum cannot be taken apart
- * again, because float32 additions lose bits.
+ * An accumulator that adds contributions up as they arrive, in float32 and in order of acceptance. It needs at most
+ * two dense regions per variable. The first contribution's region becomes the sum. A contribution cannot be
+ * subtracted again, because float32 additions lose bits.
  *
- * Every second one waits for the next, so that both are added in one pass: the sum is read and written half as often.
- * Where memory is short it is added alone, which leaves the same bits.
+ * Every second contribution waits for the next one, so that one pass adds both: the sum is read and written half as
+ * often. If memory is short, it is added alone, which gives the same bits.
  *
- * Rows of sparse contributions are kept as lists and merged when they are many; a variable that some gave dense and
- * others sparse is a dense sum to which the rows are added last.
+ * Rows of sparse contributions are kept as lists, which are merged when they have many rows. If a variable has dense
+ * and sparse contributions, the rows are added to the dense sum last.
  */
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import {
@@ -34,7 +34,7 @@ interface Sum {
   /** A dense contribution that is not in the sum yet. */
   waiting: Addend | undefined;
   rows: RowList[];
-  /** Contributions that have this variable, and their weights together. */
+  /** Count of the contributions that have this variable, and the sum of their weights. */
   count: number;
   weight: number;
 }
@@ -46,7 +46,7 @@ export class SumAccumulator implements Accumulator {
   readonly #rule: SumRule;
   readonly #sums = new Map<string, Sum>();
   readonly #allocator: Allocator;
-  /** Of what waits, as long as something does. */
+  /** Lets memory reclaim the waiting regions. */
   #borrowed: Releasable | undefined;
 
   constructor(parts: AccumulatorParts, rule: SumRule) {
@@ -93,7 +93,7 @@ export class SumAccumulator implements Accumulator {
     }
   }
 
-  /** Adds what waits, and what has come after it. */
+  /** Adds the waiting contribution and `others`, which came after it. */
   #addWaiting(sum: Sum, ...others: Addend[]): void {
     const { variable: { count }, dense, waiting } = sum;
     if (!waiting) return;
@@ -104,7 +104,7 @@ export class SumAccumulator implements Accumulator {
 
   readonly #addAllWaiting = () => this.#sums.values().forEach((sum) => this.#addWaiting(sum));
 
-  /** Lists with more rows than the variable has are merged: memory stays that of the model. */
+  /** Merges the lists if they have more rows than the variable, so that they never take much more memory than it. */
   #compact(sum: Sum): void {
     const { variable, rows } = sum;
     if (rows.length === 1 || rows.reduce((total, each) => total + each.rows, 0) <= variable.rows) return;
@@ -113,7 +113,7 @@ export class SumAccumulator implements Accumulator {
       for (const list of rows) this.#releaseRows(list);
       sum.rows = [merged];
     } catch {
-      // There is no memory for it now: the lists stay, and say the same.
+      // Memory is short. The lists are kept; they mean the same.
     }
   }
 
@@ -128,7 +128,7 @@ export class SumAccumulator implements Accumulator {
     for (const sum of this.#sums.values()) {
       const { variable, dense: values, weight } = sum;
       if (variable.role === "average") {
-        // Where nothing counts, it stays as it is.
+        // Without any weight, the variable is left unchanged.
         if (weight > 0) averages.push(setAverage(variable, values as number, weight));
       } else into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
     }
@@ -151,7 +151,7 @@ export class SumAccumulator implements Accumulator {
       const { state: { arena }, runner } = this.#parts;
       arena.f32(to, count).set(arena.f32(total, count));
       total = to;
-      // As one list, so that no bit depends on which of them were merged before.
+      // The rows are added as one list, so that no bit depends on which lists were merged before.
       if (sum.rows.length > 0) {
         addRows({ arena, runner }, { ...this.#merge(sum, allocator), to, rowLength: variable.rowLength });
       }

@@ -1,6 +1,6 @@
 /**
- * A sum without one of its contributions: float32 additions cannot be undone, so all the others are read from the
- * journal and added up again.
+ * Computes a round's sum without one of its contributions. Float32 additions cannot be undone, so all the others are
+ * read from the journal and added up again.
  */
 import { StepwellError } from "../../errors.ts";
 import { readContribution } from "../journal/change_records.ts";
@@ -20,7 +20,10 @@ interface OthersParts {
   readonly round: Round;
 }
 
-/** The round's contributions but that at `place`. Throws not_withdrawable, out_of_memory, storage_failed. */
+/**
+ * Accumulates all of the round's contributions except the one at `place`. Throws not_withdrawable, out_of_memory,
+ * storage_failed.
+ */
 export function accumulateOthers(parts: OthersParts, place: number): Accumulator {
   using unfinished = new DisposableStack();
   const others = unfinished.use(parts.round.newAccumulator());
@@ -32,14 +35,14 @@ export function accumulateOthers(parts: OthersParts, place: number): Accumulator
 function addAllBut(place: number, others: Accumulator, { session, recorder, round }: OthersParts): void {
   const wanted = new Map(round.contributions.map((each) => [each.sequence, each]));
   wanted.delete(round.contributions[place]?.sequence as number);
-  // New weights became gradients by the variables of that time.
+  // Clients' new weights were subtracted from the variables of that time.
   const isMoved = round.subtractsWeights &&
     wanted.values().some(({ version }) => version !== session.version);
   if (!recorder.hasRecords || isMoved) {
     const client = JSON.stringify(round.contributions[place]?.clientId);
     const why = isMoved
       ? "the variables that others were subtracted from have changed since"
-      : `a run with durability "${session.durability}" has no journal to add it up again`;
+      : `a run with durability "${session.durability}" has no journal to compute it again from`;
     throw new StepwellError(
       "not_withdrawable",
       `Cannot withdraw the contribution of the client ${client}: it is part of a sum, and ${why}`,

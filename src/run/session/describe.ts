@@ -1,4 +1,4 @@
-/** What a run is, for whoever asks: its spec with every default, and where it stands. */
+/** Describes a run: its spec with every default filled in, and its present state. */
 import { serializeAggregation } from "../spec/aggregation.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
@@ -15,7 +15,7 @@ interface Described {
   readonly optimizer: Member;
 }
 
-/** Everything but what its storage says. */
+/** Describes everything except storage. */
 export function describeRun(
   { id, createdAt, version, round, spec, state, optimizer }: Described,
 ): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {

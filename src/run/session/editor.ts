@@ -1,7 +1,7 @@
 /**
- * A session's changes that are not steps: values of variables, weights and hyperparameters that somebody sets.
+ * Makes a session's changes that are not steps: sets variables, weights and hyperparameters.
  *
- * Each is checked, then recorded, then made, within one turn.
+ * Each change is checked, then recorded, then made, within one turn.
  */
 import { StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
@@ -18,7 +18,7 @@ interface EditorParts {
   readonly session: { readonly version: number; readonly events: EventLog };
   readonly state: RunState;
   readonly recorder: Recorder;
-  /** Has the optimizer. */
+  /** Holds the optimizer. */
   readonly stepper: Stepper;
   /** Makes the next version. */
   changed(): void;
@@ -56,7 +56,7 @@ export class Editor {
     if (changed) this.#tell(sequence, "weights");
   }
 
-  /** Overwrites hyperparameters; gives the warnings. */
+  /** Overwrites hyperparameters and returns warnings. */
   patchOptimizer(config: Readonly<Record<string, unknown>>): readonly string[] {
     const { state, recorder, stepper } = this.#parts;
     const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
@@ -70,7 +70,7 @@ export class Editor {
     return warnings;
   }
 
-  /** Makes the next version and tells readers of it. */
+  /** Makes the next version and adds an event. */
   #tell(sequence: number, changed: "variables" | "weights" | "optimizer"): void {
     const { session, state } = this.#parts;
     this.#parts.changed();

@@ -1,27 +1,27 @@
 /**
- * What a session needs from outside: where its changes are written down, and who is told what happens to its rounds.
+ * The host of a session: the log of its changes, and callbacks about its rounds.
  *
- * Invariant: a session gets its host once. Until then it has none, and nothing of what it does leaves it.
+ * Invariant: a session gets its host once. Before that, it records nothing and calls nothing.
  */
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeLog } from "../journal/change_log.ts";
 
 export interface SessionHost {
-  /** Told of every change before it is made. */
+  /** Called for every change before it is made. */
   readonly log: ChangeLog;
   describeStorage(): Pick<RunDescription, "journal_bytes" | "snapshot_version">;
-  /** The open round has another deadline: milliseconds since 1970, or null without one. */
+  /** Called when the deadline of the open round changes: milliseconds since 1970, or null for no deadline. */
   deadlineChanged(at: number | null): void;
-  /** The open round has ended, or lost its last contribution. Called within the turn. */
+  /** Called within the turn in which the open round has ended or lost its last contribution. */
   becameQuiet(): void;
 }
 
-/** The host of a session, which comes later than the session: a new run is complete before it has files. */
+/** A host that is attached after the session is made, because a new run is complete before it has files. */
 export class LateHost implements SessionHost {
   #host: SessionHost;
   #isAttached = false;
 
-  /** `records` reads the journal that the session is made from, while nothing is attached. */
+  /** `records` reads the journal that the session is made from. It is used until a host is attached. */
   constructor(records: ChangeLog["records"]) {
     this.#host = {
       log: { changing: () => {}, ...records && { records } },

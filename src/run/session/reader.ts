@@ -1,4 +1,4 @@
-/** What can be asked of a run: nothing here changes it. Tensors are copies, except those of a live checkpoint. */
+/** The queries of a run, which change nothing. Tensors are copies, except those of a live checkpoint. */
 import { StepwellError } from "../../errors.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { getConfig } from "../../families/optimizers/optimizer.ts";
@@ -25,9 +25,9 @@ import type { RunState } from "../tensors/state.ts";
 import { describeRun } from "./describe.ts";
 import type { Stepper } from "./stepper.ts";
 
-/** A body may be this much larger than the numbers in it: names, metadata, white space. */
+/** Allowance of a body for names, metadata and white space, beside its numbers. */
 const BODY_SLACK_BYTES = 1024 ** 2;
-/** Bytes a number may take: float64 with repeated rows; a nested JSON number with its indentation. */
+/** Maximum bytes per number: float64 with repeated rows; a nested JSON number with its indentation. */
 const BYTES_PER_NUMBER = { safetensors: 16, json: 40 } as const;
 
 interface ReaderParts {
@@ -35,7 +35,7 @@ interface ReaderParts {
     readonly id: string;
     readonly createdAt: string;
     readonly version: number;
-    /** Of the next change. */
+    /** Sequence number of the next change. */
     readonly sequence: number;
     readonly isQuiet: boolean;
     readonly events: EventLog;
@@ -46,7 +46,7 @@ interface ReaderParts {
   readonly state: RunState;
   readonly memory: Memory;
   readonly runner: Runner;
-  /** Has the optimizer and the latest steps. */
+  /** Holds the optimizer and the latest steps. */
   readonly stepper: Stepper;
   readonly round: Round;
 }
@@ -60,7 +60,7 @@ export class Reader {
     this.#publisher = new Publisher(parts.memory, parts.state);
   }
 
-  /** Everything but its storage. */
+  /** Describes everything except storage. */
   describe(): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {
     const { session: { id, createdAt, version }, spec, state, round } = this.#parts;
     return describeRun({
@@ -82,7 +82,7 @@ export class Reader {
     return this.#publisher.publish(this.#parts.session.version, names);
   }
 
-  /** The run has changed: what was published stays with its readers, the next gets new copies. */
+  /** Called after a change: present readers keep their copies, the next reader gets new ones. */
   invalidate(): void {
     this.#publisher.invalidate();
   }
@@ -120,13 +120,13 @@ export class Reader {
     return checkpointOf(this.#parts.memory, this.#checkpointed({}));
   }
 
-  /** With what the run remembers of its answers. */
+  /** Includes what the run remembers of its answers. */
   liveCheckpoint(): LiveCheckpoint {
     const { session: { replies, isQuiet, events }, stepper } = this.#parts;
     return liveCheckpointOf(this.#checkpointed(rememberedMetadata({
       replies,
       steps: stepper.latest,
-      // A snapshot does not hold the open round. Readers that know of its contributions must look at the run again.
+      // A snapshot lacks the open round. Readers that saw its contributions must be told that events are missing.
       lastEvent: isQuiet ? events.last : undefined,
     })));
   }

@@ -1,9 +1,9 @@
 /**
- * What happens in a session's turns that concern rounds: contributions come in, rounds end in a step or without one,
- * clients withdraw.
+ * Makes a session's changes of rounds: adds contributions, ends rounds with a step or without one, withdraws
+ * contributions.
  *
- * Each is checked, then recorded, then done, in one synchronous turn of the session. Invariant: a step of a round has a
- * record of its own, so that a replay closes the round when the first life closed it.
+ * Each change is checked, then recorded, then made, in one synchronous turn of the session. Invariant: the end of a
+ * round has a record of its own, so that a replay ends the round at the same point.
  */
 import { StepwellError } from "../../errors.ts";
 import type { RoundOutcome } from "../api/rounds.ts";
@@ -29,10 +29,10 @@ import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
 import { normsOf, type Stepper } from "./stepper.ts";
 
-/** A round that is complete but could not be closed is tried again after this. */
+/** Delay before a round that is complete but could not be closed is tried again. */
 const RETRY_MS = 1000;
 
-/** What rounds need of the session that they belong to. */
+/** The parts of a session that rounds need. */
 interface RoundSession {
   readonly durability: Durability;
   readonly version: number;
@@ -70,20 +70,20 @@ export class RoundStepper {
     return { iterations: this.#parts.state.iterations, version: this.#session.version };
   }
 
-  /** A contribution, and the step if it completes the round. */
+  /** Adds a contribution, and makes the step if it completes the round. */
   apply(staged: ArenaStaging, options: StepOptions): StepAnswer | ContributionAnswer {
-    // One that could not be closed, for want of memory or of room on the disk, must be before the next is begun.
+    // A complete round that could not be closed, for lack of memory or disk space, must be closed first.
     if (this.round.isComplete) this.#close({ reason: "complete", applied: true });
     const answer = this.contribute(staged, options);
     return answer.accepted && this.#closeIfComplete() || answer;
   }
 
-  /** A contribution to the open round, which stays open. */
+  /** Adds a contribution to the open round, which stays open. */
   contribute(staged: ArenaStaging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
     const { state, spec, recorder, now } = this.#parts;
     const absent = checkContribution(state, staged, options);
     this.round.check(staged, options);
-    // As the step would, which could then never close the round.
+    // The step would refuse it too, and then the round could never close.
     checkNoise(spec, staged.tensors.values());
     const skipped = checkFinite(state, staged, spec.nonFinite);
     const warnings = [...absent, ...skipped];
@@ -139,7 +139,7 @@ export class RoundStepper {
     };
   }
 
-  /** Closes the round if it is complete; later, if there is no memory or no room on the disk for the step now. */
+  /** Closes the round if it is complete. If memory or disk space is lacking, this is tried again later. */
   #closeIfComplete(): StepAnswer | undefined {
     if (!this.round.isComplete) return undefined;
     try {
@@ -151,7 +151,7 @@ export class RoundStepper {
     }
   }
 
-  /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
+  /** Ends the open round, with a step or without effect. Throws out_of_memory, storage_full, storage_failed. */
   end(end: RoundEnd): StepAnswer | undefined {
     return end.applied ? this.#close(end) : this.#drop(end);
   }
@@ -170,7 +170,7 @@ export class RoundStepper {
       ...loss !== undefined && { loss },
     };
     const answer = this.#parts.stepper.perform(plan, averages, step);
-    // Who completed the round is answered with the step.
+    // The client that completed the round gets the step as its answer.
     const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
     if (key) this.#session.replies.add(key, answer);
     this.#ended(sequence, { kind: "applied", answer });
@@ -210,7 +210,7 @@ export class RoundStepper {
     } else this.#parts.host.deadlineChanged(deadline);
   }
 
-  /** Takes a client's contribution out. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
+  /** Removes a client's contribution. Throws unknown_contribution, not_withdrawable, storage_full, storage_failed. */
   withdraw(clientId: string): void {
     const place = this.round.find(clientId);
     using unrecorded = new DisposableStack();

@@ -1,9 +1,9 @@
 /**
- * One open run: validates everything, then changes state in one synchronous turn.
+ * The session of one run: validates everything, then changes state in one synchronous turn.
  *
- * Puts the parts together and guards them; what they do is theirs. Invariants: a method that throws has changed nothing.
- * Turns cannot interleave, because none of them awaits; a reader gets copies of one version. `version` counts every
- * change of state, `iterations` the applied steps.
+ * It wires up its parts, which do the work, and refuses calls when it is frozen or has ended. Invariants: a method
+ * that throws has changed nothing. Turns cannot interleave, because none of them awaits; a reader gets copies of one
+ * version. `version` counts every change of state, `iterations` the applied steps.
  */
 import { StepwellError } from "../../errors.ts";
 import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
@@ -93,12 +93,12 @@ export class Session implements RunSession {
     return this.#version;
   }
 
-  /** Of the next change. */
+  /** Sequence number of the next change. */
   get sequence(): number {
     return this.#recorder.sequence;
   }
 
-  /** Whether the open round has no contributions: snapshots have no place for them. */
+  /** Whether the open round has no contributions, which a snapshot cannot hold. */
   get isQuiet(): boolean {
     return this.#round.contributions.length === 0;
   }
@@ -108,22 +108,22 @@ export class Session implements RunSession {
     return this.#round.deadline;
   }
 
-  /** Whether a body is on its way in. */
+  /** Whether a body is being received. */
   get isReceiving(): boolean {
     return this.#stagings.isReceiving;
   }
 
-  /** Steps that this session has applied, for the service's own figures. */
+  /** Count of the steps that this session has applied, for metrics. */
   get stepCount(): number {
     return this.#stepper.count;
   }
 
-  /** Bytes of variables and slots, and of bodies on their way in. */
+  /** Bytes of variables and slots, and of the bodies being received. */
   get bytes(): { readonly state: number; readonly staging: number } {
     return { state: this.#state.bytes, staging: this.#stagings.bytes };
   }
 
-  /** Which optimizer it is: the same for as long as the run lives. */
+  /** The run's optimizer member, which never changes. */
   get optimizerMember(): OptimizerMember {
     return this.#stepper.optimizer.member;
   }
@@ -166,19 +166,19 @@ export class Session implements RunSession {
     return this.#reader.steps(limit);
   }
 
-  /** Copies of the whole run. */
+  /** A copy of the whole run. */
   checkpoint(): CheckpointCopy {
     this.#assertOpen();
     return this.#reader.checkpoint();
   }
 
-  /** The whole run where it lies, good until the next change, with what it remembers of its answers. */
+  /** The whole run as views of its memory, valid until the next change, with what it remembers of its answers. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return this.#reader.liveCheckpoint();
   }
 
-  /** Gives the session what it needs from outside: once, for as long as it lives. */
+  /** Gives the session its host. This can be done once. */
   attach(host: SessionHost): void {
     this.#host.attach(host);
   }
@@ -193,17 +193,17 @@ export class Session implements RunSession {
     return this.#roundStepper.apply(this.#staged(staging, "gradients"), options);
   }
 
-  /** One contribution, one step. */
+  /** Makes a step of one contribution. */
   step(staging: Staging, options: StepOptions): StepAnswer {
     return this.#stepper.step(this.#staged(staging, "gradients"), options);
   }
 
-  /** A contribution to the open round, which stays open. */
+  /** Adds a contribution to the open round, which stays open. */
   contribute(staging: Staging, options: StepOptions & { readonly at?: number }): ContributionAnswer {
     return this.#roundStepper.contribute(this.#staged(staging, "gradients"), options);
   }
 
-  /** Ends the open round: in a step, or without effect. Throws out_of_memory, storage_full, storage_failed. */
+  /** Ends the open round, with a step or without effect. Throws out_of_memory, storage_full, storage_failed. */
   endRound(end: RoundEnd): StepAnswer | undefined {
     this.#assertUnfrozen();
     return this.#roundStepper.end(end);
@@ -249,7 +249,7 @@ export class Session implements RunSession {
     return { ...this.optimizer(), warnings };
   }
 
-  /** The run is gone: its memory is free once the last body on its way in is. */
+  /** Ends the session. Its memory is released once the last body being received is. */
   close(ending: Ending = "deleted"): void {
     if (this.#ending) return;
     this.#ending = ending;
@@ -260,7 +260,7 @@ export class Session implements RunSession {
     this.events.close();
   }
 
-  /** Refuses changes until it is released. Throws busy when they are refused already. */
+  /** Refuses changes until the result is released. Throws busy if they are refused already. */
   freeze(): Releasable {
     this.#assertUnfrozen();
     this.#isFrozen = true;
@@ -270,7 +270,7 @@ export class Session implements RunSession {
   #assertUnfrozen(): void {
     this.#assertOpen();
     if (!this.#isFrozen) return;
-    throw new StepwellError("busy", `Cannot change the run "${this.id}": a checkpoint is taking its place`);
+    throw new StepwellError("busy", `Cannot change the run "${this.id}": a checkpoint is replacing it`);
   }
 
   #assertOpen(): void {

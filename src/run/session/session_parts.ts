@@ -1,4 +1,4 @@
-/** What a session is made from. */
+/** The constructor arguments of a session. */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Remembered } from "../answers/remembered.ts";
 import type { ChangeLog } from "../journal/change_log.ts";
@@ -6,7 +6,7 @@ import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { RunState } from "../tensors/state.ts";
 
-/** What an earlier session of the run remembered comes with it. */
+/** They include what an earlier session of the run remembered. */
 export interface SessionParts extends Partial<Remembered> {
   readonly id: string;
   readonly spec: ResolvedSpec;
@@ -15,9 +15,9 @@ export interface SessionParts extends Partial<Remembered> {
   readonly runner: Runner;
   readonly createdAt: string;
   readonly version: number;
-  /** Of the next change; absent: the version. */
+  /** Sequence number of the next change; absent: the version. */
   readonly sequence?: number;
-  /** Of the open round; absent: the first. */
+  /** Number of the open round; absent: 0. */
   readonly round?: number;
   /** Reads the journal that the session is made from; absent for a new run. */
   readonly records?: ChangeLog["records"];

@@ -29,7 +29,7 @@ export class Stagings {
     return this.#open.size > 0;
   }
 
-  /** Bytes that all of them take in the arena. */
+  /** Bytes of all stagings in the arena. */
   get bytes(): number {
     return this.#open.values().reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -50,16 +50,16 @@ export class Stagings {
     return staging;
   }
 
-  /** The staging as this run knows it. Throws for one of another run, of another kind, or that is not complete. */
+  /** Returns a staging of this run. Throws if it belongs to another run, has another kind, or is not complete. */
   received(staging: Staging, kind: "gradients" | "values"): ArenaStaging {
     if (!(staging instanceof ArenaStaging) || !this.#open.has(staging) || staging.kind !== kind) {
-      throw new Error(`Staging for ${kind} of run ${this.#parts.id} is not one of its own`);
+      throw new Error(`The run ${this.#parts.id} has no such staging for ${kind}`);
     }
-    if (!staging.complete) throw new Error("Staging holds tensors that have not come in whole");
+    if (!staging.complete) throw new Error("The staging has tensors that were not received completely");
     return staging;
   }
 
-  /** The session has ended: releases the run's memory, now or after the last body. */
+  /** Called when the session has ended: releases the run's memory, now or after the last body. */
   end(): void {
     this.#isOver = true;
     this.#releaseIfOver();

@@ -1,7 +1,7 @@
 /**
- * A session's steps: planned, recorded, performed and remembered, each within one turn.
+ * Makes a session's steps: plans, records, performs and remembers each one within one turn.
  *
- * Invariant: what `perform` is given is certain; it cannot fail.
+ * Invariant: `perform` gets a complete, recorded plan and cannot fail.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
@@ -19,12 +19,12 @@ import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { planStep, type StepPlan } from "../step/plan_step.ts";
 
-/** Applied steps that a run remembers. */
+/** Count of applied steps that a run remembers. */
 const STEPS_MAX = 64;
 
-/** A step that was performed, beside what its plan says. */
+/** Data of a performed step that its plan does not have. */
 export interface PerformedStep {
-  /** Of its change. */
+  /** Sequence number of its change. */
   readonly sequence: number;
   readonly contributions: number;
   readonly warnings: readonly string[];
@@ -42,7 +42,7 @@ interface StepperParts {
   readonly state: RunState;
   readonly runner: Runner;
   readonly recorder: Recorder;
-  /** Steps that are remembered, oldest first. */
+  /** The remembered steps, oldest first. */
   readonly latest: readonly StepAnswer[];
   /** Makes the next version. */
   changed(): void;
@@ -60,7 +60,7 @@ export class Stepper {
     this.optimizer = parts.spec.optimizer;
   }
 
-  /** Steps that were applied here. */
+  /** Count of the steps that this session has applied. */
   get count(): number {
     return this.#count;
   }
@@ -70,7 +70,7 @@ export class Stepper {
     return this.#latest;
   }
 
-  /** One contribution, one step. */
+  /** Makes a step of one contribution. */
   step(staged: ArenaStaging, options: StepOptions): StepAnswer {
     const { state, spec, session, recorder } = this.#parts;
     const absent = checkContribution(state, staged, options);
@@ -89,13 +89,13 @@ export class Stepper {
     return answer;
   }
 
-  /** Throws out_of_memory, and what the gradients deserve. */
+  /** Throws out_of_memory, and the errors of the gradients. */
   plan(staging: ArenaStaging, optimizer = this.optimizer): StepPlan {
     const { state, spec, runner } = this.#parts;
     return planStep({ state, spec, optimizer, staging, runner });
   }
 
-  /** Performs a step that is certain, and remembers it. */
+  /** Performs a recorded step and remembers it. */
   perform(
     plan: StepPlan,
     averages: readonly Instruction[],
@@ -137,6 +137,6 @@ export class Stepper {
   }
 }
 
-/** The norms of an answer. */
+/** Norms in the form that answers have. */
 export const normsOf = (norms: ReadonlyMap<string, number>) =>
   Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

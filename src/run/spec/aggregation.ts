@@ -1,7 +1,7 @@
 /**
- * A run's `aggregation`, resolved: which contributions become one step, and what is done to each before.
+ * A run's resolved `aggregation`: which contributions become one step, and how each is prepared.
  *
- * Invariant: what leaves `resolveAggregation` fits its mode and its aggregator.
+ * Invariant: the fields of a resolved aggregation fit its mode and its aggregator.
  */
 import { refusal } from "../../errors.ts";
 import type { AggregatorMember, AggregatorRule } from "../../families/aggregators/aggregator.ts";
@@ -14,9 +14,9 @@ import type { AggregationSpec, Noise, Payload } from "../api/run_spec.ts";
 
 export interface Aggregation {
   readonly mode: AggregationSpec["mode"];
-  /** Contributions that close a round: the quorum, the buffer's size, or one. */
+  /** Count of contributions that closes a round: the quorum, the buffer's size, or 1. */
   readonly wanted: number;
-  /** Contributions that suffice at the deadline. */
+  /** Count of contributions that suffices at the deadline. */
   readonly minimum: number;
   /** Seconds from a round's first contribution; null: no deadline. */
   readonly deadlineSeconds: number | null;
@@ -27,7 +27,7 @@ export interface Aggregation {
   readonly stalenessWeighting: Part<StalenessWeightingMember>;
   readonly clientClipnorm: number | null;
   readonly noise: Noise | null;
-  /** Whether a contribution is simply a step: nothing is done to it before, and no round holds it. */
+  /** Whether each contribution becomes a step directly, without a round. */
   readonly isPlain: boolean;
 }
 
@@ -98,11 +98,11 @@ function checkListRule(
     const field = mode === "buffer" ? "buffer_size" : spec.minimum === undefined ? "quorum" : "minimum";
     const message = mode === "immediate"
       ? `is "immediate", must be "round" or "buffer": ${name} needs ${least} contributions`
-      : `is ${minimum}, must be ${least} or more: ${name} needs as many contributions`;
+      : `is ${minimum}, must be ${least} or more: ${name} needs ${least} contributions`;
     refuse(mode === "immediate" ? "mode" : field, message);
   }
   if (spec.noise) {
-    refuse("noise", `is given, must be absent: ${name} makes no sum that noise could be added to`);
+    refuse("noise", `is given, must be absent: ${name} computes no sum to which noise could be added`);
   }
 }
 
@@ -110,7 +110,7 @@ function refuse(field: string, problem: string): never {
   throw refusal("invalid_request", "create the run", `aggregation.${field}`, problem);
 }
 
-/** What creates the same again. */
+/** A description that creates the same aggregation again. */
 export function serializeAggregation(aggregation: Aggregation): AggregationDescription {
   const { mode, wanted, minimum, deadlineSeconds } = aggregation;
   return {

@@ -1,8 +1,8 @@
 /**
- * A run's spec, resolved: every family member found, every config checked, every constraint fitted to its
- * variable's shape. Values of variables are read or made here too, before a run exists.
+ * A run's resolved spec: every family member found, every config checked, every constraint fitted to its
+ * variable's shape. The variables' initial values are read or generated here too.
  *
- * Invariant: what leaves `resolveSpec` can be built without a further refusal but for memory.
+ * Invariant: building a run from a resolved spec can fail only for lack of memory.
  */
 import { z } from "zod";
 import { refusal } from "../../errors.ts";
@@ -29,7 +29,7 @@ export interface ResolvedVariable {
 }
 
 export type Uniforms = Readonly<Record<string, number>>;
-/** What a crash may cost: nothing acknowledged, the steps since the last snapshot, or the run. */
+/** What a crash may lose: nothing that was acknowledged, the steps since the last snapshot, or the run. */
 export type Durability = "journal" | "snapshot" | "none";
 export type NonFinite = "reject" | "skip" | "propagate";
 
@@ -43,7 +43,7 @@ export interface ResolvedSpec {
   readonly warnings: readonly string[];
 }
 
-/** All formulas among them together may take what those of one may: each element goes through all. */
+/** One load limit holds for the formulas of all transformers together, because every element passes through all. */
 function resolveTransformers(given: readonly MemberSpec[]): Part<TransformerMember>[] {
   let operations = 0, calls = 0;
   return given.map((json, index) => {
@@ -91,7 +91,7 @@ function resolveVariable(variable: VariableSpec, path: string): ResolvedVariable
   const { name, shape, constraint, role = "optimize" } = variable;
   if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role };
   if (role === "average") {
-    const problem = 'is given, must be absent of a variable with the role "average", which no step moves';
+    const problem = 'is given, must be absent for a variable with the role "average", which no step changes';
     throw refusal("invalid_request", "create the run", `${path}.constraint`, problem);
   }
   const part = constraints.resolve(constraint, `${path}.constraint`);
@@ -106,7 +106,7 @@ function resolveVariable(variable: VariableSpec, path: string): ResolvedVariable
   };
 }
 
-/** The spec as JSON that creates the same run again, without initial values. */
+/** The spec as JSON that creates the same run again, except for initial values. */
 export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
   return {
     optimizer,
@@ -126,9 +126,8 @@ export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
 const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
 
 /**
- * The first values of a variable, one number where all are the same: from nested numbers, a base64 tensor, a number or
- * an initializer.
- * Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
+ * The initial values of a variable, from nested numbers, a base64 tensor, a number or an initializer. Returns one
+ * number if all values are equal. Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
  */
 export async function initialValues(
   variable: VariableSpec,

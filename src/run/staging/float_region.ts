@@ -1,8 +1,8 @@
 /**
- * A place in an arena for float32 values that are to come in whatever bytes, and the sinks that fill it.
+ * A region of an arena for float32 values that are received in any dtype, and the sinks that fill it.
  *
- * Allocates, and knows no run: what is not float32 needs room beside it, for a window at a time, or for all of the
- * bytes where they are to be kept as they came. Blocks of int8 always are: their scales may come after them.
+ * It allocates memory but knows no run. Values that are not float32 need further memory: for a window at a time, or
+ * for all received bytes if they are kept. Blocks of int8 are always kept, because their scales may come after them.
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../../kernels/compiler/pass.ts";
@@ -17,11 +17,11 @@ import {
 import { blockSinks } from "./packed_sinks.ts";
 import { floatSink, windowBytes } from "./sinks.ts";
 
-/** Where values stand as they came: the float32 values, or what is narrower beside them. */
+/** The place of values as they were received: the float32 values, or the narrower bytes beside them. */
 export interface WireBytes {
   readonly dtype: "F32" | "F16" | "BF16" | "I8";
   readonly offset: number;
-  /** Of I8: where its scales are, and for how many elements each. */
+  /** I8 only: the byte offset and count of the scales, and the number of elements per scale. */
   readonly scale?: { readonly offset: number; readonly count: number; readonly block: number };
 }
 
@@ -46,21 +46,22 @@ export function isFloat({ values: { dtype }, scale }: Pick<PackedTensor, "values
 }
 
 /**
- * Tensors from here on do not stay in the caches: what is copied to its place would have to be read from memory again
- * for its squares. Copied by a kernel out of a window that is hot, it is squared up while the stores are waited for.
+ * Tensors of this size and larger do not stay in the caches: values copied to their place would have to be read from
+ * memory again for their squares. A kernel that copies them from a hot window adds up squares while it waits for
+ * stores.
  */
 export const LARGE_COUNT = 2 ** 19;
 
 interface Place {
   readonly arena: Arena;
   readonly allocate: (bytes: number) => number;
-  /** Whether values narrower than float32 are wanted in the bytes in which they came. */
+  /** Whether to keep the received bytes of values narrower than float32. */
   readonly keepsBytes: boolean;
   readonly name: string;
   readonly count: number;
 }
 
-/** `whole` gets the sum of squares once all values are there. */
+/** `whole` is called with the sum of squares once all values are there. */
 export function floatRegion(
   place: Place,
   { values: { dtype }, scale }: Pick<PackedTensor, "values" | "scale">,

@@ -1,8 +1,8 @@
 /**
- * Where the bytes of compact forms go: blocks of int8 with their scales become float32 as soon as both have come, and
+ * Sinks for compact forms: blocks of int8 are converted to float32 as soon as their scales have been received, and
  * the entries of a tensor that is zero elsewhere are put in their places.
  *
- * As the other sinks (sinks.ts), they know no run and no memory bound. The bytes that came stay as they are.
+ * Like the other sinks (sinks.ts), they know no run and no memory bound. The received bytes are kept.
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { type Blocks, decodeBlocks } from "../../../kernels/routines/blocks.ts";
@@ -19,7 +19,7 @@ interface BlockRegion extends Blocks {
   readonly scaleCount: number;
 }
 
-/** `whole` gets the sum of squares once all values and all scales are there, whichever came first. */
+/** `whole` is called with the sum of squares once all values and scales are there, in either order. */
 export function blockSinks(
   region: BlockRegion,
   whole: (squares: number) => void,
@@ -32,7 +32,7 @@ export function blockSinks(
     offset: region.scales,
     bytes: 4 * region.scaleCount,
   });
-  /** Block by block as a reduction takes them, so that the sum is that of the same float32 values. */
+  /** Uses the blocks of reductions, so that the sum has the same bits as for float32 values. */
   const decode = () => {
     while (decoded < count) {
       const end = Math.min(decoded + BLOCK, count);
@@ -76,13 +76,13 @@ function byteRegion(arena: Arena, at: { name: string; offset: number; bytes: num
     },
     write(bytes) {
       if (written + bytes.length > at.bytes) {
-        throw new RangeError(`More than ${at.bytes} bytes came for ${at.name}`);
+        throw new RangeError(`Got more than ${at.bytes} bytes for ${at.name}`);
       }
       arena.u8(at.offset + written, bytes.length).set(bytes);
       written += bytes.length;
     },
     close() {
-      if (written !== at.bytes) throw new RangeError(`${written} of ${at.bytes} bytes came for ${at.name}`);
+      if (written !== at.bytes) throw new RangeError(`Got ${written} of ${at.bytes} bytes for ${at.name}`);
       isWhole = true;
     },
   };
@@ -99,8 +99,8 @@ interface Entries {
 }
 
 /**
- * Makes the dense tensor of its entries: zeros, to which each value is added in float32, in order. Gives the sum of
- * squares.
+ * Makes a dense tensor from its entries: starts with zeros and adds each value in float32, in order. Returns the sum
+ * of squares.
  */
 export function placeEntries(arena: Arena, { indices, values, entries, target, count }: Entries): number {
   const tensor = arena.f32(target, count).fill(0);

@@ -1,9 +1,9 @@
 /**
- * Where the bytes of one tensor go as they come, in pieces of any length: floats to float32 and squared up block by
- * block while the bytes are hot, indices to int32 and checked.
+ * Sinks for the bytes of one tensor, in pieces of any length. Floats are converted to float32 and their squares added
+ * up, block by block while the bytes are in the caches. Indices are converted to int32 and checked.
  *
- * Sinks know no run and no memory bound: their regions were allocated before. Views are made per write, since memory
- * may grow meanwhile. A RangeError says that the decoder broke its promise about the number of bytes.
+ * Sinks know no run and no memory bound: their regions were allocated before. They make new views for each write,
+ * because memory may grow meanwhile. A RangeError means that the decoder sent a wrong number of bytes.
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { decodeElements, sumSquares } from "../../../kernels/routines/ingest.ts";
@@ -12,10 +12,10 @@ import { ELEMENT_BYTES, type ElementType } from "../../../kernels/compiler/pass.
 import { refusal } from "../../errors.ts";
 import { type ByteSink, WIRE_DTYPES, type WireDtype } from "../../tensor.ts";
 
-/** Four blocks: fewer copies are worth a few percent, and more of them do not stay in the first-level caches. */
+/** Four blocks: fewer, larger copies gain a few percent; more blocks do not stay in the first-level caches. */
 const WINDOW_COUNT = 4 * BLOCK;
 
-/** Bytes of a window, in which elements wait to be converted or copied. */
+/** Bytes of the window from which elements are converted or copied. */
 export function windowBytes(type: ElementType, count: number): number {
   return Math.min(WINDOW_COUNT, count) * ELEMENT_BYTES[type];
 }
@@ -24,16 +24,16 @@ interface FloatRegion {
   readonly arena: Arena;
   readonly name: string;
   readonly type: ElementType;
-  /** Where the bytes go as they are: the target itself, where they are float32, or {@link windowBytes}. */
+  /** Byte offset of the received bytes: the target itself, a window, or a region for all of them. */
   readonly buffer: number;
-  /** Whether a buffer that is not the target has room for all of them, and keeps them. */
+  /** Whether a buffer apart from the target has room for all bytes and keeps them. */
   readonly keeps: boolean;
-  /** Where the float32 values go. */
+  /** Byte offset of the float32 values. */
   readonly target: number;
   readonly count: number;
 }
 
-/** `whole` gets the sum of squares once all elements are there. */
+/** `whole` is called with the sum of squares once all elements are there. */
 export function floatSink(
   { arena, name, type, buffer, keeps, target, count }: FloatRegion,
   whole: (squares: number) => void,
@@ -42,7 +42,7 @@ export function floatSink(
   const itemBytes = ELEMENT_BYTES[type];
   const end = count * itemBytes;
   const bufferBytes = inPlace || keeps ? end : windowBytes(type, count);
-  /** `start`: the byte of the tensor with which the buffer begins. */
+  /** `start`: index of the tensor's byte at the beginning of the buffer. */
   let written = 0, start = 0, done = 0, squares = 0;
   const takeBlocks = () => {
     while (done < count) {
@@ -59,7 +59,7 @@ export function floatSink(
     write(bytes) {
       for (let from = 0; from < bytes.length;) {
         const piece = bytes.subarray(from, from + Math.min(start + bufferBytes, end) - written);
-        if (piece.length === 0) throw new RangeError(`More than ${end} bytes came for ${name}`);
+        if (piece.length === 0) throw new RangeError(`Got more than ${end} bytes for ${name}`);
         arena.u8(buffer + written - start, piece.length).set(piece);
         written += piece.length;
         from += piece.length;
@@ -76,27 +76,27 @@ export function floatSink(
 
 interface IndexRegion {
   readonly arena: Arena;
-  /** The variable's. */
+  /** The variable's name. */
   readonly name: string;
-  /** {@link indexBytes} long; its first half has the int32 of int64 in the end. */
+  /** Byte offset of {@link indexBytes} bytes. The int32 that int64 indices become are in the first half. */
   readonly target: number;
   readonly count: number;
-  /** Every index is below: the variable's rows, or its elements. */
+  /** Every index must be below this count of the variable's rows or elements. */
   readonly limit: number;
 }
 
-/** Bytes in which indices come, and become int32. */
+/** Bytes of the received indices, which are converted to int32 in place. */
 export function indexBytes(dtype: WireDtype, count: number): number {
   return WIRE_DTYPES[dtype] * count;
 }
 
-/** Indices become int32 once all are there. `close` throws index_out_of_range. */
+/** A sink that converts indices to int32 once all are there. `close` throws index_out_of_range. */
 export function indexSink({ arena, name, target, count, limit }: IndexRegion, dtype: WireDtype): ByteSink {
   const end = indexBytes(dtype, count);
   let written = 0;
   return {
     write(bytes) {
-      if (written + bytes.length > end) throw new RangeError(`More than ${end} bytes came for ${name}`);
+      if (written + bytes.length > end) throw new RangeError(`Got more than ${end} bytes for ${name}`);
       arena.u8(target + written, bytes.length).set(bytes);
       written += bytes.length;
     },
@@ -124,5 +124,5 @@ function refuseIndex(
 }
 
 function checkBytes(written: number, wanted: number, name: string): void {
-  if (written !== wanted) throw new RangeError(`${written} of ${wanted} bytes came for ${name}`);
+  if (written !== wanted) throw new RangeError(`Got ${written} of ${wanted} bytes for ${name}`);
 }

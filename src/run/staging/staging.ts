@@ -1,9 +1,9 @@
 /**
- * A body's tensors on their way into a run: checked against the run's variables as they are named, then written
- * straight into the run's arena (sinks.ts).
+ * Receives a body's tensors: checks each one against the run's variables when it is announced, then writes it
+ * directly into the run's arena (sinks.ts).
  *
- * Nothing of the run changes here. Invariant: every region belongs to this staging until `release`, which is
- * called exactly when the tensors were applied or refused; views are made per write, since memory may grow.
+ * It does not change the run. Invariants: every region belongs to this staging until it is handed over or `release`
+ * is called, after the tensors were applied or refused; each write makes new views, because memory may grow.
  */
 import { refusal } from "../../errors.ts";
 import {
@@ -23,7 +23,7 @@ import { placeEntries } from "./packed_sinks.ts";
 import { indexBytes, indexSink } from "./sinks.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
-/** A dense tensor that has come in whole. */
+/** A dense tensor in staging. */
 export interface StagedDense {
   readonly kind: "dense";
   readonly variable: VariableState;
@@ -33,11 +33,11 @@ export interface StagedDense {
   /** Float64 sum of the float32 squares; finite only if every element is. */
   squares: number;
   readonly wire: WireBytes;
-  /** Of a tensor that came as its entries, whose values `wire` has: byte offset of their int32 element numbers. */
+  /** For a tensor received as entries, whose values are at `wire`: byte offset of their int32 element numbers. */
   readonly entries?: { readonly indices: number; readonly count: number };
 }
 
-/** Rows of a variable that have come in whole. */
+/** Rows of a variable in staging. */
 export interface StagedSparse {
   readonly kind: "sparse";
   readonly variable: VariableState;
@@ -56,21 +56,21 @@ interface StagingParts {
   readonly kind: "gradients" | "values";
   readonly memory: Memory;
   readonly state: RunState;
-  /** Whether tensors are wanted in the bytes in which they came. */
+  /** Whether to keep the received bytes of tensors. */
   readonly keepsBytes: boolean;
   readonly released: () => void;
 }
 
 export class ArenaStaging implements Staging {
   readonly kind: "gradients" | "values";
-  /** Variables without a gradient: Keras' None. */
+  /** Names of the variables without a gradient: Keras' None. */
   readonly absent: string[] = [];
   readonly tensors = new Map<string, Staged>();
   readonly #memory: Memory;
   readonly #state: RunState;
   readonly #keepsBytes: boolean;
   readonly #released: () => void;
-  /** Bytes by offset. */
+  /** Lengths of the regions in bytes, by offset. */
   readonly #regions = new Map<number, number>();
   #bytes = 0;
   #open = 0;
@@ -88,7 +88,7 @@ export class ArenaStaging implements Staging {
     return this.#bytes;
   }
 
-  /** Whether every tensor that was opened has come in whole. */
+  /** Whether every tensor that was announced has been received completely. */
   get complete(): boolean {
     return this.#open === 0;
   }
@@ -100,7 +100,7 @@ export class ArenaStaging implements Staging {
     return offset;
   }
 
-  /** Leaves a region to the caller, who releases it. */
+  /** Hands a region over to the caller, who must release it. */
   handOver(offset: number): void {
     this.#bytes -= this.#regions.get(offset) ?? 0;
     this.#regions.delete(offset);
@@ -143,7 +143,7 @@ export class ArenaStaging implements Staging {
     }
     const { indices: { dtype, shape }, values } = tensor;
     const rows = elementCount(shape);
-    // Nested JSON cannot say how long the rows of no rows are.
+    // Nested JSON cannot express the row length of a tensor without rows.
     const wanted = [rows, ...variable.shape.slice(1)];
     if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
     const whole = (squares: number) => staged.squares = squares;
@@ -156,7 +156,7 @@ export class ArenaStaging implements Staging {
     return { ...sinks, indices: this.#counted(indexSink(list, dtype)) };
   }
 
-  /** The entries come into regions of their own and from there into the tensor: their bytes stay as they came. */
+  /** The entries have regions of their own, from which the tensor is made, so that their received bytes are kept. */
   #flat(name: string, tensor: PackedTensor & { readonly indices: WireTensor }): PackedSinks {
     const variable = this.#take(name);
     const { arena } = this.#state;
@@ -209,7 +209,7 @@ export class ArenaStaging implements Staging {
     this.release();
   }
 
-  /** The variable, if this body has not named it before. */
+  /** The variable. Throws if this body has named it before. */
   #take(name: string): VariableState {
     const variable = this.#state.variable(name);
     if (this.tensors.has(name) || this.absent.includes(name)) {
@@ -261,12 +261,12 @@ export class ArenaStaging implements Staging {
   }
 }
 
-/** Where the first element that is not finite stands, as people write indices, and its value. */
+/** The index of the first element that is not finite, in brackets, and its value. */
 export function firstNonFinite(state: RunState, staged: Staged): { at: string; value: number } | undefined {
   if (Number.isFinite(staged.squares)) return undefined;
   const values = state.arena.f32(staged.values, staged.count);
   const index = values.findIndex((value) => !Number.isFinite(value));
-  // Squares overflow float32 from 1.8e19 on.
+  // The elements may be finite although their squares overflow float32, from 1.8e19 on.
   if (index < 0) return undefined;
   const { shape } = staged.variable;
   const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;

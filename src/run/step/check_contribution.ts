@@ -1,6 +1,6 @@
 /**
- * What a contribution must be before a step is planned. What is odd gives a warning, what is wrong is refused. Names,
- * shapes, dtypes and indices were checked when the body came in (staging.ts).
+ * Checks a contribution before a step is planned: unusual input gives a warning, invalid input is refused. Names,
+ * shapes, dtypes and indices were checked when the body was received (staging.ts).
  */
 import { refusal, StepwellError, type Subject } from "../../errors.ts";
 import { showShape } from "../../tensor.ts";
@@ -9,14 +9,14 @@ import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
 import { type ArenaStaging, firstNonFinite, type Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
-/** What refusals call the gradient of a variable. */
+/** The gradient of a variable as the subject of an error. */
 export function gradientOf(name: string): Subject {
   return { path: `gradients.${name}`, called: `the gradient of "${name}"` };
 }
 
 /**
- * Checks everything but the numbers and gives the warnings. Throws, in this order, invalid_request for a
- * `base_iteration` yet to come, no_gradients, sparse_with_aggregator, sparse_with_constraint.
+ * Checks everything except the numbers and returns warnings. Throws, in this order, invalid_request for a
+ * `base_iteration` in the future, no_gradients, sparse_with_aggregator, sparse_with_constraint.
  */
 export function checkContribution(
   { iterations, variables }: RunState,
@@ -50,7 +50,7 @@ export function checkContribution(
   return [`Gradients do not exist for the variables ${absent.join(", ")}: they stay as they are`];
 }
 
-/** Throws sparse_with_noise for a sparse gradient when a transformer adds noise, which must reach all rows. */
+/** Throws sparse_with_noise for a sparse gradient if a transformer adds noise, which must reach all rows. */
 export function checkNoise(
   { transformers }: Pick<ResolvedSpec, "transformers">,
   gradients: Iterable<Staged>,
@@ -65,7 +65,9 @@ export function checkNoise(
   }
 }
 
-/** Why the step is skipped; empty if it is not. Throws non_finite_gradient where the policy is to reject. */
+/**
+ * Returns the reason why the step is skipped, or an empty list. Throws non_finite_gradient with the policy "reject".
+ */
 export function checkFinite(state: RunState, { tensors }: ArenaStaging, policy: NonFinite): string[] {
   if (policy === "propagate") return [];
   for (const staged of tensors.values()) {

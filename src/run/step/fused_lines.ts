@@ -1,6 +1,6 @@
 /**
- * Formula lines that are fused with an optimizer's own, with the numbers that they name: clips, transformers, and
- * constraints that work element by element. Also the kernel calls that such lines become.
+ * Formula lines that are fused with those of an optimizer's rule: clips, transformers and elementwise constraints,
+ * with the numbers that they name. Also the kernel calls that are made of such lines.
  */
 import type { Noise } from "../../../kernels/noise/noise.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
@@ -14,7 +14,7 @@ import type { ResolvedSpec, Uniforms } from "../spec/spec.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
-/** What planning one step needs to know and where it may put scratch. */
+/** The inputs for planning one step. Scratch memory is allocated in `staging`. */
 export interface StepContext {
   readonly state: RunState;
   readonly spec: ResolvedSpec;
@@ -23,7 +23,7 @@ export interface StepContext {
   readonly runner: Runner;
 }
 
-/** One optimizer step over all gradients: its rule, and the numbers that every line may name. */
+/** A step of the optimizer over all gradients: its rule, and the numbers that every line may name. */
 export interface RuleStep {
   readonly context: StepContext;
   readonly rule: Rule;
@@ -34,7 +34,7 @@ export interface RuleStep {
 export interface FusedLines {
   readonly lines: readonly string[];
   readonly uniforms: Uniforms;
-  /** What the lines cost; given where users write or combine them at will. */
+  /** The load of the lines; given if users write or combine them freely. */
   readonly load?: Load | undefined;
 }
 
@@ -57,14 +57,14 @@ function added(a: Load | undefined, b: Load | undefined): Load | undefined {
 }
 
 /**
- * Whether lines may share a kernel with others. Every pass of a kernel computes again what it needs of the earlier
- * passes. So lines that take long or have many reductions get a kernel of their own.
+ * Whether lines may share a kernel with others. Every pass of a kernel recomputes the values that it needs from
+ * earlier passes, so lines with a high load or many reductions get a kernel of their own.
  */
 export function isLight({ load }: { readonly load?: Load | undefined }): boolean {
   return !load || (load.operations <= 128 && load.calls === 0 && load.reductions <= 4);
 }
 
-/** The lines of a constraint that works element by element; undefined for any other. */
+/** The lines of an elementwise constraint; undefined for any other. */
 export function constraintLines({ constraint }: VariableState): FusedLines & { load: Load } | undefined {
   if (constraint?.rule.kind !== "elementwise") return undefined;
   const { rule: { lines }, uniforms } = constraint;
@@ -90,7 +90,7 @@ export type Between =
   | { readonly kind: "mean" }
   | { readonly kind: "noise"; readonly noise: Omit<Noise, "variable"> };
 
-/** The lines of a run's transformers, by place; no step changes them. */
+/** The lines of a run's transformers, by index; no step changes them. */
 const cachedLines = new WeakMap<ResolvedSpec["transformers"], readonly (FusedLines | undefined)[]>();
 
 function linesOfSpec(transformers: ResolvedSpec["transformers"]): readonly (FusedLines | undefined)[] {
@@ -120,8 +120,9 @@ function linesOfSpec(transformers: ResolvedSpec["transformers"]): readonly (Fuse
 }
 
 /**
- * The run's transformers, in order. The names in their lines are made unique, so that two transformers of a kind do not
- * mix, nor one with a hyperparameter of the same name. Each noise has the stream of its place; stream 0 is for rounds.
+ * The run's transformers, in order. The names in their lines are made unique, so that they do not collide with those
+ * of another transformer of the same kind or with hyperparameters. Each noise has its own stream; stream 0 is for
+ * rounds.
  */
 export function transformerParts({ spec, state }: StepContext): (FusedLines | Between)[] {
   return spec.transformers.map(({ member, config }, place) => {
@@ -139,7 +140,7 @@ export function tensorsOf(variable: VariableState): Record<string, number> {
   return { w: variable.offset, ...Object.fromEntries(variable.slots) };
 }
 
-/** A call of `lines` over the whole variable, `g` beside it where there is one. */
+/** A call of `lines` over the whole variable, and over `g` if it is given. */
 export function wholeCall(
   { base }: RuleStep,
   variable: VariableState,
@@ -161,7 +162,7 @@ export function wholeCall(
   };
 }
 
-/** The call that carries the lines out on the staged gradient itself; nothing where there are none. */
+/** A call that applies the lines to the staged gradient in place; empty if there are no lines. */
 export function linesCall(
   step: RuleStep,
   staged: Staged,

@@ -1,10 +1,10 @@
-/** A step as data: instructions in order. plan_step.ts and its parts make them, `perform` carries them out. */
+/** A step as data: an ordered list of instructions. plan_step.ts and its parts make them; `perform` executes them. */
 import { reduceAxes } from "../../../kernels/routines/axes.ts";
 import { addGaussianNoise, type Noise } from "../../../kernels/noise/noise.ts";
 import type { Call, Runner } from "../../../kernels/compiler/runner.ts";
 import type { RunState } from "../tensors/state.ts";
 
-/** A kernel call, numbers to fill in or to copy, norms or means over axes, or noise to add. */
+/** A kernel call, a fill with zeros, a copy, norms or means over axes, or noise to add. */
 export type Instruction =
   | { readonly kind: "call"; readonly call: Call }
   | { readonly kind: "fill"; readonly offset: number; readonly count: number }
@@ -16,7 +16,7 @@ export type Instruction =
   }
   | { readonly kind: "noise"; readonly offset: number; readonly count: number; readonly noise: Noise };
 
-/** Performs instructions in order: the only thing that writes to variables and slots. */
+/** Performs instructions in order. During a step, nothing else writes to variables and slots. */
 export function perform(state: RunState, instructions: readonly Instruction[], runner: Runner): void {
   for (const instruction of instructions) {
     if (instruction.kind === "call") runner(state.arena, instruction.call);

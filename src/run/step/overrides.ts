@@ -1,12 +1,12 @@
-/** The optimizer of one step that brings its own hyperparameters. Nothing here outlives the step. */
+/** Hyperparameters that a request overrides for one step. They do not outlive the step. */
 import { refusal, StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /**
- * The optimizer of the step, with warnings. Throws what {@link overwrite} throws, and
- * invalid_config for switches that need a slot which the run does not have.
+ * Returns the optimizer of the step, and warnings. Throws what {@link overwrite} throws, and invalid_config for
+ * switches that need a slot which the run does not have.
  */
 export function forOneStep(
   optimizer: Optimizer,
@@ -22,7 +22,7 @@ export function forOneStep(
   throw refusal("invalid_config", "step", subject, problem);
 }
 
-/** Does what `overwrite` does; issues have the path of the step's hyperparameters. */
+/** Calls `overwrite`, and gives issues the path of the step's hyperparameters. */
 function overwriteAt(
   optimizer: Optimizer,
   hyperparameters: Readonly<Record<string, unknown>>,

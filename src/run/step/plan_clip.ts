@@ -1,19 +1,19 @@
 /**
- * Keras' three clips as lines: clipvalue → clipnorm → global_clipnorm. Norms are what TensorFlow takes: of the stored
- * rows of a sparse gradient, before repeated rows are merged.
+ * Plans Keras' three clips as formula lines: clipvalue → clipnorm → global_clipnorm. Norms are computed as in
+ * TensorFlow: for a sparse gradient, over its rows before repeated ones are merged.
  */
 import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { type FusedLines, joined, NOTHING, type StepContext } from "./fused_lines.ts";
 import type { Staged } from "../staging/staging.ts";
 
-/** Two underscores are in no name of a rule, and the keys of clips in none either. */
+/** These names cannot collide: names of rules have no double underscore and are no keys of clips. */
 const CLIP_VALUE = "g = max(min(g, clipvalue), -clipvalue)";
 const CLIP_NORM = "g = (g * clipnorm) / max(g__norm, clipnorm)";
 const GLOBAL_CLIP = "g = g * clip__scale";
 const GLOBAL_SCALE = ["clip_scale = global_clipnorm * min(1 / total, 1 / global_clipnorm) + (total - total)"];
 
-/** The clip lines of every gradient, and the smallest factor by which a norm clip scales one. */
+/** The clip lines of every gradient, and the smallest factor by which a norm clip scales a gradient. */
 export function planClip(context: StepContext, gradients: readonly Staged[]) {
   const { clipvalue, clipnorm, global_clipnorm } = context.optimizer.current;
   const byValue: FusedLines = clipvalue === null
@@ -33,11 +33,11 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
     }
   }
   if (global_clipnorm !== null) {
-    // Both norms at once can only be had by setting attributes later, as in Keras.
+    // As in Keras, both norm clips together are possible only by setting attributes later.
     if (clipnorm !== null) {
       squares = new Map(gradients.map((g) => [g, squaresOf(context, g, lines.get(g) as FusedLines)]));
     }
-    // TensorFlow's global_norm: halves of the squares, summed in float32, doubled under the root.
+    // As in TensorFlow's global_norm: halved squares are summed in float32 and doubled under the root.
     const halves = [...squares.values()].reduce((sum, each) => Math.fround(sum + Math.fround(each / 2)), 0);
     const total = Math.fround(Math.sqrt(Math.fround(halves * 2)));
     const values = { total, global_clipnorm: Math.fround(global_clipnorm) };
@@ -57,7 +57,7 @@ function extend(lines: Map<Staged, FusedLines>, staged: Staged, more: FusedLines
   lines.set(staged, joined(lines.get(staged) as FusedLines, more));
 }
 
-/** Sum of squares of the gradient after the lines, in float32. */
+/** Sum of squares of the gradient after the lines are applied, in float32. */
 function squaresOf({ state, runner }: StepContext, staged: Staged, { lines, uniforms }: FusedLines): number {
   if (lines.length === 0) return Math.fround(staged.squares);
   const { g_squares = 0 } = runner(state.arena, {

@@ -1,6 +1,6 @@
 /**
- * A variable's constraint after its dense update, as kernel calls. Elementwise constraints are not here: their
- * lines are fused into the update's kernel (plan_step.ts).
+ * Plans the kernel calls of a variable's constraint after its dense update. Elementwise constraints are not planned
+ * here: their lines are fused into the update's kernel (plan_dense.ts).
  */
 import { stretches } from "../../../kernels/routines/axes.ts";
 import type { Instruction } from "./instruction.ts";
@@ -9,7 +9,7 @@ import type { VariableState } from "../tensors/state.ts";
 
 type Allocate = (bytes: number) => number;
 
-/** What remains to be done to `variable` once its new value is stored; `allocate` gives scratch. */
+/** The instructions to run after the variable's new value is stored; `allocate` allocates scratch memory. */
 export function planConstraint(variable: VariableState, allocate: Allocate): Instruction[] {
   const { constraint } = variable;
   if (constraint?.rule.kind === "axis_norm") return planAxisNorm(variable, allocate);
@@ -17,7 +17,7 @@ export function planConstraint(variable: VariableState, allocate: Allocate): Ins
   return [];
 }
 
-/** Norms over the axes → one factor a norm → every stretch of the variable times (or divided by) its factors. */
+/** Computes norms over the axes, one factor per norm, and then multiplies or divides every stretch by its factors. */
 function planAxisNorm(variable: VariableState, allocate: Allocate): Instruction[] {
   const { constraint, shape, offset } = variable;
   if (constraint?.rule.kind !== "axis_norm") return [];
@@ -80,7 +80,7 @@ function planAxisNorm(variable: VariableState, allocate: Allocate): Instruction[
   ];
 }
 
-/** Row i becomes the old row sources[i]: out into scratch and back. */
+/** Sets row i to the old row sources[i]: copies rows to scratch memory and back. */
 function planCopyRows(
   variable: VariableState,
   sources: readonly number[],

@@ -1,6 +1,6 @@
 /**
- * A dense gradient → the calls of its step: clips, transformers, rule and elementwise constraint are one kernel, unless
- * centralization or noise stands between them.
+ * Plans the step of a dense gradient: clips, transformers, rule and elementwise constraint become one kernel, unless
+ * centralization, noise or a high load separates them.
  */
 import { stretches } from "../../../kernels/routines/axes.ts";
 import { planConstraint } from "./plan_constraint.ts";
@@ -46,7 +46,7 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines)
   }
   let update = joined(waiting, { lines: rule.dense, uniforms: NOTHING.uniforms });
   const constraint = constraintLines(variable);
-  // After a rule that takes long, a reduction would make all of it run again.
+  // A reduction in the constraint would make a kernel run the rule again, so a costly rule is kept apart.
   const isApart = constraint &&
     (!isLight(constraint) || (constraint.load.reductions > 0 && !isLightRule(step, variable)));
   if (constraint && !isApart) update = joined(update, constraint);
@@ -64,7 +64,7 @@ function planBetween(context: StepContext, staged: StagedDense, what: Between): 
 
 const places = new WeakMap<RunState, ReadonlyMap<VariableState, number>>();
 
-/** The place of a variable in the run's list. */
+/** The index of a variable in the run's list. */
 function placeOf(state: RunState, variable: VariableState): number {
   let found = places.get(state);
   if (!found) places.set(state, found = new Map([...state.variables.values()].map((each, n) => [each, n])));

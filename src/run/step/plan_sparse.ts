@@ -1,6 +1,6 @@
 /**
- * A sparse gradient → the calls of its step. Rows are clipped as they came and merged afterwards, as Keras does it; what
- * looks at the variable (weight decay), and all that follows it, runs on merged rows.
+ * Plans the step of a sparse gradient. As in Keras, rows are clipped as they were received and merged afterwards.
+ * Transformers from the first one that reads the variable on (weight decay) run on merged rows.
  */
 import { findUnique, tableBytes } from "../../../kernels/routines/dedupe.ts";
 import { checkNoise } from "./check_contribution.ts";
@@ -28,9 +28,9 @@ export function planSparse(step: RuleStep, staged: StagedSparse, clip: FusedLine
   const before: Instruction[] = linesCall(step, staged, clip);
   const after: FusedLines[] = [];
   for (const transformer of transformerParts(context)) {
-    // A mean over rows that were not sent would be a guess: centralization leaves sparse gradients alone.
+    // Centralization skips sparse gradients, because the mean would need rows that were not sent.
     if (!("lines" in transformer)) continue;
-    // From the first that looks at the variable on, all work on merged rows, so that their order stays.
+    // From the first transformer that reads the variable on, all run on merged rows, so that their order is kept.
     if (after.length > 0 || readsVariable(transformer)) {
       const both = joined(after.at(-1) ?? NOTHING, transformer);
       if (isLight(both)) after.pop();
@@ -48,7 +48,7 @@ export function planSparse(step: RuleStep, staged: StagedSparse, clip: FusedLine
   const whole = (lines: readonly string[] = []) =>
     lines.length === 0 ? [] : [wholeCall(step, variable, { lines, uniforms: {} })];
   const clean: FusedLines = { lines: merged.lines, uniforms: NOTHING.uniforms };
-  // Transformers see the variable as it was before the step; lines over all rows may change it (AdamW).
+  // Transformers read the variable as it was before the step, so they run before lines over all rows (AdamW).
   const transformed = after.map((lines, n) =>
     rowsCall(step, merged, { ...n === 0 ? joined(clean, lines) : lines, variable, stored: ["g"] })
   );
@@ -71,7 +71,7 @@ interface Rows {
   readonly rows: number;
 }
 
-/** A call of `lines` on listed rows of the variable and its slots (`stored`: all), with the rows of `g` in order. */
+/** A call of `lines` on the listed rows of the variable and its slots, with the rows of `g` in order. */
 function rowsCall(
   { base }: RuleStep,
   { indices, values, rows }: Rows,
@@ -102,8 +102,8 @@ function rowsCall(
 }
 
 /**
- * Repeated rows become one: distinct rows in order of first occurrence, each the sum from zero in order. Without
- * repetition the rows stay where they are and only the addition to zero remains (it turns −0 into 0).
+ * Merges repeated rows: distinct rows in order of first occurrence, each the sum of its occurrences, added to zero in
+ * order. Without repetition, the rows stay in place and only zero is added (it turns −0 into 0).
  */
 function planMerge({ state, staging }: StepContext, staged: StagedSparse) {
   const { rows, variable } = staged;

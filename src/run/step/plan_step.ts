@@ -1,9 +1,9 @@
 /**
- * Contributions → the instructions of one step, in Keras' order: clipvalue → clipnorm → global_clipnorm → gradient
- * transformers → optimizer rule → constraint.
+ * Plans the instructions of one step, in Keras' order: clipvalue → clipnorm → global_clipnorm → gradient transformers
+ * → optimizer rule → constraint.
  *
- * Planning reads gradients, never variables or slots, and allocates all scratch; performing a plan cannot fail.
- * What works element by element becomes lines put before the rule's own, so that each array is read once and written once.
+ * Planning reads gradients, never variables or slots, and allocates all scratch memory; performing a plan cannot
+ * fail. Elementwise operations become lines in the rule's kernel, so that each array is read once and written once.
  */
 import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
 import type { Rule } from "../../families/optimizers/optimizer_member.ts";
@@ -26,7 +26,7 @@ import type { RunState, VariableState } from "../tensors/state.ts";
 export interface StepPlan {
   readonly instructions: readonly Instruction[];
   readonly learningRate: number;
-  /** L2 norm of all gradients as they came, and of each. */
+  /** L2 norms of all gradients together and of each, before any clip or transformer. */
   readonly gradientNorm: number;
   readonly variableNorms: ReadonlyMap<string, number>;
   /** The smallest factor by which a norm clip scales a gradient; 1 without one. */
@@ -34,7 +34,7 @@ export interface StepPlan {
   /** The optimizer's scalar state after the step. */
   readonly scalars: Uniforms;
   readonly rule: Rule;
-  /** Those that the step moves, in the order of the gradients. */
+  /** The variables that the step changes, in the order of the gradients. */
   readonly variables: readonly VariableState[];
 }
 
@@ -43,7 +43,9 @@ interface Derived {
   readonly numbers: Uniforms;
 }
 
-/** Derived from the optimizer's attributes alone. They change seldom, and each change makes a new Optimizer. */
+/**
+ * Cache of data derived from the optimizer's attributes. They change seldom, and each change makes a new Optimizer.
+ */
 const derived = new WeakMap<Optimizer, Derived>();
 
 function derive(optimizer: Optimizer): Derived {
@@ -52,7 +54,7 @@ function derive(optimizer: Optimizer): Derived {
   return found;
 }
 
-/** Plans the step that applies everything in `staging`. Throws out_of_memory when scratch does not fit. */
+/** Plans the step that applies everything in `staging`. Throws out_of_memory if scratch memory does not fit. */
 export function planStep(context: StepContext): StepPlan {
   const { state, optimizer, staging } = context;
   const { rule, numbers } = derive(optimizer);
@@ -92,7 +94,7 @@ export function planStep(context: StepContext): StepPlan {
   };
 }
 
-/** Slots that start as the variable, before its first gradient moves it. */
+/** Copies the variable to the slots that start as it, before its first gradient changes it. */
 function firstSlots(state: RunState, rule: Rule, variable: VariableState): Instruction[] {
   const { offset: from, count, slots } = variable;
   return state.startingAs(rule, variable)

@@ -1,4 +1,4 @@
-/** Rows of a variable, copied out by a kernel. */
+/** Gathers rows of a variable: a kernel copies them out. */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { refusal, StepwellError } from "../../errors.ts";
 import type { NamedTensor } from "../../tensor.ts";
@@ -8,7 +8,7 @@ import type { RunState, VariableState } from "./state.ts";
 interface Rows {
   readonly variable: VariableState;
   readonly indices: readonly number[];
-  /** Of the values. */
+  /** Bytes of the values. */
   readonly bytes: number;
 }
 

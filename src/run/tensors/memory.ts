@@ -1,9 +1,9 @@
 /**
- * Where runs live: arenas, shared by small runs or owned by one large run, under one bound for all of them.
+ * The memory of all runs: arenas, shared by small runs or owned by one large run, under one bound.
  *
- * Not an allocator (the arena is) and no owner of runs. Invariants: the bytes of all memories and of all published
- * copies stay under `bytesMax`, checked before anything grows; a memory that is empty is kept and used again,
- * because a dropped one lingers until the garbage collector gets to it.
+ * It is not an allocator (the arena is) and does not own runs. Invariants: the bytes of all arenas and of all
+ * published copies stay under `bytesMax`, which is checked before anything grows; an empty arena is kept and used
+ * again, because a dropped one takes memory until the garbage collector runs.
  */
 import { Arena, ARENA_BYTES_MAX } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
@@ -11,13 +11,13 @@ import { type Releasable, releasable } from "../../releasable.ts";
 
 /** Runs up to this size share arenas. */
 const SMALL_BYTES_MAX = 1024 ** 2;
-/** A shared arena takes no further run from here on, so that staging finds room to grow. */
+/** A shared arena of this size takes no further run, so that staging has room to grow. */
 const SHARED_BYTES_MAX = 32 * 1024 ** 2;
 
-/** Memory that nobody's run lives in. */
+/** Memory for a copy, outside the runs' memory. */
 export interface Spare extends Releasable {
   readonly bytes: number;
-  /** Good until something else is allocated. */
+  /** Valid until the next allocation. */
   view(at: number, bytes: number): Uint8Array<ArrayBuffer>;
 }
 
@@ -27,12 +27,12 @@ export class Memory {
   readonly #owned = new Set<Arena>();
   #idle: Arena[] = [];
   #publishedBytes = 0;
-  /** By arena: who has regions in it that he can do without. */
+  /** Callbacks that release regions which can be freed early, by arena. */
   readonly #borrowers = new WeakMap<Arena, Set<() => void>>();
 
   readonly #onPressure: () => boolean;
 
-  /** `onPressure` makes room if it can, and says whether it did. */
+  /** `onPressure` frees memory if it can, and returns whether it did. */
   constructor(options: { bytesMax: number; onPressure?: () => boolean }) {
     this.bytesMax = options.bytesMax;
     this.#onPressure = options.onPressure ?? (() => false);
@@ -47,7 +47,7 @@ export class Memory {
   }
 
   /**
-   * An arena in which a run of `bytes` can live that holds contributions of `heldBytes` at times. Throws run_too_large
+   * Finds an arena for a run of `bytes`, whose rounds may hold `contributionBytes` beside them. Throws run_too_large
    * or out_of_memory.
    */
   place(bytes: number, contributionBytes = 0): Arena {
@@ -72,7 +72,7 @@ export class Memory {
     for (;;) {
       const roomy = this.#shared.find((arena) => arena.bytesUsed + bytes <= SHARED_BYTES_MAX);
       if (roomy) return roomy;
-      // One more arena only while there is room for a full one, or nothing that could make room in the others.
+      // A new arena is made only if a full one fits under the bound, or if no run can leave the others.
       if (this.#bytes + SHARED_BYTES_MAX <= this.bytesMax || !this.#onPressure()) break;
     }
     const arena = new Arena({ bytesMax: ARENA_BYTES_MAX });
@@ -89,14 +89,14 @@ export class Memory {
     return arena;
   }
 
-  /** Has `giveBack` called, once, before an allocation in the arena would cost an idle run or be refused. */
+  /** Calls `giveBack` once, before an allocation in the arena would evict a run or fail. */
   borrow(arena: Arena, giveBack: () => void): Releasable {
     const borrowers = this.#borrowers.get(arena) ?? new Set();
     this.#borrowers.set(arena, borrowers.add(giveBack));
     return releasable(() => void this.#borrowers.get(arena)?.delete(giveBack));
   }
 
-  /** Whether there was something to give back. */
+  /** Returns whether any region was released. */
   #takeBack(arena: Arena): boolean {
     const borrowers = this.#borrowers.get(arena);
     if (!borrowers?.size) return false;
@@ -113,13 +113,13 @@ export class Memory {
     } catch (error) {
       if (this.#takeBack(arena)) return this.allocate(arena, bytes);
       this.#rest(arena);
-      // The arena's own end, or a machine that has no more memory to give.
+      // The arena has reached its maximum, or the machine is out of memory.
       if (error instanceof RangeError) this.#refuse(bytes);
       throw error;
     }
   }
 
-  /** Makes sure that all memories may grow by what `growth` says, at the cost of idle ones and of what gives room. */
+  /** Ensures that memory may grow by `growth()` bytes; drops idle arenas and calls `makeRoom` if necessary. */
   #reserve(growth: () => number, bytes: number, makeRoom = this.#onPressure): void {
     const fits = () => growth() === 0 || this.#bytes + growth() <= this.bytesMax;
     if (fits()) return;
@@ -133,11 +133,14 @@ export class Memory {
   #refuse(bytes: number): never {
     throw new StepwellError(
       "out_of_memory",
-      `Cannot take ${bytes} more bytes: ${this.#bytes} of at most ${this.bytesMax} bytes are in use`,
+      `Cannot allocate ${bytes} more bytes: ${this.#bytes} of at most ${this.bytesMax} bytes are in use`,
     );
   }
 
-  /** Memory for a copy, if the bound leaves room for it at no run's cost: that of an idle arena where one fits. */
+  /**
+   * Memory for a copy, from an idle arena if one fits; undefined if it would exceed the bound. No run is evicted for
+   * it.
+   */
   spare(bytes: number): Spare | undefined {
     if (bytes > ARENA_BYTES_MAX) return undefined;
     const arena = this.#own(bytes);
@@ -150,7 +153,7 @@ export class Memory {
         ...releasable(() => this.release(arena, offset)),
       };
     } catch (error) {
-      // The machine has no more memory to give.
+      // The machine is out of memory.
       if (error instanceof RangeError) return undefined;
       throw error;
     } finally {
@@ -158,13 +161,13 @@ export class Memory {
     }
   }
 
-  /** Gives back a region. The arena of a large run that holds nothing any more waits for the next run. */
+  /** Releases a region. The arena of a large run is kept for the next run when it is empty. */
   release(arena: Arena, offset: number): void {
     arena.release(offset);
     this.#rest(arena);
   }
 
-  /** An arena of its own that holds nothing is idle. */
+  /** Marks a large run's arena as idle if it is empty. */
   #rest(arena: Arena): void {
     if (arena.bytesUsed === 0 && this.#owned.delete(arena)) this.#idle.push(arena);
   }

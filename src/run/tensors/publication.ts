@@ -1,8 +1,8 @@
 /**
- * What readers get: immutable copies of a version's variables, shared by all who read that version.
+ * Publishes immutable copies of a version's variables, which all readers of that version share.
  *
- * A variable is copied when somebody asks for it, at most once a version. Invariant: a copy is counted against the
- * memory bound from when it is made until the version is over and its last reader is done.
+ * A variable is copied when it is first requested, at most once per version. Invariant: a copy counts against the
+ * memory bound from the time it is made until its version has been superseded and its last reader is done.
  */
 import { releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
@@ -14,7 +14,7 @@ interface Version {
   readonly iterations: number;
   readonly version: number;
   readonly copies: Map<string, NamedTensor>;
-  /** What counts the copies. */
+  /** The copies' shares of the memory bound. */
   readonly counted: DisposableStack;
   readers: number;
   over: boolean;
@@ -30,7 +30,7 @@ export class Publisher {
     this.#state = state;
   }
 
-  /** Copies of `names`, or of all variables, as they are now. Throws unknown_variable, out_of_memory. */
+  /** Copies of the present values of `names`, or of all variables. Throws unknown_variable, out_of_memory. */
   publish(version: number, names?: readonly string[]): Publication {
     const variables = names
       ? [...new Set(names)].map((name) => this.#state.variable(name))
@@ -60,7 +60,7 @@ export class Publisher {
     };
   }
 
-  /** The state has changed: the next reader gets a new copy. */
+  /** Called after a change of state: the next reader gets new copies. */
   invalidate(): void {
     const old = this.#current;
     this.#current = undefined;

@@ -1,10 +1,11 @@
 /**
- * The tensors of one run: named variables and slots in fixed regions of an arena, the optimizer's scalar state
- * and the iteration count. Holds, but does not compute: plan_step.ts says what changes and a runner changes it.
+ * The state of one run: named variables and slots in fixed regions of an arena, the optimizer's scalar state
+ * and the iteration count. It computes nothing: plan_step.ts plans changes and a runner makes them.
  *
- * Invariants: every slot that the optimizer's rule names has a region for every variable from the start, filled
- * with its initial value, 0 where that is the variable. `created` lists those that Keras would have made by now, in its order: Keras makes a
- * variable's slots at its first gradient, and `get_weights` follows that order.
+ * Invariants: from the start, every slot that the optimizer's rule names has a region for every variable. It is
+ * filled with the slot's initial value, or with 0 if the slot starts as the variable. `created` lists the slots that
+ * Keras would have created by now, in its order: Keras creates a variable's slots at its first gradient, and
+ * `get_weights` follows that order.
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
@@ -25,7 +26,7 @@ export interface VariableState extends ResolvedVariable {
   readonly slots: Map<string, number>;
 }
 
-/** What Keras counts as one weight: a slot of a variable. */
+/** A slot of a variable: one weight in Keras. */
 export interface CreatedSlot {
   readonly variable: VariableState;
   readonly slot: string;
@@ -43,13 +44,13 @@ export function stateBytes(spec: ResolvedSpec, rule: Rule): number {
   );
 }
 
-/** Bytes of the contributions that a round holds until it closes, and of what becomes of them; 0 for sums. */
+/** Bytes of the contributions that a round holds until it closes, and of their combination; 0 for sums. */
 function contributionBytes({ aggregation: { rule, wanted }, variables }: ResolvedSpec): number {
   if (rule.kind === "sum") return 0;
   return (wanted + 1) * variables.reduce((sum, { shape }) => sum + aligned(4 * elementCount(shape)), 0);
 }
 
-/** The order in which Keras makes the slots of these variables. */
+/** The order in which Keras creates the slots of these variables. */
 export function creationOrder(rule: Rule, variables: readonly VariableState[]): CreatedSlot[] {
   const slots = Object.keys(rule.slots);
   return rule.slotOrder === "variable"
@@ -60,7 +61,7 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
 export class RunState implements Releasable {
   readonly arena: Arena;
   readonly variables = new Map<string, VariableState>();
-  /** Those that steps move; the others are averages of what clients have. */
+  /** The variables that steps change; the others are averages of the clients' values. */
   readonly optimized: VariableState[] = [];
   /** Values of the rule's `state`. */
   scalars: Readonly<Record<string, number>>;
@@ -112,8 +113,8 @@ export class RunState implements Releasable {
   }
 
   /**
-   * Makes the slots of `rule` that are missing (amsgrad switched on later). All or none; throws out_of_memory. They stay,
-   * unless the result is disposed of before anything else changes.
+   * Allocates the missing slots of `rule` (amsgrad switched on later), all or none. Throws out_of_memory. Disposing
+   * of the result removes them again; it must be done before anything else changes.
    */
   addSlots(rule: Rule): DisposableStack {
     const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
@@ -147,7 +148,7 @@ export class RunState implements Releasable {
     for (const created of creationOrder(rule, lacking)) this.markCreated(created);
   }
 
-  /** The slots of the variable that start as it is now, and that no gradient has made yet. */
+  /** The slots that start with the variable's present value and that no gradient has created yet. */
   startingAs(rule: Rule, { slots }: VariableState): string[] {
     return Object.keys(rule.slots)
       .filter((slot) => rule.slots[slot] === "w" && !this.#createdOffsets.has(slots.get(slot) as number));
@@ -160,7 +161,7 @@ export class RunState implements Releasable {
     this.#created.push(slot);
   }
 
-  /** What Keras would have created by now, in its order. */
+  /** The slots that Keras would have created by now, in its order. */
   get created(): readonly CreatedSlot[] {
     return this.#created;
   }

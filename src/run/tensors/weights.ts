@@ -1,6 +1,6 @@
 /**
- * `get_weights` and `set_weights` as Keras' legacy optimizers have them: the iteration count, the optimizer's scalar
- * state, then slots in order of creation. Before the first step there are none.
+ * `get_weights` and `set_weights` of Keras' legacy optimizers: the iteration count, the optimizer's scalar state,
+ * then the slots in order of creation. Before the first step there are none.
  */
 import { StepwellError } from "../../errors.ts";
 import type { OptimizerMember, Rule } from "../../families/optimizers/optimizer_member.ts";
@@ -9,7 +9,7 @@ import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { creationOrder, type RunState } from "./state.ts";
 
-/** Null iterations: Keras would not have created anything yet. */
+/** `iterations` is null while Keras would not have created any weight. */
 export function getWeights(state: RunState): { iterations: number | null; tensors: NamedTensor[] } {
   if (!state.hypersCreated) return { iterations: null, tensors: [] };
   const scalars = Object.entries(state.scalars).map(([name, value]) => ({
@@ -27,15 +27,15 @@ export function getWeights(state: RunState): { iterations: number | null; tensor
 interface Target {
   readonly member: OptimizerMember;
   readonly rule: Rule;
-  /** Called once everything is checked and before anything changes; what it throws refuses the change. */
+  /** Called after all checks and before any change. An error that it throws refuses the change. */
   readonly record: (iterations: number, weights: readonly FlatTensor[]) => void;
 }
 
 /**
- * Assigns a list of weights and returns whether anything changed. On a run without weights a list that has the
- * length of all of them makes them first, which in Keras takes a call of its own.
+ * Assigns a list of weights and returns whether anything changed. If the run has no weights yet, a list of full
+ * length creates them first; Keras needs a separate call for that.
  *
- * Throws invalid_weights (length, shape, an iteration count that is none) and what reading a tensor throws.
+ * Throws invalid_weights (length, shape, an invalid iteration count) and the errors of reading a tensor.
  */
 export function setWeights(
   state: RunState,
@@ -84,13 +84,13 @@ export function setWeights(
   return true;
 }
 
-/** What did not come as JSON, which has no typed arrays. */
+/** Whether the value was not parsed from JSON, which has no typed arrays. */
 function isFlatTensor(value: unknown): value is FlatTensor {
   return typeof value === "object" && value !== null && "values" in value &&
     value.values instanceof Float32Array;
 }
 
-/** Lists that Keras' first optimizers saved: without the iteration count, or with second moments nobody uses. */
+/** Converts lists that Keras' first optimizers saved: without the iteration count, or with unused second moments. */
 function fromVersion1(given: readonly unknown[], member: OptimizerMember, now: number): readonly unknown[] {
   if (member.savedByVersion1 === "without_iterations" && given.length === now - 1) return [0, ...given];
   const variables = Math.trunc((now - 1) / 2);

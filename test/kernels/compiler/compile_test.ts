@@ -1,4 +1,4 @@
-/** The cache of modules: equal machine code is compiled once, different code never taken for it. */
+/** Tests of the cache of modules: equal machine code is compiled once, and different code is never confused. */
 import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { compiledCount, Program } from "../../../kernels/compiler/compile.ts";
@@ -7,7 +7,7 @@ import { fillSpecial, sameBits } from "../support/special.ts";
 
 const SCOPE = { tensors: ["w", "g", "m"], stored: ["w", "m"], uniforms: ["a", "b"] };
 
-/** Runs `lines` by `run` on the same numbers every time: all tensors afterwards and all results. */
+/** Runs `program` with `runner` on the same numbers every time; returns all tensors afterwards and all results. */
 function outcome(runner: typeof runCompiled, program: Program, layouts = {}): Float32Array {
   const arena = new Arena({ bytesMax: 1 << 20 });
   const tensors = Object.fromEntries(SCOPE.tensors.map((name) => [name, arena.allocate(4 * 37)]));
@@ -22,7 +22,7 @@ function outcome(runner: typeof runCompiled, program: Program, layouts = {}): Fl
   ]);
 }
 
-/** Groups of formulas that compute different things and look much alike. */
+/** Groups of formulas that look alike but compute different things. */
 const LOOKALIKES: readonly (readonly (readonly string[])[])[] = [
   [["w = g * m", "m = g"], ["w = g", "m = g * m"], ["w = g * m"], ["m = g * m"]],
   [["s = sum(g * m)"], ["s = sum(g)", "w = g * m"], ["s = sum(m)", "w = g * m"], [
@@ -39,7 +39,7 @@ const LOOKALIKES: readonly (readonly (readonly string[])[])[] = [
   [["w = m", "m = w"], ["u = w", "w = m", "m = u"]],
 ];
 
-Deno.test("kernels of formulas that look alike are not mixed up", () => {
+Deno.test("kernels of similar formulas are not confused", () => {
   for (const group of LOOKALIKES) {
     const programs = group.map((lines) => new Program(lines, SCOPE));
     // Twice: the second time every module comes from the cache.
@@ -50,7 +50,7 @@ Deno.test("kernels of formulas that look alike are not mixed up", () => {
   }
 });
 
-Deno.test("kernels of one formula in different layouts are not mixed up", () => {
+Deno.test("kernels of one formula in different layouts are not confused", () => {
   const program = new Program(["w = w * a + g"], SCOPE);
   for (
     const layout of [{}, { type: "f16" }, { type: "bf16" }, { access: "splat" }, {
@@ -67,7 +67,7 @@ Deno.test("kernels of one formula in different layouts are not mixed up", () => 
   assert.equal(program.kernel({ g: {} }), program.kernel(), "the same layout is the same kernel");
 });
 
-Deno.test("a formula under other names compiles nothing", () => {
+Deno.test("a formula with other names compiles nothing", () => {
   const compile = (lines: readonly string[], scope: typeof SCOPE) => {
     const kernel = new Program(lines, scope).kernel();
     kernel.passes.forEach((_, pass) => kernel.module(pass));

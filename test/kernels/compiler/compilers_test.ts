@@ -1,4 +1,4 @@
-/** V8's baseline and optimizing compilers must give the same bits, and so must the second run of either. */
+/** Test that kernels give the same bits under V8's baseline compiler and its optimizing compiler. */
 import assert from "node:assert/strict";
 
 async function bitsUnder(...flags: string[]): Promise<string> {

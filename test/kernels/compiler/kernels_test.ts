@@ -1,4 +1,4 @@
-/** Kernels against the interpreter: equal bit for bit, and nothing outside the regions touched. */
+/** Tests of kernels against the interpreter: equal bit for bit, and nothing outside their regions is touched. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -24,7 +24,7 @@ interface Case {
 
 const BYTES = { f32: 4, f16: 2, bf16: 2, f64: 8 };
 
-/** Runs a case on a fresh arena and returns every byte of it, guard words between the regions included. */
+/** Runs a case on a fresh arena and returns all its bytes, guard words between the regions included. */
 function perform(
   runner: typeof runCompiled,
   test: Case,
@@ -99,7 +99,7 @@ Deno.test("kernels equal the interpreter at lengths 0 to 67 and past a block", (
   for (const rowLength of [4095, 4096, 4097, 9000]) {
     assertEqual({ lines: TRUST, rowCount: 1, rowLength });
     assertEqual({ lines: ["n = norm(g)", "s = sum(g)", "e = mean(m)"], rowCount: 1, rowLength });
-    // Without NaN, which would be all that is left.
+    // Without NaN, which would make every result NaN.
     const lines = [
       "finite = where(abs(g) < 100, g, 0)",
       "p = peak(finite)",
@@ -110,7 +110,7 @@ Deno.test("kernels equal the interpreter at lengths 0 to 67 and past a block", (
   }
 });
 
-Deno.test("kernels equal the interpreter on listed rows, repeated rows and one number a row", () => {
+Deno.test("kernels equal the interpreter on listed rows, repeated rows and one number per row", () => {
   for (const rowLength of [1, 2, 3, 4, 5, 15, 16, 17, 31, 64, 67]) {
     assertEqual({
       lines: ADAM,
@@ -124,7 +124,7 @@ Deno.test("kernels equal the interpreter on listed rows, repeated rows and one n
   }
 });
 
-Deno.test("listed rows are loaded ahead, whatever their number and length, and nothing behind them is", () => {
+Deno.test("prefetching works for any number and length of listed rows, and reads nothing after them", () => {
   for (const rowLength of [15, 16, 17, 64, 127, 128, 129]) {
     for (const rowCount of [15, 16, 17, 33]) {
       assertEqual({ lines: ADAM, rowCount, rowLength, access: { w: "indexed", m: "indexed", v: "indexed" } });

@@ -1,4 +1,4 @@
-/** Calls and runners: the meaning of lines, the order of additions, and what a call refuses. */
+/** Tests of calls and runners: the meaning of lines, the order of additions, and refused calls. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -13,7 +13,7 @@ import { fillSpecial, random, sameBits } from "../support/special.ts";
 const TENSORS = ["w", "g", "m", "v"], STORED = ["w", "m", "v"];
 const UNIFORMS = { a: 0.1, b: -2.5, c: 3, T: 7 };
 
-Deno.test("runners leave what the lines say, one after the other", () => {
+Deno.test("runners compute what the lines say, one line after the other", () => {
   fc.assert(
     fc.property(rules, fc.integer({ min: 1, max: 40 }), fc.nat(), (lines, count, seed) => {
       const program = new Program(lines, {
@@ -76,13 +76,13 @@ Deno.test("reductions add in the documented order, to the last bit of float64", 
   }
 });
 
-Deno.test("reductions keep float64 totals: what cancels leaves its exact rest", () => {
+Deno.test("reductions keep float64 totals, so terms that cancel leave the exact remainder", () => {
   const program = new Program(["s = sum(g)"], { tensors: ["g"], stored: [], uniforms: [] });
   const arena = new Arena({ bytesMax: 1 << 20 });
   const g = arena.allocate(400);
   for (const [first, second] of [[0, 16], [3, 99], [96, 97], [1, 2]] as const) {
     arena.f32(g, 100).fill(0);
-    // 2^24 + 1 has no float32: a sum in float32 would lose the one.
+    // 2^24 + 1 is not a float32 number: a sum in float32 would lose the one.
     arena.f32(g, 100)[first] = 2 ** 24;
     arena.f32(g, 100)[50] = 1;
     arena.f32(g, 100)[second] = -(2 ** 24);
@@ -152,7 +152,7 @@ Deno.test("runners refuse a call that lacks a uniform or a tensor, and change no
   }
 });
 
-Deno.test("evaluateScalars() computes in float32, line by line, and keeps no subnormal", () => {
+Deno.test("evaluateScalars() computes in float32, line by line, and flushes subnormal numbers", () => {
   const lines = [
     "c = c * a ^ T",
     "d = 1 - c",

@@ -1,4 +1,4 @@
-/** Text → trees: what binds tighter, where errors point, and that no text makes the parser fail otherwise. */
+/** Tests of the formula parser: precedence, the places of errors, and no other failure on any text. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
@@ -12,7 +12,7 @@ import { OPS } from "../../../kernels/language/ops.ts";
 import { NESTING_MAX } from "../../../kernels/language/syntax.ts";
 import { trees, writeFewest, writeFull } from "../support/written.ts";
 
-/** A tree with every pair of parentheses written out. */
+/** Writes a tree with all its parentheses. */
 function show(expression: Expression): string {
   if (expression.kind === "number") return String(expression.value);
   if (expression.kind === "name") return expression.name;
@@ -70,7 +70,7 @@ const PRECEDENCE_TABLE: readonly (readonly [string, string])[] = [
   ["sqrt(v)+e", "(sqrt(v) + e)"],
 ];
 
-Deno.test("parseFormula() binds as written", () => {
+Deno.test("parseFormula() follows the table of precedence", () => {
   for (const [text, tree] of PRECEDENCE_TABLE) assert.equal(parsed(text), tree, text);
 });
 
@@ -139,18 +139,18 @@ const ERRORS: readonly (readonly [string, number, RegExp])[] = [
   ["w = [g]", 5, /Expected a value, found "\["/],
   ["w = 'g'", 5, /Expected a value, found 'g'/],
   ["w = g 'g'", 7, /Expected an operator, found 'g'/],
-  ["w = 'g", 5, /Expected a value, found a quote that has no end/],
+  ["w = 'g", 5, /Expected a value, found an unclosed quote/],
   ["w = größe", 7, /Expected an operator, found "ö"/],
   ["w = 💥", 5, /Expected a value, found "💥"/],
   ["w =\n g = m", 8, /Expected an operator, found "="/],
   ["w = g; m = g", 6, /Expected an operator, found ";"/],
-  // The first thing that is wrong, whatever follows.
+  // The first error counts, whatever follows.
   ["w = g m §", 7, /Expected an operator, found "m"/],
   ["w = add(g, m)", 5, /Cannot call "add", it is written \+/],
   ["w = neg(g)", 5, /Cannot call "neg", it is written -/],
 ];
 
-Deno.test("parseFormula() says what is wrong, in which line and column", () => {
+Deno.test("parseFormula() reports what is wrong, with line and column", () => {
   for (const [text, column, message] of ERRORS) {
     const error = errorOf(["m = g", text]);
     assert.match(error.message, message, text);
@@ -161,7 +161,7 @@ Deno.test("parseFormula() says what is wrong, in which line and column", () => {
   }
 });
 
-Deno.test("parseFormula() refuses lines that are too long or nest too deep, and takes the longest allowed", () => {
+Deno.test("parseFormula() refuses lines that are too long or nest too deep, and accepts the longest allowed", () => {
   const longest = `x = ${"a".repeat(LINE_LENGTH_MAX - 4)}`;
   assert.equal(parseFormula([longest]).length, 1);
   assert.match(errorOf([`${longest}a`]).message, /2001 characters, at most 2000 \(line 1, column 1\)/);
@@ -175,13 +175,13 @@ Deno.test("parseFormula() refuses lines that are too long or nest too deep, and 
   for (const hostile of ["-".repeat(1900) + "a", "a" + "^a".repeat(900), "sqrt(".repeat(300) + "a"]) {
     assert.match(errorOf([`x = ${hostile}`]).message, /nest deeper than 64/);
   }
-  // A chain is as deep as it is long in the tree, not in the text.
+  // A chain of operators makes a deep tree, but its text is not nested.
   assert.ok(parsed("a" + "-a".repeat(990)).startsWith("(".repeat(990)));
-  // Siblings do not add up.
+  // The depths of siblings do not add up.
   assert.ok(parsed(Array(400).fill("(a)").join("+")).endsWith(" + a)"));
 });
 
-Deno.test("parseFormula() answers any text with lines or a FormulaError that points into it", () => {
+Deno.test("parseFormula() returns lines or throws a FormulaError that points into the text, for any text", () => {
   const token = fc.constantFrom(
     ...["w", "g", "1", ".5e3", "+", "-", "*", "/", "^", "(", ")", ",", "<", ">=", "==", "=", "!", " ", "\t"],
     ...["sqrt(", "where(", "max(", "norm(", "add(", "\u00e9", "\n", "0x1", "1e", "__proto__"],
@@ -195,7 +195,7 @@ Deno.test("parseFormula() answers any text with lines or a FormulaError that poi
     fc.property(text, (line) => {
       try {
         const [first] = parseFormula([line]);
-        // What was read means the same when it is written out with all its parentheses.
+        // Writing the tree with all its parentheses does not change its meaning.
         const again = parsed(show(first?.expression as Expression).replaceAll("Infinity", "1e999"));
         assert.equal(again, show(first?.expression as Expression));
       } catch (error) {
@@ -208,7 +208,7 @@ Deno.test("parseFormula() answers any text with lines or a FormulaError that poi
   );
 });
 
-Deno.test("parseFormula() reads random trees back when they are written with the fewest parentheses", () => {
+Deno.test("parseFormula() reads back random trees that are written with the fewest parentheses", () => {
   const operators = [...OPS.values()].flatMap(({ symbol, arity }) => arity === 2 ? symbol ?? [] : []);
   const tree = trees({ operators, leaves: ["w", "g", "beta_1", "2", "0.5", "1e-7"], extras: false });
   fc.assert(
@@ -217,7 +217,7 @@ Deno.test("parseFormula() reads random trees back when they are written with the
   );
 });
 
-Deno.test("rename() changes names, and nothing else, when it is given any text", () => {
+Deno.test("rename() changes only names, in any text", () => {
   const own = (name: string) => name === "w" ? name : `${name}__x`;
   for (
     const [line, wanted] of [

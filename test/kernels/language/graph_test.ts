@@ -1,4 +1,4 @@
-/** Trees → typed, interned nodes: what is refused and where, what is shared, what is stored. */
+/** Tests of the graph: what is refused and where, which nodes are shared, what is stored. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Program } from "../../../kernels/compiler/compile.ts";
@@ -8,7 +8,7 @@ import { buildGraph, type Graph } from "../../../kernels/language/graph.ts";
 const SCOPE = { tensors: ["w", "g", "m"], stored: ["w", "m"], uniforms: ["a", "b"] };
 
 const graphOf = (...lines: string[]): Graph => buildGraph(lines, SCOPE);
-/** The arithmetic, without leaves and without what storing adds. */
+/** The ops of the arithmetic, without leaves and flushes. */
 const opsOf = ({ nodes }: Graph) =>
   nodes.map(({ op }) => op).filter((op) => !/number|uniform|tensor|flush/.test(op));
 
@@ -39,7 +39,7 @@ const ERRORS: readonly (readonly [string, number, RegExp])[] = [
   ["where = g", 1, /Cannot assign to "where"/],
 ];
 
-Deno.test("buildGraph() refuses what has no name, type or place, and points at it", () => {
+Deno.test("buildGraph() refuses unknown names, wrong types and wrong targets, and points at them", () => {
   for (const [text, column, message] of ERRORS) {
     assert.throws(() => graphOf("m = m + g", text), (error) => {
       assert.ok(error instanceof FormulaError, text);
@@ -55,7 +55,7 @@ Deno.test("buildGraph() knows a temporary only after its line", () => {
   assert.equal(graphOf("u = g", "w = u").stores.size, 1);
 });
 
-Deno.test("buildGraph() lets operators' names be names", () => {
+Deno.test("buildGraph() allows the names of operators as names", () => {
   const graph = graphOf("sub = g - m", "w = sub * sub");
   assert.deepEqual(opsOf(graph), ["sub", "mul"]);
 });
@@ -68,7 +68,7 @@ Deno.test("buildGraph() makes equal expressions one node", () => {
   assert.equal(graph.nodes.filter(({ op }) => op === "tensor").length, 3);
 });
 
-Deno.test("buildGraph() keeps apart what only looks equal", () => {
+Deno.test("buildGraph() keeps expressions apart that only look equal", () => {
   // g - m and m - g; 0 and -0; the old and the new m.
   assert.deepEqual(opsOf(graphOf("w = (g - m) * (m - g)")), ["sub", "sub", "mul"]);
   const zeros = graphOf("w = g * 0 + g * -0");
@@ -95,10 +95,10 @@ Deno.test("buildGraph() gives arguments smaller ids and counts the reductions be
   assert.deepEqual([...stores.keys()].map((name) => nodes[stores.get(name) as number]?.level), [2, 0]);
 });
 
-Deno.test("buildGraph() stores assigned tensors and hands out assigned scalars", () => {
+Deno.test("buildGraph() stores assigned tensors and returns assigned scalars", () => {
   const graph = graphOf("a = a * 2", "n = norm(g)", "g = g * a", "u = g * b", "w = w - u");
   assert.deepEqual([...graph.stores.keys()], ["w"]);
-  // A name that is assigned means its new value, be it a hyperparameter or the gradient.
+  // An assigned name means its new value, even if it names a hyperparameter or the gradient.
   assert.deepEqual([...graph.scalars.keys()], ["a", "n"]);
   assert.equal(graph.nodes[graph.scalars.get("a") as number]?.op, "mul");
   assert.deepEqual([...graphOf("m = 0").stores.keys()], ["m"]);
@@ -112,7 +112,7 @@ Deno.test("Program.kernel() flushes what it stores, unless it is a copy", () => 
   assert.deepEqual(Object.fromEntries(stores), { m: false, w: true });
 });
 
-Deno.test("Program.kernel() refuses to store where it cannot", () => {
+Deno.test("Program.kernel() refuses to store in a layout that cannot be written", () => {
   const program = new Program(["w = w + g"], SCOPE);
   assert.throws(
     () => program.kernel({ w: { type: "f16" } }),
@@ -122,7 +122,7 @@ Deno.test("Program.kernel() refuses to store where it cannot", () => {
   assert.equal(program.kernel({ m: { type: "f16" } }).passes.length, 1);
 });
 
-Deno.test("Program.kernel() splits at reductions only, and stores as early as it may", () => {
+Deno.test("Program.kernel() splits only at reductions, and stores as early as possible", () => {
   const passes = (...lines: string[]) =>
     new Program(lines, SCOPE).kernel().passes.map((
       { reductions, stores },
@@ -136,7 +136,7 @@ Deno.test("Program.kernel() splits at reductions only, and stores as early as it
   assert.deepEqual(passes("x = a * 2"), []);
 });
 
-Deno.test("buildGraph() answers any well-formed text with a graph or a FormulaError", () => {
+Deno.test("buildGraph() returns a graph or throws a FormulaError, for any well-formed text", () => {
   const name = fc.constantFrom("w", "g", "m", "a", "u", "1", "sqrt", "x");
   const expression = fc.letrec((tie) => ({
     node: fc.oneof(

@@ -1,4 +1,4 @@
-/** Each op and reduction by hand: the table is the law, so what it says is written down here once more. */
+/** Tests of each op and reduction against results written by hand, because the op table is the reference. */
 import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { Program } from "../../../kernels/compiler/compile.ts";
@@ -8,9 +8,9 @@ import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/c
 const TINY = 2 ** -140, SMALLEST = 2 ** -126, LARGEST = Math.fround(3.4028234663852886e38);
 const { fround } = Math;
 
-/** Op → rows of arguments and result. Every op has at least one row. */
+/** Op → rows of arguments followed by the result. Every op has at least one row. */
 const CASES: Readonly<Record<string, readonly (readonly number[])[]>> = {
-  // 2^24 + 1 has no float32: ties go to the even one, above the tie is the next.
+  // 2^24 + 1 is not a float32 number: the tie rounds to even, and anything above it to the next number.
   add: [[1, 2, 3], [2 ** 24, 1, 2 ** 24], [2 ** 24 + 2, 1, 2 ** 24 + 4], [-0, 0, 0], [-0, -0, -0], [
     Infinity,
     -Infinity,
@@ -69,7 +69,7 @@ const CASES: Readonly<Record<string, readonly (readonly number[])[]>> = {
   mod: [[7, 3, 1], [-7, 3, 2], [7, -3, -2], [6, 3, 0], [0.75, 0.5, 0.25], [1, 0, NaN], [2 ** 24 - 1, 5, 0]],
 };
 
-/** `op` as a formula over g, m, v. */
+/** `op` applied to g, m and v, as a formula. */
 function formula(op: string, arity: number): string {
   const { symbol, mask } = OPS.get(op) ?? {};
   const names = ["g", "m", "v"].slice(0, arity);
@@ -79,7 +79,7 @@ function formula(op: string, arity: number): string {
   return `${op}(${names.join(", ")})`;
 }
 
-Deno.test("every op gives what its row of the table says, for elements and for scalars", () => {
+Deno.test("every op returns what its row of the table says, for elements and for scalars", () => {
   assert.deepEqual([...OPS.keys()].filter((op) => !(op in CASES)), [], "ops without a case");
   const arena = new Arena({ bytesMax: 1 << 20 });
   const offsets = ["g", "m", "v", "x"].map((name) => [name, arena.allocate(64)] as const);
@@ -87,7 +87,6 @@ Deno.test("every op gives what its row of the table says, for elements and for s
     for (const row of rows) {
       const arity = row.length - 1, wanted = row[arity];
       const text = `${op}(${row.slice(0, arity)}) = ${wanted}`;
-      // Copied to x by way of a name that is not stored, and shown by its reciprocal: -0 is not 0.
       const names = { tensors: ["g", "m", "v", "x"], stored: ["x"], uniforms: [] };
       const program = new Program([`x = ${formula(op, arity)}`], names);
       for (const runner of [runCompiled, runInterpreted]) {
@@ -122,7 +121,7 @@ const REDUCED: Readonly<Record<string, readonly (readonly [readonly number[], nu
   ], NaN]],
   mean: [[[1, 2, 6], 3], [[LARGEST, LARGEST], LARGEST], [[], NaN], [[1, 0, 0], fround(1 / 3)]],
   squares: [[[3, -4], 25], [[], 0], [[1e20, 0].map(fround), Infinity]],
-  // The sum of squares does not fit float32, so the norm is infinite although it would fit.
+  // The sum of squares overflows float32, so the norm is infinite although it would fit.
   norm: [[[3, -4], 5], [[], 0], [[fround(1e20)], Infinity], [[fround(1e-30)], 0], [[-Infinity], Infinity]],
   peak: [[[3, -4, 1], 4], [[], 0], [[-0, 0], 0], [[1, NaN, Infinity], NaN], [[NaN, 1], NaN], [
     [TINY, -TINY],
@@ -134,7 +133,7 @@ const REDUCED: Readonly<Record<string, readonly (readonly [readonly number[], nu
   count: [[[3, -4, 1], 3], [[], 0], [[NaN], 1]],
 };
 
-Deno.test("every reduction gives what its row of the table says", () => {
+Deno.test("every reduction returns what its row of the table says", () => {
   assert.deepEqual(
     [...REDUCTIONS.keys()].filter((name) => !(name in REDUCED)),
     [],

@@ -1,4 +1,6 @@
-/** The float32 functions against glibc's answers (libm/make.py wrote them down), and the arithmetic beneath. */
+/**
+ * Tests of the float32 functions against glibc's results, which libm/make.py recorded, and of the arithmetic below.
+ */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { cos, exp, log, pow } from "../../../kernels/libm/mod.ts";
@@ -38,7 +40,7 @@ for (const [name, compute] of Object.entries(FUNCTIONS)) {
 
 const SCALE_BITS = 800;
 
-/** value · 2^SCALE_BITS, for a float64 whose last bit is worth 2^-SCALE_BITS or more. */
+/** value · 2^SCALE_BITS, exact for a float64 whose last bit is worth 2^-SCALE_BITS or more. */
 function scaled(value: number): bigint {
   let exponent = 0;
   for (; !Number.isInteger(value); exponent++) value *= 2;
@@ -54,7 +56,7 @@ Deno.test("fusedMultiplyAdd() rounds the exact a·b + c once", () => {
     fc.property(number, number, number, factor, (a, b, c, share) => {
       for (const addend of [c, a * b * share, -a * b]) {
         const exact = ((scaled(a) * scaled(b)) >> BigInt(SCALE_BITS)) + scaled(addend);
-        // Number() of a bigint rounds to nearest, ties to even; -0 is of no interest.
+        // Number() of a bigint rounds to nearest, ties to even. The sign of zero is not tested.
         const wanted = Number(exact) * 2 ** -SCALE_BITS;
         assert.ok(fusedMultiplyAdd(a, b, addend) === wanted, `${a} * ${b} + ${addend} = ${wanted}`);
       }

@@ -1,6 +1,7 @@
-"""Writes libm.json: what this machine's libm answers to chosen float32 arguments. `python make.py`
+"""Writes libm.json: the results of this machine's libm for chosen float32 arguments. Run with `python make.py`.
 
-Made with glibc on a processor with fused multiply-add; no packages are needed. The same machine gives the same bytes.
+The file was made with glibc on a processor with fused multiply-add. The script needs no packages, and is repeatable:
+the same machine gives the same bytes.
 """
 
 import base64
@@ -20,9 +21,9 @@ SPECIAL += [2.0**23 + 1, 2.0**24, 2.0**24 + 2, 1 - 2**-24, 1 + 2**-23, 126.0, 12
 SPECIAL = [sign * value for value in SPECIAL for sign in (1, -1)] + [math.nan]
 
 BETAS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9999]
-# Steps at which powf is not the float32 nearest to some beta ^ T are among them.
+# They include steps at which powf is not the float32 nearest to beta ^ T, for some beta.
 STEPS = [*range(1, 12), 21, 31, 58, 100, 349, 367, 508, 685, 731, 833, 873, 918, 1000, 1353, 2359, 2958, 3606]
-# Rounding each operation of powf's polynomials, without fusing, gives another float32 here.
+# Here powf's polynomials give another float32 when each operation is rounded, without fusing.
 FUSED_POW = [
     (2.53741074, 26.5717678),
     (3.08385444, 15.7853336),
@@ -37,7 +38,7 @@ FUSED_POW = [
     (1.59047437, -28.3507938),
     (0.467972428, 23.2608433),
 ]
-# The only arguments of expf, and all those of cosf up to 120, where the fused reduction shows.
+# The only arguments of expf, and all arguments of cosf up to 120, where the fused reduction changes the result.
 FUSED_EXP = [0x4202422F, 0xC27C65D9]
 FUSED_COS = [0x418A3ADB, 0x418A3ADC, 0x418A3ADD, 0x418A3ADE, 0x41BC76D9, 0x4202EB4B, 0x42687A55, 0x4280CE28]
 FUSED_COS += [0x42870E40, 0x42C55FAA, 0x42D8D23E]
@@ -52,7 +53,7 @@ def from_bits(bits):
 
 
 def around(value, count=3):
-    """The float32 numbers next to a positive or negative one."""
+    """The float32 numbers next to a number that is not zero."""
     bits = struct.unpack("<I", struct.pack("<f", value))[0]
     return [from_bits(bits + n) for n in range(-count, count + 1)]
 
@@ -67,7 +68,7 @@ def pow_arguments(rng):
     pairs += [(0.96, f32(f32(0.004) * step)) for step in STEPS + [rng.randint(12, 200000) for _ in range(100)]]
     pairs += [(rng.random() * 4, rng.choice([-0.7, -0.3, -0.25, 0.7, -1.0, -2.0])) for _ in range(300)]
     pairs += [(1 + n / 20, rng.random() * 40) for n in range(-19, 20)]
-    # Where the result overflows, turns subnormal and vanishes, with bases of both signs.
+    # Where the result overflows, becomes subnormal or underflows, with bases of both signs.
     for base, exponent in itertools.product([2.0, 3.0, 0.1, 0.9, 1.0001, -3.0], [128, -126, -149, -150]):
         edge = exponent / math.log2(abs(base))
         pairs += [(base, float(round(edge) + n)) for n in (-1, 0, 1)] if base < 0 else []

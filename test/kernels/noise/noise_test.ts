@@ -1,4 +1,4 @@
-/** Noise bit for bit against the plain arithmetic of noise_law.ts, that against the papers, and its statistics. */
+/** Tests of the noise: bit for bit against noise_law.ts, noise_law.ts against the papers, and the statistics. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -7,7 +7,7 @@ import { noiseAt, normalPair, philoxWords } from "./support/noise_law.ts";
 
 const NOISE: Noise = { seed: 1, stream: 0, iteration: 0, variable: 0, stddev: 1 };
 
-/** What noise makes of numbers that stand in a region of their own. */
+/** Returns `values` with noise added, in a region of their own. */
 function noisy(noise: Noise, values: Float32Array): Float32Array {
   const arena = new Arena({ bytesMax: 2 ** 26 });
   const offset = arena.allocate(4 * values.length);
@@ -27,7 +27,7 @@ Deno.test("philoxWords() gives the known answers of Random123", () => {
   assert.equal(hex(philoxWords(pi, key)), "d16cfe09 94fdcceb 5001e420 24126ea1");
 });
 
-Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, at the ends of the words too", () => {
+Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, also for the least and greatest words", () => {
   const word = fc.oneof(
     fc.nat(0xffffffff),
     fc.constantFrom(0, 1, 2 ** 30 - 1, 2 ** 30, 2 ** 31, 2 ** 32 - 1),
@@ -35,7 +35,7 @@ Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, at th
   fc.assert(
     fc.property(word, word, (u, v) => {
       const radius = Math.sqrt(-2 * Math.log1p((u + 0.5) / 2 ** 32 - 1));
-      // The angle's quarters and mirrors are others than the formula's: the pair is on the circle, as evenly.
+      // The code orders and mirrors the quarters of the circle differently; the distribution is the formula's.
       const [a, b] = normalPair(u, v);
       assert(Math.abs(Math.hypot(a, b) - radius) <= 1e-9 * radius, `radius of ${u}, ${v}`);
       const turned = Math.atan2(Math.abs(b), Math.abs(a)) / (Math.PI / 2);
@@ -47,7 +47,7 @@ Deno.test("normalPair() is Box and Muller's formula to 1e-9 of the radius, at th
   );
 });
 
-Deno.test("addGaussianNoise() adds the law's bits at every length, whatever the seed and the place", () => {
+Deno.test("addGaussianNoise() adds the law's bits for any length, seed and place", () => {
   const integer = fc.oneof(fc.nat(100), fc.maxSafeNat());
   const noises = fc.record({
     seed: integer,
@@ -66,13 +66,13 @@ Deno.test("addGaussianNoise() adds the law's bits at every length, whatever the 
   );
 });
 
-Deno.test("addGaussianNoise() gives an element the same noise when the tensor has another size", () => {
+Deno.test("addGaussianNoise() gives an element the same noise in a tensor of any size", () => {
   const long = drawn(NOISE, 5000);
   for (const count of [1, 15, 16, 17, 4999]) assert.deepEqual(drawn(NOISE, count), long.slice(0, count));
   for (const n of [0, 1, 4, 16, 63, 64, 4097, 4999]) assert.equal(long[n], noiseAt(NOISE, n));
 });
 
-Deno.test("addGaussianNoise() has had these bits since journals were first replayed with them", () => {
+Deno.test("addGaussianNoise() keeps the recorded bits, which the replay of journals needs", () => {
   const bits = (noise: Noise) =>
     [...new Uint32Array(drawn(noise, 6).buffer)].map((word) => word.toString(16));
   assert.deepEqual(bits(NOISE), ["bd73a552", "3ba30687", "bfc26cc0", "3f220777", "bef4fbdc", "bf6440c5"]);
@@ -90,7 +90,7 @@ Deno.test("addGaussianNoise() writes nothing beyond the region", () => {
   assert.deepEqual([...arena.f32(before, 16), ...arena.f32(after, 16)], Array(32).fill(7));
 });
 
-/** The distribution function of normal numbers (Abramowitz, Stegun 7.1.26: to 1e-7). */
+/** The normal distribution function (Abramowitz, Stegun 7.1.26, accurate to 1e-7). */
 function normalCdf(z: number): number {
   const x = Math.abs(z) / Math.SQRT2, t = 1 / (1 + 0.3275911 * x);
   const coefficients = [0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429];
@@ -102,8 +102,8 @@ const COUNT = 2 ** 18;
 const mean = (values: Float32Array, of: (x: number) => number) =>
   values.reduce((sum, x) => sum + of(x), 0) / values.length;
 
-// Fixed seeds: what these once held they hold for ever. The bounds are those of 4 standard deviations.
-Deno.test("noise is normal when mean, variance, skew, kurtosis, tails and Kolmogorov's distance are taken", () => {
+// Seeds are fixed, so these tests are deterministic. The bounds are 4 standard deviations.
+Deno.test("noise is normal by its mean, variance, skew, kurtosis, tails and Kolmogorov distance", () => {
   for (const seed of [1, 2, 12345, 2 ** 52 + 9]) {
     const z = drawn({ ...NOISE, seed, iteration: seed % 100 }, COUNT);
     const near = (value: number, wanted: number, deviation: number, name: string) =>
@@ -138,7 +138,7 @@ Deno.test("noise is not correlated between neighbours, variables, iterations, se
   for (const [name, other] of Object.entries(others)) {
     const correlation = other.reduce((sum, x, n) => sum + x * (z[n] as number), 0) / other.length;
     assert(Math.abs(correlation) < 4 / Math.sqrt(COUNT), `${name}: ${correlation}`);
-    // Squares too: two numbers of a pair share a radius, which must not show.
+    // Squares must not correlate either, although the two numbers of a pair share a radius.
     const squares = other.reduce((sum, x, n) => sum + (x * x - 1) * ((z[n] as number) ** 2 - 1), 0) /
       other.length;
     assert(Math.abs(squares) < 8 / Math.sqrt(COUNT), `${name}, squares: ${squares}`);

@@ -1,4 +1,4 @@
-/** Norms and means over axes, and the stretches that lead back, against loops over multi-indices. */
+/** Tests of norms and means over axes, and of the stretches, against loops over multi-indices. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -54,12 +54,12 @@ function reduced(
   const tensor = arena.allocate(4 * values.length), result = arena.allocate(4 * count + 4);
   const scratch = arena.allocate(8 * count + 8);
   arena.f32(tensor, values.length).set(values);
-  // Rubbish in all that is written, and guards behind it.
+  // Garbage in all memory that is written, and guards after it.
   arena.f32(result, count + 1).fill(-77);
   arena.f64(scratch, count + 1).fill(-77);
   reduceAxes(arena, kind, { tensor, result, scratch, shape, axes });
-  assert.equal(arena.f32(result, count + 1)[count], -77, "guard behind the result");
-  assert.equal(arena.f64(scratch, count + 1)[count], -77, "guard behind the scratch");
+  assert.equal(arena.f32(result, count + 1)[count], -77, "guard after the result");
+  assert.equal(arena.f64(scratch, count + 1)[count], -77, "guard after the scratch");
   assert.equal(sameBits(arena.f32(tensor, values.length), values), undefined, "the tensor stays");
   return arena.f32(result, count).slice();
 }
@@ -81,7 +81,7 @@ Deno.test("reduceAxes() equals the loop over all axes of all shapes up to rank 4
   let shapes: number[][] = [[]];
   for (let rank = 0; rank <= 4; rank++) {
     shapes.forEach((shape, index) => {
-      // Of the 625 shapes of rank 4 every fifth, another one for each set of axes.
+      // Only every fifth of the 625 shapes of rank 4, with a different offset for each set of axes.
       subsets(rank).forEach((axes, set) => {
         if (rank < 4 || (index + set) % 5 === 0) check(shape, axes, ordinary(product(shape), index));
       });
@@ -118,7 +118,7 @@ Deno.test("reduceAxes() equals the loop on long rows, wide rows and numbers that
   }
 });
 
-Deno.test("stretches() cover every element once and lead it to its number", () => {
+Deno.test("stretches() covers every element once and maps it to its reduced number", () => {
   const shapes = [[], [7], [2, 3], [3, 1, 4], [2, 3, 4], [2, 3, 2, 5], [3, 0, 2], [1, 1, 1]];
   for (const shape of shapes) {
     for (const axes of subsets(shape.length)) {
@@ -136,7 +136,7 @@ Deno.test("stretches() cover every element once and lead it to its number", () =
   }
 });
 
-Deno.test("stretches() are few where one call can do", () => {
+Deno.test("stretches() returns one stretch where one kernel call suffices", () => {
   const few: [number[], number[]][] = [[[1_000_000, 64], [1]], [[1_000_000, 64], [0]], [[3, 3, 64, 128], [
     0,
     1,

@@ -1,4 +1,4 @@
-/** Blocks of int8 with scales: every element against the definition, in every alignment of pieces and blocks. */
+/** Tests of int8 blocks: every element against the definition, for every alignment of pieces and blocks. */
 import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { decodeBlocks } from "../../../kernels/routines/blocks.ts";
@@ -11,7 +11,7 @@ function scene(block: number, seed: number) {
   const arena = new Arena({ bytesMax: 1 << 20 });
   const scaleCount = Math.ceil(COUNT / block);
   const at = {
-    // Values begin anywhere in the journal's bytes, here as well.
+    // Values may begin anywhere in the journal's bytes, so they are unaligned here.
     values: arena.allocate(COUNT + 3) + 3,
     scales: arena.allocate(4 * scaleCount),
     target: arena.allocate(4 * (COUNT + 1)),
@@ -53,7 +53,7 @@ Deno.test("decodeBlocks() writes value × scale in float32, for every cut of the
   }
 });
 
-Deno.test("decodeBlocks() keeps products that are subnormal, and the sign of zero", () => {
+Deno.test("decodeBlocks() keeps subnormal products and the sign of zero", () => {
   const arena = new Arena({ bytesMax: 1 << 20 });
   const at = { values: arena.allocate(17), scales: arena.allocate(4), target: arena.allocate(68), block: 17 };
   const values = new Int8Array(arena.buffer, at.values, 17).fill(-3);

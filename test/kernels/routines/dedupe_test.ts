@@ -1,4 +1,4 @@
-/** Distinct rows in order of first occurrence, against a Map. */
+/** Tests of distinct indices in order of first occurrence, against a Map. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -16,7 +16,7 @@ function oracle(indices: readonly number[]): { ordinals: number[]; unique: numbe
   return { ordinals, unique: [...places.keys()] };
 }
 
-/** Runs the kernel with a guard word after every region and rubbish in all of them; gives its table too. */
+/** Runs the kernel with garbage in every region and a guard word after each; returns its table too. */
 function find(indices: readonly number[]): { ordinals: number[]; unique: number[]; table: Int32Array } {
   const count = indices.length;
   const arena = new Arena({ bytesMax: 64 * 1024 ** 2 });
@@ -50,13 +50,13 @@ function unique(indices: readonly number[]): { ordinals: number[]; unique: numbe
 /** A row's place in the table comes from the upper bits of this (Knuth's multiplicative hash). */
 const hash = (row: number) => Math.imul(row, 0x9e3779b1) >>> 0;
 
-/** Of the rows below `rows`, those that fall on the first places of the table. */
+/** The `count` rows below `rows` that hash to the first slots of the table. */
 function colliding(count: number, rows: number): number[] {
   const sorted = Array.from({ length: rows }, (_, row) => row).sort((a, b) => hash(a) - hash(b));
   return sorted.slice(0, count);
 }
 
-Deno.test("findUnique() gives the example of its drawing", () => {
+Deno.test("findUnique() returns the example of its head comment", () => {
   assert.deepEqual(unique([5, 0, 5, 9]), { ordinals: [0, 1, 0, 2], unique: [5, 0, 9] });
 });
 
@@ -88,7 +88,7 @@ Deno.test("findUnique() equals the Map where tables are smallest, fullest and la
   }
 });
 
-/** How many entries of the table a row is compared with until it is found; 1000 when it is not found by then. */
+/** The number of table entries that are compared until a row is found, at most 1000. */
 function probes(row: number, ordinal: number, table: Int32Array): number {
   const bits = Math.log2(table.length);
   const step = ((hash(row) << bits) >>> (32 - bits)) | 1;
@@ -101,7 +101,7 @@ Deno.test("findUnique() needs few probes for rows chosen to collide", () => {
   const indices = colliding(30_000, 500_000);
   const { table, unique } = find(indices);
   const sum = unique.reduce((sum, row, ordinal) => sum + probes(row, ordinal, table), 0);
-  // Linear probing needs thousands for each.
+  // Linear probing needs thousands per row.
   assert.ok(sum < 5 * indices.length, `${sum} probes for ${indices.length} rows`);
 });
 

@@ -1,4 +1,4 @@
-/** Squared distances against their law, to the last bit of float64. */
+/** Tests of squared distances against their law, to the last bit of float64. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -27,7 +27,7 @@ function vectors(
   }));
 }
 
-/** Mantissas of 24 bits over 50 powers of two: nearly every addition rounds. */
+/** Fills with mantissas of 24 bits over 50 powers of two, so that nearly every addition rounds. */
 function spread(values: Float32Array, seed: number): void {
   const next = random(seed);
   values.forEach((_, n) => values[n] = (next() - 0.5) * 2 ** Math.floor(next() * 50));
@@ -42,28 +42,28 @@ function check(arena: Arena, parts: readonly VectorPart[], vectorCount: number):
   const wanted = pairs.map(([a, b]) => {
     return before.reduce((sum, part) => sum + law(part[a] as Float32Array, part[b] as Float32Array), 0);
   });
-  // Parts of one block only: with more, a block's sum joins the total before the next part's does.
+  // The order of additions is equal only if no part but the first has more than one block.
   assert.deepEqual([...found], wanted);
   parts.forEach(({ count, offsets }, part) =>
     offsets.forEach((at, n) => assert.deepEqual(arena.f32(at, count), before[part]?.[n], "only read"))
   );
 }
 
-Deno.test("squaredDistances() equals its law when vectors have 0 to 67 elements", () => {
+Deno.test("squaredDistances() equals its law on vectors of 0 to 67 elements", () => {
   for (let count = 0; count <= 67; count++) {
     const arena = new Arena({ bytesMax: 1 << 20 });
     check(arena, vectors(arena, [count], 3, spread), 3);
   }
 });
 
-Deno.test("squaredDistances() equals its law when there are blocks, tails and several tensors", () => {
+Deno.test("squaredDistances() equals its law on blocks, tails and several tensors", () => {
   for (const counts of [[4095], [4096], [4097], [2 * 4096 + 33], [5, 0, 4096, 31]]) {
     const arena = new Arena({ bytesMax: 1 << 20 });
     check(arena, vectors(arena, counts, 2, spread), 2);
   }
 });
 
-Deno.test("squaredDistances() equals its law when numbers are special, any NaN being one", () => {
+Deno.test("squaredDistances() equals its law on special numbers", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 50 }), fc.nat(), (count, seed) => {
       const arena = new Arena({ bytesMax: 1 << 20 });
@@ -75,7 +75,7 @@ Deno.test("squaredDistances() equals its law when numbers are special, any NaN b
   );
 });
 
-Deno.test("squaredDistances() is finite and above 0 for all different vectors of numbers, large or tiny", () => {
+Deno.test("squaredDistances() is finite and above 0 for different vectors of very large or tiny numbers", () => {
   const arena = new Arena({ bytesMax: 1 << 20 });
   for (const [a, b] of [[3e38, -3e38], [1e-38, 0], [2 ** -149, 0]] as const) {
     const parts = vectors(arena, [37], 2, (values, n) => values.fill(n === 0 ? a : b));

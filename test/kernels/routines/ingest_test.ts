@@ -1,4 +1,4 @@
-/** Gradients on their way in: the values, and sums that add up block by block. */
+/** Tests of the decoding of received gradients: the values, and sums of squares block by block. */
 import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { decodeElements, sumSquares } from "../../../kernels/routines/ingest.ts";
@@ -30,7 +30,7 @@ Deno.test("decodeElements() writes what each type's elements mean, and nothing e
   }
 });
 
-Deno.test("sums of squares taken block by block add up to that of the whole", () => {
+Deno.test("sums of squares of single blocks add up to that of the whole tensor", () => {
   const count = 3 * BLOCK + 77;
   const arena = new Arena({ bytesMax: 1 << 20 });
   const g = arena.allocate(4 * count), copy = arena.allocate(4 * count);

@@ -1,4 +1,4 @@
-/** Medians and trimmed means against their law, bit for bit, and that they touch nothing else. */
+/** Tests of medians and trimmed means, bit for bit against their law; nothing else may be touched. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
@@ -7,7 +7,7 @@ import { meanOfRanksLaw } from "./support/order_law.ts";
 import { fillSpecial, random, sameBits } from "../support/special.ts";
 
 const GUARD = 0x5ca1ab1e;
-/** Words of a region that may be touched: kernels work in vectors of four. */
+/** The number of words of a region that may be touched: kernels work in vectors of four. */
 const padded = (count: number) => 4 * Math.ceil(count / 4);
 
 interface Tensors {
@@ -16,7 +16,7 @@ interface Tensors {
   readonly count: number;
 }
 
-/** Tensors with ordinary and special numbers; `next` makes the values where it is given. */
+/** Tensors with ordinary and special numbers, or with the values of `next` if it is given. */
 function tensors(inputCount: number, count: number, seed: number, next?: () => number): Tensors {
   const arena = new Arena({ bytesMax: 1 << 26 });
   const inputs = Array.from({ length: inputCount }, (_, n) => {
@@ -61,16 +61,16 @@ function check(given: Tensors, ranks: { from: number; to: number }): void {
 
 const median = (inputCount: number) => ({ from: (inputCount - 1) >> 1, to: (inputCount >> 1) + 1 });
 
-Deno.test("meanOfRanks() equals its law when there are 1 to 40 tensors of 0 to 67 elements", () => {
+Deno.test("meanOfRanks() equals its law on 1 to 40 tensors of 0 to 67 elements", () => {
   for (let inputCount = 1; inputCount <= 40; inputCount++) {
-    // All lengths for few tensors; for the others each length comes with some number of them.
+    // Few tensors are tested at all lengths; more tensors at every fifth, so that together they cover all lengths.
     for (let count = inputCount <= 5 ? 0 : inputCount % 5; count <= 67; count += inputCount <= 5 ? 1 : 5) {
       check(tensors(inputCount, count, 100 * inputCount + count), median(inputCount));
     }
   }
 });
 
-Deno.test("meanOfRanks() equals its law at any ranks when elements repeat and differ by a bit", () => {
+Deno.test("meanOfRanks() equals its law at any ranks on elements that repeat or differ by one bit", () => {
   const few = [1, 1 + 2 ** -23, 1 - 2 ** -24, -1, 0, -0, 2 ** -149, -(2 ** -140), 3.4028234663852886e38, NaN];
   const inputs = fc.integer({ min: 1, max: 40 });
   const properties = fc.property(inputs, fc.nat(), fc.nat(), fc.nat(67), fc.nat(), (n, a, b, count, seed) => {
@@ -82,7 +82,7 @@ Deno.test("meanOfRanks() equals its law at any ranks when elements repeat and di
   fc.assert(properties, { numRuns: 120 });
 });
 
-Deno.test("meanOfRanks() equals its law when there are more tensors than one kernel sorts", () => {
+Deno.test("meanOfRanks() equals its law on more tensors than one kernel sorts", () => {
   for (const inputCount of [127, 128, 129, 160, 161, 200, 300]) {
     for (const count of [0, 1, 67, 131, 259]) {
       const given = tensors(inputCount, count, inputCount + count);
@@ -93,7 +93,7 @@ Deno.test("meanOfRanks() equals its law when there are more tensors than one ker
   }
 });
 
-Deno.test("meanOfRanks() gives the same bits when the tensors come in another order", () => {
+Deno.test("meanOfRanks() gives the same bits for any order of the tensors", () => {
   const inputs = fc.oneof(fc.integer({ min: 2, max: 40 }), fc.integer({ min: 129, max: 140 }));
   fc.assert(
     fc.property(inputs, fc.nat(), fc.nat(30), fc.nat(), fc.nat(), (n, cut, count, seed, shuffle) => {
@@ -108,7 +108,7 @@ Deno.test("meanOfRanks() gives the same bits when the tensors come in another or
   );
 });
 
-Deno.test("meanOfRanks() neither overflows nor drifts when values are extreme", () => {
+Deno.test("meanOfRanks() neither overflows nor drifts on extreme values", () => {
   const top = Math.fround(3.4028234663852886e38);
   const values = new Map([[top, top], [0.1, Math.fround(0.1)], [-top, -top]]);
   for (const [value, wanted] of values) {

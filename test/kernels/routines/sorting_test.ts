@@ -1,4 +1,7 @@
-/** Sorting networks, by the 0-1 principle: what sorts all zeros and ones sorts everything (Knuth, TAOCP 5.3.4). */
+/**
+ * Tests of sorting networks. They use the 0-1 principle: a network that sorts all zeros and ones sorts everything
+ * (Knuth, TAOCP 5.3.4).
+ */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
@@ -20,7 +23,7 @@ function passed(network: readonly Comparator[], values: readonly number[]): numb
 
 const inOrder = (values: readonly number[]) => values.toSorted((a, b) => a - b);
 
-Deno.test("sortingNetwork() sorts all zeros and ones when there are up to 14 wires", () => {
+Deno.test("sortingNetwork() sorts all zeros and ones on up to 14 wires", () => {
   for (let count = 1; count <= 14; count++) {
     const network = sortingNetwork(count);
     for (let bits = 0; bits < 2 ** count; bits++) {
@@ -30,7 +33,7 @@ Deno.test("sortingNetwork() sorts all zeros and ones when there are up to 14 wir
   }
 });
 
-Deno.test("sortingNetwork() sorts when there are many wires, and uses each", () => {
+Deno.test("sortingNetwork() sorts on many wires and uses no others", () => {
   const lists = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 300 });
   fc.assert(fc.property(lists, (values) => {
     assert.deepEqual(passed(sortingNetwork(values.length), values), inOrder(values));
@@ -39,7 +42,7 @@ Deno.test("sortingNetwork() sorts when there are many wires, and uses each", () 
   for (const { low, high } of sortingNetwork(77)) assert(0 <= low && low < high && high < 77);
 });
 
-Deno.test("sortingNetwork() has Batcher's number of comparators when the wires are a power of two", () => {
+Deno.test("sortingNetwork() has Batcher's number of comparators for a power of two of wires", () => {
   // (p^2 - p + 4) * 2^(p - 2) - 1 for 2^p wires.
   for (let p = 1; p <= 8; p++) {
     assert.equal(sortingNetwork(2 ** p).length, (p * p - p + 4) * 2 ** (p - 2) - 1);
@@ -59,7 +62,7 @@ Deno.test("mergingNetwork() sorts all pairs of sorted halves of zeros and ones",
   }
 });
 
-Deno.test("pruned() leaves what the wanted wires depend on, and says which outcomes matter", () => {
+Deno.test("pruned() keeps what the wanted wires depend on, and marks the outputs that matter", () => {
   const lists = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 2, maxLength: 60 });
   fc.assert(fc.property(lists, fc.nat(), fc.nat(), (values, a, b) => {
     const n = values.length, from = Math.min(a % n, b % n), to = Math.max(a % n, b % n) + 1;
@@ -67,7 +70,7 @@ Deno.test("pruned() leaves what the wanted wires depend on, and says which outco
     const wires = [...values];
     for (const { low, high, keepsLow, keepsHigh } of network) {
       const [x, y] = [wires[low] as number, wires[high] as number];
-      // An outcome that nobody wants is spoilt: nothing that is read may come of it.
+      // An output that is not needed becomes NaN: no result may depend on it.
       wires[low] = keepsLow ? Math.min(x, y) : NaN;
       wires[high] = keepsHigh ? Math.max(x, y) : NaN;
     }

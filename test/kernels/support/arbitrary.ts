@@ -1,4 +1,4 @@
-/** Random formulas over `w g m v` and the uniforms `a b c T`. */
+/** Generators of random formulas over `w g m v` and the uniforms `a b c T`. */
 import fc from "fast-check";
 
 const expression = fc.letrec((tie) => ({
@@ -32,6 +32,6 @@ const expression = fc.letrec((tie) => ({
   ) as fc.Arbitrary<string>,
 })).node as fc.Arbitrary<string>;
 
-/** Three lines that give new values to all stored tensors, one after the other. */
+/** Three lines that assign all stored tensors, one after the other. */
 export const rules: fc.Arbitrary<string[]> = fc.tuple(expression, expression, expression)
   .map(([x, y, z]) => [`m = ${x}`, `v = ${y}`, `w = ${z}`]);

@@ -1,13 +1,13 @@
 /**
- * What formula lines mean, without graph, passes or kernels: each line is computed over whole arrays before the
- * next one. Dense float32 tensors only. Reductions add in the documented order, written down here once more.
+ * The meaning of formula lines, without graph, passes or kernels: each line is computed over whole arrays before the
+ * next line. Dense float32 tensors only. Reductions add in the documented order, implemented here a second time.
  */
 import { type Expression, parseFormula } from "../../../kernels/language/formula_syntax.ts";
 import { OPS } from "../../../kernels/language/ops.ts";
 
 export type Value = number | Float32Array;
 
-/** Float64 sum: blocks of 4096; in a block 16 lanes, even and odd apart, then what is left of the block. */
+/** Float64 sum by blocks of 4096. In a block: 16 lanes, even and odd separately, then the rest of the block. */
 export function sumInOrder(terms: readonly number[]): number {
   let total = 0;
   for (let from = 0; from < terms.length; from += 4096) {
@@ -42,7 +42,7 @@ function evaluate(from: Expression, values: ReadonlyMap<string, Value>): Value {
   if (from.op === "peak") return x.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
   if (from.op === "count") return fround(x.length);
   const long = args.find((arg) => typeof arg !== "number");
-  // Numbers that a whole step shares are flushed as they arise, those of elements when they are stored.
+  // Scalars are flushed as they are computed, elements only when they are stored.
   const kept = long === undefined ? tiny : (value: number) => value;
   const op = (...numbers: number[]): number => {
     const [a = 0, b = 0, c = 0] = numbers;
@@ -56,8 +56,8 @@ function evaluate(from: Expression, values: ReadonlyMap<string, Value>): Value {
 }
 
 /**
- * Performs `lines` on `values`, which end up with every name's new value. What is stored loses its subnormal
- * numbers in the end, unless it is one of the tensors as they came.
+ * Performs `lines` on `values`, which end up with every name's new value. Subnormal numbers of stored tensors are
+ * flushed at the end, except in a plain copy of a given tensor.
  */
 export function performLines(
   lines: readonly string[],

@@ -1,4 +1,4 @@
-/** Values at which arithmetic goes wrong, seeded fills with them, and comparison of bits. */
+/** Special float32 values at which arithmetic often goes wrong, seeded fills with them, and comparison of bits. */
 import type { Arena } from "../../../kernels/arena.ts";
 import type { ElementType } from "../../../kernels/compiler/pass.ts";
 
@@ -35,7 +35,7 @@ export function random(seed: number): () => number {
   };
 }
 
-/** Fills a region with ordinary numbers and, one in eight, a special one. */
+/** Fills a region with ordinary numbers; one in eight is a special number. */
 export function fillSpecial(
   arena: Arena,
   region: { offset: number; count: number; type: ElementType; seed: number },
@@ -50,7 +50,7 @@ export function fillSpecial(
     if (region.type === "f16") view.setFloat16(region.offset + 2 * n, value, true);
     if (region.type === "bf16") {
       const bits = new Uint32Array(new Float32Array([value]).buffer)[0] as number;
-      // Cutting the mantissa of a NaN could make an infinity of it; both are wanted, so either is fine.
+      // Truncating the mantissa of a NaN may give an infinity; tests want both, so either is fine.
       view.setUint16(region.offset + 2 * n, bits >>> 16, true);
     }
   }

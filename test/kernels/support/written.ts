@@ -1,6 +1,6 @@
 /**
- * Random expressions of the formula and the loss language, and two ways to write them: with every pair of
- * parentheses, and with the fewest. What binds how tight is written down here once more.
+ * Random expressions of the formula and loss languages, and two ways to write them: with all parentheses, and with
+ * the fewest. Operator precedence is stated here a second time, independently of the parser.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -9,11 +9,11 @@ export type Written =
   | { readonly kind: "leaf"; readonly text: string }
   | { readonly kind: "sign"; readonly operand: Written }
   | { readonly kind: "infix"; readonly symbol: string; readonly left: Written; readonly right: Written }
-  /** A call, or with an empty name a list. */
+  /** A call, or a list when the name is empty. */
   | { readonly kind: "parts"; readonly name: string; readonly parts: readonly Part[] };
 
 interface Part {
-  /** Of an argument by name. */
+  /** The name of a named argument. */
   readonly keyword?: string;
   readonly value: Written;
 }
@@ -29,7 +29,7 @@ const BINDING: Readonly<Record<string, number>> = {
 };
 const bindingOf = (symbol: string) => BINDING[symbol] ?? COMPARISON;
 
-/** Expressions of these operators and leaves; with `extras`, lists and arguments by name as well. */
+/** Expressions of these operators and leaves; with `extras`, also lists and named arguments. */
 export function trees(
   { operators, leaves, extras }: {
     readonly operators: readonly string[];
@@ -79,7 +79,7 @@ export function writeFull(tree: Written): string {
   }
 }
 
-/** The parentheses of operands are pieces of their own. */
+/** Splits the text of a tree into pieces; each parenthesis around an operand is a piece of its own. */
 function piecesOf(tree: Written): string[] {
   const enclosed = (operand: Written, isNeeded: boolean) =>
     isNeeded ? ["(", ...piecesOf(operand), ")"] : piecesOf(operand);
@@ -111,7 +111,7 @@ function piecesOf(tree: Written): string[] {
   }
 }
 
-/** Fails if a pair could be left out: `parsed` writes what a text means with all its parentheses. */
+/** Writes a tree; fails if a pair of parentheses is redundant. `parsed` rewrites a text with all its parentheses. */
 export function writeFewest(tree: Written, parsed: (text: string) => string): string {
   const pieces = piecesOf(tree), full = writeFull(tree);
   const open: number[] = [];

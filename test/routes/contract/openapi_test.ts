@@ -1,4 +1,4 @@
-/** The documents: fresh, complete, and made of the operations and nothing else. */
+/** The OpenAPI documents: up to date, complete, and without anything but the operations. */
 import assert from "node:assert/strict";
 import { openapi30, openapi31 } from "../../../routes/contract/openapi.ts";
 import { ERRORS } from "../../../src/errors.ts";
@@ -57,7 +57,7 @@ Deno.test("every operation is the file of its operationId", () => {
   }
 });
 
-Deno.test("every operation has words, a tag, and parameters that the path names", () => {
+Deno.test("every operation has a description, a tag, and the parameters of its path", () => {
   const ids = new Set(operations.map(({ operation }) => operation.operationId));
   assert.equal(ids.size, operations.length / documents.length);
   const tags = documents[0]?.tags.map(({ name }) => name);
@@ -126,7 +126,7 @@ Deno.test("every field of every body and every parameter has a description and a
   assert.deepEqual(missing, []);
 });
 
-Deno.test("every reference points at something, and nothing is left over", () => {
+Deno.test("every reference has a target, and every component is referenced", () => {
   for (const { components, ...document } of documents) {
     const text = JSON.stringify({ components, document });
     for (const kind of ["schemas", "headers"] as const) {
@@ -138,18 +138,18 @@ Deno.test("every reference points at something, and nothing is left over", () =>
   }
 });
 
-/** Every object within, with where it is. */
+/** Every nested object, with its place. */
 function* objects(value: unknown, path = ""): Generator<readonly [string, Schema]> {
   if (typeof value !== "object" || value === null) return;
   if (!Array.isArray(value)) yield [path, value as Schema];
   for (const [key, each] of Object.entries(value)) {
-    // An example may look like anything.
+    // Examples may have any form.
     if (!["example", "examples", "default"].includes(key)) yield* objects(each, `${path}/${key}`);
   }
 }
 
-/** What openapi-python-client, @hey-api/openapi-ts or openapi-typescript drop without a word, or take for `never`. */
-Deno.test("no schema is of a kind that generators of clients give up", () => {
+/** Schemas that openapi-python-client, @hey-api/openapi-ts or openapi-typescript drop, or read as `never`. */
+Deno.test("no schema is of a kind that client generators cannot handle", () => {
   for (const { components } of documents) {
     for (const [path, value] of objects(components.schemas)) {
       const all = value["allOf"] as Schema[] | undefined;

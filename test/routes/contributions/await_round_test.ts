@@ -1,4 +1,4 @@
-/** `Prefer: wait` with a contribution: who waits for the step of its round gets it, or learns why there is none. */
+/** `Prefer: wait` with a contribution: a waiting client gets the step of its round, or learns why there is none. */
 import assert from "node:assert/strict";
 import * as applyGradients from "../../../routes/apply_gradients.ts";
 import * as getRound from "../../../routes/get_round.ts";
@@ -10,21 +10,21 @@ import { assertProblem, FILE_TYPE, readFile } from "../support/harness.ts";
 import { isSettled, type Rounds, RUN, startRounds } from "../support/rounds.ts";
 
 const WAIT = { wait: 50 };
-/** For those whose time is to be over. */
+/** For waits that are to time out. */
 const SHORT = { STEPWELL_WAIT_SECONDS_MAX: 0.02 };
 const CONTRIBUTIONS = `${RUN}/rounds/current/contributions`;
 
-/** A client's contribution, for whose step it waits by now. */
+/** A client's contribution; the client is waiting for its step. */
 async function waiting(rounds: Rounds, clientId: string, options: object = {}): Promise<Promise<Response>[]> {
   const response = rounds.contribute(clientId, 1, { ...WAIT, ...options });
   const { registry } = rounds.world;
   await until(() => registry.get("demo").round().contributions.some((each) => each.client_id === clientId));
   assert.equal(await isSettled(response), false);
-  // In a list: a promise alone would be awaited too.
+  // In an array: a bare promise would be awaited too.
   return [response];
 }
 
-Deno.test("who waits gets the step that another's contribution makes", async () => {
+Deno.test("a waiting client gets the step that another's contribution makes", async () => {
   await using rounds = await startRounds();
   const [first] = await waiting(rounds, "a");
   const second = await rounds.contribute("b", 1, WAIT);
@@ -37,7 +37,7 @@ Deno.test("who waits gets the step that another's contribution makes", async () 
   assert.equal(step.contributions, 2);
 });
 
-Deno.test("who waits gets the step that is made at the deadline", async () => {
+Deno.test("a waiting client gets the step that is made at the deadline", async () => {
   await using rounds = await startRounds();
   const [first] = await waiting(rounds, "a");
   rounds.pass(60);
@@ -45,7 +45,7 @@ Deno.test("who waits gets the step that is made at the deadline", async () => {
   assert.deepEqual([step.applied, step.contributions, step.round], [true, 1, 0]);
 });
 
-Deno.test("who waits learns that the round was dropped at its deadline", async () => {
+Deno.test("a waiting client learns that the round was dropped at its deadline", async () => {
   await using rounds = await startRounds({ mode: "round", quorum: 3, minimum: 2, deadline_seconds: 60 });
   const [first] = await waiting(rounds, "a");
   rounds.pass(60);
@@ -58,7 +58,7 @@ Deno.test("who waits learns that the round was dropped at its deadline", async (
   );
 });
 
-Deno.test("who waits gets the 202 when its time is over, and its contribution counts", async () => {
+Deno.test("a waiting client gets 202 when its time is over, and its contribution counts", async () => {
   await using rounds = await startRounds({ mode: "round", quorum: 3 }, SHORT);
   for (const [wait, granted] of [[1000, "wait=0.02"], [0, "wait=0"]] as const) {
     const response = await rounds.contribute(`client ${wait}`, 1, { wait });
@@ -68,7 +68,7 @@ Deno.test("who waits gets the 202 when its time is over, and its contribution co
   assert.equal((await answer(applyGradients, await rounds.contribute("b"))).contributions, 3);
 });
 
-Deno.test("a wait that is none is passed over", async () => {
+Deno.test("an invalid wait is ignored", async () => {
   await using rounds = await startRounds({ mode: "buffer", buffer_size: 100 });
   for (
     const Prefer of ["wait", "wait=", "wait=-1", "wait=1.5", "wait=soon", 'wait="', "wait=1 0", "await=50"]
@@ -79,7 +79,7 @@ Deno.test("a wait that is none is passed over", async () => {
   }
 });
 
-Deno.test("who waits holds no place, no staging and no key", async () => {
+Deno.test("a waiting client holds no upload place, no staging and no key", async () => {
   await using rounds = await startRounds();
   const { service, world } = rounds;
   const [first] = await waiting(rounds, "a", { key: "key" });
@@ -96,7 +96,7 @@ Deno.test("who waits holds no place, no staging and no key", async () => {
   assert.equal(world.registry.get("demo").round().accepted, 0);
 });
 
-Deno.test("who waits learns of its withdrawal, and others wait on", async () => {
+Deno.test("a waiting client learns of its withdrawal, and others continue to wait", async () => {
   await using rounds = await startRounds({ mode: "round", quorum: 3 });
   const { send } = rounds.service;
   const [withdrawn] = await waiting(rounds, "a");
@@ -109,7 +109,7 @@ Deno.test("who waits learns of its withdrawal, and others wait on", async () => 
   for (const response of [other, anew]) await answer(applyGradients, await response as Response);
 });
 
-Deno.test("who waits learns that the run is gone", async () => {
+Deno.test("a waiting client learns that the run is gone", async () => {
   for (const replaced of [false, true]) {
     await using rounds = await startRounds();
     const { service: { send } } = rounds;
@@ -124,7 +124,7 @@ Deno.test("who waits learns that the run is gone", async () => {
   }
 });
 
-Deno.test("who waits gets what there is when the service is told to stop", async () => {
+Deno.test("a waiting client gets its 202 when the service is told to stop", async () => {
   await using rounds = await startRounds();
   const [first] = await waiting(rounds, "a");
   rounds.stopping.abort();
@@ -132,7 +132,7 @@ Deno.test("who waits gets what there is when the service is told to stop", async
   assert.deepEqual([told.accepted, told.missing], [true, 1]);
 });
 
-Deno.test("who waits may have the step's values, unless the run is past them", async () => {
+Deno.test("a waiting client gets the step's values if it asks, unless the run is past them", async () => {
   await using rounds = await startRounds({ mode: "buffer", buffer_size: 2 });
   const headers = { Prefer: "return=representation, wait=50", Accept: FILE_TYPE };
   const [first] = await waiting(rounds, "a", { headers });
@@ -144,7 +144,7 @@ Deno.test("who waits may have the step's values, unless the run is past them", a
 
   const [late] = await waiting(rounds, "a", { headers });
   const session = rounds.world.registry.get("demo");
-  // In one turn: nobody who waits comes between.
+  // In one turn: no waiting client runs in between.
   for (const clientId of ["b", "c", "d"]) send(session, { w: 1 }, { clientId });
   assert.equal(session.version, 3);
   const plain = await late as Response;
@@ -153,7 +153,7 @@ Deno.test("who waits may have the step's values, unless the run is past them", a
   assert.equal((await answer(applyGradients, plain)).version, 2);
 });
 
-Deno.test("a repeated key gets its first answer, or the step when it waits", async () => {
+Deno.test("a repeated key gets its first answer, or the step if it waits", async () => {
   await using rounds = await startRounds({ mode: "round", quorum: 2, minimum: 2, deadline_seconds: 60 });
   const told = await answer(applyGradients, await rounds.contribute("a", 1, { key: "applied" }), 202);
   const step = await answer(applyGradients, await rounds.contribute("b"));
@@ -172,12 +172,12 @@ Deno.test("a repeated key gets its first answer, or the step when it waits", asy
   await rounds.service.send("DELETE", `${CONTRIBUTIONS}/a`);
   await assertProblem(await again("withdrawn", WAIT), "contribution_withdrawn", 409);
 
-  // What became of a round is forgotten in the end: then nobody waits in vain.
+  // The outcome of a round is forgotten in the end. Then a request does not wait for it.
   for (let round = 0; round < 70; round++) for (const client of ["a", "b"]) await rounds.contribute(client);
   assert.deepEqual(await answer(applyGradients, await again("applied", WAIT), 202), told);
 });
 
-Deno.test("nobody is told of a step that is not on disk", async () => {
+Deno.test("no answer shows a step that is not on disk", async () => {
   for (const fails of [false, true]) {
     await using rounds = await startRounds();
     const { world, service } = rounds;

@@ -1,4 +1,4 @@
-/** Readers of events that come back, or are slow: what they have missed, once and in order, or a gap. */
+/** Event readers that reconnect or are slow: they get what they have missed, once and in order, or a gap. */
 import assert from "node:assert/strict";
 import { startService } from "../support/harness.ts";
 import { EventReader, isSettled, type Rounds, RUN, startRounds } from "../support/rounds.ts";
@@ -15,7 +15,7 @@ async function open(
 const after = (id: string) => ({ headers: { "Last-Event-ID": id } });
 const STATE = { mode: "round", iterations: 0, version: 0, round: 0, accepted: 0, missing: 2, deadline: null };
 
-Deno.test("a reader that comes back gets what it has missed, each once and in order", async () => {
+Deno.test("a reader that reconnects gets each missed event once and in order", async () => {
   await using rounds = await startRounds();
   const first = await open(rounds);
   const seen = [await first.event()];
@@ -40,7 +40,7 @@ Deno.test("a reader that comes back gets what it has missed, each once and in or
   }
 });
 
-Deno.test("a reader that comes back to another process goes on where it was", async () => {
+Deno.test("a reader that reconnects to another process continues where it was", async () => {
   await using rounds = await startRounds();
   const first = await open(rounds);
   const seen = [await first.event()];
@@ -55,7 +55,7 @@ Deno.test("a reader that comes back to another process goes on where it was", as
   await reader.cancel();
 });
 
-Deno.test("a reader that has seen all that a snapshot holds has missed nothing when a process begins with it", async () => {
+Deno.test("a reader that has seen all that a snapshot holds misses nothing when a process starts from it", async () => {
   await using rounds = await startRounds();
   for (let life = 0; life < 3; life++) {
     const session = rounds.world.registry.get("demo");
@@ -71,7 +71,7 @@ Deno.test("a reader that has seen all that a snapshot holds has missed nothing w
     const { send } = startService({}, { registry: rounds.world.registry });
     const openAt = async (index: number) =>
       new EventReader(await send("GET", EVENTS, after(seen.at(index)?.id ?? "")));
-    // The last change made two events: who has seen the first of them only has missed the other.
+    // The last change made two events: a reader that has seen only the first has missed the second.
     const [all, half] = [await openAt(-1), await openAt(-2)];
     assert.equal((await half.event())?.type, "gap");
     const next = all.event();
@@ -82,7 +82,7 @@ Deno.test("a reader that has seen all that a snapshot holds has missed nothing w
   }
 });
 
-Deno.test("a reader learns that a snapshot has not what its round had", async () => {
+Deno.test("a reader gets a gap if the snapshot lacks the round's contributions", async () => {
   await using rounds = await startRounds();
   const { send } = rounds.service;
   await send("DELETE", RUN);
@@ -110,7 +110,7 @@ Deno.test("a reader learns that a snapshot has not what its round had", async ()
   await back.cancel();
 });
 
-Deno.test("an id that is not known, or of events that are no longer kept, gets a gap and goes on from now", async () => {
+Deno.test("an id that is unknown, or of events that are no longer kept, gets a gap and the events from now on", async () => {
   await using rounds = await startRounds();
   const session = rounds.world.registry.get("demo");
   const old = await open(rounds);
@@ -129,7 +129,7 @@ Deno.test("an id that is not known, or of events that are no longer kept, gets a
   }
 });
 
-Deno.test("a reader that is slow costs nothing meanwhile, and gets all that is kept, or a gap", async () => {
+Deno.test("a slow reader costs no memory, and gets all events that are kept, or a gap", async () => {
   await using rounds = await startRounds();
   const session = rounds.world.registry.get("demo");
   const change = (count: number) => {

@@ -1,4 +1,4 @@
-/** Streams of events as connections: how many there may be, what keeps them open, what ends them. */
+/** Event streams as connections: their bound, their heartbeat, their end. */
 import assert from "node:assert/strict";
 import { until } from "../../support/waiting.ts";
 import { assertProblem } from "../support/harness.ts";
@@ -29,7 +29,7 @@ async function serve(...options: Parameters<typeof startRounds>): Promise<Served
   };
 }
 
-Deno.test("a stream without events says that it is still there", async () => {
+Deno.test("a stream without events sends heartbeats", async () => {
   await using rounds = await startRounds(undefined, { STEPWELL_HEARTBEAT_SECONDS: 0.01 });
   const reader = await open(rounds);
   await reader.event();
@@ -39,7 +39,7 @@ Deno.test("a stream without events says that it is still there", async () => {
   await reader.cancel();
 });
 
-Deno.test("one stream more than the settings allow is refused until another has ended", async () => {
+Deno.test("a stream beyond the bound is refused until another has ended", async () => {
   await using rounds = await startRounds(undefined, { STEPWELL_EVENT_STREAMS_MAX: 2 });
   const { send, streams } = rounds.service;
   const [first, second] = [await open(rounds), await open(rounds)];
@@ -62,7 +62,7 @@ Deno.test("one stream more than the settings allow is refused until another has 
   assert.equal(streams.open, 0);
 });
 
-Deno.test("HEAD opens no stream, and a run that is not there has none", async () => {
+Deno.test("HEAD opens no stream, and an unknown run has none", async () => {
   await using rounds = await startRounds();
   const { send, streams } = rounds.service;
   const head = await send("HEAD", EVENTS);
@@ -77,7 +77,7 @@ Deno.test("HEAD opens no stream, and a run that is not there has none", async ()
   assert.equal(streams.open, 0);
 });
 
-Deno.test("an open stream keeps its run in memory, and no longer when it has ended", async () => {
+Deno.test("an open stream keeps its run in memory until it ends", async () => {
   await using rounds = await startRounds();
   const { registry } = rounds.world;
   const reader = await open(rounds);
@@ -100,7 +100,7 @@ Deno.test("a stream ends when the run is deleted, replaced, or the service is to
     else if (end === "replaced") await send("PUT", `${RUN}/checkpoint`, { body: checkpoint });
     else rounds.stopping.abort();
     assert.equal(await next, undefined, end);
-    // At a stop also those that nobody reads: the process waits for them.
+    // A stop also ends streams that nobody reads: the process would wait for them.
     assert.equal(streams.open, end === "stopped" ? 0 : 1);
     assert.deepEqual(await unread.types(1), ["the end"]);
     assert.equal(streams.open, 0);
@@ -108,7 +108,7 @@ Deno.test("a stream ends when the run is deleted, replaced, or the service is to
   }
 });
 
-Deno.test("events come over a socket as they happen, to readers that take compressed answers too", async () => {
+Deno.test("events arrive over a socket as they happen, even if the reader accepts compression", async () => {
   await using served = await serve();
   const { rounds, url } = served;
   const response = await fetch(url + EVENTS, { headers: { "Accept-Encoding": "gzip, br" } });
@@ -133,7 +133,7 @@ function contribute(served: Served, client_id: string, init: RequestInit = {}): 
   });
 }
 
-Deno.test("a client that goes away leaves no stream and no waiting request behind", async () => {
+Deno.test("a client that disconnects leaves no stream and no waiting request behind", async () => {
   await using served = await serve({ mode: "round", quorum: 3 });
   const { rounds: { service, world }, url } = served;
   const gone = new AbortController();
@@ -156,7 +156,7 @@ Deno.test("a client that goes away leaves no stream and no waiting request behin
   });
 });
 
-Deno.test("a server shuts down when it tells its streams and those who wait to end", async () => {
+Deno.test("a server can shut down once its streams and waiting requests are ended", async () => {
   await using served = await serve();
   const { rounds, url } = served;
   const reader = new EventReader(await fetch(url + EVENTS));

@@ -1,4 +1,4 @@
-/** The stream of events: what is told, in which order, and not before it is on disk. */
+/** The event stream: its events, their order, and that none is sent before it is on disk. */
 import assert from "node:assert/strict";
 import { route } from "../../../routes/get_events.ts";
 import { IO_ERROR } from "../../store/support/disk.ts";
@@ -11,7 +11,7 @@ const open = async (rounds: Rounds) => new EventReader(await rounds.service.send
 
 const STATE = { mode: "round", iterations: 0, version: 0, round: 0, accepted: 0, missing: 2, deadline: null };
 
-Deno.test("a new reader is told where the run is, and then what happens", async () => {
+Deno.test("a new reader gets the state of the run, and then its events", async () => {
   await using rounds = await startRounds();
   const { send } = rounds.service;
   const response = await send("GET", EVENTS);
@@ -49,7 +49,7 @@ Deno.test("a new reader is told where the run is, and then what happens", async 
   await reader.cancel();
 });
 
-Deno.test("get_events describes the events that there are, with the data that they have", async () => {
+Deno.test("get_events documents every event with its data", async () => {
   const rows = new Map(
     [...route.description.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, type, data]) => [type, data ?? ""]),
   );
@@ -80,7 +80,7 @@ Deno.test("get_events describes the events that there are, with the data that th
   assert.deepEqual([...rows.keys()].filter((type) => type !== "gap").sort(), [...seen].sort());
 });
 
-Deno.test("a round that is dropped is told of, and the one that opens in its place", async () => {
+Deno.test("a dropped round makes an event, and so does the next round", async () => {
   await using rounds = await startRounds({ mode: "round", quorum: 3, minimum: 2, deadline_seconds: 60 });
   await rounds.contribute("a");
   const reader = await open(rounds);
@@ -94,7 +94,7 @@ Deno.test("a round that is dropped is told of, and the one that opens in its pla
   await reader.cancel();
 });
 
-Deno.test("a run in mode immediate tells of its steps, in numbers that JSON can say", async () => {
+Deno.test("a run in mode immediate sends events of its steps, as valid JSON", async () => {
   await using rounds = await startRounds({ mode: "immediate" });
   const { send } = rounds.service;
   const body = {
@@ -113,7 +113,7 @@ Deno.test("a run in mode immediate tells of its steps, in numbers that JSON can 
   await reader.cancel();
 });
 
-Deno.test("no event is told of that is not on disk", async () => {
+Deno.test("no event is sent before it is on disk", async () => {
   for (const fails of [false, true]) {
     await using rounds = await startRounds();
     const { world } = rounds;
@@ -130,7 +130,7 @@ Deno.test("no event is told of that is not on disk", async () => {
     const contributed = rounds.contribute("a");
     assert.equal(await isSettled(next), false);
     resolve();
-    // The reader comes back, and learns from the run itself what has become of it.
+    // The reader reconnects and gets the state of the run.
     assert.equal((await next)?.type, fails ? undefined : "contribution_accepted");
     if (fails) await assertProblem(await contributed, "storage_failed", 503);
     else assert.equal((await contributed).status, 202);

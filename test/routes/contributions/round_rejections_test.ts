@@ -1,4 +1,4 @@
-/** What operations must refuse while a round is open, without touching what it holds. */
+/** Requests that must be refused while a round is open, without a change of the round. */
 import assert from "node:assert/strict";
 import type { ErrorCode } from "../../../src/errors.ts";
 import { assertProblem, GRADIENTS, type Service, SPEC, startService, stateOf } from "../support/harness.ts";
@@ -18,7 +18,7 @@ const statusOf = (code: ErrorCode): number | undefined =>
     ...STATUSES,
   } as Partial<Record<ErrorCode, number>>)[code];
 
-/** A run at its second iteration and version whose open round has a contribution of client a. */
+/** A run at its second iteration and version, with a contribution of client a in its open round. */
 async function startRound(aggregation: object = {}, more: object = {}): Promise<Service> {
   const service = startService();
   const step = (query: string, body: object) =>
@@ -51,7 +51,7 @@ const good = { gradients: { scale: 1 } };
 const CONTRIBUTIONS: readonly Rejection[] = [
   ...common(target),
   ...named("gradients"),
-  // Those of a single step are refused with another code.
+  // Rows with hyperparameters get another code in a round.
   ...target.rejections.filter(({ body }) => !JSON.stringify(body ?? "").includes("hyperparameters")),
   row("a client that has contributed", "contribution_repeated", { ...good, client_id: "a" }),
   row("a base_iteration too far back", "too_stale", { ...good, base_iteration: 0 }),
@@ -74,11 +74,11 @@ Deno.test(`apply_gradients refuses ${CONTRIBUTIONS.length} kinds of bad contribu
   }
   assert.equal(service.uploads.open, 0);
   assert.equal(service.registry.figures().stagingBytes, 0);
-  // The step is that of a round that has seen none of them.
+  // The round's step is the same as without the refused contributions.
   assert.equal(await closed(service), await closed(await startRound()));
 });
 
-/** Closes the round; gives everything that a caller can see then. */
+/** Closes the round. Returns everything that a caller can see then. */
 async function closed(service: Service): Promise<string> {
   for (const [client_id, status] of [["b", 202], ["c", 200]] as const) {
     const response = await service.send("POST", target.path, { body: { ...good, client_id } });
@@ -89,7 +89,7 @@ async function closed(service: Service): Promise<string> {
 
 const ROWS = { emb: { indices: [0], values: [[1, 2]] } };
 
-Deno.test("apply_gradients refuses rows where whole tensors are needed", async () => {
+Deno.test("apply_gradients refuses rows if whole tensors are needed", async () => {
   const averaged = {
     variables: SPEC.variables.map((each) => each.name === "emb" ? { ...each, role: "average" } : each),
   };
@@ -136,14 +136,14 @@ Deno.test(`withdraw_contribution refuses ${WITHDRAWALS.length} kinds of bad requ
   assert.equal((await service.send("DELETE", withdrawal.path)).status, 204);
 });
 
-Deno.test("withdraw_contribution refuses what is part of a sum that no journal could make anew", async () => {
+Deno.test("withdraw_contribution refuses to change a sum that no journal can restore", async () => {
   const service = await startRound({}, { durability: "none" });
   const { status } = await service.send("POST", target.path, { body: { ...good, client_id: "b" } });
   assert.equal(status, 202);
   await assertRefused(service, withdrawal, row("part of a sum", "not_withdrawable", undefined));
 });
 
-Deno.test("get_round and get_events refuse what they do not know", async () => {
+Deno.test("get_round and get_events refuse unknown runs and parameters", async () => {
   const service = await startRound();
   for (const path of [ROUND, "/v1/runs/demo/events"]) {
     const operation = { method: "GET", path };

@@ -1,4 +1,4 @@
-/** Gradients in compact forms over HTTP: files, JSON and plain numbers are one gradient; refusals change nothing. */
+/** Gradients in compact forms over HTTP: files, JSON and plain numbers give one gradient; refusals change nothing. */
 import assert from "node:assert/strict";
 import type { ErrorCode } from "../../../src/errors.ts";
 import {
@@ -69,7 +69,7 @@ async function stepped(body: unknown): Promise<{ answer: unknown; state: string 
   return { answer: [rest, Object.entries(variables).toSorted()], state: await stateOf(service) };
 }
 
-Deno.test("apply_gradients steps alike when the same gradient comes in compact forms, as file or JSON, or plain", async () => {
+Deno.test("apply_gradients makes the same step from a gradient in compact forms, as file or JSON, and from a plain one", async () => {
   const plain = await stepped({ gradients: PLAIN });
   const names = Object.keys(COMPACT) as (keyof typeof COMPACT)[];
   for (const order of [names, names.toReversed()]) {
@@ -82,7 +82,7 @@ Deno.test("apply_gradients steps alike when the same gradient comes in compact f
   assert.equal(inJson.state, plain.state);
 });
 
-Deno.test("apply_gradients takes other fields and an encoding with compact forms", async () => {
+Deno.test("apply_gradients takes compact forms together with other fields and an encoding", async () => {
   const service = startService();
   await startRun(service);
   const body = file(COMPACT, { ...METADATA, client_id: "phone-7", weight: "3", base_iteration: "1" });
@@ -190,7 +190,7 @@ async function assertRefused(
   assert.equal(service.registry.figures().stagingBytes, 0);
 }
 
-Deno.test("apply_gradients refuses compact forms that do not fit, and then nothing has changed", async (t) => {
+Deno.test("apply_gradients refuses compact forms that do not fit, and changes nothing", async (t) => {
   const service = startService();
   await startRun(service);
   const before = await stateOf(service);
@@ -202,7 +202,7 @@ Deno.test("apply_gradients refuses compact forms that do not fit, and then nothi
   }
 });
 
-Deno.test("apply_gradients forgets a compact body that ends early, wherever it ends", async () => {
+Deno.test("apply_gradients discards a compact body that ends early, wherever it ends", async () => {
   const service = startService();
   await startRun(service);
   const before = await stateOf(service);
@@ -217,7 +217,7 @@ Deno.test("apply_gradients forgets a compact body that ends early, wherever it e
   assert.equal(await stateOf(service), before);
 });
 
-Deno.test("operations that set values take no compact form", async () => {
+Deno.test("operations that set values refuse compact forms", async () => {
   const service = startService();
   await startRun(service);
   const before = await stateOf(service);

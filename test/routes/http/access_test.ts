@@ -1,4 +1,4 @@
-/** Who gets in, and what there is to get in to: tokens, unknown runs, unknown paths, bodies beyond their bound. */
+/** Access: tokens, unknown runs, unknown paths, bodies beyond their bound. */
 import assert from "node:assert/strict";
 import {
   assertProblem,
@@ -12,7 +12,7 @@ import {
 } from "../support/harness.ts";
 import { TARGETS } from "../support/rejection_targets.ts";
 
-/** Every operation on a run, with a body that would do. */
+/** Every operation on a run, with a valid body. */
 const ON_A_RUN: readonly (readonly [method: string, path: string, body?: unknown])[] = [
   ["GET", ""],
   ["DELETE", ""],
@@ -28,7 +28,7 @@ const ON_A_RUN: readonly (readonly [method: string, path: string, body?: unknown
   ),
 ];
 
-Deno.test("every operation on a run refuses an unknown run, and an id that cannot be", async () => {
+Deno.test("every operation on a run refuses an unknown run, and an invalid id", async () => {
   const { send } = startService();
   for (const [method, path, body] of ON_A_RUN) {
     await assertProblem(await send(method, `/v1/runs/nope${path}`, { body }), "unknown_run", 404);
@@ -87,7 +87,7 @@ function withToken(send: ReturnType<typeof startService>["send"]): typeof send {
     send(method, path, { ...options, headers: { ...options.headers, Authorization: "Bearer secret-token" } });
 }
 
-Deno.test("a body larger than this run accepts is refused by its length, and one that does not say while it is read", async () => {
+Deno.test("a body larger than the run accepts is refused by its length, or without one while it is read", async () => {
   const service = startService({ STEPWELL_JSON_BYTES_MAX: 1024, STEPWELL_BODY_BYTES_MAX: 2048 });
   await startRun(service);
   const before = await stateOf(service);
@@ -105,7 +105,7 @@ Deno.test("a body larger than this run accepts is refused by its length, and one
     const stream = new Blob([body]).stream();
     const type = { "Content-Type": typeof body === "string" ? JSON_TYPE : FILE_TYPE };
     const response = await service.send("POST", `/v1/runs/demo/${path}`, { body: stream, headers: type });
-    // The file's zeros are no safetensors either, which shows first.
+    // A file of zeros is not safetensors either, and that is found first.
     assert.ok([400, 413].includes(response.status), await response.text());
   }
   const zipped = new Blob([json]).stream().pipeThrough(new CompressionStream("gzip"));

@@ -1,4 +1,4 @@
-/** The gates of the HTTP layer say what cannot be done, and why; how they let in is Gate's (test/gate_test.ts). */
+/** The refusals of the HTTP layer's gates. Admission is tested in test/gate_test.ts. */
 import assert from "node:assert/strict";
 import { gatesOf } from "../../../routes/http/gates.ts";
 import { readSettings } from "../../../src/config.ts";
@@ -13,12 +13,12 @@ const settings = {
   STEPWELL_WAITS_MAX: 0,
 };
 
-Deno.test("a body is refused when it has waited for long, and those behind pass", async () => {
+Deno.test("a body that has waited too long is refused, and those behind it are admitted", async () => {
   const { uploads } = gatesOf(settings);
   using _large = await uploads.acquire(60);
   const refused = assertRejects(
     "busy",
-    /^Cannot read this body: after 0.05 s 1 others with 60 bytes are being read, must leave room among 10 and 100 bytes$/,
+    /^Cannot read this body: after 0.05 s, 1 others with 60 bytes are still being read, must fit among 10 bodies and 100 bytes$/,
     () => uploads.acquire(100),
   );
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -32,10 +32,10 @@ Deno.test("streams and waits are refused at once", () => {
   using _stream = streams.acquireNow();
   assert.throws(() => streams.acquireNow(), {
     code: "busy",
-    message: "Cannot read a stream of events: 1 others do, the most allowed",
+    message: "Cannot read a stream of events: 1 requests already do, the most allowed",
   });
   assert.throws(() => waits.acquireNow(), {
     code: "busy",
-    message: "Cannot wait for what is not there yet: 0 others do, the most allowed",
+    message: "Cannot wait for a result: 0 requests already do, the most allowed",
   });
 });

@@ -1,4 +1,4 @@
-/** Requests that are sent again with their Idempotency-Key: one step, one run, one answer, whatever happens between. */
+/** Requests that are repeated with their Idempotency-Key: one step, one run, one answer, whatever happens between. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { IO_ERROR, NO_SPACE } from "../../store/support/disk.ts";
@@ -72,14 +72,14 @@ const BODIES: Readonly<Record<string, { body: unknown; headers?: Record<string, 
 };
 
 for (const [what, options] of Object.entries(BODIES)) {
-  Deno.test(`POST gradients answers a repeated key as before, in ${what}`, async () => {
+  Deno.test(`POST gradients answers a repeated key with the first answer, in ${what}`, async () => {
     await withService(async (service) => {
       const first = await assertStepped(await post(service, "key-1", options));
       for (let n = 0; n < 3; n++) {
         assert.equal(await assertStepped(await post(service, "key-1", options), { replayed: true }), first);
       }
       assert.equal(await versionOf(service), 2);
-      // A later step does not change what the key was answered.
+      // A later step does not change the answer to the key.
       await assertStepped(await post(service, "key-2", options));
       assert.equal(await assertStepped(await post(service, "key-1", options), { replayed: true }), first);
       assert.equal(await versionOf(service), 3);
@@ -87,7 +87,7 @@ for (const [what, options] of Object.entries(BODIES)) {
   });
 }
 
-Deno.test("POST gradients refuses a key with any other request, and takes it for another run", async () => {
+Deno.test("POST gradients refuses a key with a different request, and accepts it for another run", async () => {
   await withService(async (service) => {
     await startRun(service, "other");
     await assertStepped(await post(service, "key"));
@@ -107,7 +107,7 @@ Deno.test("POST gradients refuses a key with any other request, and takes it for
   });
 });
 
-/** A body that waits in the middle until it is told to go on. */
+/** A body that pauses in the middle until it is told to continue. */
 function slowBody() {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -127,7 +127,7 @@ function slowBody() {
 
 const JSON_HEADERS = { "Content-Type": "application/json", "Idempotency-Key": "slow" };
 
-Deno.test("POST gradients refuses a key that is in progress, and answers it once it is not", async () => {
+Deno.test("POST gradients refuses a key that is in progress, and answers it afterwards", async () => {
   await withService(async (service) => {
     const { body, goOn } = slowBody();
     const first = service.send("POST", PATH, { body, headers: JSON_HEADERS });
@@ -141,7 +141,7 @@ Deno.test("POST gradients refuses a key that is in progress, and answers it once
   });
 });
 
-Deno.test("POST gradients of a key at the same time make one step", async () => {
+Deno.test("simultaneous POST gradients with one key make one step", async () => {
   await withService(async (service) => {
     const responses = await Promise.all(Array.from({ length: 8 }, () => post(service, "same")));
     const statuses = responses.map(({ status }) => status);
@@ -154,7 +154,7 @@ Deno.test("POST gradients of a key at the same time make one step", async () => 
   });
 });
 
-Deno.test("POST gradients that is refused leaves its key free", async () => {
+Deno.test("a refused POST gradients leaves its key free", async () => {
   await withService(async (service, world) => {
     const refusals: [Parameters<typeof post>[2], Parameters<typeof assertProblem>[1], number][] = [
       [{ body: "{" }, "malformed_json", 400],
@@ -199,7 +199,7 @@ Deno.test("POST gradients that is refused leaves its key free", async () => {
   });
 });
 
-Deno.test("POST gradients that changes nothing leaves its key free", async () => {
+Deno.test("a POST gradients without effect leaves its key free", async () => {
   await withService(async (service) => {
     for (let n = 0; n < 2; n++) {
       const response = await post(service, "key", { path: `${PATH}?dry_run=true` });
@@ -223,7 +223,7 @@ Deno.test("POST gradients answers a retry that names the version before its own 
   });
 });
 
-Deno.test("POST gradients gives the new values with the step, and a retry its figures", async () => {
+Deno.test("POST gradients answers with the new values, and a retry with the figures only", async () => {
   await withService(async (service) => {
     const headers = { Prefer: "return=representation", Accept: FILE_TYPE };
     const first = await post(service, "key", { headers });
@@ -240,7 +240,7 @@ Deno.test("POST gradients gives the new values with the step, and a retry its fi
   });
 });
 
-Deno.test("POST gradients knows its keys after a crash, a power failure, snapshots and eviction", async () => {
+Deno.test("POST gradients remembers its keys after a crash, a power failure, snapshots and eviction", async () => {
   await withService(async (service, world) => {
     const first = await assertStepped(await post(service, "before"));
     const ends: Record<string, () => Promise<unknown>> = {
@@ -265,7 +265,7 @@ Deno.test("POST gradients knows its keys after a crash, a power failure, snapsho
   });
 });
 
-Deno.test("POST gradients knows its keys after a checkpoint was put in the run's place", async () => {
+Deno.test("POST gradients remembers its keys after a checkpoint has replaced the run", async () => {
   await withService(async (service) => {
     const checkpoint = await (await service.send("GET", "/v1/runs/demo/checkpoint")).bytes();
     const first = await assertStepped(await post(service, "key"));
@@ -273,13 +273,13 @@ Deno.test("POST gradients knows its keys after a checkpoint was put in the run's
     assert.equal((await put.json()).version, 3);
     assert.equal(await assertStepped(await post(service, "key"), { replayed: true }), first);
     assert.equal(await versionOf(service), 3);
-    // In a fork the key is another one.
+    // In a fork the key is a different one.
     await (await service.send("PUT", "/v1/runs/fork/checkpoint", { body: checkpoint })).body?.cancel();
     await assertStepped(await post(service, "key", { path: "/v1/runs/fork/gradients" }));
   });
 });
 
-Deno.test("POST gradients keeps figures that JSON has no numbers for, and those of any variable", async () => {
+Deno.test("POST gradients keeps NaN and infinite figures, and those of variables with any name", async () => {
   await using world = await newWorld();
   const service = serve(world);
   const created = await service.send("POST", "/v1/runs", {
@@ -298,7 +298,7 @@ Deno.test("POST gradients keeps figures that JSON has no numbers for, and those 
   assert.equal(await assertStepped(await post(serve(world), "key", { body }), { replayed: true }), first);
 });
 
-Deno.test("an Idempotency-Key that is none is refused", async () => {
+Deno.test("an invalid Idempotency-Key is refused", async () => {
   await withService(async (service) => {
     for (const key of ["", "a b", "x".repeat(256), "ä"]) {
       await assertProblem(await post(service, key), "malformed_header", 400);
@@ -326,7 +326,7 @@ async function assertCreated(response: Response, { replayed = false } = {}): Pro
 }
 
 for (const durability of ["journal", "snapshot", "none"]) {
-  Deno.test(`POST runs with a key makes one run, with durability ${durability}`, async () => {
+  Deno.test(`repeated POST runs with one key make one run, with durability ${durability}`, async () => {
     await using world = await newWorld();
     let service = serve(world);
     const spec = { ...SPEC, durability };
@@ -343,13 +343,13 @@ for (const durability of ["journal", "snapshot", "none"]) {
     assert.equal(world.registry.figures().runs, 1);
     await assertCreated(await create(service, "another", spec));
     assert.equal(world.registry.figures().runs, 2);
-    // The answer is about the request, not about what has become of the run.
+    // The answer belongs to the request, whatever has happened to the run.
     await service.send("DELETE", `/v1/runs/${id}`);
     assert.equal(await assertCreated(await create(service, "key", spec), { replayed: true }), first);
   });
 }
 
-Deno.test("POST runs forgets a key after a day of the clock that the service is given, restarts or not", async () => {
+Deno.test("POST runs forgets a key after a day of the injected clock, with and without restarts", async () => {
   await using world = await newWorld({ newId: () => crypto.randomUUID() });
   const create = async () => {
     const response = await post(serve(world), "key-1", { path: "/v1/runs", body: SPEC });
@@ -369,7 +369,7 @@ Deno.test("POST runs forgets a key after a day of the clock that the service is 
   assert.equal(await create(), second);
 });
 
-Deno.test("POST runs that is refused leaves its key free, and at the same time makes one run", async () => {
+Deno.test("a refused POST runs leaves its key free, and simultaneous ones with one key make one run", async () => {
   await using world = await newWorld();
   const service = serve(world);
   await assertProblem(await create(service, "key", { ...SPEC, optimizer: "Nonsense" }), "unknown_class", 422);
@@ -387,7 +387,7 @@ Deno.test("POST runs that is refused leaves its key free, and at the same time m
   assert.equal(world.registry.figures().runs, 1);
 });
 
-Deno.test("POST runs answers a repeated key with the run as it is where the answer was too long to keep", async () => {
+Deno.test("POST runs answers a repeated key with the current run if the first answer was too long to keep", async () => {
   await using world = await newWorld();
   const service = serve(world);
   const variables = Array.from({ length: 300 }, (_, n) => ({ name: `layer-${n}/kernel`, shape: [2] }));

@@ -1,4 +1,4 @@
-/** What zod finds, as callers read it. */
+/** Errors found by zod, as callers get them. */
 import assert from "node:assert/strict";
 import { z } from "@hono/zod-openapi";
 import { invalidRequest } from "../../../routes/http/invalid_request.ts";
@@ -15,7 +15,7 @@ function issuesOf(value: unknown) {
   return invalidRequest("body", error).issues;
 }
 
-Deno.test("invalidRequest() does say what is wrong with a value when it may have several forms", () => {
+Deno.test("invalidRequest() says what is wrong with a value that may have several forms", () => {
   assert.deepEqual(issuesOf({ rate: 0 }), [{ path: "rate", message: "Too small: expected number to be >0" }]);
   assert.deepEqual(issuesOf({ noise: { stddev: -1 } }).map(({ path }) => path), [
     "noise.stddev",
@@ -26,7 +26,7 @@ Deno.test("invalidRequest() does say what is wrong with a value when it may have
   ]);
 });
 
-Deno.test("invalidRequest() does name the place when a value has none of its forms", () => {
+Deno.test("invalidRequest() names the place of a value that has none of its forms", () => {
   for (const value of [{ rate: "1" }, { noise: 0.5 }, { member: 7 }]) {
     const [issue, ...more] = issuesOf(value);
     assert.deepEqual([issue?.path, more], [Object.keys(value)[0], []]);
@@ -34,7 +34,7 @@ Deno.test("invalidRequest() does name the place when a value has none of its for
   }
 });
 
-Deno.test("invalidRequest() does keep the count of issues bounded when a body has many", () => {
+Deno.test("invalidRequest() bounds the number of issues", () => {
   const { error } = z.array(z.int()).safeParse(Array(1000).fill("x"));
   assert.ok(error);
   const refusal = invalidRequest("query", error);

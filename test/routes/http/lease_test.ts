@@ -1,4 +1,4 @@
-/** No answer tells of what is not on disk, and what a run's own files have wrong with them stays here. */
+/** No answer shows a change that is not on disk, and details of damaged files do not leave the service. */
 import assert from "node:assert/strict";
 import { IO_ERROR } from "../../store/support/disk.ts";
 import { newWorld, type World } from "../../run/support/stored.ts";
@@ -24,7 +24,7 @@ async function withService(act: (service: Service, world: World) => Promise<void
   await act(service, world);
 }
 
-Deno.test("a step is told of once it is on disk, by its own answer and by any other", async () => {
+Deno.test("a step shows in its own answer and in any other only once it is on disk", async () => {
   await withService(async (service, world) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let isFlushing = false;
@@ -53,7 +53,7 @@ Deno.test("a step is told of once it is on disk, by its own answer and by any ot
   });
 });
 
-Deno.test("an answer that is not sent, because its step was not flushed, gives its copy back", async () => {
+Deno.test("an answer that is not sent, because its step was not flushed, releases its copy", async () => {
   await withService(async (service, world) => {
     world.disk.fault = (operation) => {
       if (operation === "flush") throw new Error(IO_ERROR);
@@ -71,7 +71,7 @@ Deno.test("an answer that is not sent, because its step was not flushed, gives i
   });
 });
 
-Deno.test("a damaged run is a 500 with a code of its own, its places are in the log, and DELETE ends it", async () => {
+Deno.test("a damaged run gives 500 with its own code, the log has the details, and DELETE removes it", async () => {
   await withService(async (_, world) => {
     const disk = world.disk.copy();
     for (const path of disk.paths.filter((path) => path.includes("snapshot"))) disk.delete(path);
@@ -97,7 +97,7 @@ Deno.test("a damaged run is a 500 with a code of its own, its places are in the 
   });
 });
 
-Deno.test("a checkpoint with answers to keyed requests in it brings none of them", async () => {
+Deno.test("a checkpoint file that contains answers to keyed requests restores none of them", async () => {
   await withService(async (service) => {
     const bytes = await (await service.send("GET", "/v1/runs/demo/checkpoint")).bytes();
     const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));

@@ -1,4 +1,4 @@
-/** Which representation a caller gets. */
+/** The representation that a caller gets. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { startRun, startService } from "../support/harness.ts";
@@ -49,7 +49,7 @@ Deno.test("Accept chooses by quality, then specificity, then the service's own o
   }
 });
 
-Deno.test("no Accept header makes anything but 200, 400 or 406", async () => {
+Deno.test("any Accept header gives 200, 400 or 406", async () => {
   const service = startService();
   await startRun(service);
   const part = fc.constantFrom(
@@ -90,7 +90,7 @@ const PREFERS: readonly (readonly [prefer: string, applied: boolean])[] = [
   ["", false],
 ];
 
-Deno.test("Prefer: return=representation is applied, and other preferences are passed over", async () => {
+Deno.test("Prefer: return=representation is applied, and other preferences are ignored", async () => {
   const service = startService();
   await startRun(service);
   for (const [Prefer, applied] of PREFERS) {
@@ -107,7 +107,7 @@ Deno.test("Prefer: return=representation is applied, and other preferences are p
   }
 });
 
-Deno.test("an applied step is answered even when its values cannot be had", async () => {
+Deno.test("an applied step is answered even if its values are not available", async () => {
   const service = startService({ STEPWELL_JSON_BYTES_MAX: 1024 });
   const variables = [{ name: "w", shape: [100] }];
   await service.send("POST", "/v1/runs", { body: { id: "demo", optimizer: "SGD", variables } });

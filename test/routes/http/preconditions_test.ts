@@ -1,4 +1,4 @@
-/** RFC 9110's preconditions on the version of a run. */
+/** RFC 9110 preconditions on the version of a run. */
 import assert from "node:assert/strict";
 import { until } from "../../support/waiting.ts";
 import { assertProblem, FILE_TYPE, type Service, startRun, startService } from "../support/harness.ts";
@@ -73,7 +73,7 @@ Deno.test("If-None-Match gives 304 with the tag and no body on every GET about a
   }
 });
 
-Deno.test("If-None-Match does not hide that something is unknown", async () => {
+Deno.test("If-None-Match does not hide that a resource is unknown", async () => {
   const { send } = await withRun();
   const headers = { "If-None-Match": "*" };
   assert.equal((await send("GET", `${RUN}/slots/nope`, { headers })).status, 404);
@@ -81,7 +81,7 @@ Deno.test("If-None-Match does not hide that something is unknown", async () => {
   assert.equal((await send("GET", "/v1/runs/nope", { headers })).status, 404);
 });
 
-Deno.test("a version refused before the body is not read, and one that passed while it came is refused after", async () => {
+Deno.test("a wrong version is refused before the body is read, and again after it if the version changed meanwhile", async () => {
   const { send } = await withRun();
   const headers = { "If-Match": '"v1"', "Content-Type": "application/json" };
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
@@ -96,7 +96,7 @@ Deno.test("a version refused before the body is not read, and one that passed wh
   assert.equal((await (await send("GET", RUN)).json()).version, 2);
 });
 
-Deno.test("a run that is deleted, made anew or replaced while its gradients come gets none of them", async () => {
+Deno.test("a run that is deleted, recreated or replaced while gradients arrive gets none of them", async () => {
   const service = await withRun();
   const saved = await (await service.send("GET", `${RUN}/checkpoint`)).bytes();
   for (const how of ["deleted", "made anew", "replaced"]) {
@@ -125,7 +125,7 @@ Deno.test("a run that is deleted, made anew or replaced while its gradients come
   assert.deepEqual(service.registry.figures().stagingBytes, 0);
 });
 
-Deno.test("of many changes with the same If-Match exactly one is made", async () => {
+Deno.test("exactly one of many changes with the same If-Match is made", async () => {
   const { send } = await withRun();
   const headers = { "If-Match": '"v1"' };
   const statuses = await Promise.all(
@@ -139,7 +139,7 @@ Deno.test("of many changes with the same If-Match exactly one is made", async ()
   assert.equal((await (await send("GET", RUN)).json()).iterations, 2);
 });
 
-Deno.test("HEAD answers with the headers of GET and gives back what a reader borrows", async () => {
+Deno.test("HEAD answers with the headers of GET and releases the copy", async () => {
   const service = await withRun();
   for (const Accept of [FILE_TYPE, "application/json"]) {
     const get = await service.send("GET", `${RUN}/variables`, { headers: { Accept } });

@@ -1,4 +1,4 @@
-/** The Prefer header, as RFC 7240 writes it. */
+/** The Prefer header, in the grammar of RFC 7240. */
 import assert from "node:assert/strict";
 import { preferences } from "../../../routes/http/prefer.ts";
 
@@ -20,7 +20,7 @@ const ROWS: readonly (readonly [header: string, preferences: Readonly<Record<str
   ['foo="a, wait=1", wait=2', { foo: "a, wait=1", wait: "2" }],
   ['foo="a\\", wait=1", wait=2', { foo: 'a", wait=1', wait: "2" }],
   ['foo="a\\\\", wait=2', { foo: "a\\", wait: "2" }],
-  // What is malformed is passed over; a quotation that never ends takes the rest with it.
+  // Malformed preferences are ignored. An unclosed quote takes the rest of the header.
   ["wait=1 2, foo", { foo: "" }],
   ["=10, wait=2", { wait: "2" }],
   ["wait==1", {}],
@@ -30,17 +30,17 @@ const ROWS: readonly (readonly [header: string, preferences: Readonly<Record<str
   ["; wait=1", {}],
 ];
 
-Deno.test("preferences() does read every form that RFC 7240 has when others stand beside it", () => {
+Deno.test("preferences() reads every form of RFC 7240 beside any others", () => {
   for (const [header, wanted] of ROWS) {
     assert.deepEqual(Object.fromEntries(preferences(header)), wanted, JSON.stringify(header));
   }
 });
 
-Deno.test("preferences() does read each letter once when a header is long", () => {
+Deno.test("preferences() reads a long header in linear time", () => {
   const repeated = ['"\\', "; ", "a=", "\\", "=", " ", 'a="', ",", "a;"];
   for (const part of repeated) {
     const text = part.repeat(200_000);
-    // Quadratic, this would take minutes.
+    // In quadratic time this would take minutes.
     preferences(text);
     preferences(`wait=1;${text}`);
     preferences(`${text}x y`);

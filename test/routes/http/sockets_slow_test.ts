@@ -1,4 +1,4 @@
-/** What only a real socket shows: bodies cut off, slow, too long or unread, and readers that see whole versions. */
+/** Tests that need a real socket: bodies cut off, slow, too long or unread, and readers that see whole versions. */
 import assert from "node:assert/strict";
 import type { Settings } from "../../../src/config.ts";
 import { until } from "../../support/waiting.ts";
@@ -22,7 +22,7 @@ interface Served extends AsyncDisposable {
 }
 
 async function serve(settings: Partial<Settings> = {}): Promise<Served> {
-  // The run is made before the bounds hold: what they are for is the test's own bodies.
+  // The run is created before the bounds apply: they are for the test's own bodies.
   const unbounded = startService();
   await startRun(unbounded);
   const service = startService(settings, { registry: unbounded.registry });
@@ -31,7 +31,7 @@ async function serve(settings: Partial<Settings> = {}): Promise<Served> {
   return { service, port, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server.shutdown() };
 }
 
-/** Sends text and, unless told otherwise, half-closes; gives the status and the body of what came back. */
+/** Sends text and, by default, half-closes. Returns the status and the body of the answer. */
 async function raw(port: number, parts: readonly string[], { close = true } = {}): Promise<Response> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   for (const part of parts) {
@@ -113,7 +113,7 @@ Deno.test("a body larger than the run accepts is refused before it is read", asy
   await assertProblem(response, "body_too_large", 413);
 });
 
-Deno.test("a Content-Length that is none, or two of them, is refused", async () => {
+Deno.test("an invalid Content-Length, or two of them, is refused", async () => {
   await using served = await serve();
   const before = await stateOf(served.service);
   for (
@@ -128,7 +128,7 @@ Deno.test("a Content-Length that is none, or two of them, is refused", async () 
   assert.equal(await stateOf(served.service), before);
 });
 
-Deno.test("a body that comes too slowly is given up with body_timeout", async () => {
+Deno.test("a body that arrives too slowly is refused with body_timeout", async () => {
   await using served = await serve({ STEPWELL_UPLOAD_SECONDS: 0.2 });
   const { service, port } = served;
   for (const [type, length] of [[JSON_TYPE, 100], [BINARY_TYPE, 1_000_000]] as const) {
@@ -139,7 +139,7 @@ Deno.test("a body that comes too slowly is given up with body_timeout", async ()
   assert.equal(service.registry.figures().stagingBytes, 0);
 });
 
-/** A body of which the head has come; `end` sends the rest. */
+/** A request of which the head was sent. `end` sends the body. */
 async function slowBody({ service, port }: Served): Promise<Disposable & { end: () => Promise<unknown> }> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const send = (text: string) => connection.write(new TextEncoder().encode(text));
@@ -151,7 +151,7 @@ async function slowBody({ service, port }: Served): Promise<Disposable & { end: 
 const postStep = (url: string) =>
   fetch(url + STEP, { method: "POST", body: JSON_BODY, headers: { "Content-Type": "application/json" } });
 
-Deno.test("over the bound bodies wait unread until there is room, while reads go on", async () => {
+Deno.test("bodies over the bound wait unread until there is room, and reads are still served", async () => {
   await using served = await serve({ STEPWELL_UPLOADS_MAX: 1, STEPWELL_UPLOAD_WAIT_SECONDS: 1000 });
   const { service, url } = served;
   using slow = await slowBody(served);
@@ -164,7 +164,7 @@ Deno.test("over the bound bodies wait unread until there is room, while reads go
   assert.equal((await answer.json()).version, 3);
 });
 
-Deno.test("a body that there is no room for in time gets 503 with Retry-After, and another one later its step", async () => {
+Deno.test("a body without room in time gets 503 with Retry-After, and a later one makes its step", async () => {
   await using served = await serve({ STEPWELL_UPLOADS_MAX: 1, STEPWELL_UPLOAD_WAIT_SECONDS: 0.2 });
   const { service, url } = served;
   using slow = await slowBody(served);
@@ -178,7 +178,7 @@ Deno.test("a body that there is no room for in time gets 503 with Retry-After, a
   assert.equal((await answer.json()).version, 3);
 });
 
-Deno.test("encoded bodies step as plain ones do, and bombs are stopped", async () => {
+Deno.test("encoded bodies make the same step as plain ones, and decompression bombs are stopped", async () => {
   await using served = await serve();
   const { service, url } = served;
   const send = (encoding: "gzip" | "deflate", text: string) =>
@@ -194,7 +194,7 @@ Deno.test("encoded bodies step as plain ones do, and bombs are stopped", async (
   assert.equal(await stateOf(service), before);
 });
 
-Deno.test("a reader gets one whole version, however long it takes and whatever steps are made meanwhile", async () => {
+Deno.test("a reader gets one whole version, however slow it is and whatever steps are made meanwhile", async () => {
   await using served = await serve();
   const { service, url } = served;
   const count = 3_000_000;
@@ -227,7 +227,7 @@ Deno.test("a reader gets one whole version, however long it takes and whatever s
   await until(() => service.registry.figures().publishedBytes === 0);
 });
 
-Deno.test("a reader that goes away gives back what it borrowed", async () => {
+Deno.test("a reader that disconnects releases its copy", async () => {
   await using served = await serve();
   const { service, url } = served;
   const variables = [{ name: "w", shape: [5_000_000] }];

@@ -1,9 +1,9 @@
-/** Waiting for something to happen to a run: who is woken, by what, and what is left of those who have waited. */
+/** Waiting for changes of a run: what wakes a waiting request, and that it leaves nothing behind. */
 import assert from "node:assert/strict";
 import { waitFor } from "../../../routes/http/wait_for.ts";
 import { EventLog } from "../../../src/run/answers/events.ts";
 
-/** Events that count how often somebody asked to be told of the next. */
+/** Events that count the calls of `changed`. */
 class Counted extends EventLog {
   asked = 0;
 
@@ -34,13 +34,13 @@ function countedSignal() {
 
 const LONG = { seconds: 1000, signals: [] };
 
-Deno.test("waitFor() does give what it finds at once when it is there already", async () => {
+Deno.test("waitFor() returns a result that is there already", async () => {
   assert.equal(await waitFor(new EventLog(0), { ...LONG, find: () => 7 }), 7);
   assert.equal(await waitFor(new EventLog(0), { ...LONG, seconds: 0, find: () => 7 }), 7);
   assert.equal(await waitFor(new EventLog(0), { ...LONG, seconds: 0, find: () => undefined }), undefined);
 });
 
-Deno.test("waitFor() does look after every event when others came before", async () => {
+Deno.test("waitFor() looks after every event", async () => {
   const events = new EventLog(0);
   let count = 0;
   const waits = [1, 2, 3].map((wanted) =>
@@ -54,7 +54,7 @@ Deno.test("waitFor() does look after every event when others came before", async
   assert.deepEqual(await Promise.all(waits), ["1 of 1", "2 of 2", "3 of 3"]);
 });
 
-Deno.test("waitFor() does give nothing when the time is over, a signal comes or the events end", async () => {
+Deno.test("waitFor() returns undefined when the time is over, a signal is aborted or the events end", async () => {
   const find = () => undefined;
   assert.equal(await waitFor(new EventLog(0), { seconds: 0.01, signals: [], find }), undefined);
   const controller = new AbortController();
@@ -70,7 +70,7 @@ Deno.test("waitFor() does give nothing when the time is over, a signal comes or 
   assert.equal(await waitFor(events, { ...LONG, find }), undefined);
 });
 
-Deno.test("waitFor() does look once more when its end came with what it waits for", async () => {
+Deno.test("waitFor() looks once more when the wait ends, and finds a result of the same moment", async () => {
   for (const end of ["close", "abort"]) {
     const events = new EventLog(0);
     const controller = new AbortController();
@@ -83,7 +83,7 @@ Deno.test("waitFor() does look once more when its end came with what it waits fo
   }
 });
 
-Deno.test("waitFor() does throw what looking throws, and leaves nothing, when that happens late", async () => {
+Deno.test("waitFor() throws what a later look throws, and leaves nothing behind", async () => {
   const events = new EventLog(0);
   const { signal, listeners } = countedSignal();
   let isBroken = false;
@@ -100,7 +100,7 @@ Deno.test("waitFor() does throw what looking throws, and leaves nothing, when th
   assert.equal(listeners(), 0);
 });
 
-Deno.test("waitFor() does leave no listener and no promise behind when nothing happens to the run", async () => {
+Deno.test("waitFor() leaves no listener and no promise behind when nothing happens to the run", async () => {
   const events = new Counted(0);
   const { signal, listeners } = countedSignal();
   for (let round = 0; round < 3; round++) {
@@ -112,7 +112,7 @@ Deno.test("waitFor() does leave no listener and no promise behind when nothing h
     );
     assert.equal(listeners(), 0);
   }
-  // One promise for all of them, which ends with the next event.
+  // All share one promise, which settles with the next event.
   assert.equal(events.asked, 1);
   events.add(1, "run_changed", {});
   await new Promise((resolve) => setTimeout(resolve));
@@ -122,7 +122,7 @@ Deno.test("waitFor() does leave no listener and no promise behind when nothing h
   assert.equal(await waiting, true);
 });
 
-Deno.test("waitFor() does take one listener of a signal for all that wait for it, however often they are woken", async () => {
+Deno.test("waitFor() adds one listener to a signal for all waiting requests, however often they are woken", async () => {
   const events = new EventLog(0);
   const { controller, signal, listeners } = countedSignal();
   const looks = [0, 0, 0];
@@ -138,7 +138,7 @@ Deno.test("waitFor() does take one listener of a signal for all that wait for it
   assert.deepEqual([looks, listeners()], [[3, 3, 3], 0]);
 });
 
-Deno.test("waitFor() does not look again when it has found, whatever comes in the same moment", async () => {
+Deno.test("waitFor() does not look again after it has found, whatever happens in the same moment", async () => {
   const events = new EventLog(0);
   const controller = new AbortController();
   let looks = 0;

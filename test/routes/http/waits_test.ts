@@ -1,4 +1,4 @@
-/** How many requests may wait at a time, and what the others are told. */
+/** The bound on waiting requests, and the refusal of further ones. */
 import assert from "node:assert/strict";
 import * as applyGradients from "../../../routes/apply_gradients.ts";
 import { until } from "../../support/waiting.ts";
@@ -14,10 +14,10 @@ async function assertBusy(response: Response): Promise<void> {
   assert.equal(response.headers.get("Retry-After"), "1");
   assert.equal(response.headers.get("Preference-Applied"), null);
   const { detail } = await assertProblem(response, "busy", 503);
-  assert.match(detail, /Cannot wait .*: 2 others do, the most allowed/);
+  assert.match(detail, /Cannot wait .*: 2 requests already do, the most allowed/);
 }
 
-Deno.test("one that waits more than may wait is refused, and its contribution is not taken", async () => {
+Deno.test("a waiting request beyond the bound is refused, and its contribution is not taken", async () => {
   await using rounds = await startRounds(ROUND, { STEPWELL_WAITS_MAX: 2 });
   const { send, waits } = rounds.service;
   const contributed = rounds.contribute("a", 1, { wait: 50 });
@@ -29,21 +29,21 @@ Deno.test("one that waits more than may wait is refused, and its contribution is
   await assertBusy(await newer(rounds));
   await assertBusy(await rounds.contribute("b", 1, { wait: 50, key: "b" }));
   assert.equal(rounds.world.registry.get("demo").round().accepted, 1);
-  // Who does not wait, or for no time at all, needs no place.
+  // A request that does not wait, or waits for 0 seconds, needs no place.
   await answer(applyGradients, await rounds.contribute("c", 1, { wait: 0 }), 202);
-  // The refusal kept nothing, the key neither.
+  // The refused request left nothing behind, not even its key.
   await answer(applyGradients, await rounds.contribute("b", 1, { key: "b" }));
   for (const each of [contributed, values]) assert.equal((await each).status, 200);
   assert.equal(waits.open, 0);
 });
 
-Deno.test("who has something at once needs no place to wait", async () => {
+Deno.test("a request with an immediate result needs no place to wait", async () => {
   await using rounds = await startRounds({ mode: "immediate" }, { STEPWELL_WAITS_MAX: 0 });
   await answer(applyGradients, await rounds.contribute("a", 1, { wait: 50 }));
   assert.equal((await newer(rounds)).status, 200);
 });
 
-Deno.test("who waits gives its place back however that ends", async () => {
+Deno.test("a waiting request releases its place however the wait ends", async () => {
   for (const end of ["deleted", "dropped", "refused", "stopped"]) {
     await using rounds = await startRounds({ ...ROUND, deadline_seconds: 60 });
     const { send, waits } = rounds.service;

@@ -1,4 +1,4 @@
-/** Answers, held against what their operations document. */
+/** Checks answers against the documented schemas. */
 import assert from "node:assert/strict";
 import type { z } from "@hono/zod-openapi";
 import { type Service, startRun, startService } from "./harness.ts";
@@ -7,7 +7,7 @@ interface Documented {
   readonly route: { readonly responses: Record<string, unknown> };
 }
 
-/** The JSON answer, held against the schema that its operation documents for the status. */
+/** The JSON answer, checked against the operation's schema for the status. */
 export async function answer({ route }: Documented, response: Response, status = 200) {
   const text = await response.text();
   assert.equal(response.status, status, text);

@@ -1,6 +1,6 @@
 /**
- * Holds every answer of every test of routes against the OpenAPI document: its status, its media type and its headers.
- * What is in its body is contract.ts' part.
+ * Checks every answer in the tests of routes against the OpenAPI document: its status, media type and headers.
+ * contract.ts checks bodies.
  */
 import assert from "node:assert/strict";
 import type { App } from "../../../routes/http/context.ts";
@@ -12,7 +12,7 @@ interface Answer {
 }
 type Operations = Readonly<Record<string, { readonly responses: Readonly<Record<string, Answer>> }>>;
 
-/** Said once for all answers in the document's own description, or by HTTP itself. */
+/** Headers that the document describes once for all answers, or that HTTP defines. */
 const EVERYWHERE = new Set([
   "content-length",
   "content-type",
@@ -28,13 +28,13 @@ interface Document {
   readonly components: { readonly headers: Readonly<Record<string, { readonly required: boolean }>> };
 }
 
-/** One for all apps: they differ in what their services are, not in their routes. */
+/** One document for all apps: their services differ, their routes do not. */
 let document: Document | undefined;
 
 const isAt = (pattern: string, path: string) =>
   new RegExp(`^${pattern.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path);
 
-/** Fails for an answer that the document does not know; answers that no operation gives are passed over. */
+/** Fails for an answer that the document lacks. Ignores answers that do not come from an operation. */
 export function assertDocumented(
   app: App,
   method: string,
@@ -59,6 +59,6 @@ export function assertDocumented(
   const type = headers.get("Content-Type")?.split(";")[0];
   const types = Object.keys(answer.content ?? {});
   assert.ok(type === undefined || types.includes(type), `${where} is ${type}, must be ${types.join(" or ")}`);
-  // The length of what would have been answered is not that of the refusal.
+  // The length of the replaced answer is not that of the refusal.
   assert.ok(status < 400 || !headers.has("Content-Length"), `${where} has a Content-Length`);
 }

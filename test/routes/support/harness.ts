@@ -1,6 +1,6 @@
 /**
- * A whole service in memory for the tests of routes: the real app on the real registry, with a clock that stands
- * still. No socket: that is sockets_slow_test.ts' and main_slow_test.ts' part.
+ * A complete service in memory for the tests of routes: the real app on the real registry, with a fixed clock. It has
+ * no socket: sockets_slow_test.ts and main_slow_test.ts test that.
  */
 import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
@@ -19,7 +19,7 @@ import { assertDocumented } from "./documented.ts";
 export interface Service extends Services {
   readonly app: App;
   readonly lines: Readonly<Record<string, unknown>>[];
-  /** The answer to a request; `body` that is not text or bytes goes as JSON. */
+  /** Sends a request. A `body` that is neither text nor bytes is sent as JSON. */
   readonly send: (method: string, path: string, options?: SendOptions) => Promise<Response>;
 }
 
@@ -75,7 +75,7 @@ export function startService(
       body: bytes as BodyInit,
       headers: {
         "Content-Type": type,
-        // As every client sends it, but a Request of one's own does not hold it.
+        // Every client sends it, but a constructed Request does not have it.
         ...bytes instanceof Uint8Array && { "Content-Length": String(bytes.length) },
         ...headers,
       },
@@ -122,7 +122,7 @@ export async function stateOf(service: Service, id = "demo"): Promise<string> {
   return parts.join("\n");
 }
 
-/** Asserts a problem in full form, and gives it. */
+/** Asserts that the answer is a complete problem, and returns it. */
 export async function assertProblem(
   response: Response,
   code: ErrorCode,
@@ -157,7 +157,7 @@ interface FileTensor {
   readonly bytes: Uint8Array;
 }
 
-/** A safetensors file, as right or as wrong as its parts. */
+/** A safetensors file, valid or not, as its parts say. */
 export function file(
   tensors: Readonly<Record<string, FileTensor>>,
   metadata?: Readonly<Record<string, unknown>>,

@@ -1,4 +1,4 @@
-/** What the operations that take a loss must refuse. Expressions themselves: test/autodiff/graph/compile_loss_test.ts. */
+/** Requests that operations with a loss must refuse. For expressions: test/autodiff/graph/compile_loss_test.ts. */
 import { type Rejection, row, type Target } from "./rejections.ts";
 
 const LOSS = "sum(square(kernel)) + sum(gather(emb, i))";

@@ -1,4 +1,4 @@
-/** What each operation that changes a run, or reads rows of it, must refuse. */
+/** Requests that operations which change a run, or read rows of it, must refuse. */
 import { f32, file, i64, rawFile } from "./harness.ts";
 import { LOSS_TARGETS } from "./loss_rejections.ts";
 import { KERNEL, named, row, type Target } from "./rejections.ts";

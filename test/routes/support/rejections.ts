@@ -1,5 +1,5 @@
 /**
- * Rows of requests that must be refused, and those that many operations share. Each row breaks one rule.
+ * Tables of requests that must be refused, and the rows that many operations share. Each row breaks one rule.
  */
 import type { ErrorCode } from "../../../src/errors.ts";
 import { f32, file, i64, JSON_TYPE, rawFile } from "./harness.ts";
@@ -9,7 +9,7 @@ export interface Rejection {
   readonly code: ErrorCode;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** In place of the operation's own. */
+  /** Replaces the operation's own. */
   readonly path?: string;
   /** A part of the path of an issue. */
   readonly at?: string;
@@ -19,7 +19,7 @@ export interface Target {
   readonly method: string;
   readonly path: string;
   readonly takesFiles: boolean;
-  /** A body that is accepted: shows that it is the broken rule that refuses. */
+  /** An accepted body: shows that only the broken rule causes the refusal. */
   readonly good: unknown;
   readonly rejections: readonly Rejection[];
 }
@@ -33,7 +33,7 @@ export function row(
   return { what, code, body, ...more };
 }
 
-/** The contract's statuses, on purpose not read from the catalogue. */
+/** The statuses of the contract, written here on purpose instead of read from the catalogue. */
 export const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   malformed_json: 400,
   malformed_safetensors: 400,
@@ -67,7 +67,7 @@ const text = (body: string): Uint8Array => new TextEncoder().encode(body);
 const asJson = { "Content-Type": JSON_TYPE };
 export const KERNEL = [[1, 2, 3], [4, 5, 6]];
 
-/** What every operation with a body refuses. */
+/** Refusals of every operation with a body. */
 export function common({ good, takesFiles }: Target): Rejection[] {
   const json = JSON.stringify(good);
   return [
@@ -106,7 +106,7 @@ export function common({ good, takesFiles }: Target): Rejection[] {
   ];
 }
 
-/** What every operation that takes safetensors refuses. */
+/** Refusals of every operation that takes safetensors. */
 export function files(): Rejection[] {
   const bytes = [0, 0, 0, 0];
   const entry = (shape: string, offsets: string) =>
@@ -131,7 +131,7 @@ export function files(): Rejection[] {
   ];
 }
 
-/** What every operation that takes tensors by name refuses. */
+/** Refusals of every operation that takes tensors by name. */
 export const named = (member: string): Rejection[] => [
   row("an unknown variable", "unknown_variable", { [member]: { nope: [1] } }),
   row("a variable named __proto__", "unknown_variable", `{"${member}":{"__proto__":[1]}}`),

@@ -1,5 +1,5 @@
 /**
- * A service whose runs have rounds, on a disk in memory, with a clock that the test moves; and a reader of
+ * A service with runs that have rounds, on a disk in memory, with a clock that the test moves; and a reader of
  * server-sent events.
  */
 import assert from "node:assert/strict";
@@ -14,11 +14,11 @@ export const STEP = `${RUN}/gradients`;
 export interface Rounds extends AsyncDisposable {
   readonly service: Service;
   readonly world: World;
-  /** Aborted: the service is told to stop. */
+  /** Abort it to tell the service to stop. */
   readonly stopping: AbortController;
-  /** A contribution of a client: its gradient of the scalar `w`. */
+  /** A client contributes its gradient of the scalar `w`. */
   contribute(clientId: string, w?: number, options?: Options): Promise<Response>;
-  /** Lets time go by: rounds that are due end. */
+  /** Advances the clock; rounds whose deadline has come end. */
   pass(seconds: number): void;
 }
 
@@ -28,7 +28,7 @@ interface Options {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** With one run: SGD with learning rate 1, the scalar `w` at 0, rounds of two clients that end after a minute. */
+/** A service with one run: SGD with learning rate 1, the scalar `w` at 0, rounds of two clients and one minute. */
 export async function startRounds(
   aggregation: object = { mode: "round", quorum: 2, minimum: 1, deadline_seconds: 60 },
   settings: Partial<Settings> = {},
@@ -78,7 +78,7 @@ export async function startRounds(
   };
 }
 
-/** Resolves once everything that can go on without a timer has done so, and says whether `promise` has settled. */
+/** Waits until everything that needs no timer is done. Returns whether `promise` has settled. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const settle = () => void (settled = true);
@@ -93,7 +93,7 @@ export interface ServerEvent {
   readonly data: Record<string, unknown>;
 }
 
-/** Blocks of a stream of server-sent events as they come: events, and other blocks as they are. */
+/** Reads a stream of server-sent events block by block: events parsed, other blocks as text. */
 export class EventReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #decoder = new TextDecoder();
@@ -132,7 +132,7 @@ export class EventReader {
     return undefined;
   }
 
-  /** As many events, by their types. */
+  /** The types of the next events. */
   async types(count: number): Promise<string[]> {
     const types: string[] = [];
     while (types.length < count) types.push((await this.event())?.type ?? "the end");

@@ -283,13 +283,13 @@ Deno.test("a part that has not come whole, or is longer than it should be, is no
         const staging = session.stage("gradients");
         const broken = { ...packed, bytes: { ...packed.bytes, [part]: Uint8Array.from(wrong) } };
         assert.throws(() => send(staging, "w", broken), { name: "RangeError", message });
-        assert.throws(() => session.applyGradients(staging, APPLY), /not come in whole/);
+        assert.throws(() => session.applyGradients(staging, APPLY), /not received completely/);
         staging.release();
       }
       const staging = session.stage("gradients");
       const { [part]: _left, ...bytesThatCame } = packed.bytes;
       send(staging, "w", { ...packed, bytes: bytesThatCame as Packed["bytes"] });
-      assert.throws(() => session.applyGradients(staging, APPLY), /not come in whole/);
+      assert.throws(() => session.applyGradients(staging, APPLY), /not received completely/);
       staging.release();
     }
   }

@@ -76,7 +76,7 @@ Deno.test("a step that has no room for its gradients is refused and changes noth
   const staging = session.stage("gradients");
   const { code, message } = refusal(() => staging.dense("w", { dtype: "F32", shape: [count] }));
   assert.equal(code, "out_of_memory");
-  assert.match(message, /^Cannot take 8388608 more bytes: \d+ of at most 10485760 bytes are in use$/);
+  assert.match(message, /^Cannot allocate 8388608 more bytes: \d+ of at most 10485760 bytes are in use$/);
   staging.release();
   assert.equal(session.version, 0);
   // Rows still fit.

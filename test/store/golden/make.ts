@@ -1,6 +1,6 @@
 /**
- * Makes a data folder that later versions must be able to read, beside this file: `deno run --allow-all
- * test/store/golden/make.ts`. A new format gets a folder of its own; one that is there is never made anew.
+ * Makes a data folder beside this file that later versions must be able to read: `deno run --allow-all
+ * test/store/golden/make.ts`. A new format gets a new folder. An existing folder is never remade.
  */
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
@@ -77,7 +77,7 @@ for (const id of Object.keys(RUNS)) {
   expected.push(golden(registry.get(id)));
 }
 await Deno.writeTextFile(`${FOLDER}expected.jsonl`, `${expected.join("\n")}\n`);
-// What was being written when the process died.
+// The record that was being written when the process died.
 await make(registry, "adam", step(8));
 await registry.lease("adam").durable();
 store.configs.close();

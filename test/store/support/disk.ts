@@ -1,7 +1,7 @@
 /**
- * A disk in memory for tests of the store: any operation can be made to fail, and the power can be cut, after which
- * only what was flushed is there for certain. As strict as a disk may be: a name is durable once its folder was synced,
- * bytes once their file was, and after a failed flush they are as good as gone, whatever a later flush says.
+ * A disk in memory for tests of the store. Any operation can be made to fail, and the power can be cut: then only
+ * flushed data is certain to survive. It is as strict as a disk may be: a name is durable once its folder was synced,
+ * bytes once their file was; after a failed flush the bytes are lost, even if a later flush succeeds.
  */
 import { setImmediate } from "node:timers/promises";
 import { releasable } from "../../../src/releasable.ts";
@@ -25,14 +25,14 @@ export type Operation =
   | "removeFolder"
   | "list";
 
-/** Called before every operation: throws to make it fail. Of a write the answer is how many bytes are taken. */
+/** Called before every operation; it throws to make it fail. For a write it returns how many bytes are written. */
 export type Fault = (operation: Operation, path: string, bytes: number) => number | void;
 
 interface Node {
   bytes: Uint8Array<ArrayBuffer>;
-  /** What the platter has. */
+  /** The durable bytes. */
   flushed: Uint8Array<ArrayBuffer>;
-  /** What a failed flush has dropped: no later one brings it there. */
+  /** Bytes that a failed flush has dropped. No later flush writes them. */
   lost: { readonly from: number; readonly to: number } | undefined;
 }
 
@@ -57,7 +57,7 @@ export class Disk implements Files {
   fault: Fault = () => {};
   /** Awaited before a flush. */
   pause: () => Promise<void> = () => Promise.resolve();
-  /** Files that somebody reads. */
+  /** Files open for reading. */
   openReaders = 0;
   /** Operations so far. */
   readonly log: { readonly operation: Operation; readonly path: string; readonly bytes: number }[] = [];
@@ -134,7 +134,7 @@ export class Disk implements Files {
         assertOpen();
         const wanted = node.bytes;
         await this.pause();
-        // What is written meanwhile is not part of it.
+        // Bytes written during the flush are not part of it.
         await setImmediate();
         tryFlush(wanted);
       },
@@ -151,7 +151,7 @@ export class Disk implements Files {
 
   read(path: string): FileReader {
     this.#do("read", path);
-    // Whoever has it open reads it to its end, removed or not.
+    // An open file is readable to its end, even if it was removed.
     const { bytes } = this.#node(path);
     let at = 0;
     const take = (count: number) => bytes.slice(at, at = Math.min(bytes.length, at + count));
@@ -160,7 +160,7 @@ export class Disk implements Files {
     return {
       bytes: bytes.length,
       next: (count) => {
-        // It is good until now, and whoever still uses it shall notice.
+        // The piece is valid only until now. Overwrite it, so that a later use shows.
         last?.fill(0xee);
         const piece = take(count);
         last = piece;
@@ -229,7 +229,7 @@ export class Disk implements Files {
     return this.#node(path).bytes;
   }
 
-  /** Puts a file there as if it always had been. */
+  /** Adds a file that is durable from the start. */
   put(path: string, bytes: Uint8Array<ArrayBuffer>): void {
     const node = newNode(bytes);
     this.#names.set(path, node);
@@ -241,14 +241,14 @@ export class Disk implements Files {
     this.#durableNames.delete(path);
   }
 
-  /** The disk as another process finds it. */
+  /** The disk as another process sees it. */
   copy(): Disk {
     const copy = new Disk();
     for (const [path, { bytes }] of this.#names) copy.put(path, bytes.slice());
     return copy;
   }
 
-  /** The disk as it is when the process is killed: what was not flushed is there, but not for certain. */
+  /** The disk after the process was killed: unflushed bytes are there, but not durable. */
   kill(): Disk {
     const after = new Disk();
     after.#names = this.#names;
@@ -258,8 +258,8 @@ export class Disk implements Files {
   }
 
   /**
-   * The disk after a power failure. `keep` says how much of the bytes that were not flushed is there all the same:
-   * from 0 (none) to 1 (all); with `zeros` the rest of them reads as zeros.
+   * The disk after a power failure. `keep` is the part of the unflushed bytes that survives, from 0 (none) to 1
+   * (all). With `zeros` the rest of them reads as zeros.
    */
   powerCut({ keep = 0, zeros = false } = {}): Disk {
     const after = new Disk();

@@ -1,4 +1,4 @@
-/** What a data folder of an earlier version must bring back of a run, as text; with it, no more than it had. */
+/** The state that a data folder of an earlier version must restore, as text, without the fields of later versions. */
 import type { Session } from "../../../src/run/session/session.ts";
 import { exactJson } from "../../../src/wire/exact_json.ts";
 import { lasting } from "../../run/support/stored.ts";

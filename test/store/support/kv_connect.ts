@@ -1,27 +1,27 @@
 /**
- * A KV Connect server in memory, as much of the protocol as the store uses (metadata exchange 3; snapshot_read,
- * atomic_write), so that tests have a database elsewhere; and servers that are none.
+ * A KV Connect server in memory, with the part of the protocol that the store uses (metadata exchange 3;
+ * snapshot_read, atomic_write), as a remote database for tests; and servers that are no database.
  */
 
 export interface KvServer extends AsyncDisposable {
   readonly url: string;
-  /** Paths that were asked for. */
+  /** Requested paths. */
   readonly asked: readonly string[];
 }
 
 export const TOKEN = "a-token-of-tests";
 
-/** What a server that is none does with every request. */
+/** How a server that is no database treats every request. */
 export const WRONG: Readonly<Record<string, (request: Request) => Response | Promise<Response>>> = {
   "an error": () => new Response("it is\nbroken", { status: 500 }),
   "no such page": () => new Response("<html>not here</html>", { status: 404 }),
   "a page": () => new Response("<html>hello</html>", { headers: { "Content-Type": "text/html" } }),
   "other JSON": () => Response.json({ hello: "world" }),
-  // Until whoever asks gives up.
+  // Until the client gives up.
   nothing: ({ signal }) => new Promise((resolve) => signal.onabort = () => resolve(new Response())),
 };
 
-/** Says the right things when it is asked what it is, and nonsense after. */
+/** Answers the metadata exchange correctly, and later requests with nonsense. */
 export function serveNonsense(): KvServer {
   return serve((request) =>
     isMetadata(request) ? metadata(request) : new Response("nonsense", { status: 500 })

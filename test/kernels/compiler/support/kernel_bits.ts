@@ -1,6 +1,6 @@
 /**
- * Prints a hash of all that a selection of kernels writes and returns. Run by compilers_test.ts under each of
- * V8's WebAssembly compilers; not a test itself.
+ * A program that prints a hash of everything that a selection of kernels writes and returns. compilers_test.ts runs
+ * it under each of V8's WebAssembly compilers. Not a test itself.
  */
 import { Arena } from "../../../../kernels/arena.ts";
 import { reduceAxes } from "../../../../kernels/routines/axes.ts";
@@ -34,7 +34,7 @@ const RULES: readonly (readonly string[])[] = [
 const TYPES: readonly ElementType[] = ["f32", "f16", "bf16", "f64"];
 const ROWS = 3, ROW_LENGTH = 4 * 1024 + 23;
 
-/** FNV-1a over float32 words; what kind of NaN it is does not count. */
+/** FNV-1a over float32 words; all NaNs count as equal. */
 function hash(words: Float32Array, state: number): number {
   const bits = new Uint32Array(words.buffer, words.byteOffset, words.length);
   words.forEach((word, n) =>
@@ -79,14 +79,14 @@ for (const axes of [[0], [1]]) {
   state = hash(arena.f32(tensors["w"] as number, axes[0] === 0 ? ROW_LENGTH : ROWS), state);
 }
 for (const inputCount of [9, 40, 140]) {
-  // Neighbouring stretches of one tensor stand for different tensors.
+  // Overlapping parts of one tensor serve as the different tensors.
   const inputs = Array.from({ length: inputCount }, (_, n) => (tensors["m"] as number) + 16 * n);
   const ranks = { from: inputCount >> 2, to: inputCount - (inputCount >> 2) };
   const at = { inputs, result: tensors["w"] as number, count: ROW_LENGTH, ...ranks };
   meanOfRanks(arena, { ...at, scratch: arena.allocate(scratchBytes(inputCount)) });
   state = hash(arena.f32(at.result, ROW_LENGTH), state);
 }
-// Without special numbers, of which the sum would be NaN whatever else is in it.
+// Without special numbers, which would always make the sum NaN.
 const offsets = [7919, 104_729].map((step) => {
   const offset = arena.allocate(4 * count);
   arena.f32(offset, count).forEach((_, n, all) => all[n] = n * step % 1009 / 7);

@@ -1,6 +1,6 @@
 /**
- * The noise of kernels/noise/noise.ts once more, element by element in plain arithmetic: Philox with whole 64-bit products,
- * then Box and Muller with the same series in the same order.
+ * The law of kernels/noise/noise.ts, element by element in plain arithmetic: Philox with whole 64-bit products, then
+ * Box and Muller with the same series in the same order.
  */
 import type { Noise } from "../../../../kernels/noise/noise.ts";
 
@@ -22,7 +22,7 @@ export function philoxWords(counter: readonly number[], key: readonly number[]):
 const series = (q: number, coefficients: readonly number[]) =>
   coefficients.reduceRight((sum, coefficient) => sum * q + coefficient);
 
-/** Two normal numbers of two words, in float64. */
+/** Two normal numbers from two words, in float64. */
 export function normalPair(u: number, v: number): [number, number] {
   const odd = 2 * u + 1;
   let exponent = Math.floor(Math.log2(odd));
