@@ -81,6 +81,7 @@ export class Registry implements RunRegistry {
       memory,
       store: optimizerFiles,
       usersOf: (className) => this.#table.usersOf(className),
+      onNotice: options.onNotice,
     }, registered);
     const table = new RunTable({ memory, optimizers, runner, now, runsMax: options.runsMax, deadlines });
     for (const record of runs) {
