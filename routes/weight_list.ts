@@ -13,6 +13,8 @@ import { Weights } from "./contract/tensor_schemas.ts";
 
 /** More than the header of a file with the names of all places. */
 const HEADER_BYTES_MAX = 4 << 20;
+/** Scalars in a list are plain numbers. */
+const VALUES_MAX = 2_000_000;
 
 export async function receiveWeights(
   c: AppContext,
@@ -26,6 +28,7 @@ export async function receiveWeights(
     using body = await receiveJson(c, services, Weights, {
       bytesMax,
       plainBytesMax: HEADER_BYTES_MAX,
+      valuesMax: VALUES_MAX,
       places,
     });
     return body.value.weights;
