@@ -2,6 +2,7 @@
 import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { TensorTarget } from "../src/tensor.ts";
+import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveFile } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
@@ -54,7 +55,8 @@ export const register: Register = (app, services) =>
     using restoration = registry.restore(id);
     confirm(restoration.current());
     const { target, onMetadata } = deferred(restoration);
-    await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
+    const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     confirm(restoration.current());
     const { description, created } = await restoration.commit();
     if (created) c.header("Location", `/v1/runs/${id}`);

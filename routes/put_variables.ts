@@ -1,6 +1,6 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
 import { answerChange } from "./http/answer.ts";
-import { noFields, receiveTensors } from "./http/receive_body.ts";
+import { receiveTensors } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { preferredRepresentation } from "./http/prefer.ts";
 import {
@@ -49,10 +49,10 @@ export const register: Register = (app, services) =>
     using target = run.stage("values");
     await receiveTensors(c, services, {
       bytesMax: (format) => run.bodyBytesMax(format),
+      headerBytesMax: run.headerBytesMax,
       target,
       member: "variables",
       schema: VariablesRequest,
-      fields: noFields,
     });
     await change(() => run.setVariables(target));
     return answerChange(c, services, { run, representation });

@@ -37,13 +37,17 @@ export async function receiveJson<S extends z.ZodType>(
 export interface TensorBody<S extends z.ZodType> {
   /** The largest body that the run accepts, by format. */
   readonly bytesMax: (format: Format) => number;
+  readonly headerBytesMax: number;
   readonly target: TensorTarget;
   /** The member of a JSON body that holds the tensors. */
   readonly member: string;
   /** The schema of the whole JSON body. */
   readonly schema: S;
-  /** Turns `__metadata__` of a safetensors body into the other members of a JSON body. May throw. */
-  readonly fields: (metadata: ReadonlyMap<string, string>) => object;
+  /**
+   * Turns `__metadata__` of a safetensors body into the other members of a JSON body. May throw. Absent if there are
+   * none: then `__metadata__`, which other tools fill too, is ignored.
+   */
+  readonly fields?: (metadata: ReadonlyMap<string, string>) => object;
 }
 
 /** Decodes JSON or safetensors into `target`. Returns the other members of the body, checked by `schema`. */
@@ -61,8 +65,10 @@ export async function receiveTensors<S extends z.ZodType>(
   if (format === "safetensors") {
     let fields: z.output<S> | undefined;
     const onMetadata = (metadata: ReadonlyMap<string, string>) =>
-      void (fields = parse(body.schema, { ...body.fields(metadata), [body.member]: {} }));
-    await receiveFile(c, services, { bytesMax, target: body.target, onMetadata });
+      void (fields = parse(body.schema, { ...body.fields?.(metadata), [body.member]: {} }));
+    const { target, headerBytesMax } = body;
+    const ignoresMetadata = body.fields === undefined;
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata, ignoresMetadata });
     return fields as z.output<S>;
   }
   const value = await upload(c, services, { bytesMax, read: readJson });
@@ -72,38 +78,23 @@ export async function receiveTensors<S extends z.ZodType>(
   return fields;
 }
 
-/** Ignored keys: other writers add `format`, and the service's own files have the others. */
-const PASSED_OVER = new Set(["format", "iterations", "version"]);
-
-/** The {@link TensorBody.fields} of a body without other members. */
-export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
-  for (const key of metadata.keys()) {
-    if (PASSED_OVER.has(key)) continue;
-    throw new StepwellError(
-      "invalid_request",
-      `Cannot take this request: __metadata__ must not hold "${key}"`,
-      [
-        { path: `__metadata__.${key}`, message: "Must be absent" },
-      ],
-    );
-  }
-  return {};
-}
-
 interface FileBody {
   readonly bytesMax: number;
+  readonly headerBytesMax: number;
   readonly target: TensorTarget;
-  readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
+  readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
+  readonly ignoresMetadata?: boolean;
 }
 
 /** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
-  const { bytesMax, target, onMetadata } = body;
+  const { bytesMax, target, ...reading } = body;
   await upload(c, services, {
     bytesMax,
     read: async (request, options) => {
-      const reader = tensorFileReader(target, { fileBytes: decodedLength(request.headers), onMetadata });
+      const fileBytes = decodedLength(request.headers);
+      const reader = tensorFileReader(target, { fileBytes, ...reading });
       await readBody(request, options, (chunk) => reader.write(chunk));
       reader.close();
     },

@@ -6,36 +6,29 @@
 
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
-import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
+import { checkParts, readPacking } from "./packing.ts";
 import { SafetensorsReader } from "./safetensors_reader.ts";
-import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
+import { type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
-
-/** The optional fields of a contribution, with the types of a JSON body. Ranges are checked later, as for JSON. */
-export interface GradientFields {
-  base_iteration?: number;
-  client_id?: string;
-  weight?: number;
-  hyperparameters?: Record<string, unknown>;
-  loss?: unknown;
-}
 
 export interface TensorFileOptions {
   /** The Content-Length, if there is one and the body is not encoded. */
   readonly fileBytes?: number | undefined;
   readonly headerBytesMax?: number | undefined;
+  /** Whether `__metadata__` is not for us: then it says nothing about compact forms. */
+  readonly ignoresMetadata?: boolean | undefined;
   /** Called before the target; may throw to refuse. */
   readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
 }
 
 /** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
-  const { onMetadata, ...readerOptions } = options;
+  const { onMetadata, ignoresMetadata = false, ...readerOptions } = options;
   return new SafetensorsReader({
     ...readerOptions,
     onHeader(header) {
       onMetadata?.(header.metadata);
-      return sinksOf(header, target);
+      return sinksOf(header, { target, ignoresMetadata });
     },
   });
 }
@@ -45,7 +38,12 @@ type Part = "dense" | typeof SUFFIXES[number];
 type Entry = SafetensorsEntry & { readonly dtype: WireDtype };
 type Parts = Partial<Record<Part, Entry>>;
 
-function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, ByteSink> {
+interface Opened {
+  readonly target: TensorTarget;
+  readonly ignoresMetadata: boolean;
+}
+
+function sinksOf(header: SafetensorsHeader, { target, ignoresMetadata }: Opened): Map<string, ByteSink> {
   const tensors = new Map<string, Parts>();
   for (const entry of header.entries) {
     const { dtype } = entry;
@@ -57,7 +55,7 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
     tensors.set(name, { ...parts, [part]: { ...entry, dtype } });
   }
   const withIndices = [...tensors].flatMap(([name, { indices }]) => indices ? [name] : []);
-  const metadata = target.packed ? header.metadata : new Map<string, string>();
+  const metadata = target.packed && !ignoresMetadata ? header.metadata : new Map<string, string>();
   const packing = readPacking(metadata, new Set(withIndices));
   // All tensors are checked before the target gets one.
   const opens = [...tensors].map(([name, parts]) => {
@@ -112,47 +110,4 @@ function splitName(entryName: string): { name: string; part: Part } {
     throw unreadable(entryName, `has a #, which must be followed by one of ${SUFFIXES.join(", ")}`);
   }
   return { name: entryName.slice(0, at), part };
-}
-
-/**
- * Reads the optional fields of a contribution from `__metadata__`: `base_iteration`, `weight` and `loss` as JSON
- * numbers, `client_id` as text, `hyperparameters` as a JSON object. It ignores `format`, which other writers add, and
- * the keys of {@link readPacking}.
- *
- * Errors: invalid_request for an unknown key or a value of the wrong form.
- */
-export function gradientFields(metadata: ReadonlyMap<string, string>): GradientFields {
-  const fields: GradientFields = {};
-  for (const [key, text] of metadata) {
-    const path = `${METADATA}.${key}`;
-    if (key === "client_id") fields.client_id = text;
-    // A JSON number, or the text of a number that JSON lacks.
-    else if (key === "loss") fields.loss = parseJson(text) ?? text;
-    else if (key === "base_iteration" || key === "weight") {
-      const number = parseJson(text);
-      if (typeof number !== "number") throw unreadable(path, "must be a number");
-      fields[key] = number;
-    } else if (key === "hyperparameters") {
-      const object = parseJson(text);
-      if (typeof object !== "object" || object === null || Array.isArray(object)) {
-        throw unreadable(path, "must be a JSON object");
-      }
-      fields.hyperparameters = object as Record<string, unknown>;
-    } else if (key !== "format" && !PACKING_KEYS.has(key)) {
-      const known = ["base_iteration, client_id, weight, hyperparameters, loss", ...PACKING_KEYS, "format"]
-        .join(
-          ", ",
-        );
-      throw unreadable(path, `is unknown, must be one of ${known}`);
-    }
-  }
-  return fields;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -78,6 +78,9 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         "invalid_request",
         file({ scale: f32([], [1]) }, { base_iteration: "two" }),
       ),
+      row("a misspelt field in a file", "invalid_request", file({ scale: f32([], [1]) }, { clientId: "a" }), {
+        at: "__metadata__.clientId",
+      }),
       row("a weight of 0", "invalid_request", { gradients: { scale: 1 }, weight: 0 }, { at: "weight" }),
       row("an empty client_id", "invalid_request", { gradients: { scale: 1 }, client_id: "" }, {
         at: "client_id",

@@ -127,7 +127,12 @@ export function files(): Rejection[] {
     row("a file cut off in its prefix", "incomplete_body", Uint8Array.of(8, 0, 0)),
     row("a file cut off in its header", "incomplete_body", rawFile("{}", [], 64)),
     row("a file cut off in its tensors", "incomplete_body", rawFile(entry("[3]", "[0,12]"), bytes)),
-    row("unknown metadata", "invalid_request", file({ bias: f32([3], [1, 2, 3]) }, { surprise: "1" })),
+    row(
+      "a torch file",
+      "malformed_safetensors",
+      Uint8Array.from({ length: 103 }, (_, at) => [128, 4, 149][at] ?? 0),
+    ),
+    row("a zip file", "malformed_safetensors", Uint8Array.of(80, 75, 3, 4, 20, 0, 0, 0, 8, 8)),
   ];
 }
 
