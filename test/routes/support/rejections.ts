@@ -2,7 +2,7 @@
  * Tables of requests that must be refused, and the rows that many operations share. Each row breaks one rule.
  */
 import type { ErrorCode } from "../../../src/errors.ts";
-import { f32, file, i64, JSON_TYPE, rawFile } from "./harness.ts";
+import { f32, file, JSON_TYPE, rawFile } from "./harness.ts";
 
 export interface Rejection {
   readonly what: string;
@@ -170,12 +170,6 @@ export const named = (member: string): Rejection[] => [
   row("base64 of an unknown dtype", "invalid_request", {
     [member]: { bias: { dtype: "complex64", shape: [3], base64: "" } },
   }),
-  row("integers in a file", "dtype_mismatch", file({ scale: i64([], [1]) })),
-  row(
-    "booleans in a file",
-    "dtype_mismatch",
-    file({ scale: { dtype: "BOOL", shape: [], bytes: Uint8Array.of(1) } }),
-  ),
   row("tensors in an array", "invalid_request", { [member]: [1] }, { at: member }),
   row("a good tensor before a bad one", "shape_mismatch", { [member]: { kernel: KERNEL, bias: [1] } }),
   row("Accept of nothing we have", "not_acceptable", { [member]: { bias: [1, 1, 1] } }, {
