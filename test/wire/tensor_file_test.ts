@@ -154,10 +154,10 @@ const REFUSED: [
     "another word behind #",
     "invalid_request",
     [["e#value", "F32", [1]]],
-    /read e#value: it has a #, which must be followed by one of/,
+    /read e#value: it has a #, which must be followed by/,
   ],
   ["two #", "invalid_request", [["a#b#values", "F32", [1]]], /read a#b#values: it has a #/],
-  ["a dtype of no gradient", "dtype_mismatch", [["e", "U8", [1]]], /read e: it has the dtype U8/],
+  ["a dtype of no gradient", "dtype_mismatch", [["e", "U16", [1]]], /read e: it has the dtype U16/],
   [
     "float indices",
     "dtype_mismatch",
