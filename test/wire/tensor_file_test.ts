@@ -5,7 +5,17 @@ import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import { type RecordingSink, RecordingTarget } from "./support/recording_target.ts";
 import { assertRefuses } from "./support/refusals.ts";
 
-const BYTES: Record<string, number> = { F32: 4, F16: 2, BF16: 2, F64: 8, I32: 4, I64: 8, I8: 1, U8: 1 };
+const BYTES: Record<string, number> = {
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F64: 8,
+  I32: 4,
+  I64: 8,
+  I8: 1,
+  U8: 1,
+  F8_E4M3: 1,
+};
 
 /** A file of entries in the given order, with bytes that count up. */
 function fileOf(
@@ -157,7 +167,7 @@ const REFUSED: [
     /read e#value: it has a #, which must be followed by/,
   ],
   ["two #", "invalid_request", [["a#b#values", "F32", [1]]], /read a#b#values: it has a #/],
-  ["a dtype of no gradient", "dtype_mismatch", [["e", "U16", [1]]], /read e: it has the dtype U16/],
+  ["a dtype of no gradient", "dtype_mismatch", [["e", "F8_E4M3", [1]]], /read e: it has the dtype F8_E4M3/],
   [
     "float indices",
     "dtype_mismatch",
