@@ -5,6 +5,7 @@ import type { TensorTarget } from "../src/tensor.ts";
 import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveFile } from "./http/receive_body.ts";
+import { outsidePath } from "./http/path_prefix.ts";
 import type { Register } from "./http/context.ts";
 import { preconditions } from "./http/preconditions.ts";
 import {
@@ -47,7 +48,8 @@ export const route = createRoute({
   ]),
 });
 
-export const register: Register = (app, services) =>
+export const register: Register = (app, services) => {
+  const outside = outsidePath(services.settings);
   mount(app, route, async (c) => {
     const { registry, settings } = services;
     const { run: id } = c.req.valid("param");
@@ -59,9 +61,10 @@ export const register: Register = (app, services) =>
     await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     confirm(restoration.current());
     const { description, created } = await restoration.commit();
-    if (created) c.header("Location", `/v1/runs/${id}`);
+    if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
     return answerJson(c, description, { status: created ? 201 : 200, run: description });
   });
+};
 
 /** A target that is created when the metadata, which comes first, has described the run. */
 function deferred(restoration: Restoration) {
