@@ -6,6 +6,7 @@
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
+import { withoutNulls } from "../../src/nulls.ts";
 import type { TensorTarget } from "../../src/tensor.ts";
 import { decodedLength, readBody, readJson } from "../../src/wire/read_body.ts";
 import { contentLength } from "../../src/wire/body_chunks.ts";
@@ -142,7 +143,7 @@ function tooSlow({ STEPWELL_UPLOAD_SECONDS }: Services["settings"]): StepwellErr
 }
 
 function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(withoutNulls(schema, value));
   if (parsed.success) return parsed.data;
   throw invalidRequest("body", parsed.error);
 }
