@@ -2,6 +2,7 @@
 import { receiveJson } from "./http/receive_body.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
+import { describeRun } from "./http/describe_run.ts";
 import type { AppContext, Register } from "./http/context.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import { keyedRequest } from "./http/idempotency.ts";
@@ -24,6 +25,10 @@ import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 const VariableRequest = z.strictObject({
   name: VariableName,
   shape: Shape,
+  dtype: z.literal("float32").optional().openapi({
+    description: "Always float32, as descriptions of runs say.",
+    example: "float32",
+  }),
   initial: Initial.optional(),
   constraint: z.unknown().optional().openapi({
     description: "What holds the values in bounds after each step; null or absent: nothing.",
@@ -100,7 +105,7 @@ export const register: Register = (app, services) => {
     }
     const run = await registry.create(spec, key);
     c.header("Location", outside(c, `/v1/runs/${run.id}`));
-    return answerJson(c, run.describe(), { status: 201, run });
+    return answerJson(c, describeRun(run.describe(), registry), { status: 201, run });
   });
 };
 
@@ -108,5 +113,5 @@ export const register: Register = (app, services) => {
 function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
   c.header("Idempotency-Replayed", "true");
   const run = answer === null ? registry.get(id).describe() : JSON.parse(answer);
-  return answerJson(c, run, { status: 201, run });
+  return answerJson(c, describeRun(run, registry), { status: 201, run });
 }

@@ -3,6 +3,7 @@ import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
+import { describeRun } from "./http/describe_run.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveFile } from "./http/receive_body.ts";
 import { outsidePath } from "./http/path_prefix.ts";
@@ -62,7 +63,10 @@ export const register: Register = (app, services) => {
     confirm(restoration.current());
     const { description, created } = await restoration.commit();
     if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
-    return answerJson(c, description, { status: created ? 201 : 200, run: description });
+    return answerJson(c, describeRun(description, registry), {
+      status: created ? 201 : 200,
+      run: description,
+    });
   });
 };
 

@@ -1,6 +1,7 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
 import { answerChange } from "./http/answer.ts";
 import { receiveTensors } from "./http/receive_body.ts";
+import { noFields } from "../src/wire/metadata_fields.ts";
 import type { Register } from "./http/context.ts";
 import { preferredRepresentation } from "./http/prefer.ts";
 import {
@@ -53,6 +54,7 @@ export const register: Register = (app, services) =>
       target,
       member: "variables",
       schema: VariablesRequest,
+      fields: noFields,
     });
     await change(() => run.setVariables(target));
     return answerChange(c, services, { run, representation });

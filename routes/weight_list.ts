@@ -6,6 +6,7 @@ import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
+import { noFields } from "../src/wire/metadata_fields.ts";
 import { bodyFormat, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
@@ -26,7 +27,7 @@ export async function receiveWeights(
     2 * run.describe().bytes + headerBytesMax,
     services.settings.STEPWELL_BODY_BYTES_MAX,
   );
-  await receiveFile(c, services, { bytesMax, headerBytesMax, target: list });
+  await receiveFile(c, services, { bytesMax, headerBytesMax, target: list, onMetadata: noFields });
   return list.items();
 }
 

@@ -32,7 +32,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ],
   ["src/families/optimizers/"],
   ["src/families/optimizers/custom/"],
-  ["src/families/catalog.ts"],
+  ["src/families/catalog.ts", "src/families/float_config.ts"],
   ["src/autodiff/functions/"],
   ["src/autodiff/graph/"],
   ["src/autodiff/layers/", "src/autodiff/worker/"],

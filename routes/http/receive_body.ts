@@ -44,11 +44,8 @@ export interface TensorBody<S extends z.ZodType> {
   readonly member: string;
   /** The schema of the whole JSON body. */
   readonly schema: S;
-  /**
-   * Turns `__metadata__` of a safetensors body into the other members of a JSON body. May throw. Absent if there are
-   * none: then `__metadata__`, which other tools fill too, is ignored.
-   */
-  readonly fields?: (metadata: ReadonlyMap<string, string>) => object;
+  /** Turns `__metadata__` of a safetensors body into the other members of a JSON body. May throw. */
+  readonly fields: (metadata: ReadonlyMap<string, string>) => object;
 }
 
 /** Decodes JSON or safetensors into `target`. Returns the other members of the body, checked by `schema`. */
@@ -66,10 +63,9 @@ export async function receiveTensors<S extends z.ZodType>(
   if (format === "safetensors") {
     let fields: z.output<S> | undefined;
     const onMetadata = (metadata: ReadonlyMap<string, string>) =>
-      void (fields = parse(body.schema, { ...body.fields?.(metadata), [body.member]: {} }));
+      void (fields = parse(body.schema, { ...body.fields(metadata), [body.member]: {} }));
     const { target, headerBytesMax } = body;
-    const ignoresMetadata = body.fields === undefined;
-    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata, ignoresMetadata });
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     return fields as z.output<S>;
   }
   const value = await upload(c, services, { bytesMax, read: readJson });
@@ -83,8 +79,7 @@ interface FileBody {
   readonly bytesMax: number;
   readonly headerBytesMax: number;
   readonly target: TensorTarget;
-  readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
-  readonly ignoresMetadata?: boolean;
+  readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
 }
 
 /** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */

@@ -2,6 +2,7 @@
  * The fields of a contribution that a safetensors body has in `__metadata__`. Other tools write keys of their own,
  * which are ignored; only a key that seems to be one of these, misspelt, is refused.
  */
+import { refusal } from "../errors.ts";
 import { PACKING_KEYS } from "./packing.ts";
 import { METADATA } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
@@ -56,6 +57,19 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
     }
   }
   return fields;
+}
+
+/**
+ * The fields of values, which are none. Only keys about compact forms, which values do not have, are refused: the
+ * numbers would mean something else.
+ */
+export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
+  for (const key of PACKING_KEYS) {
+    if (!metadata.has(key)) continue;
+    const subject = { path: `${METADATA}.${key}`, called: "" };
+    throw refusal("invalid_request", "take this request", subject, `${METADATA} must not hold "${key}"`);
+  }
+  return {};
 }
 
 function parseJson(text: string): unknown {

@@ -15,20 +15,18 @@ export interface TensorFileOptions {
   /** The Content-Length, if there is one and the body is not encoded. */
   readonly fileBytes?: number | undefined;
   readonly headerBytesMax?: number | undefined;
-  /** Whether `__metadata__` is not for us: then it says nothing about compact forms. */
-  readonly ignoresMetadata?: boolean | undefined;
   /** Called before the target; may throw to refuse. */
   readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
 }
 
 /** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
-  const { onMetadata, ignoresMetadata = false, ...readerOptions } = options;
+  const { onMetadata, ...readerOptions } = options;
   return new SafetensorsReader({
     ...readerOptions,
     onHeader(header) {
       onMetadata?.(header.metadata);
-      return sinksOf(header, { target, ignoresMetadata });
+      return sinksOf(header, target);
     },
   });
 }
@@ -38,12 +36,7 @@ type Part = "dense" | typeof SUFFIXES[number];
 type Entry = SafetensorsEntry & { readonly dtype: WireDtype };
 type Parts = Partial<Record<Part, Entry>>;
 
-interface Opened {
-  readonly target: TensorTarget;
-  readonly ignoresMetadata: boolean;
-}
-
-function sinksOf(header: SafetensorsHeader, { target, ignoresMetadata }: Opened): Map<string, ByteSink> {
+function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, ByteSink> {
   const tensors = new Map<string, Parts>();
   for (const entry of header.entries) {
     const { dtype } = entry;
@@ -55,7 +48,7 @@ function sinksOf(header: SafetensorsHeader, { target, ignoresMetadata }: Opened)
     tensors.set(name, { ...parts, [part]: { ...entry, dtype } });
   }
   const withIndices = [...tensors].flatMap(([name, { indices }]) => indices ? [name] : []);
-  const metadata = target.packed && !ignoresMetadata ? header.metadata : new Map<string, string>();
+  const metadata = target.packed ? header.metadata : new Map<string, string>();
   const packing = readPacking(metadata, new Set(withIndices));
   // All tensors are checked before the target gets one.
   const opens = [...tensors].map(([name, parts]) => {
