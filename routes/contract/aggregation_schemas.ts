@@ -3,6 +3,7 @@
  * which fields go together.
  */
 import { z } from "@hono/zod-openapi";
+import { float32, positive } from "../../src/float32.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../../src/run/api/run_spec.ts";
 import { Count, Iterations, Member, MemberRequest, Norm, Version } from "./tensor_schemas.ts";
 
@@ -32,7 +33,10 @@ const counts = (description: string, example: number) =>
   z.int().min(1).max(COUNT_MAX).optional().openapi({ description, example });
 
 const NOISE = {
-  stddev: z.number().min(0).openapi({ description: "Standard deviation of each element.", example: 0.01 }),
+  stddev: float32({ minimum: 0 }).openapi({
+    description: "Standard deviation of each element.",
+    example: 0.01,
+  }),
   seed: z.int().min(0).max(NOISE_SEED_MAX).openapi({
     description: "What the noise follows from.",
     example: 7,
@@ -51,7 +55,7 @@ const DEADLINE_WORDS = {
   example: 60,
 };
 const STALENESS = orNull(z.int().min(0));
-const CLIPNORM = orNull(z.number().positive());
+const CLIPNORM = orNull(positive());
 const CLIPNORM_WORDS = {
   description: "Bound on the norm of each contribution over all variables; null: none.",
   example: 1,

@@ -94,7 +94,20 @@ export function readTensor(value: unknown, path: string): FlatTensor {
     bytes.set(piece, at);
     at += piece.length;
   }
-  return { shape: [...source.shape], values: AS_FLOAT32[source.dtype](bytes.buffer) };
+  const values = AS_FLOAT32[source.dtype](bytes.buffer);
+  if (source.dtype === "F64") checkHeld(new Float64Array(bytes.buffer), values, `${path}.base64`);
+  return { shape: [...source.shape], values };
+}
+
+/** Throws invalid_number for the first number that became an infinity. */
+function checkHeld(given: Float64Array, values: Float32Array, path: string): void {
+  const index = values.findIndex((value, at) => value !== given[at] && Math.abs(value) === Infinity);
+  if (index < 0) return;
+  throw unreadable(
+    path,
+    `has ${given[index]} at element ${index}, must be within float32's range, ±3.4028235e38`,
+    "invalid_number",
+  );
 }
 
 /** Converts little-endian elements to float32. */

@@ -225,7 +225,7 @@ export class ArenaStaging implements Staging {
   }
 
   #refuse(
-    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch",
+    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch" | "invalid_number",
     name: string,
     problem: string,
   ): never {
@@ -243,7 +243,12 @@ export class ArenaStaging implements Staging {
       this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
-    const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };
+    // A gradient's infinity is for the run's policy; a value's would stay.
+    const overflowed = this.kind === "gradients" ? undefined : (value: number, index: number) => {
+      const problem = `has ${value} at element ${index}, must be within float32's range, ±3.4028235e38`;
+      this.#refuse("invalid_number", floats.name, problem);
+    };
+    const place = { arena, allocate, keepsBytes: this.#keepsBytes, overflowed, ...floats };
     const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
     const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
     return { ...region, sinks };
