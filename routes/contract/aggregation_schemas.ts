@@ -49,6 +49,10 @@ const BUFFER_SIZE = "Of mode buffer: as many contributions make a step.";
 const NOISE_WORDS = "Gaussian noise on the sum of the contributions, before any division; null: none. What " +
   "privacy that buys is for the caller to account for.";
 
+const PARTIAL =
+  "Of aggregators that compare contributions: whether a contribution may leave variables out. A " +
+  "variable is then combined from those that have it, and stays where they are too few. Default: false.";
+
 const DEADLINE = orNull(z.number().positive().max(DEADLINE_SECONDS_MAX));
 const DEADLINE_WORDS = {
   description: "Of mode round: seconds from a round's first contribution to its end; null: none.",
@@ -80,6 +84,7 @@ export const AggregationRequest = z.strictObject({
   }),
   staleness_weighting: MemberRequest.optional(),
   client_clipnorm: CLIPNORM.optional().openapi(CLIPNORM_WORDS),
+  partial: z.boolean().optional().openapi({ description: PARTIAL, example: true }),
   noise: orNull(z.strictObject(NOISE)).optional().openapi({
     description: NOISE_WORDS,
     example: { stddev: 0.01, seed: 7 },
@@ -106,6 +111,7 @@ export const Aggregation = z.object({
   }),
   staleness_weighting: Member,
   client_clipnorm: CLIPNORM.openapi(CLIPNORM_WORDS),
+  partial: z.boolean().optional().openapi({ description: PARTIAL, example: false }),
   noise: orNull(z.object(NOISE)).openapi({ description: NOISE_WORDS, example: { stddev: 0.01, seed: 7 } }),
 }).openapi("Aggregation", {
   description: "How contributions become steps, with every default; what another mode has is not there.",

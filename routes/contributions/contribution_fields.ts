@@ -41,6 +41,7 @@ export const STEP_ERRORS: readonly ErrorCode[] = [
   "contribution_repeated",
   "too_stale",
   "round_dropped",
+  "iterations_exhausted",
   "contribution_withdrawn",
   "non_finite_gradient",
   "no_gradients",

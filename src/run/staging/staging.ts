@@ -273,6 +273,11 @@ export function firstNonFinite(state: RunState, staged: Staged): { at: string; v
   const index = values.findIndex((value) => !Number.isFinite(value));
   // The elements may be finite although their squares overflow float32, from 1.8e19 on.
   if (index < 0) return undefined;
+  return { at: placeOf(staged, index), value: values[index] as number };
+}
+
+/** The place of an element of a staged tensor, in brackets. */
+export function placeOf(staged: Staged, index: number): string {
   const { shape } = staged.variable;
   const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
   let rest = index;
@@ -281,5 +286,5 @@ export function firstNonFinite(state: RunState, staged: Staged): { at: string; v
     rest = (rest - at) / size;
     return at;
   }).toReversed();
-  return { at: showShape(place), value: values[index] as number };
+  return showShape(place);
 }
