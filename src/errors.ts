@@ -62,6 +62,11 @@ export const ERRORS = {
     "Round was dropped",
     "The round that was waited for was dropped: its contributions have no effect.",
   ),
+  iterations_exhausted: entry(
+    409,
+    "Iterations are exhausted",
+    "The run is at iteration 2^53 - 1, the last one: set its weights, or its checkpoint, to go on.",
+  ),
   contribution_withdrawn: entry(
     409,
     "Contribution was withdrawn",

@@ -262,7 +262,12 @@ export class ArenaStaging implements Staging {
       this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
-    const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };
+    // A gradient's infinity is for the run's policy; a value's would stay.
+    const overflowed = this.kind === "gradients" ? undefined : (value: number, index: number) => {
+      const problem = `has ${value} at element ${index}, must be within float32's range, ±3.4028235e38`;
+      this.#refuse("invalid_number", floats.name, problem);
+    };
+    const place = { arena, allocate, keepsBytes: this.#keepsBytes, overflowed, ...floats };
     const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
     const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
     return { ...region, sinks };
@@ -287,7 +292,12 @@ export function firstNonFinite(state: RunState, staged: Staged): { at: string; v
   const index = values.findIndex((value) => !Number.isFinite(value));
   // The elements may be finite although their squares overflow float32, from 1.8e19 on.
   if (index < 0) return undefined;
+  return { at: placeIn(staged, index), value: values[index] as number };
+}
+
+/** The place of an element of a staged tensor, in brackets. */
+export function placeIn(staged: Staged, index: number): string {
   const { shape } = staged.variable;
   const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
-  return { at: showShape(placeOf(index, dimensions)), value: values[index] as number };
+  return showShape(placeOf(index, dimensions));
 }
