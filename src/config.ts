@@ -26,6 +26,8 @@ interface TextSetting {
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+/** Characters of a token that is not guessed over a network. */
+const TOKEN_LENGTH_MIN = 16;
 
 export const SETTINGS = {
   STEPWELL_HOST: {
@@ -34,7 +36,7 @@ export const SETTINGS = {
     default: "127.0.0.1",
     pattern: /^[A-Za-z0-9.:_-]{1,253}$/,
     wanted: "a host name or an IP address",
-    description: "Address to listen on. Anything but loopback needs STEPWELL_TOKEN.",
+    description: "Address to listen on. Anything but loopback needs STEPWELL_TOKEN or STEPWELL_TOKENS.",
   },
   STEPWELL_PORT: {
     kind: "number",
@@ -51,7 +53,45 @@ export const SETTINGS = {
     pattern: /^[A-Za-z0-9._~+/-]+=*$/,
     wanted: "letters, digits and -._~+/ with = at the end only (what a bearer token may hold)",
     description:
-      "Token that requests must carry as `Authorization: Bearer <token>`. None: no token is asked for.",
+      "Token that requests must carry as `Authorization: Bearer <token>`; at least 16 characters beyond loopback. " +
+      "None: no token is asked for, unless STEPWELL_TOKENS names some.",
+  },
+  STEPWELL_TOKENS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[^\0,]{1,4096}$/,
+    wanted: "a path without a comma",
+    description:
+      "JSON file of tokens with scopes and runs, read again when it changes. None: no such tokens.",
+  },
+  STEPWELL_HOSTS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[a-z0-9._-]+(:\d{1,5})?(, *[a-z0-9._-]+(:\d{1,5})?)*$/i,
+    wanted: "host names, each with or without a port, with commas between",
+    description:
+      "Names besides those of loopback that the service answers to, as a `Host` header has them. None: no others " +
+      "on loopback, every name elsewhere.",
+  },
+  STEPWELL_CORS_ORIGINS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^(\*|[a-z][a-z0-9+.-]*:\/\/[^\s,/]+(, *[a-z][a-z0-9+.-]*:\/\/[^\s,/]+)*)$/i,
+    wanted: "origins such as https://example.org with commas between, or *",
+    description:
+      "Origins whose pages may use the service in a browser. `*` is every page, and needs a token. None: only pages " +
+      "of the service itself.",
+  },
+  STEPWELL_REQUESTS_PER_SECOND: {
+    kind: "number",
+    unit: "count",
+    default: 0,
+    minimum: 0,
+    maximum: 1_000_000,
+    description: "Requests that a token, or an address without one, may send in a second; 0: no limit.",
   },
   STEPWELL_LOG: {
     kind: "text",
@@ -266,13 +306,38 @@ export function readSettings(lookup: (name: string) => string | undefined): Sett
   const settings = Object.fromEntries(
     Object.entries(SETTINGS).map(([name, setting]) => [name, readSetting(name, setting, lookup(name) ?? "")]),
   ) as unknown as Settings;
-  if (settings.STEPWELL_TOKEN === "" && !isLoopback(settings.STEPWELL_HOST)) {
+  checkAccess(settings);
+  return settings;
+}
+
+/** The rules that several settings make together. */
+function checkAccess(settings: Settings): void {
+  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token } = settings;
+  if (!asksForToken(settings)) {
+    if (!isLoopback(host)) {
+      throw new SettingError(
+        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN or STEPWELL_TOKENS, or a ` +
+          "loopback host (127.0.0.1, ::1, localhost)",
+      );
+    }
+    if (settings.STEPWELL_CORS_ORIGINS === "*") {
+      throw new SettingError(
+        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN ' +
+          "or STEPWELL_TOKENS, or name the origins",
+      );
+    }
+  }
+  if (token !== "" && token.length < TOKEN_LENGTH_MIN && !isLoopback(host)) {
     throw new SettingError(
-      `Cannot listen on STEPWELL_HOST="${settings.STEPWELL_HOST}" without a token: set STEPWELL_TOKEN, or a ` +
-        "loopback host (127.0.0.1, ::1, localhost)",
+      `Cannot listen on STEPWELL_HOST="${host}" with this STEPWELL_TOKEN: it has ${token.length} characters, must ` +
+        `have at least ${TOKEN_LENGTH_MIN} beyond loopback`,
     );
   }
-  return settings;
+}
+
+/** Whether requests must carry a token. */
+export function asksForToken(settings: Pick<Settings, "STEPWELL_TOKEN" | "STEPWELL_TOKENS">): boolean {
+  return settings.STEPWELL_TOKEN !== "" || settings.STEPWELL_TOKENS !== "";
 }
 
 function readSetting(name: string, setting: NumberSetting | TextSetting, text: string): number | string {
@@ -291,6 +356,6 @@ function readSetting(name: string, setting: NumberSetting | TextSetting, text: s
   );
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

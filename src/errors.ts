@@ -21,6 +21,18 @@ export const ERRORS = {
   // 401 Unauthorized
   unauthorized: entry(401, "Token missing or wrong", "The request needs `Authorization: Bearer <token>`."),
 
+  // 403 Forbidden
+  forbidden: entry(
+    403,
+    "Token does not allow this",
+    "The token lacks the scope or the run, or speaks for another client.",
+  ),
+  origin_not_allowed: entry(
+    403,
+    "Page of another origin",
+    "A browser sent the request for a page whose origin is not in STEPWELL_CORS_ORIGINS.",
+  ),
+
   // 404 Not Found
   unknown_route: entry(404, "No such resource", "No operation has this path."),
   unknown_run: entry(404, "No such run", "No run has this id."),
@@ -90,6 +102,13 @@ export const ERRORS = {
     "The Content-Type or Content-Encoding is not taken.",
   ),
 
+  // 421 Misdirected Request
+  misdirected_request: entry(
+    421,
+    "Not a name of this service",
+    "`Host` names something else than this service; STEPWELL_HOSTS adds names.",
+  ),
+
   // 422 Unprocessable Content
   sparse_with_aggregator: entry(
     422,
@@ -155,6 +174,13 @@ export const ERRORS = {
   ),
   invalid_weights: entry(422, "Weights do not fit", "The list of weights has the wrong length or shapes."),
   run_too_large: entry(422, "Run is too large", "The run needs more memory than one arena can hold."),
+
+  // 429 Too Many Requests
+  too_many_requests: entry(
+    429,
+    "Too many requests",
+    "The token, or the address, has sent more requests in a second than STEPWELL_REQUESTS_PER_SECOND.",
+  ),
 
   // 500 Internal Server Error
   run_damaged: entry(

@@ -32,7 +32,8 @@ const CONFIG = {
       "Clients compute gradients and send them; the service holds variables and slots and applies the " +
       "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
       "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
-      "X-Frame-Options, for browsers.",
+      "X-Frame-Options, for browsers. With STEPWELL_CORS_ORIGINS it has those of CORS and `Vary: Origin` too, with " +
+      "STEPWELL_REQUESTS_PER_SECOND those of the IETF draft RateLimit and RateLimit-Policy.",
     license: { name: "MIT", identifier: "MIT" },
   },
   servers: [{ url: "/", description: "The service that serves this document." }],
