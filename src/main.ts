@@ -53,6 +53,7 @@ const app = createApp({
   wallClock: () => new Date(),
   ...gatesOf(settings),
   metrics: new Metrics(),
+  ownPort: () => server.addr.port,
   now: () => performance.now() - start,
   log: logLine,
   stopping: stopping.signal,
@@ -137,8 +138,8 @@ function logLine(line: Readonly<Record<string, unknown>>): void {
   log.add({ time: new Date().toISOString(), ...line });
 }
 
-async function handle(request: Request, { remoteAddr }: Deno.ServeHandlerInfo): Promise<Response> {
-  const answer = Promise.resolve(app.fetch(request, { remoteAddr }));
+async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
+  const answer = Promise.resolve(app.fetch(request, info));
   inFlight.add(answer);
   try {
     return await answer;

@@ -1,6 +1,7 @@
 /** Checks the value of a body with its schema. A long list is checked in slices, and others run in between. */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
+import { withoutNulls } from "../../src/nulls.ts";
 import { othersRun } from "../../src/wire/slices.ts";
 import { isObject } from "../../src/wire/tensor_source.ts";
 import { invalidRequest } from "./invalid_request.ts";
@@ -17,7 +18,7 @@ export interface LongList {
 
 /** Throws invalid_request. */
 export function parseBody<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(withoutNulls(schema, value));
   if (parsed.success) return parsed.data;
   throw invalidRequest("body", parsed.error);
 }
@@ -33,10 +34,10 @@ export async function parseWithList<S extends z.ZodType>(
   if (list.length > lengthMax) throw tooLong(name, list.length, lengthMax);
   const head = { ...value as object, [name]: list.slice(0, SLICE_LENGTH) };
   const body = parseBody(schema, head) as Record<string, unknown[]>;
-  const elements = body[name]!;
+  const elements = body[name]!, all = element.array();
   for (let at = SLICE_LENGTH; at < list.length; at += SLICE_LENGTH) {
     await othersRun();
-    const slice = element.array().safeParse(list.slice(at, at + SLICE_LENGTH));
+    const slice = all.safeParse(withoutNulls(all, list.slice(at, at + SLICE_LENGTH)));
     if (!slice.success) throw invalidRequest("body", moved(slice.error, name, at));
     for (const parsed of slice.data) elements.push(parsed);
   }

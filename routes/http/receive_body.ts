@@ -90,6 +90,7 @@ function limitsOf(
 export interface TensorBody<S extends z.ZodType> {
   /** The largest body that the run accepts, by format. */
   readonly bytesMax: (format: Format) => number;
+  readonly headerBytesMax: number;
   readonly target: TensorTarget;
   /** How many variables the run has. */
   readonly variableCount: () => number;
@@ -117,7 +118,8 @@ export async function receiveTensors<S extends z.ZodType>(
     let fields: z.output<S> | undefined;
     const onMetadata = (metadata: ReadonlyMap<string, string>) =>
       void (fields = parseBody(body.schema, { ...body.fields(metadata), [body.member]: {} }));
-    await receiveFile(c, services, { bytesMax, target: body.target, onMetadata });
+    const { target, headerBytesMax } = body;
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     return fields as z.output<S>;
   }
   // Each variable has a name in the text, besides its numbers.
@@ -138,26 +140,9 @@ export async function receiveTensors<S extends z.ZodType>(
   return fields;
 }
 
-/** Ignored keys: other writers add `format`, and the service's own files have the others. */
-const PASSED_OVER = new Set(["format", "iterations", "version"]);
-
-/** The {@link TensorBody.fields} of a body without other members. */
-export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
-  for (const key of metadata.keys()) {
-    if (PASSED_OVER.has(key)) continue;
-    throw new StepwellError(
-      "invalid_request",
-      `Cannot take this request: __metadata__ must not hold "${key}"`,
-      [
-        { path: `__metadata__.${key}`, message: "Must be absent" },
-      ],
-    );
-  }
-  return {};
-}
-
 interface FileBody {
   readonly bytesMax: number;
+  readonly headerBytesMax: number;
   readonly target: TensorTarget;
   readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
   /** Whether the target keeps the bytes outside of the arenas. */
@@ -167,13 +152,14 @@ interface FileBody {
 /** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
-  const { bytesMax, target, onMetadata, isKept = false } = body;
+  const { bytesMax, target, isKept = false, ...reading } = body;
   using _received = await upload(c, services, {
     bytesMax,
     ...isKept && { weigh: (bytes: number) => bytes },
     read: async (request, options) => {
-      if (isKept && decodedLength(request.headers) === undefined) await options.onLong();
-      const reader = tensorFileReader(target, { fileBytes: decodedLength(request.headers), onMetadata });
+      const fileBytes = decodedLength(request.headers);
+      if (isKept && fileBytes === undefined) await options.onLong();
+      const reader = tensorFileReader(target, { fileBytes, ...reading });
       await readBody(request, options, (chunk) => reader.write(chunk));
       reader.close();
     },

@@ -27,7 +27,7 @@ export type AggregatorRule =
     readonly divide: "nothing" | "count" | "weight";
     /** Each contribution is first clipped to this norm, taken over all of its variables. */
     readonly normBound?: number;
-    /** Gives the weight of a contribution, in place of the client's: finite, ≥ 0. */
+    /** Gives the weight of a contribution, in place of the client's. What is not finite and above 0 counts as 0. */
     readonly weigh?: (figures: Figures) => number;
   }
   /** Combines all contributions at once. All have the same dense variables. */
@@ -36,6 +36,8 @@ export type AggregatorRule =
     readonly combine: Combine;
     /** The fewest contributions that `combine` accepts; ≥ 1. */
     readonly contributionsMin: number;
+    /** Warnings for runs whose rounds may have only so many contributions. */
+    readonly warn?: (contributions: number) => readonly string[];
   };
 
 /** The contributions of a round, all in one arena. Regions are 64-byte aligned float32, padded to 64 bytes. */
@@ -52,6 +54,8 @@ export interface ContributionList {
   /** The clients' weights, ≥ 0, one per contribution. */
   readonly weights: readonly number[];
   readonly runner: Runner;
+  /** The edition with which the round was closed (EDITION in src/run/rounds/accumulator.ts); absent: the newest. */
+  readonly edition?: number;
   /** Scratch, freed by the caller afterwards. Throws out_of_memory. */
   allocate(bytes: number): number;
 }
