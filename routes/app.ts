@@ -41,6 +41,7 @@ import * as listSteps from "./list_steps.ts";
 import * as minimize from "./minimize.ts";
 import * as patchOptimizer from "./patch_optimizer.ts";
 import { describeShared } from "./contract/openapi.ts";
+import { routedPath } from "./http/path_prefix.ts";
 import { answerProblem } from "./http/problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
@@ -101,6 +102,7 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 export function createApp(services: Services): App {
   const { settings, log } = services;
   const app: App = new OpenAPIHono<AppEnv>({
+    getPath: routedPath(settings),
     defaultHook: (result) => {
       if (!result.success) throw invalidRequest(result.target, result.error);
     },

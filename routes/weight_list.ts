@@ -6,12 +6,10 @@ import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
-import { bodyFormat, noFields, receiveFile, receiveJson } from "./http/receive_body.ts";
+import { noFields } from "../src/wire/metadata_fields.ts";
+import { bodyFormat, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
-
-/** More than the header of a file with the names of all places. */
-const HEADER_BYTES_MAX = 4 << 20;
 
 export async function receiveWeights(
   c: AppContext,
@@ -22,12 +20,14 @@ export async function receiveWeights(
     return (await receiveJson(c, services, Weights)).weights;
   }
   const list = new WeightList();
+  // More than the names of all places take.
+  const { headerBytesMax } = run;
   // Keras accepts lists that are longer than the run's: an old list may contain slots that no longer exist.
   const bytesMax = Math.min(
-    2 * run.describe().bytes + HEADER_BYTES_MAX,
+    2 * run.describe().bytes + headerBytesMax,
     services.settings.STEPWELL_BODY_BYTES_MAX,
   );
-  await receiveFile(c, services, { bytesMax, target: list, onMetadata: noFields });
+  await receiveFile(c, services, { bytesMax, headerBytesMax, target: list, onMetadata: noFields });
   return list.items();
 }
 

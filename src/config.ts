@@ -5,6 +5,8 @@
  * Invariant: a `Settings` value is complete and within its bounds. A bad setting is a `SettingError` of one line.
  */
 
+import { isIP } from "node:net";
+
 interface NumberSetting {
   readonly kind: "number";
   readonly unit: "port" | "bytes" | "seconds" | "count";
@@ -26,6 +28,12 @@ interface TextSetting {
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+
+const SEGMENTS = "(/(?!\\.{1,2}(/|$))[A-Za-z0-9._~-]+)+";
+/** A path without a slash at its end, dots or a first segment of the service's own paths. */
+export const PATH_PREFIX = new RegExp(
+  `^(?!/(v1|docs|healthz|readyz|metrics|openapi\\.json)(/|$))${SEGMENTS}$`,
+);
 
 export const SETTINGS = {
   STEPWELL_HOST: {
@@ -61,6 +69,24 @@ export const SETTINGS = {
     wanted: "requests or errors",
     description:
       "What goes to standard error, one JSON object a line: every request, or only what went wrong.",
+  },
+  STEPWELL_PATH_PREFIX: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: PATH_PREFIX,
+    wanted: "a path such as /stepwell, without a slash at its end, that begins like no path of the service",
+    description:
+      "Path under which a proxy serves the service: `Location` and links begin with it. None: the root.",
+  },
+  STEPWELL_TRUSTED_PROXIES: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[0-9A-Fa-f.:/]+( *, *[0-9A-Fa-f.:/]+)*$/,
+    wanted: "IP addresses or subnets such as 10.0.0.0/8 with commas between",
+    description:
+      "Proxies whose `X-Forwarded-Prefix` stands for STEPWELL_PATH_PREFIX. None: the header is ignored.",
   },
   STEPWELL_RUNS_MAX: {
     kind: "number",
@@ -278,7 +304,8 @@ export function readSettings(lookup: (name: string) => string | undefined): Sett
 function readSetting(name: string, setting: NumberSetting | TextSetting, text: string): number | string {
   if (text === "") return setting.default;
   if (setting.kind === "text") {
-    if (setting.pattern.test(text)) return text;
+    const isProxies = name === "STEPWELL_TRUSTED_PROXIES";
+    if (setting.pattern.test(text) && (!isProxies || text.split(",").every(isSubnet))) return text;
     // The token is a secret even when it is malformed.
     const shown = name === "STEPWELL_TOKEN" ? "" : ` (is ${JSON.stringify(text)})`;
     throw new SettingError(`Cannot use ${name}${shown}: must be ${setting.wanted}`);
@@ -293,4 +320,10 @@ function readSetting(name: string, setting: NumberSetting | TextSetting, text: s
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isSubnet(text: string): boolean {
+  const [address = "", bits = "0", ...rest] = text.trim().split("/");
+  return isIP(address) !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (isIP(address) === 6 ? 128 : 32) &&
+    rest.length === 0;
 }

@@ -159,7 +159,11 @@ export const ERRORS = {
     "The loss was not evaluated in the time that it may take.",
   ),
   invalid_weights: entry(422, "Weights do not fit", "The list of weights has the wrong length or shapes."),
-  run_too_large: entry(422, "Run is too large", "The run needs more memory than one arena can hold."),
+  run_too_large: entry(
+    422,
+    "Run is too large",
+    "The run needs more memory than one arena can hold, or its names more bytes than a checkpoint can.",
+  ),
 
   // 500 Internal Server Error
   run_damaged: entry(

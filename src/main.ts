@@ -137,8 +137,8 @@ function logLine(line: Readonly<Record<string, unknown>>): void {
   log.add({ time: new Date().toISOString(), ...line });
 }
 
-async function handle(request: Request): Promise<Response> {
-  const answer = Promise.resolve(app.fetch(request));
+async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
+  const answer = Promise.resolve(app.fetch(request, info));
   inFlight.add(answer);
   try {
     return await answer;

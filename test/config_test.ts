@@ -78,3 +78,45 @@ Deno.test("readSettings() refuses a malformed host and an unknown kind of log", 
   );
   refuses({ STEPWELL_LOG: "all" }, /STEPWELL_LOG \(is "all"\): must be requests or errors/);
 });
+
+Deno.test("readSettings() takes prefixes and proxies, and refuses what resembles them", () => {
+  for (const prefix of ["/stepwell", "/a/b-c/d.e", "/v10", "/~x"]) {
+    assert.equal(read({ STEPWELL_PATH_PREFIX: prefix }).STEPWELL_PATH_PREFIX, prefix);
+  }
+  for (
+    const prefix of [
+      "/",
+      "a",
+      "/a/",
+      "//a",
+      "/a//b",
+      "/..",
+      "/a/../b",
+      "/a?b",
+      "/v1",
+      "/docs/x",
+      "/openapi.json",
+    ]
+  ) {
+    refuses({ STEPWELL_PATH_PREFIX: prefix }, /STEPWELL_PATH_PREFIX .*must be a path such as \/stepwell/);
+  }
+  for (const proxies of ["127.0.0.1", "10.0.0.0/8,::1", "fd00::/8 , 192.168.0.0/16"]) {
+    assert.equal(read({ STEPWELL_TRUSTED_PROXIES: proxies }).STEPWELL_TRUSTED_PROXIES, proxies);
+  }
+  for (
+    const proxies of [
+      "localhost",
+      "10.0.0",
+      "10.0.0.0/33",
+      "10.0.0.256",
+      "::/129",
+      "10.0.0.0/8/8",
+      "1.1.1.1,",
+    ]
+  ) {
+    refuses(
+      { STEPWELL_TRUSTED_PROXIES: proxies },
+      /STEPWELL_TRUSTED_PROXIES .*must be IP addresses or subnets/,
+    );
+  }
+});

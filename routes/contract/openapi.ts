@@ -23,6 +23,8 @@ const TAGS = [
   { name: "service", description: "Health, figures, this document." },
 ];
 
+const serversAt = (url: string) => [{ url, description: "The service that serves this document." }];
+
 const CONFIG = {
   info: {
     title: "Stepwell",
@@ -35,7 +37,7 @@ const CONFIG = {
       "X-Frame-Options, for browsers.",
     license: { name: "MIT", identifier: "MIT" },
   },
-  servers: [{ url: "/", description: "The service that serves this document." }],
+  servers: serversAt("/"),
   tags: TAGS,
   security: [{ bearer: [] }],
 };
@@ -65,6 +67,11 @@ export function openapi30(app: App): Json {
   const license = { name: "MIT", url: "https://opensource.org/license/mit" };
   const document = app.getOpenAPIDocument({ ...CONFIG, info: { ...info, license }, openapi: "3.0.3" });
   return rewritten(document, (value) => wordsBeside(withOldNull(value))) as Json;
+}
+
+/** A document for a caller who finds the service under a path prefix. */
+export function servedAt(document: Json, prefix: string): Json {
+  return prefix === "" ? document : { ...document, servers: serversAt(prefix) };
 }
 
 type Json = Readonly<Record<string, unknown>>;

@@ -6,6 +6,7 @@
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
+import { withoutNulls } from "../../src/nulls.ts";
 import type { TensorTarget } from "../../src/tensor.ts";
 import { decodedLength, readBody, readJson } from "../../src/wire/read_body.ts";
 import { contentLength } from "../../src/wire/body_chunks.ts";
@@ -37,6 +38,7 @@ export async function receiveJson<S extends z.ZodType>(
 export interface TensorBody<S extends z.ZodType> {
   /** The largest body that the run accepts, by format. */
   readonly bytesMax: (format: Format) => number;
+  readonly headerBytesMax: number;
   readonly target: TensorTarget;
   /** The member of a JSON body that holds the tensors. */
   readonly member: string;
@@ -62,7 +64,8 @@ export async function receiveTensors<S extends z.ZodType>(
     let fields: z.output<S> | undefined;
     const onMetadata = (metadata: ReadonlyMap<string, string>) =>
       void (fields = parse(body.schema, { ...body.fields(metadata), [body.member]: {} }));
-    await receiveFile(c, services, { bytesMax, target: body.target, onMetadata });
+    const { target, headerBytesMax } = body;
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     return fields as z.output<S>;
   }
   const value = await upload(c, services, { bytesMax, read: readJson });
@@ -72,26 +75,9 @@ export async function receiveTensors<S extends z.ZodType>(
   return fields;
 }
 
-/** Ignored keys: other writers add `format`, and the service's own files have the others. */
-const PASSED_OVER = new Set(["format", "iterations", "version"]);
-
-/** The {@link TensorBody.fields} of a body without other members. */
-export function noFields(metadata: ReadonlyMap<string, string>): Record<string, never> {
-  for (const key of metadata.keys()) {
-    if (PASSED_OVER.has(key)) continue;
-    throw new StepwellError(
-      "invalid_request",
-      `Cannot take this request: __metadata__ must not hold "${key}"`,
-      [
-        { path: `__metadata__.${key}`, message: "Must be absent" },
-      ],
-    );
-  }
-  return {};
-}
-
 interface FileBody {
   readonly bytesMax: number;
+  readonly headerBytesMax: number;
   readonly target: TensorTarget;
   readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
 }
@@ -99,11 +85,12 @@ interface FileBody {
 /** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
-  const { bytesMax, target, onMetadata } = body;
+  const { bytesMax, target, ...reading } = body;
   await upload(c, services, {
     bytesMax,
     read: async (request, options) => {
-      const reader = tensorFileReader(target, { fileBytes: decodedLength(request.headers), onMetadata });
+      const fileBytes = decodedLength(request.headers);
+      const reader = tensorFileReader(target, { fileBytes, ...reading });
       await readBody(request, options, (chunk) => reader.write(chunk));
       reader.close();
     },
@@ -151,7 +138,7 @@ function tooSlow({ STEPWELL_UPLOAD_SECONDS }: Services["settings"]): StepwellErr
 }
 
 function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(withoutNulls(schema, value));
   if (parsed.success) return parsed.data;
   throw invalidRequest("body", parsed.error);
 }

@@ -8,6 +8,7 @@
  */
 
 import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
+import { type IntegerDtype, isInteger, showInexact, writeIntegers } from "./integers.ts";
 import { flatten, type FlatTensor } from "./nested_numbers.ts";
 import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
 import {
@@ -80,8 +81,8 @@ function writeParts(
 }
 
 /**
- * Reads a tensor in any dense form as float32: nested numbers, or `{dtype, shape, base64}`. Elements that float32
- * cannot represent are rounded to the nearest.
+ * Reads a tensor in any dense form as float32: nested numbers, or `{dtype, shape, base64}`. Floats are
+ * rounded to the nearest float32; integers that float32 cannot hold are refused.
  *
  * Errors: invalid_request, shape_mismatch, invalid_number, as in {@link writeTensors}.
  */
@@ -94,9 +95,16 @@ export function readTensor(value: unknown, path: string): FlatTensor {
     bytes.set(piece, at);
     at += piece.length;
   }
-  const values = AS_FLOAT32[source.dtype](bytes.buffer);
-  if (source.dtype === "F64") checkHeld(new Float64Array(bytes.buffer), values, `${path}.base64`);
-  return { shape: [...source.shape], values };
+  const shape = [...source.shape], { dtype } = source;
+  if (!isInteger(dtype)) {
+    const values = AS_FLOAT32[dtype](bytes.buffer);
+    if (dtype === "F64") checkHeld(new Float64Array(bytes.buffer), values, `${path}.base64`);
+    return { shape, values };
+  }
+  const values = new Float32Array(elementCount(shape));
+  const inexact = writeIntegers(dtype, bytes, values);
+  if (inexact) throw unreadable(path, showInexact(inexact, { dtype, shape }), "invalid_number");
+  return { shape, values };
 }
 
 /** Throws invalid_number for the first number that became an infinity. */
@@ -111,14 +119,13 @@ function checkHeld(given: Float64Array, values: Float32Array, path: string): voi
 }
 
 /** Converts little-endian elements to float32. */
-const AS_FLOAT32: Readonly<Record<WireDtype, (bytes: ArrayBuffer) => Float32Array<ArrayBuffer>>> = {
+const AS_FLOAT32: Readonly<
+  Record<Exclude<WireDtype, IntegerDtype>, (bytes: ArrayBuffer) => Float32Array<ArrayBuffer>>
+> = {
   F32: (bytes) => new Float32Array(bytes),
   F16: (bytes) => Float32Array.from(new Float16Array(bytes)),
   BF16: (bytes) => new Float32Array(Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer),
   F64: (bytes) => Float32Array.from(new Float64Array(bytes)),
-  I8: (bytes) => Float32Array.from(new Int8Array(bytes)),
-  I32: (bytes) => Float32Array.from(new Int32Array(bytes)),
-  I64: (bytes) => Float32Array.from(new BigInt64Array(bytes), Number),
 };
 
 function pour(source: TensorSource, sink: { write(bytes: Uint8Array): void; close(): void }): void {

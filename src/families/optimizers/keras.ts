@@ -77,6 +77,8 @@ export function legacy<F extends z.ZodRawShape>(
       if (kind === "across") return 2;
       return BASE_KEYWORDS.has(key) || !Object.hasOwn(config.shape, key) ? 1 : 3;
     },
+    // Keras forgets it here: its constructor discards the `decay` that get_config gives.
+    ...discarded && { again: (config: Config) => ({ ...config, schedule_decay: config["decay"] }) },
     construct: (checked, given, path) => {
       const base = constructBase({ class_name, schedulable: SCHEDULABLE }, checked, path);
       const { config: changed, warnings } = keywords(base.config, given, { lr, discarded });

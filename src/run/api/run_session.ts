@@ -31,6 +31,8 @@ export interface RunSession {
   describe(): RunDescription;
   /** The largest decoded body that this run can accept, in bytes. */
   bodyBytesMax(format: "json" | "safetensors"): number;
+  /** The longest header of a safetensors body that this run can accept, in bytes. */
+  readonly headerBytesMax: number;
 
   /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
   publish(names?: readonly string[]): Publication;

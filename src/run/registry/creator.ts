@@ -16,6 +16,7 @@ import type { KeyUse } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
+import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
 import { initialValues, resolveSpec } from "../spec/spec.ts";
 import { RunState } from "../tensors/state.ts";
@@ -48,6 +49,7 @@ export class Creator {
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
     const resolved = resolveSpec(spec, optimizers.family);
+    checkHeaderBytes(resolved);
     using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
     using unfinished = new DisposableStack();
     // This comes first, so that a run that does not fit is refused before anything of its size is allocated.

@@ -136,7 +136,11 @@ export class Session implements RunSession {
   }
 
   bodyBytesMax(format: "json" | "safetensors"): number {
-    return this.#reader.bodyBytesMax(format);
+    return this.#reader.limits.bodyBytesMax(format);
+  }
+
+  get headerBytesMax(): number {
+    return this.#reader.limits.headerBytesMax;
   }
 
   publish(names?: readonly string[]): Publication {

@@ -15,7 +15,7 @@ import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, parseOptimizer } from "../../families/optimizers/optimizer.ts";
 import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
-import { type Shape, showShape } from "../../tensor.ts";
+import { fitsShape, type Shape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member } from "../api/run_description.ts";
@@ -139,7 +139,7 @@ export async function initialValues(
   if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, { path, drawSeed });
   const tensor = readTensor(initial, path);
   if (tensor.shape.length === 0 && shape.length > 0) return tensor.values[0] as number;
-  if (showShape(tensor.shape) !== showShape(shape)) {
+  if (!fitsShape(tensor.shape, shape)) {
     const problem = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
     const subject = { path, called: "initial" };
     throw refusal("shape_mismatch", `set the variable "${variable.name}"`, subject, problem);

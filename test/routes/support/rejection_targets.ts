@@ -16,6 +16,17 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     good: { gradients: { bias: [1, 2, 3] } },
     rejections: [
       ...named("gradients"),
+      row("integers in a file", "dtype_mismatch", file({ scale: i64([], [1]) })),
+      row(
+        "booleans in a file",
+        "dtype_mismatch",
+        file({ scale: { dtype: "BOOL", shape: [], bytes: Uint8Array.of(1) } }),
+      ),
+      row(
+        "uint16 in a file",
+        "dtype_mismatch",
+        file({ scale: { dtype: "U16", shape: [], bytes: new Uint8Array(2) } }),
+      ),
       row("an index out of range", "index_out_of_range", sparse([0, 4], [[1, 2], [3, 4]]), {
         at: "indices.1",
       }),
@@ -86,6 +97,9 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         "invalid_request",
         file({ scale: f32([], [1]) }, { base_iteration: "two" }),
       ),
+      row("a misspelt field in a file", "invalid_request", file({ scale: f32([], [1]) }, { clientId: "a" }), {
+        at: "__metadata__.clientId",
+      }),
       row("a weight of 0", "invalid_request", { gradients: { scale: 1 }, weight: 0 }, { at: "weight" }),
       row("a weight that float32 cannot hold", "invalid_request", { gradients: { scale: 1 }, weight: 1e39 }, {
         at: "weight",
@@ -133,6 +147,24 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     good: { variables: { bias: [1, 2, 3] } },
     rejections: [
       ...named("variables"),
+      row(
+        "an integer that float32 cannot hold",
+        "invalid_number",
+        file({ bias: i64([3], [1, 2, 2 ** 24 + 1]) }),
+        {
+          at: "variables.bias",
+        },
+      ),
+      row(
+        "a boolean of 2",
+        "invalid_number",
+        file({ scale: { dtype: "BOOL", shape: [], bytes: Uint8Array.of(2) } }),
+      ),
+      row(
+        "uint16 in a file",
+        "dtype_mismatch",
+        file({ scale: { dtype: "U16", shape: [], bytes: new Uint8Array(2) } }),
+      ),
       row("null for a tensor", "invalid_request", { variables: { bias: null } }),
       row("rows", "invalid_request", { variables: { emb: { indices: [0], values: [[1, 2]] } } }),
       row("no variables", "invalid_request", { variables: {} }),

@@ -14,6 +14,7 @@ import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../optimizer_member.ts";
 import { DECAY, overrides } from "../keras.ts";
 import { checkDefinition } from "./check_definition.ts";
+import { withoutNulls } from "../../../nulls.ts";
 import { type Definition, DefinitionSchema, keysAt } from "../definition_schema.ts";
 
 /** The most issues in one error: a body full of unknown keys has thousands. */
@@ -29,7 +30,7 @@ export type CustomMember = OptimizerMember & { readonly definition: Definition }
  * issues' paths.
  */
 export function readDefinition(json: unknown, path = ""): Definition {
-  const parsed = DefinitionSchema.safeParse(json);
+  const parsed = DefinitionSchema.safeParse(withoutNulls(DefinitionSchema, json));
   if (!parsed.success) {
     const allowed = Object.keys(DefinitionSchema.shape);
     refuse(
