@@ -64,9 +64,9 @@ export class SumAccumulator implements Accumulator {
   }
 
   join({ staging, pseudoGradient }: Joining): void {
-    const { gradients, averages, weight } = pseudoGradient;
+    const { gradients, averages, weight, divisor } = pseudoGradient;
     const own = factorOf(pseudoGradient, this.#rule.divide);
-    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
+    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight: divisor });
     for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });
   }
 
