@@ -40,6 +40,8 @@ export interface Accumulator extends Releasable {
   join(contribution: Joining): void;
   /** Puts the combined gradients into `into`. Throws out_of_memory; then nothing has changed. */
   combine(into: ArenaStaging, noise: Noisy | null): Combined;
+  /** A copy for a dry run, to be released while this one lives. Throws out_of_memory; then nothing has changed. */
+  copy(): Accumulator;
 }
 
 /** Adds noise to a variable's sum at a byte offset. */

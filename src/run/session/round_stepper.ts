@@ -75,7 +75,26 @@ export class RoundStepper {
     // A complete round that could not be closed, for lack of memory or disk space, must be closed first.
     if (this.round.isComplete) this.#close({ reason: "complete", applied: true });
     const answer = this.contribute(staged, options);
+    if (options.dryRun && this.round.missing === 1 && !isSkipped(staged, answer)) {
+      return this.#rehearse(staged, options);
+    }
     return answer.accepted && this.#closeIfComplete() || answer;
+  }
+
+  /** The step that the round would become with this contribution, which was checked. */
+  #rehearse(staged: ArenaStaging, options: StepOptions): StepAnswer {
+    using rehearsal = this.round.copy();
+    using combined = this.#session.stage("gradients");
+    const { version } = this.#session, acceptedAt = this.#parts.now();
+    rehearsal.join(staged, options, { acceptedAt, sequence: 0, version });
+    const { warnings } = rehearsal.combine(combined);
+    const { number, contributions, loss } = rehearsal;
+    return this.#parts.stepper.rehearse(this.#parts.stepper.plan(combined), {
+      contributions: contributions.length,
+      warnings,
+      ...rehearsal.isSeen && { round: number },
+      ...loss !== undefined && { loss },
+    });
   }
 
   /** Adds a contribution to the open round, which stays open. */
@@ -230,4 +249,9 @@ export class RoundStepper {
     this.#parts.host.deadlineChanged(this.round.deadline);
     if (contributions.length === 0) this.#parts.host.becameQuiet();
   }
+}
+
+/** Whether a warning says that the contribution is skipped. Another one may tell of absent gradients. */
+function isSkipped({ absent }: ArenaStaging, { warnings }: ContributionAnswer): boolean {
+  return warnings.length > (absent.length > 0 ? 1 : 0);
 }
