@@ -152,6 +152,26 @@ export const SETTINGS = {
     maximum: 3600,
     description: "How long a body may take to arrive once it is being read before the answer is 408.",
   },
+  STEPWELL_UPLOAD_BYTES_PER_SECOND_MIN: {
+    kind: "number",
+    unit: "bytes",
+    default: 4096,
+    minimum: 0,
+    maximum: GIB,
+    description:
+      "Bytes a second that a body must reach, counted after 5 s, while others wait; a slower one loses its place " +
+      "(408).",
+  },
+  STEPWELL_DECODE_BYTES_MAX: {
+    kind: "number",
+    unit: "bytes",
+    default: 256 * MIB,
+    minimum: MIB,
+    maximum: 1024 * GIB,
+    description:
+      "Memory of the bodies that are decompressed and parsed as JSON at a time; further ones wait, one larger is " +
+      "parsed alone.",
+  },
   STEPWELL_WAIT_SECONDS_MAX: {
     kind: "number",
     unit: "seconds",

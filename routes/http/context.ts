@@ -29,6 +29,8 @@ export interface Services extends Gates {
 }
 
 export interface AppEnv {
+  /** What the server knows of the connection. `c.env` is undefined without a socket, as in tests. */
+  Bindings: { readonly remoteAddr?: Deno.Addr };
   Variables: {
     requestId: string;
     /** The code of the refusal, for the log. */
