@@ -19,7 +19,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["kernels/arena.ts"],
   ["kernels/compiler/", "kernels/noise/"],
   ["kernels/routines/"],
-  ["src/errors.ts", "src/tensor.ts", "src/line_log.ts", "src/releasable.ts"],
+  ["src/errors.ts", "src/tensor.ts", "src/line_log.ts", "src/releasable.ts", "src/slices.ts"],
   ["src/config.ts", "src/gate.ts"],
   ["src/wire/", "src/store/", "src/families/mechanism/"],
   [
@@ -57,7 +57,8 @@ const FLOORS: readonly (readonly string[])[] = [
 /** Packages and the files that may import them. Other packages are not imported. */
 const PACKAGES: readonly { readonly name: RegExp; readonly from: RegExp }[] = [
   { name: /^(hono$|hono\/|@hono\/)/, from: /^(routes\/|src\/main\.ts$)/ },
-  { name: /^@tensorflow\//, from: /^src\/(autodiff|families\/initializers)\// },
+  { name: /^@tensorflow\//, from: /^src\/autodiff\// },
+  { name: /^seedrandom\//, from: /^src\/families\/initializers\// },
   { name: /^zod$/, from: /^(src|routes)\// },
   { name: /^node:/, from: /^(src|routes)\// },
   { name: /^swagger-ui-dist/, from: /^routes\// },

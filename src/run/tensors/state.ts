@@ -58,6 +58,12 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
     : slots.flatMap((slot) => variables.map((variable) => ({ variable, slot })));
 }
 
+/** The number that a slot is filled with at first. */
+export function initialOf(rule: Rule, slot: string): number {
+  const initial = rule.slots[slot];
+  return typeof initial === "number" ? initial : 0;
+}
+
 export class RunState implements Releasable {
   readonly arena: Arena;
   readonly variables = new Map<string, VariableState>();
@@ -73,8 +79,11 @@ export class RunState implements Releasable {
   readonly #createdOffsets = new Set<number>();
   readonly #slotNames = new Set<string>();
 
-  /** Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. */
-  constructor(memory: Memory, spec: ResolvedSpec, rule: Rule) {
+  /**
+   * Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. `isBlank`: the caller
+   * fills the slots, with what `initialOf` says.
+   */
+  constructor(memory: Memory, spec: ResolvedSpec, rule: Rule, { isBlank = false } = {}) {
     this.#memory = memory;
     const bytes = stateBytes(spec, rule);
     this.arena = memory.place(bytes, contributionBytes(spec));
@@ -94,7 +103,7 @@ export class RunState implements Releasable {
       this.variables.set(variable.name, placed);
       if (variable.role === "optimize") this.optimized.push(placed);
     }
-    this.addSlots(rule);
+    this.#addSlots(rule, isBlank);
     made.move();
     this.scalars = { ...rule.state };
   }
@@ -117,6 +126,10 @@ export class RunState implements Releasable {
    * of the result removes them again; it must be done before anything else changes.
    */
   addSlots(rule: Rule): DisposableStack {
+    return this.#addSlots(rule, false);
+  }
+
+  #addSlots(rule: Rule, isBlank: boolean): DisposableStack {
     const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
     const made: { variable: VariableState; slot: string; offset: number }[] = [];
     using added = new DisposableStack();
@@ -129,8 +142,7 @@ export class RunState implements Releasable {
     for (const [slot] of missing) this.#slotNames.add(slot);
     for (const { variable, slot, offset } of made) {
       variable.slots.set(slot, offset);
-      const initial = rule.slots[slot];
-      this.arena.f32(offset, variable.count).fill(typeof initial === "number" ? initial : 0);
+      if (!isBlank) this.arena.f32(offset, variable.count).fill(initialOf(rule, slot));
     }
     added.defer(() => {
       for (const { variable, slot } of made) variable.slots.delete(slot);
