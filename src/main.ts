@@ -26,6 +26,7 @@ const store = await storeOrExit(openStore({
   folder: settings.STEPWELL_DATA,
   kv: settings.STEPWELL_KV,
   newId: () => crypto.randomUUID(),
+  notify: (notice) => logLine({ level: "warn", ...notice }),
 }));
 const registry = await storeOrExit(Registry.open({
   runsMax: settings.STEPWELL_RUNS_MAX,

@@ -10,7 +10,7 @@
  *     ["created", key]             what a keyed `POST /v1/runs` created
  *     ["created at", at, key]      null: the keys of those in order of time, so that old ones are found
  *
- * Invariant: a run exists exactly when its record does; folders without one are leftovers. Once a database names another
+ * Invariant: the records are the index of the folders (reconcile.ts). Once a database names another
  * folder nothing is written for this one any more. Methods throw storage_full or storage_failed.
  */
 import { StepwellError } from "../errors.ts";

@@ -13,6 +13,7 @@
 import { dirname } from "node:path";
 import { type Files, localFiles } from "./files.ts";
 import { ConfigStore, type RunRecord } from "./kv.ts";
+import type { Notice } from "./notice.ts";
 import { Room } from "./room.ts";
 import type { StoreParts } from "./run_store.ts";
 
@@ -23,6 +24,39 @@ interface StorePlace {
   readonly newId: () => string;
   /** Those of this machine if absent; the folder is theirs in any case. */
   readonly files?: Files;
+  readonly notify?: (notice: Notice) => void;
+}
+
+const DATABASE = "kv.sqlite";
+
+/** The database in the folder. One that cannot be read is moved to lost+found/: the folders know what it knew. */
+async function openOwnDatabase(
+  folder: string,
+  { newId, notify }: Pick<Required<StorePlace>, "newId" | "notify">,
+): Promise<ConfigStore> {
+  const path = `${folder}/${DATABASE}`;
+  try {
+    const configs = await ConfigStore.open(path);
+    try {
+      await configs.runs();
+      return configs;
+    } catch (error) {
+      configs.close();
+      throw error;
+    }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (!/not a database|malformed/.test(message)) throw error;
+    const lost = `${folder}/lost+found/${newId()}`;
+    await Deno.mkdir(lost, { recursive: true });
+    for (const name of [...Deno.readDirSync(folder)].map(({ name }) => name)) {
+      if (name.startsWith(DATABASE)) await Deno.rename(`${folder}/${name}`, `${lost}/${name}`);
+    }
+    notify({
+      message: `The database was moved to ${lost}: ${message}. Its runs are read from their folders`,
+    });
+    return await ConfigStore.open(path);
+  }
 }
 
 /** A database that answers nothing, or nothing that makes sense, is asked again and again by Deno. */
@@ -32,12 +66,16 @@ const ANSWER_SECONDS_MAX = 5;
  * Opens the store. Throws with one line for the operator: not writable, in use by another process, newer format, a
  * database with other runs than the folder's, or that does not answer.
  */
-export async function openStore({ folder, kv, newId, files = localFiles }: StorePlace): Promise<StoreParts> {
+export async function openStore(
+  { folder, kv, newId, files = localFiles, notify = () => {} }: StorePlace,
+): Promise<StoreParts> {
   const runs = `${folder}/runs`;
   await Deno.mkdir(runs, { recursive: true });
   const lock = await Deno.open(`${folder}/lock`, { create: true, read: true, write: true });
   if (!await lock.tryLock(true)) throw new Error("another process is using it");
-  const configs = await answered(kv, ConfigStore.open(kv === "" ? `${folder}/kv.sqlite` : kv));
+  const configs = kv === ""
+    ? await openOwnDatabase(folder, { newId, notify })
+    : await answered(kv, ConfigStore.open(kv));
   const parts = { files, configs, folder: runs, room: new Room({ files, folder: runs }) };
   await join(lock, { ...parts, records: await configs.runs(), newId });
   await parts.room.reserve();

@@ -11,7 +11,9 @@ import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { type ConfigStore, CREATION_KEPT_MS, type RunRecord } from "./kv.ts";
 import { isMarked, mark, removeMarked } from "./marks.ts";
-import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
+import { CheckedFileDamage } from "./checked_file.ts";
+import type { Notice } from "./notice.ts";
+import { readRunFile, type RunFile, writeRunFile } from "./run_file.ts";
 import { storageError } from "./storage_error.ts";
 import { tidy } from "./tidy.ts";
 
@@ -20,12 +22,6 @@ interface Places {
   readonly configs: ConfigStore;
   /** Folder that holds the runs' folders. */
   readonly folder: string;
-}
-
-/** Something that an operator should know: it was mended, or laid aside. */
-export interface Notice {
-  readonly run?: string;
-  readonly message: string;
 }
 
 interface Told {
@@ -100,7 +96,7 @@ async function look(
     }
     if (file) damage = `its run.json is that of ${file.record.incarnation}`;
   } catch (error) {
-    if (!(error instanceof RunFileDamage)) throw error;
+    if (!(error instanceof CheckedFileDamage)) throw error;
     damage = error.message;
   }
   if (!known) {

@@ -18,7 +18,8 @@ import type { JournalOwner } from "./journal_writer.ts";
 import { JournalChain } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { isMarked, mark, removeMarked, unmark } from "./marks.ts";
-import { readRunFile, type RunFile, RunFileDamage, writeRunFile } from "./run_file.ts";
+import { CheckedFileDamage } from "./checked_file.ts";
+import { readRunFile, type RunFile, writeRunFile } from "./run_file.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
 import {
   type SnapshotOwner,
@@ -251,7 +252,7 @@ export class RunStore {
       this.#origin = { ...creation && { creation }, ...replaces !== undefined && { replaces } };
       this.#recorded = sequence;
     } catch (error) {
-      if (!(error instanceof RunFileDamage)) throw error;
+      if (!(error instanceof CheckedFileDamage)) throw error;
     }
   }
 

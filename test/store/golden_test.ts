@@ -1,6 +1,7 @@
 /** Data folders of every earlier format stay readable. golden/make.ts has made them. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { SPARSE_SIGNUM } from "../support/signum.ts";
 import { runCompiled } from "../../kernels/compiler/runner.ts";
 import { Registry } from "../../src/run/registry/registry.ts";
 import { openStore } from "../../src/store/open_store.ts";
@@ -51,6 +52,9 @@ for (const { name } of [...Deno.readDirSync(ROOT)].filter(({ isDirectory }) => i
       const change: Change = { do: "patch", config: { learning_rate: 0.25 } };
       assert.notEqual(typeof await make(registry, id, change), "string");
     }
+    const { class_name } = SPARSE_SIGNUM;
+    // Format 1 was recorded without one.
+    if (name !== "format-1") assert.equal(registry.optimizers.definition(class_name).class_name, class_name);
     const goneOn = expected.map((line) => golden(registry.get(JSON.parse(line).id)));
     await registry.shutdown();
     const again = await open();

@@ -135,3 +135,31 @@ test("openStore() gives a database without runs to the later of two services", a
   first.configs.close();
   second.configs.close();
 });
+
+test("openStore() lays a database aside that cannot be read, and fills a new one", async (folder, again) => {
+  const first = await open(folder);
+  await Deno.mkdir(`${first.folder}/one`);
+  await first.configs.put({ ...RECORD, incarnation: "one" }, "{}");
+  first.configs.close();
+  for (
+    const harm of [(bytes: Uint8Array) => bytes.fill(0, 0, 100), (bytes: Uint8Array) => bytes.fill(7, 100)]
+  ) {
+    const damaged = await again();
+    const bytes = await Deno.readFile(`${damaged}/kv.sqlite`);
+    harm(bytes);
+    await Deno.writeFile(`${damaged}/kv.sqlite`, bytes);
+    for (const end of ["-wal", "-shm"]) await Deno.remove(`${damaged}/kv.sqlite${end}`).catch(() => {});
+    const notices: string[] = [];
+    const { configs, files, folder: runs } = await openStore({
+      folder: damaged,
+      kv: "",
+      newId: () => "aside",
+      notify: ({ message }) => void notices.push(message),
+    });
+    assert.deepEqual(await configs.runs(), []);
+    assert.deepEqual(files.list(runs), ["one"]);
+    assert.ok(files.list(`${damaged}/lost+found/aside`).includes("kv.sqlite"));
+    assert.equal(notices.length, 1);
+    configs.close();
+  }
+});

@@ -150,7 +150,12 @@ const REFUSED: [
     [["e", "F32", [1]], ["e#values", "F32", [1]]],
     /both dense and/,
   ],
-  ["another word behind #", "invalid_request", [["e#value", "F32", [1]]], /read e#value: it has a #, after/],
+  [
+    "another word behind #",
+    "invalid_request",
+    [["e#value", "F32", [1]]],
+    /read e#value: it has a #, which must be followed by/,
+  ],
   ["two #", "invalid_request", [["a#b#values", "F32", [1]]], /read a#b#values: it has a #/],
   ["a dtype of no gradient", "dtype_mismatch", [["e", "U8", [1]]], /read e: it has the dtype U8/],
   [

@@ -14,6 +14,7 @@ import type { OptimizerMember } from "../../families/optimizers/optimizer_member
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import type { OptimizerRecord } from "../../store/kv.ts";
+import type { Notice } from "../../store/notice.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { tryOut } from "./trial.ts";
 
@@ -32,6 +33,7 @@ interface OptimizersParts {
   readonly store?: OptimizerStore | undefined;
   /** Ids of the runs that use the optimizer of this name. */
   readonly usersOf: (className: string) => readonly string[];
+  readonly onNotice?: ((notice: Notice) => void) | undefined;
 }
 
 export class Optimizers {
@@ -50,8 +52,12 @@ export class Optimizers {
   constructor(parts: OptimizersParts, records: readonly OptimizerRecord[] = []) {
     this.#parts = parts;
     for (const { sequence, definition } of records) {
-      this.#set.add(DefinitionSchema.parse(definition));
       this.#sequence = sequence + 1;
+      const { success, data } = DefinitionSchema.safeParse(definition);
+      if (success) this.#set.add(data);
+      else {parts.onNotice?.({
+          message: `The stored optimizer ${definition.class_name} is malformed: it is left out`,
+        });}
     }
   }
 

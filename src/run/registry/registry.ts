@@ -7,7 +7,9 @@
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { StepwellError } from "../../errors.ts";
 import type { OptimizerRecord, RunRecord } from "../../store/kv.ts";
-import { type Notice, reconcile } from "../../store/reconcile.ts";
+import type { Notice } from "../../store/notice.ts";
+import { OptimizerFiles } from "../../store/optimizer_files.ts";
+import { reconcile } from "../../store/reconcile.ts";
 import type { Room } from "../../store/room.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
 import type { Checkpoint, Restoration } from "../api/checkpoints.ts";
@@ -51,6 +53,7 @@ export interface RegistryOptions {
 interface Records {
   readonly runs?: readonly RunRecord[];
   readonly optimizers?: readonly OptimizerRecord[];
+  readonly optimizerFiles?: OptimizerFiles;
 }
 
 export class Registry implements RunRegistry {
@@ -63,7 +66,10 @@ export class Registry implements RunRegistry {
   readonly #downloads: Downloads;
   readonly optimizers: Optimizers;
 
-  constructor(options: RegistryOptions, { runs = [], optimizers: registered = [] }: Records = {}) {
+  constructor(
+    options: RegistryOptions,
+    { runs = [], optimizers: registered = [], optimizerFiles }: Records = {},
+  ) {
     const { runner, now, newId, drawSeed, store, schedule } = options;
     const { journalBytesMax = Infinity, onFailure = () => {} } = options;
     const memory = new Memory({
@@ -73,8 +79,9 @@ export class Registry implements RunRegistry {
     const deadlines = schedule && new Deadlines({ now, schedule, onFailure });
     const optimizers: Optimizers = new Optimizers({
       memory,
-      store: store?.configs,
+      store: optimizerFiles,
       usersOf: (className) => this.#table.usersOf(className),
+      onNotice: options.onNotice,
     }, registered);
     const table = new RunTable({ memory, optimizers, runner, now, runsMax: options.runsMax, deadlines });
     for (const record of runs) {
@@ -94,7 +101,8 @@ export class Registry implements RunRegistry {
   static async open(options: RegistryOptions & { readonly store: StoreParts }): Promise<Registry> {
     const { store, now, onNotice = () => {} } = options;
     const runs = await reconcile(store, { notify: onNotice, now: now().getTime() });
-    return new Registry(options, { runs, optimizers: await store.configs.optimizers() });
+    const optimizerFiles = new OptimizerFiles(store);
+    return new Registry(options, { runs, optimizers: await optimizerFiles.open(onNotice), optimizerFiles });
   }
 
   create(spec: RunSpec, key?: KeyUse): Promise<Session> {

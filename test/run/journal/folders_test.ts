@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
-import type { Notice } from "../../../src/store/reconcile.ts";
+import type { Notice } from "../../../src/store/notice.ts";
 import type { Disk } from "../../store/support/disk.ts";
 import { step } from "../support/harness.ts";
 import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../support/stored.ts";

@@ -180,3 +180,24 @@ async function restore(registry: Registry, bytes: Uint8Array<ArrayBuffer>) {
     restoration.release();
   }
 }
+
+Deno.test("an optimizer survives the loss of its record, and damage to its file", async () => {
+  const notices: string[] = [];
+  await using world = await newWorld({ onNotice: ({ message }) => void notices.push(message) });
+  const { definition } = await world.registry.optimizers.register(SIGNUM);
+  const isThere = () =>
+    world.registry.optimizers.family.members.some(({ class_name }) => class_name === definition.class_name);
+  await world.configs.removeOptimizer(definition.class_name);
+  await world.restart();
+  assert.ok(isThere());
+  assert.equal(notices.length, 1);
+  const [path = ""] = world.disk.paths.filter((path) => path.includes("/optimizers/"));
+  world.disk.put(path, world.disk.bytesOf(path).slice(0, 20));
+  await world.restart();
+  assert.ok(isThere());
+  assert.equal(notices.length, 2);
+  await world.restart();
+  await world.registry.optimizers.remove(definition.class_name);
+  await world.restart(world.disk.powerCut());
+  assert.ok(!isThere());
+});

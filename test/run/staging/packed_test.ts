@@ -279,7 +279,7 @@ Deno.test("an incomplete or too long part is refused", async () => {
   for (const packed of whole) {
     for (const part of Object.keys(packed.bytes) as Part[]) {
       const bytes = packed.bytes[part] as Uint8Array;
-      for (const [wrong, message] of [[bytes.subarray(1), / of /], [[...bytes, 0], /^More than/]] as const) {
+      for (const [wrong, message] of [[bytes.subarray(1), / of /], [[...bytes, 0], /more than/]] as const) {
         const staging = session.stage("gradients");
         const broken = { ...packed, bytes: { ...packed.bytes, [part]: Uint8Array.from(wrong) } };
         assert.throws(() => send(staging, "w", broken), { name: "RangeError", message });

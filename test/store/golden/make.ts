@@ -6,10 +6,11 @@ import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import { openStore } from "../../../src/store/open_store.ts";
 import { type Change, make } from "../../run/support/changing.ts";
+import { SPARSE_SIGNUM } from "../../support/signum.ts";
 import { golden } from "../support/golden.ts";
 import { specOf } from "../../run/support/variants.ts";
 
-const FOLDER = new URL("format-1/", import.meta.url).pathname;
+const FOLDER = new URL("format-2/", import.meta.url).pathname;
 
 const step = (seed: number, more: Partial<Change & { do: "step" }> = {}): Change => ({
   do: "step",
@@ -64,6 +65,7 @@ const registry = await Registry.open({
   store,
   journalBytesMax: 0,
 });
+await registry.optimizers.register(SPARSE_SIGNUM);
 for (const [id, optimizer] of Object.entries(RUNS)) {
   const spec = specOf({ label: id, optimizer }, { non_finite: "propagate" });
   await registry.create({ ...spec, id }, { key: `create-${id}`, hash: "hash", at: 0 });
@@ -83,3 +85,4 @@ await registry.lease("adam").durable();
 store.configs.close();
 const path = `${store.folder}/incarnation-0/journal-1.log`;
 await Deno.truncate(path, (await Deno.stat(path)).size - 5);
+await Deno.remove(`${FOLDER}data/reserve`);
