@@ -19,8 +19,15 @@ const FLOORS: readonly (readonly string[])[] = [
   ["kernels/arena.ts"],
   ["kernels/compiler/", "kernels/noise/"],
   ["kernels/routines/"],
-  ["src/errors.ts", "src/tensor.ts", "src/line_log.ts", "src/releasable.ts", "src/slices.ts"],
-  ["src/config.ts", "src/gate.ts"],
+  [
+    "src/errors.ts",
+    "src/tensor.ts",
+    "src/line_log.ts",
+    "src/releasable.ts",
+    "src/slices.ts",
+    "src/descriptors.ts",
+  ],
+  ["src/config.ts", "src/gate.ts", "src/open_port.ts"],
   ["src/wire/", "src/store/", "src/families/mechanism/"],
   [
     "src/families/aggregators/",
