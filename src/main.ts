@@ -45,6 +45,7 @@ pool.openMax = descriptors.journalsMax;
 const registry = await storeOrExit(Registry.open({
   runsMax: settings.STEPWELL_RUNS_MAX,
   memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
+  stepSecondsMax: settings.STEPWELL_STEP_SECONDS_MAX,
   journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
   runner: runCompiled,
   now: () => new Date(),

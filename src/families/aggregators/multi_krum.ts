@@ -7,7 +7,7 @@
  * choice.
  */
 import { z } from "zod";
-import { aggregator } from "./aggregator.ts";
+import { aggregator, pairsWork } from "./aggregator.ts";
 import { byzantine, scored, warningsOf } from "./krum_scores.ts";
 import { fillWithSum } from "./weighted_sum.ts";
 
@@ -19,6 +19,7 @@ export const multiKrum = aggregator({
   fields: { byzantine: byzantine(), selected: z.int().min(1).nullable().default(null).describe(SELECTED) },
   rule: ({ byzantine, selected }) => ({
     kind: "list",
+    work: pairsWork,
     contributionsMin: Math.max(2 * byzantine + 3, (selected ?? 1) + byzantine + 2),
     combine(list) {
       const count = selected ?? list.weights.length - byzantine - 2;

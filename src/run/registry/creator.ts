@@ -16,6 +16,7 @@ import type { KeyUse } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
+import { assertStepCost } from "../step/step_cost.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
 import { resolveSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
@@ -49,6 +50,11 @@ export class Creator {
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
     const resolved = resolveSpec(spec, optimizers.family);
+    assertStepCost(resolved, resolved.optimizer, {
+      secondsMax: table.stepSecondsMax,
+      action: "create the run",
+      path: "optimizer",
+    });
     using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
     using unfinished = new DisposableStack();
     // This comes first, so that a run that does not fit is refused before anything of its size is allocated.
