@@ -30,7 +30,7 @@ export const geometricMedian = aggregator({
   },
   rule: (config) => ({
     kind: "list",
-    work: (contributions) => orderWork(contributions) + 0.6 * contributions * config.iterations,
+    work: (contributions) => orderWork(contributions) + contributions * config.iterations,
     contributionsMin: 1,
     combine(list) {
       const all = allPlaces(list);

@@ -11,7 +11,7 @@ import { elementCount } from "../../tensor.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 
 /** One tensor read or written, one operation, and one power, exponential, logarithm or cosine. */
-const TENSOR_NS = 0.3, OPERATION_NS = 0.1, CALL_NS = 20;
+const TENSOR_NS = 0.3, OPERATION_NS = 0.05, CALL_NS = 40;
 
 /** Seconds that one step of the run takes at most with this optimizer. */
 export function stepSeconds(

@@ -26,7 +26,7 @@ Deno.test("create() refuses a costly rule on a large run with the figure, and ta
   const spec = (count: number) => ({ optimizer: "Powers", variables: [{ name: "w", shape: [count] }] });
   const { code, issues: [issue] } = await refusalAsync(() => registry.create(spec(5e7)));
   assert.equal(code, "invalid_config");
-  assert.match(issue?.message ?? "", /about 3\.\d s.*at most 2 s \(STEPWELL_STEP_SECONDS_MAX\)/);
+  assert.match(issue?.message ?? "", /about \d\.\d s.*at most 2 s \(STEPWELL_STEP_SECONDS_MAX\)/);
   assert.equal(registry.figures().runs, 0);
   await registry.create(spec(1000));
 });
