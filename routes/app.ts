@@ -34,6 +34,7 @@ import * as getRun from "./get_run.ts";
 import * as getSlot from "./get_slot.ts";
 import * as getVariables from "./get_variables.ts";
 import * as getWeights from "./get_weights.ts";
+import { ownHostOnly } from "./http/hosts.ts";
 import { invalidRequest } from "./http/invalid_request.ts";
 import * as listRuns from "./list_runs.ts";
 import * as listSlots from "./list_slots.ts";
@@ -41,6 +42,8 @@ import * as listSteps from "./list_steps.ts";
 import * as minimize from "./minimize.ts";
 import * as patchOptimizer from "./patch_optimizer.ts";
 import { describeShared } from "./contract/openapi.ts";
+import { routedPath } from "./http/path_prefix.ts";
+import { allowedOriginsOnly, crossOrigin } from "./http/origins.ts";
 import { answerProblem } from "./http/problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
@@ -101,6 +104,7 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 export function createApp(services: Services): App {
   const { settings, log } = services;
   const app: App = new OpenAPIHono<AppEnv>({
+    getPath: routedPath(settings),
     defaultHook: (result) => {
       if (!result.success) throw invalidRequest(result.target, result.error);
     },
@@ -113,9 +117,14 @@ export function createApp(services: Services): App {
       log,
     )
   );
-  app.use(requestId());
+  // A name that the caller made up could be that of another request. `accessLog` keeps it beside ours.
+  app.use(requestId({ limitLength: 0 }));
   app.use(accessLog(services));
   app.use(secureHeaders(SECURE_HEADERS));
+  app.use(ownHostOnly(services));
+  app.use(allowedOriginsOnly(services));
+  const answerPages = crossOrigin(services);
+  if (answerPages) app.use(answerPages);
   app.use(methodNotAllowed({
     app,
     onMethodNotAllowed: (c, methods) => {

@@ -1,5 +1,5 @@
 /** POST /v1/runs/{run}/gradients: takes a contribution, which makes a step or joins a round. The main call. */
-import { gradientFields } from "../src/wire/tensor_file.ts";
+import { gradientFields } from "../src/wire/metadata_fields.ts";
 import { answerContribution } from "./contributions/contribute.ts";
 import { receiveTensors } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
@@ -90,6 +90,8 @@ export const register: Register = (app, services) =>
         using staging = run.stage("gradients");
         const fields = await receiveTensors(c, services, {
           bytesMax: (format) => run.bodyBytesMax(format),
+          headerBytesMax: run.headerBytesMax,
+          variableCount: () => run.describe().variables.length,
           target: staging,
           member: "gradients",
           schema: Gradients,

@@ -1,8 +1,11 @@
 /** POST /v1/runs: creates a run. */
 import { receiveJson } from "./http/receive_body.ts";
+import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
+import { describeRun } from "./http/describe_run.ts";
 import type { AppContext, Register } from "./http/context.ts";
+import { outsidePath } from "./http/path_prefix.ts";
 import { keyedRequest } from "./http/idempotency.ts";
 import {
   answers,
@@ -23,6 +26,10 @@ import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 const VariableRequest = z.strictObject({
   name: VariableName,
   shape: Shape,
+  dtype: z.literal("float32").optional().openapi({
+    description: "Always float32, as descriptions of runs say.",
+    example: "float32",
+  }),
   initial: Initial.optional(),
   constraint: z.unknown().optional().openapi({
     description: "What holds the values in bounds after each step; null or absent: nothing.",
@@ -84,24 +91,35 @@ export const route = createRoute({
   ]),
 });
 
-export const register: Register = (app, services) =>
+const BODY = {
+  // 100,000 variables, each with a name, a shape and members of families.
+  plainBytesMax: 32 << 20,
+  places: membersOf({ variables: { each: membersOf({ initial: TENSOR }) } }),
+};
+
+export const register: Register = (app, services) => {
+  const outside = outsidePath(services.settings);
   mount(app, route, async (c) => {
     const { registry } = services;
     const keyed = keyedRequest(c, services);
     using _key = keyed && services.creations.acquire(keyed.key);
-    const spec = await receiveJson(c, services, CreateRun);
+    using body = await receiveJson(c, services, CreateRun, BODY);
+    const spec = body.value;
     const key = keyed?.use();
     const known = key && await registry.creation(key);
-    if (known) return answerKnown(c, known, registry);
+    if (known) {
+      c.header("Location", outside(c, `/v1/runs/${known.id}`));
+      return answerKnown(c, known, registry);
+    }
     const run = await registry.create(spec, key);
-    c.header("Location", `/v1/runs/${run.id}`);
-    return answerJson(c, run.describe(), { status: 201, run });
+    c.header("Location", outside(c, `/v1/runs/${run.id}`));
+    return answerJson(c, describeRun(run.describe(), registry), { status: 201, run });
   });
+};
 
 /** The first answer to this request. A long one was not kept: then the current description of the run. */
 function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
-  c.header("Location", `/v1/runs/${id}`);
   c.header("Idempotency-Replayed", "true");
   const run = answer === null ? registry.get(id).describe() : JSON.parse(answer);
-  return answerJson(c, run, { status: 201, run });
+  return answerJson(c, describeRun(run, registry), { status: 201, run });
 }

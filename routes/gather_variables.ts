@@ -1,6 +1,9 @@
 /** POST /v1/runs/{run}/variables/gather: reads rows of a variable. */
 import { nest } from "../src/wire/nested_numbers.ts";
 import { answerTensors } from "./http/answer.ts";
+import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
+import { NestedNumbers } from "../src/wire/number_list.ts";
+import { indexSource, isObject } from "../src/wire/tensor_source.ts";
 import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { negotiate } from "./http/negotiate.ts";
@@ -55,7 +58,15 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
-    const { name, indices } = await receiveJson(c, services, GatherRequest);
+    let many: NestedNumbers | undefined;
+    const prepare = (value: unknown) => {
+      if (!isObject(value) || !(value["indices"] instanceof NestedNumbers)) return value;
+      many = value["indices"];
+      return { ...value, indices: [] };
+    };
+    using body = await receiveJson(c, services, GatherRequest, { places: INDICES, prepare });
+    const { name } = body.value;
+    const indices = many ? rowsIn(many) : body.value.indices;
     const rows = run.gather(name, indices, { bytesMax: services.settings.STEPWELL_BODY_BYTES_MAX });
     return answerTensors(c, services, {
       type,
@@ -65,3 +76,11 @@ export const register: Register = (app, services) =>
       json: () => ({ name, values: nest(rows.values, rows.shape) }),
     });
   });
+
+const INDICES = membersOf({ indices: TENSOR });
+
+/** The indices of a long list, which no schema has looked at. */
+function rowsIn(list: NestedNumbers): Int32Array {
+  const [bytes] = indexSource(list, "indices").pieces();
+  return new Int32Array(bytes!.buffer);
+}

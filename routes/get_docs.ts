@@ -1,6 +1,8 @@
 /**
  * GET /docs: the OpenAPI document as a page. Swagger UI comes from its npm package and is served from this origin. It
  * is loaded at the first request.
+ *
+ * Its links are relative, so that they lead back here whatever path a proxy serves the service under.
  */
 import type { AppContext, Register } from "./http/context.ts";
 
@@ -9,14 +11,14 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Stepwell</title>
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/swagger-ui.css">
 <div id="page"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/page.js"></script>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/page.js"></script>
 </html>
 `;
 const SCRIPT =
-  `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null });\n`;
+  `SwaggerUIBundle({ url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null });\n`;
 
 /** Swagger UI writes style attributes and draws its icons as data URLs. */
 const POLICY =

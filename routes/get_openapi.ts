@@ -1,7 +1,8 @@
 /** GET /openapi.json: the OpenAPI 3.1 document of this service. */
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
-import { openapi31 } from "./contract/openapi.ts";
+import { outsidePath } from "./http/path_prefix.ts";
+import { openapi31, servedAt } from "./contract/openapi.ts";
 import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
 
 const Document = z.record(z.string(), z.unknown()).openapi({
@@ -21,7 +22,11 @@ export const route = createRoute({
   responses: openAnswers({ 200: json("The document.", Document) }, []),
 });
 
-export const register: Register = (app) => {
-  let document: Record<string, unknown> | undefined;
-  mount(app, route, (c) => answerJson(c, document ??= openapi31(app)));
+export const register: Register = (app, { settings }) => {
+  const outside = outsidePath(settings);
+  let document: ReturnType<typeof openapi31> | undefined;
+  mount(app, route, (c) => {
+    document ??= openapi31(app);
+    return answerJson(c, servedAt(document, outside(c, "")));
+  });
 };

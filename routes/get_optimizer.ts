@@ -1,4 +1,5 @@
 /** GET /v1/runs/{run}/optimizer: the optimizer in the form that Keras loads. */
+import { describeOptimizer } from "./http/describe_run.ts";
 import { answerJson, answerUnlessFresh } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {
@@ -31,5 +32,6 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const run = registry.get(c.req.valid("param").run);
-    return answerUnlessFresh(c, { run }, () => answerJson(c, run.optimizer(), { run }));
+    return answerUnlessFresh(c, { run }, () =>
+      answerJson(c, describeOptimizer(run.optimizer(), registry), { run }));
   });

@@ -1,4 +1,5 @@
 /** GET /v1/runs/{run}: describes a run. */
+import { describeRun } from "./http/describe_run.ts";
 import { answerJson, answerUnlessFresh } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {
@@ -29,5 +30,5 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const run = registry.get(c.req.valid("param").run);
-    return answerUnlessFresh(c, { run }, () => answerJson(c, run.describe(), { run }));
+    return answerUnlessFresh(c, { run }, () => answerJson(c, describeRun(run.describe(), registry), { run }));
   });

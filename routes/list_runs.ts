@@ -1,4 +1,5 @@
 /** GET /v1/runs: the open runs, a page at a time. */
+import { describeRun } from "./http/describe_run.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import { answers, createRoute, json, limit, mount, z } from "./contract/operation.ts";
@@ -34,5 +35,5 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, async (c) => {
     const { runs, next } = await registry.list(c.req.valid("query"));
-    return answerJson(c, { runs, next_cursor: next });
+    return answerJson(c, { runs: runs.map((run) => describeRun(run, registry)), next_cursor: next });
   });

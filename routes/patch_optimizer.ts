@@ -1,4 +1,5 @@
 /** PATCH /v1/runs/{run}/optimizer: overwrites hyperparameters. */
+import { describeOptimizer } from "./http/describe_run.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
@@ -49,6 +50,8 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, change } = checkRun(c, services, c.req.valid("param").run);
-    const { config } = await receiveJson(c, services, OptimizerPatch);
-    return answerJson(c, await change(() => run.patchOptimizer(config)), { run });
+    using body = await receiveJson(c, services, OptimizerPatch);
+    const { config } = body.value;
+    const patched = await change(() => run.patchOptimizer(config));
+    return answerJson(c, describeOptimizer(patched, services.registry), { run });
   });

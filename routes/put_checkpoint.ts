@@ -2,8 +2,11 @@
 import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { TensorTarget } from "../src/tensor.ts";
+import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
+import { describeRun } from "./http/describe_run.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveFile } from "./http/receive_body.ts";
+import { outsidePath } from "./http/path_prefix.ts";
 import type { Register } from "./http/context.ts";
 import { preconditions } from "./http/preconditions.ts";
 import {
@@ -46,7 +49,8 @@ export const route = createRoute({
   ]),
 });
 
-export const register: Register = (app, services) =>
+export const register: Register = (app, services) => {
+  const outside = outsidePath(services.settings);
   mount(app, route, async (c) => {
     const { registry, settings } = services;
     const { run: id } = c.req.valid("param");
@@ -54,12 +58,17 @@ export const register: Register = (app, services) =>
     using restoration = registry.restore(id);
     confirm(restoration.current());
     const { target, onMetadata } = deferred(restoration);
-    await receiveFile(c, services, { bytesMax: settings.STEPWELL_BODY_BYTES_MAX, target, onMetadata });
+    const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     confirm(restoration.current());
     const { description, created } = await restoration.commit();
-    if (created) c.header("Location", `/v1/runs/${id}`);
-    return answerJson(c, description, { status: created ? 201 : 200, run: description });
+    if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
+    return answerJson(c, describeRun(description, registry), {
+      status: created ? 201 : 200,
+      run: description,
+    });
   });
+};
 
 /** A target that is created when the metadata, which comes first, has described the run. */
 function deferred(restoration: Restoration) {

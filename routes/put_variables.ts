@@ -1,6 +1,7 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
 import { answerChange } from "./http/answer.ts";
-import { noFields, receiveTensors } from "./http/receive_body.ts";
+import { receiveTensors } from "./http/receive_body.ts";
+import { noFields } from "../src/wire/metadata_fields.ts";
 import type { Register } from "./http/context.ts";
 import { preferredRepresentation } from "./http/prefer.ts";
 import {
@@ -49,6 +50,8 @@ export const register: Register = (app, services) =>
     using target = run.stage("values");
     await receiveTensors(c, services, {
       bytesMax: (format) => run.bodyBytesMax(format),
+      headerBytesMax: run.headerBytesMax,
+      variableCount: () => run.describe().variables.length,
       target,
       member: "variables",
       schema: VariablesRequest,

@@ -1,6 +1,7 @@
 /** POST /v1/optimizers: registers an optimizer. */
 import { answerJson } from "./http/answer.ts";
 import { receiveJson } from "./http/receive_body.ts";
+import { outsidePath } from "./http/path_prefix.ts";
 import type { Register } from "./http/context.ts";
 import { headers } from "./http/headers.ts";
 import {
@@ -44,10 +45,12 @@ export const route = createRoute({
   ]),
 });
 
-export const register: Register = (app, services) =>
+export const register: Register = (app, services) => {
+  const outside = outsidePath(services.settings);
   mount(app, route, async (c) => {
-    const json = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
-    const { definition, created } = await services.registry.optimizers.register(json);
-    c.header("Location", `/v1/optimizers/${definition.class_name}`);
+    using body = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
+    const { definition, created } = await services.registry.optimizers.register(body.value);
+    c.header("Location", outside(c, `/v1/optimizers/${definition.class_name}`));
     return answerJson(c, definition, { status: created ? 201 : 200 });
   });
+};

@@ -5,6 +5,8 @@
  * Invariant: a `Settings` value is complete and within its bounds. A bad setting is a `SettingError` of one line.
  */
 
+import { isIP } from "node:net";
+
 interface NumberSetting {
   readonly kind: "number";
   readonly unit: "port" | "bytes" | "seconds" | "count";
@@ -26,6 +28,14 @@ interface TextSetting {
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+/** Characters of a token that is not guessed over a network. */
+const TOKEN_LENGTH_MIN = 16;
+
+const SEGMENTS = "(/(?!\\.{1,2}(/|$))[A-Za-z0-9._~-]+)+";
+/** A path without a slash at its end, dots or a first segment of the service's own paths. */
+export const PATH_PREFIX = new RegExp(
+  `^(?!/(v1|docs|healthz|readyz|metrics|openapi\\.json)(/|$))${SEGMENTS}$`,
+);
 
 export const SETTINGS = {
   STEPWELL_HOST: {
@@ -51,7 +61,28 @@ export const SETTINGS = {
     pattern: /^[A-Za-z0-9._~+/-]+=*$/,
     wanted: "letters, digits and -._~+/ with = at the end only (what a bearer token may hold)",
     description:
-      "Token that requests must carry as `Authorization: Bearer <token>`. None: no token is asked for.",
+      "Token that requests must carry as `Authorization: Bearer <token>`; at least 16 characters beyond loopback. " +
+      "None: no token is asked for.",
+  },
+  STEPWELL_HOSTS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[a-z0-9._-]+(:\d{1,5})?(, *[a-z0-9._-]+(:\d{1,5})?)*$/i,
+    wanted: "host names, each with or without a port, with commas between",
+    description:
+      "Names besides those of loopback that the service answers to, as a `Host` header has them. None: no others " +
+      "on loopback, every name elsewhere.",
+  },
+  STEPWELL_CORS_ORIGINS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^(\*|[a-z][a-z0-9+.-]*:\/\/[^\s,/]+(, *[a-z][a-z0-9+.-]*:\/\/[^\s,/]+)*)$/i,
+    wanted: "origins such as https://example.org with commas between, or *",
+    description:
+      "Origins whose pages may use the service in a browser. `*` is every page, and needs a token. None: only pages " +
+      "of the service itself.",
   },
   STEPWELL_LOG: {
     kind: "text",
@@ -61,6 +92,24 @@ export const SETTINGS = {
     wanted: "requests or errors",
     description:
       "What goes to standard error, one JSON object a line: every request, or only what went wrong.",
+  },
+  STEPWELL_PATH_PREFIX: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: PATH_PREFIX,
+    wanted: "a path such as /stepwell, without a slash at its end, that begins like no path of the service",
+    description:
+      "Path under which a proxy serves the service: `Location` and links begin with it. None: the root.",
+  },
+  STEPWELL_TRUSTED_PROXIES: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[0-9A-Fa-f.:/]+( *, *[0-9A-Fa-f.:/]+)*$/,
+    wanted: "IP addresses or subnets such as 10.0.0.0/8 with commas between",
+    description:
+      "Proxies whose `X-Forwarded-Prefix` stands for STEPWELL_PATH_PREFIX. None: the header is ignored.",
   },
   STEPWELL_RUNS_MAX: {
     kind: "number",
@@ -134,6 +183,26 @@ export const SETTINGS = {
     minimum: 1,
     maximum: 3600,
     description: "How long a body may take to arrive once it is being read before the answer is 408.",
+  },
+  STEPWELL_UPLOAD_BYTES_PER_SECOND_MIN: {
+    kind: "number",
+    unit: "bytes",
+    default: 4096,
+    minimum: 0,
+    maximum: GIB,
+    description:
+      "Bytes a second that a body must reach, counted after 5 s, while others wait; a slower one loses its place " +
+      "(408).",
+  },
+  STEPWELL_DECODE_BYTES_MAX: {
+    kind: "number",
+    unit: "bytes",
+    default: 256 * MIB,
+    minimum: MIB,
+    maximum: 1024 * GIB,
+    description:
+      "Memory of the bodies that are decompressed and parsed as JSON at a time; further ones wait, one larger is " +
+      "parsed alone.",
   },
   STEPWELL_WAIT_SECONDS_MAX: {
     kind: "number",
@@ -275,19 +344,40 @@ export function readSettings(lookup: (name: string) => string | undefined): Sett
   const settings = Object.fromEntries(
     Object.entries(SETTINGS).map(([name, setting]) => [name, readSetting(name, setting, lookup(name) ?? "")]),
   ) as unknown as Settings;
-  if (settings.STEPWELL_TOKEN === "" && !isLoopback(settings.STEPWELL_HOST)) {
+  checkAccess(settings);
+  return settings;
+}
+
+/** The rules that several settings make together. */
+function checkAccess(settings: Settings): void {
+  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token } = settings;
+  if (token === "") {
+    if (!isLoopback(host)) {
+      throw new SettingError(
+        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN, or a ` +
+          "loopback host (127.0.0.1, ::1, localhost)",
+      );
+    }
+    if (settings.STEPWELL_CORS_ORIGINS === "*") {
+      throw new SettingError(
+        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN, ' +
+          "or name the origins",
+      );
+    }
+  }
+  if (token !== "" && token.length < TOKEN_LENGTH_MIN && !isLoopback(host)) {
     throw new SettingError(
-      `Cannot listen on STEPWELL_HOST="${settings.STEPWELL_HOST}" without a token: set STEPWELL_TOKEN, or a ` +
-        "loopback host (127.0.0.1, ::1, localhost)",
+      `Cannot listen on STEPWELL_HOST="${host}" with this STEPWELL_TOKEN: it has ${token.length} characters, must ` +
+        `have at least ${TOKEN_LENGTH_MIN} beyond loopback`,
     );
   }
-  return settings;
 }
 
 function readSetting(name: string, setting: NumberSetting | TextSetting, text: string): number | string {
   if (text === "") return setting.default;
   if (setting.kind === "text") {
-    if (setting.pattern.test(text)) return text;
+    const isProxies = name === "STEPWELL_TRUSTED_PROXIES";
+    if (setting.pattern.test(text) && (!isProxies || text.split(",").every(isSubnet))) return text;
     // The token is a secret even when it is malformed.
     const shown = name === "STEPWELL_TOKEN" ? "" : ` (is ${JSON.stringify(text)})`;
     throw new SettingError(`Cannot use ${name}${shown}: must be ${setting.wanted}`);
@@ -300,6 +390,12 @@ function readSetting(name: string, setting: NumberSetting | TextSetting, text: s
   );
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isSubnet(text: string): boolean {
+  const [address = "", bits = "0", ...rest] = text.trim().split("/");
+  return isIP(address) !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (isIP(address) === 6 ? 128 : 32) &&
+    rest.length === 0;
 }

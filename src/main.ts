@@ -59,6 +59,8 @@ const registry = await storeOrExit(Registry.open({
   onFailure: ({ run, error }) => logFailure(error, { run }),
   onNotice: (notice) => logLine({ level: "warn", ...notice }),
 }));
+/** Of the port, once it is open. */
+let address: Deno.NetAddr | undefined;
 const losses = new Losses(settings);
 const app = createApp({
   settings,
@@ -72,6 +74,7 @@ const app = createApp({
     STEPWELL_WAITS_MAX: Math.min(settings.STEPWELL_WAITS_MAX, descriptors.waitingMax),
   }),
   metrics: new Metrics(),
+  ownPort: () => address?.port ?? settings.STEPWELL_PORT,
   now: () => performance.now() - start,
   log: logLine,
   stopping: stopping.signal,
@@ -103,14 +106,13 @@ function settingsOrExit(): Settings {
 }
 
 function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings): OpenPort {
-  let opened: Deno.NetAddr | undefined;
-  const onListen = (address: Deno.NetAddr) => {
-    if (!opened) console.log(`Stepwell is ready at ${urlOf(address)}`);
-    opened = address;
+  const onListen = (opened: Deno.NetAddr) => {
+    if (!address) console.log(`Stepwell is ready at ${urlOf(opened)}`);
+    address = opened;
   };
   try {
     return new OpenPort({
-      serve: () => Deno.serve({ hostname, port: opened?.port ?? port, onListen }, handle),
+      serve: () => Deno.serve({ hostname, port: address?.port ?? port, onListen }, handle),
       descriptors,
       onNotice: (notice) => logLine({ level: "warn", notice }),
       onEnd: endUnasked,
@@ -161,8 +163,8 @@ function logLine(line: Readonly<Record<string, unknown>>): void {
   log.add({ time: new Date().toISOString(), ...line });
 }
 
-async function handle(request: Request): Promise<Response> {
-  const answer = Promise.resolve(app.fetch(request));
+async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
+  const answer = Promise.resolve(app.fetch(request, info));
   inFlight.add(answer);
   try {
     return await answer;

@@ -9,7 +9,17 @@
 export type Shape = readonly number[];
 
 /** The bytes per element of the dtypes in bodies, by safetensors names. Variables and slots are always F32. */
-export const WIRE_DTYPES = { F32: 4, F16: 2, BF16: 2, F64: 8, I8: 1, I32: 4, I64: 8 } as const;
+export const WIRE_DTYPES = {
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F64: 8,
+  I8: 1,
+  U8: 1,
+  I32: 4,
+  I64: 8,
+  BOOL: 1,
+} as const;
 export type WireDtype = keyof typeof WIRE_DTYPES;
 
 /** The product of the dimensions: 1 for a scalar, 0 when any dimension is 0. */
@@ -31,6 +41,25 @@ export function sameShape(a: Shape, b: Shape): boolean {
 /** The text of a shape: `[4, 3]`; a scalar is `[]`. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
+}
+
+/**
+ * Whether a tensor of shape `given` can stand for one of shape `wanted`: the same, or what is left of it in nested
+ * JSON arrays, which cannot say the dimensions after a 0.
+ */
+export function fitsShape(given: Shape, wanted: Shape): boolean {
+  if (given.at(-1) !== 0 || given.length > wanted.length) return sameShape(given, wanted);
+  return given.every((n, axis) => n === wanted[axis]);
+}
+
+/** The places of an element along the axes of a shape, from its index in row-major order. */
+export function placeOf(index: number, shape: Shape): number[] {
+  let rest = index;
+  return shape.toReversed().map((size) => {
+    const at = rest % size;
+    rest = (rest - at) / size;
+    return at;
+  }).toReversed();
 }
 
 /** A named float32 tensor in memory of its own (never a view of an arena). */
@@ -80,7 +109,7 @@ export interface ByteSink {
  * byte. The decoder writes exactly `elementCount × item size` bytes to each sink.
  */
 export interface TensorTarget {
-  /** A dense tensor of any float dtype. */
+  /** A dense tensor of any float dtype; where integers are taken, of those too. */
   dense(name: string, tensor: WireTensor): ByteSink;
   /** Rows of a tensor: `indices` of shape [rows] (I32 or I64), `values` of shape [rows, ...rest]. */
   sparse(name: string, indices: WireTensor, values: WireTensor): { indices: ByteSink; values: ByteSink };

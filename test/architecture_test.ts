@@ -21,6 +21,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ["kernels/routines/"],
   [
     "src/errors.ts",
+    "src/float32.ts",
+    "src/nulls.ts",
     "src/tensor.ts",
     "src/line_log.ts",
     "src/releasable.ts",
@@ -39,7 +41,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ],
   ["src/families/optimizers/"],
   ["src/families/optimizers/custom/"],
-  ["src/families/catalog.ts"],
+  ["src/families/catalog.ts", "src/families/float_config.ts"],
   ["src/autodiff/functions/"],
   ["src/autodiff/graph/"],
   ["src/autodiff/layers/", "src/autodiff/worker/"],

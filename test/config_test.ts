@@ -63,7 +63,29 @@ Deno.test("readSettings() requires a token for every host but loopback", () => {
   }
   for (const host of ["0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example.org", "example.org", "128.0.0.1"]) {
     refuses({ STEPWELL_HOST: host }, /STEPWELL_HOST=".*" without a token: set STEPWELL_TOKEN/);
-    assert.equal(read({ STEPWELL_HOST: host, STEPWELL_TOKEN: "abc" }).STEPWELL_HOST, host);
+    assert.equal(read({ STEPWELL_HOST: host, STEPWELL_TOKEN: "sixteen-letters." }).STEPWELL_HOST, host);
+    refuses(
+      { STEPWELL_HOST: host, STEPWELL_TOKEN: "fifteen-letters" },
+      /it has 15 characters, must have at least 16 beyond loopback$/,
+    );
+  }
+  assert.equal(read({ STEPWELL_TOKEN: "abc" }).STEPWELL_TOKEN, "abc");
+});
+
+Deno.test("readSettings() takes origins and hosts, and * only with a token", () => {
+  refuses({ STEPWELL_CORS_ORIGINS: "*" }, /STEPWELL_CORS_ORIGINS="\*" without a token/);
+  assert.equal(read({ STEPWELL_CORS_ORIGINS: "*", STEPWELL_TOKEN: "abc" }).STEPWELL_CORS_ORIGINS, "*");
+  for (const origins of ["https://a.example", "http://localhost:3000, https://[::1]:8", "app://x"]) {
+    assert.equal(read({ STEPWELL_CORS_ORIGINS: origins }).STEPWELL_CORS_ORIGINS, origins);
+  }
+  for (const origins of ["a.example", "https://a.example/", "https://a.example,", "*,https://a", "null"]) {
+    refuses({ STEPWELL_CORS_ORIGINS: origins }, /must be origins such as https:\/\/example.org/);
+  }
+  for (const hosts of ["a.example", "a.example:443,b", "10.0.0.1, b"]) {
+    assert.equal(read({ STEPWELL_HOSTS: hosts }).STEPWELL_HOSTS, hosts);
+  }
+  for (const hosts of ["http://a", "a/b", "a b", "*", "a,"]) {
+    refuses({ STEPWELL_HOSTS: hosts }, /must be host names/);
   }
 });
 
@@ -77,4 +99,46 @@ Deno.test("readSettings() refuses a malformed host and an unknown kind of log", 
     /STEPWELL_HOST \(is "http:\/\/x\/"\): must be a host name or an IP address/,
   );
   refuses({ STEPWELL_LOG: "all" }, /STEPWELL_LOG \(is "all"\): must be requests or errors/);
+});
+
+Deno.test("readSettings() takes prefixes and proxies, and refuses what resembles them", () => {
+  for (const prefix of ["/stepwell", "/a/b-c/d.e", "/v10", "/~x"]) {
+    assert.equal(read({ STEPWELL_PATH_PREFIX: prefix }).STEPWELL_PATH_PREFIX, prefix);
+  }
+  for (
+    const prefix of [
+      "/",
+      "a",
+      "/a/",
+      "//a",
+      "/a//b",
+      "/..",
+      "/a/../b",
+      "/a?b",
+      "/v1",
+      "/docs/x",
+      "/openapi.json",
+    ]
+  ) {
+    refuses({ STEPWELL_PATH_PREFIX: prefix }, /STEPWELL_PATH_PREFIX .*must be a path such as \/stepwell/);
+  }
+  for (const proxies of ["127.0.0.1", "10.0.0.0/8,::1", "fd00::/8 , 192.168.0.0/16"]) {
+    assert.equal(read({ STEPWELL_TRUSTED_PROXIES: proxies }).STEPWELL_TRUSTED_PROXIES, proxies);
+  }
+  for (
+    const proxies of [
+      "localhost",
+      "10.0.0",
+      "10.0.0.0/33",
+      "10.0.0.256",
+      "::/129",
+      "10.0.0.0/8/8",
+      "1.1.1.1,",
+    ]
+  ) {
+    refuses(
+      { STEPWELL_TRUSTED_PROXIES: proxies },
+      /STEPWELL_TRUSTED_PROXIES .*must be IP addresses or subnets/,
+    );
+  }
 });

@@ -23,6 +23,8 @@ const TAGS = [
   { name: "service", description: "Health, figures, this document." },
 ];
 
+const serversAt = (url: string) => [{ url, description: "The service that serves this document." }];
+
 const CONFIG = {
   info: {
     title: "Stepwell",
@@ -32,10 +34,10 @@ const CONFIG = {
       "Clients compute gradients and send them; the service holds variables and slots and applies the " +
       "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
       "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
-      "X-Frame-Options, for browsers.",
+      "X-Frame-Options, for browsers. With STEPWELL_CORS_ORIGINS it has those of CORS and `Vary: Origin` too.",
     license: { name: "MIT", identifier: "MIT" },
   },
-  servers: [{ url: "/", description: "The service that serves this document." }],
+  servers: serversAt("/"),
   tags: TAGS,
   security: [{ bearer: [] }],
 };
@@ -65,6 +67,11 @@ export function openapi30(app: App): Json {
   const license = { name: "MIT", url: "https://opensource.org/license/mit" };
   const document = app.getOpenAPIDocument({ ...CONFIG, info: { ...info, license }, openapi: "3.0.3" });
   return rewritten(document, (value) => wordsBeside(withOldNull(value))) as Json;
+}
+
+/** A document for a caller who finds the service under a path prefix. */
+export function servedAt(document: Json, prefix: string): Json {
+  return prefix === "" ? document : { ...document, servers: serversAt(prefix) };
 }
 
 type Json = Readonly<Record<string, unknown>>;

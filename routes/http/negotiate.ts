@@ -26,7 +26,7 @@ export function negotiate(c: AppContext): TensorType {
   c.header("Vary", "Accept");
   const header = c.req.header("Accept");
   if (header === undefined || header.trim() === "") return JSON_TYPE;
-  const ranges = header.split(",").filter((range) => range.trim() !== "").map(parseRange);
+  const ranges = parts(header, ",").filter((range) => range.trim() !== "").map(parseRange);
   let best: TensorType | undefined;
   let bestQuality = 0;
   for (const offer of OFFERS) {
@@ -44,16 +44,28 @@ interface MediaRange {
   readonly quality: number;
 }
 
+const TOKEN = "[!#$%&'+.^_`|~0-9a-z-]+";
+const RANGE = new RegExp(`^(\\*/\\*|${TOKEN}/(\\*|${TOKEN}))$`);
+/** Wider than RFC 9110, as clients write it: `.2`, and more than three digits. */
+const QUALITY = /^(0?\.\d+|0\.?|1(\.0*)?)$/;
+
 function parseRange(text: string): MediaRange {
-  const [range = "", ...parameters] = text.split(";").map((part) => part.trim().toLowerCase());
-  const quality = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? "1";
-  const wellFormed = /^(\*\/\*|[!#$%&'+.^_`|~0-9a-z-]+\/(\*|[!#$%&'+.^_`|~0-9a-z-]+))$/.test(range);
-  if (!wellFormed || !/^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(quality)) {
+  const [given = "", ...parameters] = parts(text, ";").map((part) => part.trim().toLowerCase());
+  // The HTTP client of Java 8 and 11 sends a bare asterisk.
+  const range = given === "*" ? "*/*" : given;
+  const quality = parameters.find((parameter) => /^q\s*=/.test(parameter))?.replace(/^q\s*=\s*/, "") ?? "1";
+  if (!RANGE.test(range) || !QUALITY.test(quality)) {
     throw new StepwellError("malformed_header", `Cannot read Accept: "${text.trim()}" is not a media range`, [
       { path: "header.Accept", message: "Must be a list of media ranges with qualities from 0 to 1" },
     ]);
   }
   return { range, quality: Number(quality) };
+}
+
+/** Splits at a separator that is not inside a quoted string. */
+function parts(text: string, separator: "," | ";"): string[] {
+  const part = separator === "," ? /(?:"(?:[^"\\]|\\.)*"|[^,])+/g : /(?:"(?:[^"\\]|\\.)*"|[^;])+/g;
+  return text.match(part) ?? [];
 }
 
 function qualityOf(type: TensorType, ranges: readonly MediaRange[]): number {

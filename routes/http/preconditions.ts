@@ -28,11 +28,14 @@ export function preconditions(c: AppContext): (run: { readonly version: number }
     const etag = run === undefined ? undefined : etagOf(run);
     if (match !== undefined && !(etag !== undefined && (match.any || match.strong.includes(etag)))) {
       const now = etag === undefined ? "there is no such run" : `the run is at ${etag}`;
+      const weak = match.opaque.length > match.strong.length
+        ? "; a weak tag (W/) in If-Match matches no version (RFC 9110, 13.1.1): send it without W/"
+        : "";
       throw new StepwellError(
         "version_mismatch",
         `Cannot change the run: ${now}, must be at ${
-          match.any ? "any version" : match.strong.join(" or ") || "a strong tag"
-        }`,
+          match.any ? "any version" : match.strong.join(" or ") || "a version with a strong tag"
+        }${weak}`,
         [{ path: "header.If-Match", message: `Must hold ${etag ?? "nothing: there is no such run"}` }],
       );
     }

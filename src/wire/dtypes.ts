@@ -41,6 +41,8 @@ export const JSON_DTYPES: ReadonlyMap<unknown, WireDtype> = new Map<unknown, Wir
   ["int8", "I8"],
   ["int32", "I32"],
   ["int64", "I64"],
+  ["uint8", "U8"],
+  ["bool", "BOOL"],
 ]);
 
 export function isWireDtype(dtype: string): dtype is WireDtype {

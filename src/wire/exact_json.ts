@@ -10,3 +10,10 @@ const MINUS_ZERO = rawJSON("-0");
 export function exactJson(value: unknown): string {
   return JSON.stringify(value, (_, each) => Object.is(each, -0) ? MINUS_ZERO : each);
 }
+
+/** A float for `JSON.stringify`: whole numbers have a point or an exponent, by which other languages know a float. */
+export function exactNumber(x: number): unknown {
+  if (!Number.isInteger(x)) return x;
+  const text = Object.is(x, -0) ? "-0" : String(x);
+  return rawJSON(/[.e]/.test(text) ? text : `${text}.0`);
+}

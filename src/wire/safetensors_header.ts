@@ -31,6 +31,8 @@ export interface SafetensorsHeader {
   readonly bufferBytes: number;
 }
 
+/** The limit of the format for the header of a file. */
+export const HEADER_BYTES_MAX = 100_000_000;
 export const METADATA = "__metadata__";
 const ENTRY_KEYS = new Set(["dtype", "shape", "data_offsets"]);
 

@@ -8,25 +8,26 @@
 
 import { StepwellError } from "../errors.ts";
 import type { ByteSink } from "../tensor.ts";
+import { looksLike } from "./looks_like.ts";
 import {
+  HEADER_BYTES_MAX,
   malformed,
   parseHeader,
   type SafetensorsEntry,
   type SafetensorsHeader,
 } from "./safetensors_header.ts";
 
-/** The limit of the format. */
-const HEADER_BYTES_MAX = 100_000_000;
-/** The limit here: room for some ten thousand tensors. */
+/** The default limit here: room for some ten thousand tensors. */
 const HEADER_BYTES_MAX_DEFAULT = 4 << 20;
 const PREFIX_BYTES = 8;
+const BRACE = 0x7b;
 
 export interface SafetensorsReaderOptions {
   /** Called once, before any tensor byte; returns every entry's sink by name. Its errors are passed on. */
   readonly onHeader: (header: SafetensorsHeader) => ReadonlyMap<string, ByteSink>;
   /** The length of the file, if known (Content-Length): a header that contradicts it is refused at once. */
   readonly fileBytes?: number | undefined;
-  /** The longest header to accept: 0..100,000,000, default 4 MiB. */
+  /** The longest header to accept: default 4 MiB. Only files that nobody else reads may exceed the format's limit. */
   readonly headerBytesMax?: number | undefined;
 }
 
@@ -55,6 +56,7 @@ export class SafetensorsReader {
     let at = 0;
     while (this.#sinks === undefined) {
       at += this.#takeHead(chunk, at);
+      if (this.#headBytes > PREFIX_BYTES) this.#checkFirstByte();
       if (this.#headBytes < this.#headBytesWanted) return;
       if (this.#headBytesWanted === PREFIX_BYTES) this.#readPrefix();
       else this.#readHeader();
@@ -97,20 +99,33 @@ export class SafetensorsReader {
 
   #readPrefix(): void {
     const announced = new DataView(this.#head.buffer).getBigUint64(0, true);
-    const { fileBytes, headerBytesMax = HEADER_BYTES_MAX_DEFAULT } = this.#options;
-    if (announced > HEADER_BYTES_MAX) {
+    const { fileBytes = Infinity, headerBytesMax = HEADER_BYTES_MAX_DEFAULT } = this.#options;
+    if (announced === 0n) throw malformed("its header is empty");
+    if (announced > headerBytesMax || announced > fileBytes - PREFIX_BYTES) this.#refuseOtherFormat();
+    if (announced > Math.max(HEADER_BYTES_MAX, headerBytesMax)) {
       throw malformed(`its header has ${announced} bytes, must have ${HEADER_BYTES_MAX} at most`);
     }
-    if (announced === 0n) throw malformed("its header is empty");
     if (announced > headerBytesMax) {
       const message = `Cannot read the safetensors body: its header has ${announced} bytes, ` +
         `must have ${headerBytesMax} at most`;
       throw new StepwellError("body_too_large", message);
     }
     this.#headBytesWanted = PREFIX_BYTES + Number(announced);
-    if (fileBytes !== undefined && this.#headBytesWanted > fileBytes) {
+    if (this.#headBytesWanted > fileBytes) {
       throw incomplete(`its header ends at byte ${this.#headBytesWanted}, the body at ${fileBytes}`);
     }
+  }
+
+  /** A body of another format is refused by its first bytes, not after the megabytes that they seem to announce. */
+  #checkFirstByte(): void {
+    if (this.#head[PREFIX_BYTES] === BRACE) return;
+    this.#refuseOtherFormat();
+    throw malformed("its header must begin with {");
+  }
+
+  #refuseOtherFormat(): void {
+    const format = looksLike(this.#head);
+    if (format !== undefined) throw malformed(`it looks like ${format}`);
   }
 
   #readHeader(): void {

@@ -6,19 +6,10 @@
 
 import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
-import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
+import { checkParts, readPacking } from "./packing.ts";
 import { SafetensorsReader } from "./safetensors_reader.ts";
-import { METADATA, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
+import { type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
-
-/** The optional fields of a contribution, with the types of a JSON body. Ranges are checked later, as for JSON. */
-export interface GradientFields {
-  base_iteration?: number;
-  client_id?: string;
-  weight?: number;
-  hyperparameters?: Record<string, unknown>;
-  loss?: unknown;
-}
 
 export interface TensorFileOptions {
   /** The Content-Length, if there is one and the body is not encoded. */
@@ -112,47 +103,4 @@ function splitName(entryName: string): { name: string; part: Part } {
     throw unreadable(entryName, `has a #, which must be followed by one of ${SUFFIXES.join(", ")}`);
   }
   return { name: entryName.slice(0, at), part };
-}
-
-/**
- * Reads the optional fields of a contribution from `__metadata__`: `base_iteration`, `weight` and `loss` as JSON
- * numbers, `client_id` as text, `hyperparameters` as a JSON object. It ignores `format`, which other writers add, and
- * the keys of {@link readPacking}.
- *
- * Errors: invalid_request for an unknown key or a value of the wrong form.
- */
-export function gradientFields(metadata: ReadonlyMap<string, string>): GradientFields {
-  const fields: GradientFields = {};
-  for (const [key, text] of metadata) {
-    const path = `${METADATA}.${key}`;
-    if (key === "client_id") fields.client_id = text;
-    // A JSON number, or the text of a number that JSON lacks.
-    else if (key === "loss") fields.loss = parseJson(text) ?? text;
-    else if (key === "base_iteration" || key === "weight") {
-      const number = parseJson(text);
-      if (typeof number !== "number") throw unreadable(path, "must be a number");
-      fields[key] = number;
-    } else if (key === "hyperparameters") {
-      const object = parseJson(text);
-      if (typeof object !== "object" || object === null || Array.isArray(object)) {
-        throw unreadable(path, "must be a JSON object");
-      }
-      fields.hyperparameters = object as Record<string, unknown>;
-    } else if (key !== "format" && !PACKING_KEYS.has(key)) {
-      const known = ["base_iteration, client_id, weight, hyperparameters, loss", ...PACKING_KEYS, "format"]
-        .join(
-          ", ",
-        );
-      throw unreadable(path, `is unknown, must be one of ${known}`);
-    }
-  }
-  return fields;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

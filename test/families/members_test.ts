@@ -2,56 +2,9 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import { StepwellError } from "../../src/errors.ts";
-import { aggregators } from "../../src/families/aggregators/mod.ts";
+import { FAMILIES, MEMBERS } from "./support/members.ts";
 import { catalog } from "../../src/families/catalog.ts";
-import { constraints } from "../../src/families/constraints/mod.ts";
-import { type Family, type Member, parseConfig, serialize } from "../../src/families/mechanism/family.ts";
-import { initializers } from "../../src/families/initializers/mod.ts";
-import { optimizers } from "../../src/families/optimizers/mod.ts";
-import { schedules } from "../../src/families/schedules/mod.ts";
-import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
-import { transformers } from "../../src/families/transformers/mod.ts";
-
-const FAMILIES: Record<string, Family<Member>> = {
-  optimizers,
-  schedules,
-  constraints,
-  initializers,
-  aggregators,
-  staleness_weightings: stalenessWeightings,
-  transformers,
-};
-
-/** Values for the fields that have no default. */
-const REQUIRED: Record<string, Record<string, unknown>> = {
-  ExponentialDecay: { initial_learning_rate: 0.1, decay_steps: 10, decay_rate: 0.5 },
-  InverseTimeDecay: { initial_learning_rate: 0.1, decay_steps: 10, decay_rate: 0.5 },
-  PolynomialDecay: { initial_learning_rate: 0.1, decay_steps: 10 },
-  PiecewiseConstantDecay: { boundaries: [10], values: [0.1, 0.2] },
-  CosineDecay: { initial_learning_rate: 0.1, decay_steps: 10 },
-  CosineDecayRestarts: { initial_learning_rate: 0.1, first_decay_steps: 10 },
-  ClipByValue: { clip_value: 1 },
-  ClipByNorm: { clip_norm: 1 },
-  NormBoundedMean: { norm_bound: 1 },
-  Krum: { byzantine: 1 },
-  MultiKrum: { byzantine: 1 },
-  AddGaussianNoise: { stddev: 1, seed: 0 },
-};
-
-/** The same, for members whose name exists in several families. */
-const FORMULAS: Record<string, Record<string, unknown>> = {
-  schedules: { expression: "0.1 / sqrt(T)" },
-  transformers: { lines: ["g = clamp(g, -1, 1)"] },
-  constraints: { lines: ["w = clamp(w, -1, 1)"] },
-  aggregators: { weight: "weight / (1 + staleness)" },
-};
-
-const givenOf = (folder: string, { class_name }: Member) =>
-  (class_name === "Formula" ? FORMULAS[folder] : REQUIRED[class_name]) ?? {};
-
-const MEMBERS = Object.entries(FAMILIES).flatMap(([folder, family]) =>
-  family.members.map((member) => ({ folder, family, member, given: givenOf(folder, member) }))
-);
+import { parseConfig, serialize } from "../../src/families/mechanism/family.ts";
 
 function issuesOf(act: () => unknown): string[] {
   try {
@@ -63,6 +16,18 @@ function issuesOf(act: () => unknown): string[] {
   }
   return [];
 }
+
+Deno.test("no field of any member takes a number that float32 cannot hold", () => {
+  for (const { family, member, given } of MEMBERS) {
+    for (const key of Object.keys(member.config.shape)) {
+      for (const number of [3.5e38, -3.5e38, 1e39, -1e39, 1e308, -1e308]) {
+        const config = { ...given, [key]: number };
+        const issues = issuesOf(() => family.resolve({ class_name: member.class_name, config }));
+        assert.ok(issues.some((path) => path.includes(key)), `${member.class_name}.${key} takes ${number}`);
+      }
+    }
+  }
+});
 
 Deno.test("every member survives a round trip when it is serialized and resolved", () => {
   for (const { family, member, given } of MEMBERS) {

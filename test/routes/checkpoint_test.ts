@@ -37,3 +37,25 @@ Deno.test("get_checkpoint gives the same file for a run on disk as for one in me
   assert.equal(world.disk.openReaders, 0);
   assert.equal(world.registry.figures().runsInMemory, 0);
 });
+
+Deno.test("a run with long names takes back its own checkpoint, values and gradients", async () => {
+  const service = startService();
+  const { send } = service;
+  const names = Array.from({ length: 20_000 }, (_, at) => `${at}`.padEnd(250, "x"));
+  const variables = names.map((name) => ({ name, shape: [1] }));
+  const made = await send("POST", "/v1/runs", { body: { id: "demo", optimizer: "Adam", variables } });
+  assert.equal(made.status, 201);
+  await made.body?.cancel();
+  const checkpoint = await (await send("GET", PATH)).bytes();
+  assert.ok(new DataView(checkpoint.buffer).getUint32(0, true) > 20 * 2 ** 20);
+  const restored = await send("PUT", "/v1/runs/copy/checkpoint", { body: checkpoint });
+  assert.equal(restored.status, 201, await restored.text());
+  const values = await (await send("GET", "/v1/runs/demo/variables", { headers: { Accept: FILE_TYPE } }))
+    .bytes();
+  for (
+    const [method, path] of [["PUT", "/v1/runs/copy/variables"], ["POST", "/v1/runs/copy/gradients"]] as const
+  ) {
+    const sent = await send(method, path, { body: values });
+    assert.equal(sent.status, 200, `${method} ${path}: ${(await sent.text()).slice(0, 1000)}`);
+  }
+});

@@ -316,7 +316,12 @@ Deno.test("readTensor() makes float32 of every dtype in base64", () => {
     int32: Int32Array.from(numbers),
     int64: BigInt64Array.from(numbers, BigInt),
   };
-  assert.deepEqual(Object.keys(arrays).sort(), [...JSON_DTYPES.keys()].sort());
+  const unsigned = ["uint8", "bool"];
+  assert.deepEqual([...Object.keys(arrays), ...unsigned].sort(), [...JSON_DTYPES.keys()].sort());
+  for (const dtype of unsigned) {
+    const read = readTensor({ dtype, shape: [3], base64: base64(Uint8Array.of(1, 0, 1)) }, "inputs.x");
+    assert.deepEqual(read, { shape: [3], values: Float32Array.of(1, 0, 1) }, dtype);
+  }
   for (const [dtype, values] of Object.entries(arrays)) {
     const read = readTensor({ dtype, shape: [3], base64: base64(values) }, "inputs.x");
     assert.deepEqual(read, { shape: [3], values: Float32Array.from(numbers) }, dtype);
@@ -334,5 +339,18 @@ Deno.test("readTensor() reads nested numbers and float32 in base64", () => {
     "invalid_request",
     /initial\.indices: it is unknown/,
     () => readTensor({ indices: [] }, "initial"),
+  );
+});
+
+Deno.test("readTensor() refuses integers that float32 cannot hold", () => {
+  const int64 = {
+    dtype: "int64",
+    shape: [2, 2],
+    base64: base64(BigInt64Array.of(0n, 1n, 2n ** 53n + 1n, 0n)),
+  };
+  assertRefuses(
+    "invalid_number",
+    /read variables\.0\.initial: it holds 9007199254740993 at \[1, 0\], must hold integers that float32 holds/,
+    () => readTensor(int64, "variables.0.initial"),
   );
 });

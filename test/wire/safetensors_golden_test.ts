@@ -1,7 +1,8 @@
 /** Files of the reference implementation (named in golden/make_golden.py), read and written. */
 
 import assert from "node:assert/strict";
-import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { gradientFields } from "../../src/wire/metadata_fields.ts";
+import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import { SafetensorsReader } from "../../src/wire/safetensors_reader.ts";
 import { encodeSafetensors } from "../../src/wire/safetensors_writer.ts";
 import { RecordingSink, RecordingTarget } from "./support/recording_target.ts";

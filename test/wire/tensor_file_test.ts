@@ -1,11 +1,21 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type ErrorCode, StepwellError } from "../../src/errors.ts";
-import { gradientFields, tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import { type RecordingSink, RecordingTarget } from "./support/recording_target.ts";
 import { assertRefuses } from "./support/refusals.ts";
 
-const BYTES: Record<string, number> = { F32: 4, F16: 2, BF16: 2, F64: 8, I32: 4, I64: 8, I8: 1, U8: 1 };
+const BYTES: Record<string, number> = {
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F64: 8,
+  I32: 4,
+  I64: 8,
+  I8: 1,
+  U8: 1,
+  F8_E4M3: 1,
+};
 
 /** A file of entries in the given order, with bytes that count up. */
 function fileOf(
@@ -157,7 +167,7 @@ const REFUSED: [
     /read e#value: it has a #, which must be followed by/,
   ],
   ["two #", "invalid_request", [["a#b#values", "F32", [1]]], /read a#b#values: it has a #/],
-  ["a dtype of no gradient", "dtype_mismatch", [["e", "U8", [1]]], /read e: it has the dtype U8/],
+  ["a dtype of no gradient", "dtype_mismatch", [["e", "F8_E4M3", [1]]], /read e: it has the dtype F8_E4M3/],
   [
     "float indices",
     "dtype_mismatch",
@@ -274,40 +284,4 @@ Deno.test("tensorFileReader() asks onMetadata before the target, and lets it ref
     () => tensorFileReader(target, { onMetadata }).write(fileOf([["w", "F32", []]])),
   );
   assert.deepEqual(target.calls, []);
-});
-
-Deno.test("gradientFields() gives the fields the types of a JSON body", () => {
-  const metadata = new Map([
-    ["base_iteration", "12"],
-    ["client_id", "7"],
-    ["weight", "1e2"],
-    ["hyperparameters", '{"learning_rate": 0.5}'],
-    ["format", "pt"],
-    ["block", "32"],
-    ["flat", "*"],
-  ]);
-  assert.deepEqual(gradientFields(metadata), {
-    base_iteration: 12,
-    client_id: "7",
-    weight: 100,
-    hyperparameters: { learning_rate: 0.5 },
-  });
-  assert.deepEqual(gradientFields(new Map()), {});
-});
-
-Deno.test("gradientFields() refuses unknown keys and values of the wrong form", () => {
-  const cases: [string, string, RegExp][] = [
-    ["momentum", "1", /__metadata__\.momentum: it is unknown, must be one of base_iteration,/],
-    ["__proto__", "1", /__metadata__\.__proto__: it is unknown/],
-    ["base_iteration", "", /base_iteration: it must be a number/],
-    ["base_iteration", "0x10", /base_iteration: it must be a number/],
-    ["base_iteration", '"1"', /base_iteration: it must be a number/],
-    ["weight", "NaN", /weight: it must be a number/],
-    ["hyperparameters", "[1]", /hyperparameters: it must be a JSON object/],
-    ["hyperparameters", "null", /hyperparameters: it must be a JSON object/],
-    ["hyperparameters", "{", /hyperparameters: it must be a JSON object/],
-  ];
-  for (const [key, text, pattern] of cases) {
-    assertRefuses("invalid_request", pattern, () => gradientFields(new Map([[key, text]])));
-  }
 });

@@ -29,12 +29,19 @@ function asRows(
 
 const folded = (name: string) => (call: LayerCall) => call.inputs.reduce((a, b) => call.call(name, [a, b]));
 
-export const MERGING = [
+const ELEMENTWISE = [
   merging("Add", "The sum.", folded("add")),
   merging("Subtract", "The first minus the second.", folded("subtract")),
   merging("Multiply", "The product, element by element.", folded("multiply")),
   merging("Maximum", "The largest.", folded("maximum")),
   merging("Minimum", "The smallest.", folded("minimum")),
+];
+
+/** The layers that may be called with a number beside a tensor, as operations of Keras 3 are. */
+export const WITH_NUMBERS: ReadonlySet<string> = new Set(ELEMENTWISE.map(({ className }) => className));
+
+export const MERGING = [
+  ...ELEMENTWISE,
   merging(
     "Average",
     "The mean.",

@@ -9,6 +9,7 @@ import { MisfitError } from "../functions/define.ts";
 import { type Graph, GraphBuilder } from "../graph/loss_graph.ts";
 import { LAYERS } from "./mod.ts";
 import type { LayerCall } from "./layer.ts";
+import { WITH_NUMBERS } from "./merging.ts";
 import { penalty, regularizerOf } from "./regularizers.ts";
 import {
   isModel,
@@ -99,7 +100,8 @@ class ModelCompiler {
         ? this.#input(layer, given[inputs.indexOf(name)])
         : this.#layer(
           layer,
-          (layer.calls[call] ?? this.#noCall(path + name, call)).map(value),
+          (layer.calls[call] ?? this.#noCall(path + name, call))
+            .map((input) => typeof input === "number" ? this.#constant(layer, input, path) : value(input)),
           path,
         );
       open.delete(key);
@@ -108,6 +110,22 @@ class ModelCompiler {
       return node;
     };
     return value(output);
+  }
+
+  /** The number in an operation, `x + 3.0`. */
+  #constant({ name, className, calls }: LayerSpec, value: number, path: string): number {
+    if (!Number.isFinite(Math.fround(value))) {
+      throw modelError(`the layer "${path}${name}" is called with ${value}, must be within float32's range`);
+    }
+    const isAlone = calls.some((call) => call.every((input) => typeof input === "number"));
+    if (!WITH_NUMBERS.has(className) || isAlone) {
+      const names = [...WITH_NUMBERS].join(", ");
+      throw modelError(
+        `the layer "${path}${name}" is a ${className} that is called with the number ${value}: only ${names} take ` +
+          "a constant, beside a tensor",
+      );
+    }
+    return this.builder.constant(value);
   }
 
   #noCall(name: string, call: number): never {

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { refusal, type StepwellError } from "../../errors.ts";
+import { parseJson } from "../../wire/parse_json.ts";
 
 /** The output of a layer: the layer's name and the index of its call. */
 export interface Source {
@@ -11,12 +12,15 @@ export interface Source {
   readonly call: number;
 }
 
+/** What a layer is called with: an output, or the number in an operation of Keras 3 such as `x + 3.0`. */
+export type Input = Source | number;
+
 export interface LayerSpec {
   readonly name: string;
   readonly className: string;
   readonly config: Readonly<Record<string, unknown>>;
   /** The inputs of each call. */
-  readonly calls: readonly (readonly Source[])[];
+  readonly calls: readonly (readonly Input[])[];
 }
 
 export interface ModelSpec {
@@ -63,7 +67,7 @@ export function readTopology(json: unknown): ModelSpec {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     throw modelError("it is text that is not JSON");
   }
@@ -95,13 +99,17 @@ function renumbered({ layers, inputs, output }: ModelSpec): ModelSpec {
   const named = [output, ...layers.flatMap(({ calls }) => calls.flat())];
   const shifted = new Set(
     layers.filter(({ className, name, calls }) =>
-      isModel(className) && named.some(({ layer, call }) => layer === name && call === calls.length)
+      isModel(className) &&
+      named.some((input) => typeof input === "object" && input.layer === name && input.call === calls.length)
     ).map(({ name }) => name),
   );
   const shift = (source: Source): Source =>
     shifted.has(source.layer) ? { ...source, call: source.call - 1 } : source;
   return {
-    layers: layers.map((layer) => ({ ...layer, calls: layer.calls.map((call) => call.map(shift)) })),
+    layers: layers.map((layer) => ({
+      ...layer,
+      calls: layer.calls.map((call) => call.map((input) => typeof input === "object" ? shift(input) : input)),
+    })),
     inputs,
     output: shift(output),
   };
@@ -161,13 +169,14 @@ function source(json: unknown, what: string): Source {
 }
 
 /** The inputs of one call of a layer, in the form of Keras 2 and tfjs (a list) or of Keras 3 (args and kwargs). */
-function inputsOf(node: unknown, layer: string): Source[] {
+function inputsOf(node: unknown, layer: string): Input[] {
   const what = `inbound_nodes of "${layer}"`;
   if (isObject(node)) {
     // A `training` argument recorded by Keras 3 is ignored: the call of the whole model decides.
     checkKeywords(node["kwargs"], what, "training");
     const args = Array.isArray(node["args"]) ? node["args"].flat() : [];
     return args.map((arg: unknown) => {
+      if (typeof arg === "number") return arg;
       const config = isObject(arg) && arg["class_name"] === "__keras_tensor__" ? arg["config"] : undefined;
       return source(isObject(config) ? config["keras_history"] : undefined, what);
     });

@@ -27,7 +27,7 @@ export type AggregatorRule =
     readonly divide: "nothing" | "count" | "weight";
     /** Each contribution is first clipped to this norm, taken over all of its variables. */
     readonly normBound?: number;
-    /** Gives the weight of a contribution, in place of the client's: finite, ≥ 0. */
+    /** Gives the weight of a contribution, in place of the client's. What is not finite and above 0 counts as 0. */
     readonly weigh?: (figures: Figures) => number;
   }
   /** Combines all contributions at once. All have the same dense variables. */
@@ -38,6 +38,8 @@ export type AggregatorRule =
     readonly contributionsMin: number;
     /** Nanoseconds that combining so many contributions takes for each element. */
     readonly work: (contributions: number) => number;
+    /** Warnings for runs whose rounds may have only so many contributions. */
+    readonly warn?: (contributions: number) => readonly string[];
   };
 
 /** The work of a comparison of all pairs: Krum of 100 contributions takes about 5 µs for each element. */
@@ -59,6 +61,8 @@ export interface ContributionList {
   /** The clients' weights, ≥ 0, one per contribution. */
   readonly weights: readonly number[];
   readonly runner: Runner;
+  /** The edition with which the round was closed (EDITION in src/run/rounds/accumulator.ts); absent: the newest. */
+  readonly edition?: number;
   /** Scratch, freed by the caller afterwards. Throws out_of_memory. */
   allocate(bytes: number): number;
 }

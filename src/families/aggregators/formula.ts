@@ -2,7 +2,8 @@
  * The mean of the contributions with weights from a user's formula. The formula may read `norm`, the L2 norm over all
  * variables before client_clipnorm; `staleness`, in iterations; and `weight`, as the client sent it.
  *
- * Variant: a weight that is not a finite number above 0 counts as 0. If all weights are 0, the gradient is zero.
+ * Variant: a weight of 0 or less counts as 0, and one that is not finite is refused, or counts as 0 in a run that
+ * propagates what is not finite. If all weights are 0, the gradient is zero.
  */
 import { z } from "zod";
 import { Program } from "../../../kernels/compiler/compile.ts";
@@ -27,7 +28,7 @@ export const formula = aggregator({
       divide: "weight",
       weigh: (figures) => {
         const { made = 0 } = evaluateScalars(program, { ...figures });
-        return made > 0 && made < Infinity ? made : 0;
+        return made;
       },
     };
   },

@@ -7,7 +7,8 @@
  */
 import { z } from "zod";
 import type { Config } from "../mechanism/family.ts";
-import { float32, number } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { number } from "../mechanism/fields.ts";
 import { baseFields, bothNorms, type BuiltIn, constructBase, SCHEDULABLE, type Values } from "./base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./optimizer_member.ts";
 
@@ -76,6 +77,8 @@ export function legacy<F extends z.ZodRawShape>(
       if (kind === "across") return 2;
       return BASE_KEYWORDS.has(key) || !Object.hasOwn(config.shape, key) ? 1 : 3;
     },
+    // Keras forgets it here: its constructor discards the `decay` that get_config gives.
+    ...discarded && { again: (config: Config) => ({ ...config, schedule_decay: config["decay"] }) },
     construct: (checked, given, path) => {
       const base = constructBase({ class_name, schedulable: SCHEDULABLE }, checked, path);
       const { config: changed, warnings } = keywords(base.config, given, { lr, discarded });

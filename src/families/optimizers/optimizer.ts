@@ -60,6 +60,19 @@ export function ruleOfConfig(member: OptimizerMember, given: Config): Rule {
   return member.rule(config, config);
 }
 
+const slotsByMember = new WeakMap<OptimizerMember, ReadonlySet<string>>();
+
+/** The slots that the optimizer has with any setting of its switches. */
+export function slotsOfAnyVariant(member: OptimizerMember): ReadonlySet<string> {
+  let slots = slotsByMember.get(member);
+  if (!slots) {
+    const rules = member.variants.map((config) => ruleOfConfig(member, config));
+    slots = new Set(rules.flatMap((rule) => Object.keys(rule.slots)));
+    slotsByMember.set(member, slots);
+  }
+  return slots;
+}
+
 /** The numbers that the rule's formulas read, as float32, except `learning_rate`. */
 export function uniforms({ member, current }: Optimizer): Record<string, number> {
   const values: Record<string, number> = {};

@@ -79,6 +79,8 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly variants: readonly Config[];
   /** Why overwriting `key` has no effect on an optimizer constructed this way; undefined if it has one. */
   idle?(constructed: Config, key: string): string | undefined;
+  /** Turns what `get_config` gives into a config that constructs the same optimizer, where Keras' own does not. */
+  again?(config: Config): Config;
   /** Constructs from a checked config; `given` is the config as it was sent. */
   construct(config: Config, given: Config, path: string): Constructed;
   /** `constructed` has what only the constructor decides, `current` the current attributes. */

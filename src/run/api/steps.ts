@@ -25,6 +25,10 @@ export interface StepOptions {
   readonly loss?: Loss | undefined;
   /** The key of a keyed request, whose answer is kept. */
   readonly key?: KeyUse | undefined;
+  /**
+   * Whether the journal has it: a replay repeats what was accepted, and checks nothing that an earlier version did not.
+   */
+  readonly isRecorded?: boolean | undefined;
 }
 
 /** The result of a step, or with `applied: false` the result that it would have had. */

@@ -6,11 +6,12 @@
 import type { z } from "zod";
 import { refusal } from "../../errors.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
-import { type Optimizer, ruleOf, ruleOfConfig } from "../../families/optimizers/optimizer.ts";
+import { type Optimizer, ruleOf, slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
 import type { Releasable } from "../../releasable.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
 import { flatten } from "../../wire/nested_numbers.ts";
+import { parseJson } from "../../wire/parse_json.ts";
 import type { RunSpec } from "../api/run_spec.ts";
 import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -55,7 +56,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
     // Slots that the present switches do not use are allocated too; the checkpoint's tensors fill them.
     const rule = ruleOf(optimizer);
     const idle = saved.slots.filter((slot) => !state.slotNames.includes(slot));
-    const known = slotsOfAnyVariant(optimizer);
+    const known = slotsOfAnyVariant(optimizer.member);
     const strange = idle.find((slot) => !known.has(slot));
     if (strange !== undefined) {
       refuse(`slots hold "${strange}", must be slots of ${optimizer.member.class_name}`);
@@ -121,12 +122,6 @@ export class CheckpointReader implements TensorTarget, Releasable {
   }
 }
 
-/** The slots that the optimizer has with any setting of its switches. */
-function slotsOfAnyVariant({ member }: Optimizer): ReadonlySet<string> {
-  const rules = member.variants.map((config) => ruleOfConfig(member, config));
-  return new Set(rules.flatMap(({ slots }) => Object.keys(slots)));
-}
-
 function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly string[]) {
   if (Object.keys(saved).toSorted().join() !== names.toSorted().join()) {
     refuse(`scalars are ${Object.keys(saved).join(", ") || "none"}, must be ${names.join(", ") || "none"}`);
@@ -141,7 +136,7 @@ function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly s
 function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved> {
   let json: unknown;
   try {
-    json = JSON.parse(metadata.get("stepwell") ?? "");
+    json = parseJson(metadata.get("stepwell") ?? "");
   } catch {
     refuse('the metadata has no JSON under "stepwell"');
   }

@@ -17,6 +17,7 @@ import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
 import { assertStepCost } from "../step/step_cost.ts";
+import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
 import { resolveSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
@@ -55,6 +56,7 @@ export class Creator {
       action: "create the run",
       path: "optimizer",
     });
+    checkHeaderBytes(resolved);
     using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
     using unfinished = new DisposableStack();
     // This comes first, so that a run that does not fit is refused before anything of its size is allocated.

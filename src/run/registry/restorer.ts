@@ -7,6 +7,7 @@
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
 import type { Restoration } from "../api/checkpoints.ts";
+import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -47,6 +48,7 @@ export class Restorer {
           reader?.release();
           reader = undefined;
         });
+        checkHeaderBytes(reader.spec);
         held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
         return reader;
       },

@@ -18,17 +18,13 @@ import {
 import type { Round } from "../rounds/round.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
+import { BodyLimits } from "../tensors/body_limits.ts";
 import { gather, rowsToGather } from "../tensors/gather.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Publisher } from "../tensors/publication.ts";
 import type { RunState } from "../tensors/state.ts";
 import { describeRun } from "./describe.ts";
 import type { Stepper } from "./stepper.ts";
-
-/** Allowance of a body for names, metadata and white space, beside its numbers. */
-const BODY_SLACK_BYTES = 1024 ** 2;
-/** Maximum bytes per number: float64 with repeated rows; a nested JSON number with its indentation. */
-const BYTES_PER_NUMBER = { safetensors: 16, json: 40 } as const;
 
 interface ReaderParts {
   readonly session: {
@@ -54,10 +50,12 @@ interface ReaderParts {
 export class Reader {
   readonly #parts: ReaderParts;
   readonly #publisher: Publisher;
+  readonly limits: BodyLimits;
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
     this.#publisher = new Publisher(parts.memory, parts.state);
+    this.limits = new BodyLimits(parts.state);
   }
 
   /** Describes everything except storage. */
@@ -70,12 +68,8 @@ export class Reader {
       round: round.number,
       spec,
       state,
-      optimizer: this.optimizer(),
+      optimizer: this.#optimizerAgain(),
     });
-  }
-
-  bodyBytesMax(format: "json" | "safetensors"): number {
-    return BODY_SLACK_BYTES + BYTES_PER_NUMBER[format] * this.#parts.state.bytes / 4;
   }
 
   publish(names?: readonly string[]): Publication {
@@ -87,7 +81,11 @@ export class Reader {
     this.#publisher.invalidate();
   }
 
-  gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
+  gather(
+    name: string,
+    indices: readonly number[] | Int32Array,
+    { bytesMax }: { readonly bytesMax: number },
+  ): NamedTensor {
     const { session, state, runner } = this.#parts;
     const rows = rowsToGather(state.variable(name), indices, bytesMax);
     using scratch = session.stage("values");
@@ -109,6 +107,12 @@ export class Reader {
   optimizer(): Member {
     const { state, stepper } = this.#parts;
     return getConfig(stepper.optimizer, { hypersCreated: state.hypersCreated });
+  }
+
+  /** Like {@link optimizer}, but a run that is created with it has the same one. */
+  #optimizerAgain(): Member {
+    const { member } = this.#parts.stepper.optimizer, { class_name, config } = this.optimizer();
+    return { class_name, config: member.again?.(config) ?? config };
   }
 
   /** The latest steps, newest first. */

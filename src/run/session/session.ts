@@ -136,7 +136,11 @@ export class Session implements RunSession {
   }
 
   bodyBytesMax(format: "json" | "safetensors"): number {
-    return this.#reader.bodyBytesMax(format);
+    return this.#reader.limits.bodyBytesMax(format);
+  }
+
+  get headerBytesMax(): number {
+    return this.#reader.limits.headerBytesMax;
   }
 
   publish(names?: readonly string[]): Publication {
@@ -144,7 +148,11 @@ export class Session implements RunSession {
     return this.#reader.publish(names);
   }
 
-  gather(name: string, indices: readonly number[], options: { readonly bytesMax: number }): NamedTensor {
+  gather(
+    name: string,
+    indices: readonly number[] | Int32Array,
+    options: { readonly bytesMax: number },
+  ): NamedTensor {
     this.#assertOpen();
     return this.#reader.gather(name, indices, options);
   }
@@ -179,6 +187,13 @@ export class Session implements RunSession {
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return this.#reader.liveCheckpoint();
+  }
+
+  /** Gives back the memory that only past requests needed. Returns whether there was any. */
+  shrink(): boolean {
+    if (this.#ending || this.isReceiving || !this.isQuiet) return false;
+    this.#reader.invalidate();
+    return this.#state.shrink();
   }
 
   /** Gives the session its host. This can be done once. */

@@ -9,16 +9,19 @@ import { refusal } from "../../errors.ts";
 import {
   type ByteSink,
   elementCount,
+  fitsShape,
   type PackedSinks,
   type PackedTensor,
-  sameShape,
+  placeOf,
   type Shape,
   showShape,
   type WireTensor,
 } from "../../tensor.ts";
+import { type Inexact, isInteger, showInexact } from "../../wire/integers.ts";
 import type { Staging } from "../api/run_session.ts";
 import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
 import type { Memory } from "../tensors/memory.ts";
+import { integerSink } from "./integer_sink.ts";
 import { placeEntries } from "./packed_sinks.ts";
 import { indexBytes, indexSink } from "./sinks.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
@@ -127,7 +130,8 @@ export class ArenaStaging implements Staging {
     const variable = this.#take(name);
     this.#checkShape(name, tensor.values.shape, variable.shape);
     const whole = (squares: number) => staged.squares = squares;
-    const { sinks, ...region } = this.#floats({ name, count: variable.count, whole }, tensor);
+    const { sinks, ...region } = this.#integers(variable, tensor, whole) ??
+      this.#floats({ name, count: variable.count, whole }, tensor);
     const staged: StagedDense = { kind: "dense", variable, squares: 0, ...region };
     this.tensors.set(name, staged);
     return sinks;
@@ -219,18 +223,33 @@ export class ArenaStaging implements Staging {
   }
 
   #checkShape(name: string, given: Shape, wanted: Shape): void {
-    if (!sameShape(given, wanted)) {
+    if (!fitsShape(given, wanted)) {
       this.#refuse("shape_mismatch", name, `has shape ${showShape(given)}, must be ${showShape(wanted)}`);
     }
   }
 
   #refuse(
-    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch",
+    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch" | "invalid_number",
     name: string,
     problem: string,
   ): never {
     const path = this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`;
     throw refusal(code, `take the tensor "${name}"`, { path, called: "it" }, problem);
+  }
+
+  /** Integers are taken as values, and as the averages of counts, but not as gradients. */
+  #integers(
+    { name, shape, count, role }: VariableState,
+    { values: { dtype }, scale }: PackedTensor,
+    whole: (squares: number) => void,
+  ): FloatRegion | undefined {
+    if (scale || !isInteger(dtype) || (this.kind === "gradients" && role !== "average")) return undefined;
+    const target = this.allocate(4 * count);
+    const refuse = (inexact: Inexact) =>
+      this.#refuse("invalid_number", name, showInexact(inexact, { dtype, shape }));
+    const sink = integerSink({ arena: this.#state.arena, name, dtype, target, count, refuse }, whole);
+    const wire = { dtype: "F32", offset: target } as const;
+    return { values: target, count, wire, sinks: { values: this.#counted(sink) } };
   }
 
   #floats(
@@ -243,7 +262,12 @@ export class ArenaStaging implements Staging {
       this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
-    const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };
+    // A gradient's infinity is for the run's policy; a value's would stay.
+    const overflowed = this.kind === "gradients" ? undefined : (value: number, index: number) => {
+      const problem = `has ${value} at element ${index}, must be within float32's range, ±3.4028235e38`;
+      this.#refuse("invalid_number", floats.name, problem);
+    };
+    const place = { arena, allocate, keepsBytes: this.#keepsBytes, overflowed, ...floats };
     const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
     const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
     return { ...region, sinks };
@@ -268,13 +292,12 @@ export function firstNonFinite(state: RunState, staged: Staged): { at: string; v
   const index = values.findIndex((value) => !Number.isFinite(value));
   // The elements may be finite although their squares overflow float32, from 1.8e19 on.
   if (index < 0) return undefined;
+  return { at: placeIn(staged, index), value: values[index] as number };
+}
+
+/** The place of an element of a staged tensor, in brackets. */
+export function placeIn(staged: Staged, index: number): string {
   const { shape } = staged.variable;
   const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
-  let rest = index;
-  const place = dimensions.toReversed().map((size) => {
-    const at = rest % size;
-    rest = (rest - at) / size;
-    return at;
-  }).toReversed();
-  return { at: showShape(place), value: values[index] as number };
+  return showShape(placeOf(index, dimensions));
 }

@@ -10,7 +10,7 @@ import type { Fill } from "../../families/initializers/initializer.ts";
 import { initialize } from "../../families/initializers/mod.ts";
 import type { Rule } from "../../families/optimizers/optimizer_member.ts";
 import { nextTurn, Slices } from "../../slices.ts";
-import { showShape } from "../../tensor.ts";
+import { fitsShape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import type { VariableSpec } from "../api/run_spec.ts";
 import { initialOf, type RunState } from "./state.ts";
@@ -91,7 +91,7 @@ function fillingOf(
 function givenValues({ name, shape, initial = 0 }: VariableSpec, path: string): Fill {
   const { shape: given, values } = readTensor(initial, path);
   if (given.length === 0 && shape.length > 0) return constant(values[0] as number);
-  if (showShape(given) !== showShape(shape)) {
+  if (!fitsShape(given, shape)) {
     const problem = `has shape ${showShape(given)}, must be ${showShape(shape)}`;
     throw refusal("shape_mismatch", `set the variable "${name}"`, { path, called: "initial" }, problem);
   }

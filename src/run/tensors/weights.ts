@@ -4,7 +4,7 @@
  */
 import { StepwellError } from "../../errors.ts";
 import type { OptimizerMember, Rule } from "../../families/optimizers/optimizer_member.ts";
-import { type NamedTensor, sameShape, type Shape, showShape } from "../../tensor.ts";
+import { fitsShape, type NamedTensor, type Shape, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { creationOrder, type RunState } from "./state.ts";
@@ -66,7 +66,7 @@ export function setWeights(
   const shapes: Shape[] = [...names.map(() => []), ...created.map(({ variable }) => variable.shape)];
   rest.forEach(({ shape }, index) => {
     const wanted = shapes[index] as Shape;
-    if (!sameShape(shape, wanted)) {
+    if (!fitsShape(shape, wanted)) {
       const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
       refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
     }

@@ -25,6 +25,14 @@ const ACCEPTS: readonly (readonly [accept: string, expected: string | 400 | 406]
   ["text/html, application/xhtml+xml, */*;q=0.8", JSON_],
   [`${JSON_};charset=utf-8`, JSON_],
   [`${FILE} ; q=1.000 ,, `, FILE],
+  // The defaults of HttpURLConnection before Java 17.0.12, of libwww-perl and of others.
+  ["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", JSON_],
+  ["*", JSON_],
+  [`${JSON_};q=.5, ${FILE};q=.6`, FILE],
+  [`${FILE};q=1.0000`, FILE],
+  [`${JSON_};q=0.33333, ${FILE};q=0.33334`, FILE],
+  [`${JSON_}; q = 0.5, ${FILE}; Q=0.6`, FILE],
+  [`text/x; a="1, 2; q=0", ${FILE}; v="a\\"b,"`, FILE],
   ["image/png", 406],
   ["text/*", 406],
   [`${JSON_};q=0`, 406],
@@ -33,6 +41,10 @@ const ACCEPTS: readonly (readonly [accept: string, expected: string | 400 | 406]
   [`${JSON_};q=2`, 400],
   [`${JSON_};q=x`, 400],
   ["*/json", 400],
+  [`${JSON_};q=1.0001`, 400],
+  [`${JSON_};q=.`, 400],
+  [`${JSON_};q=-0`, 400],
+  [`${JSON_}, "`, 400],
 ];
 
 Deno.test("Accept chooses by quality, then specificity, then the service's own order", async (t) => {

@@ -42,6 +42,18 @@ for (const [header, status] of MATCHES) {
   });
 }
 
+Deno.test("the refusal of a weak tag says that weak tags match nothing", async () => {
+  const service = startService();
+  await startRun(service);
+  const headers = { "If-Match": 'W/"v1"' };
+  const response = await service.send("POST", "/v1/runs/demo/gradients", {
+    headers,
+    body: { gradients: {} },
+  });
+  const { detail } = await assertProblem(response, "version_mismatch", 412);
+  assert.match(detail, /the run is at "v1".*a weak tag \(W\/\) in If-Match matches no version \(RFC 9110/);
+});
+
 Deno.test("If-None-Match gives 304 with the tag and no body on every GET about a run's state", async () => {
   const { send } = await withRun();
   for (

@@ -1,7 +1,8 @@
 /** Uploads of contributions in pieces that take time, up to the turn, in which the model is compared. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
-import { type GradientFields, gradientFields, tensorFileReader } from "../../../src/wire/tensor_file.ts";
+import { type GradientFields, gradientFields } from "../../../src/wire/metadata_fields.ts";
+import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import type { Parcel } from "./bodies.ts";
 import type { Ledger } from "./ledger.ts";
 import { contribute } from "./model.ts";

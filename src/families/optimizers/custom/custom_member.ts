@@ -7,12 +7,14 @@
 import { z } from "zod";
 import type { Issue } from "../../../errors.ts";
 import { type Config, REFERENCE } from "../../mechanism/family.ts";
-import { float32, maybeNumber } from "../../mechanism/fields.ts";
+import { float32 } from "../../../float32.ts";
+import { maybeNumber } from "../../mechanism/fields.ts";
 import { refusalOfAll, tell } from "../../mechanism/issues.ts";
 import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../optimizer_member.ts";
 import { DECAY, overrides } from "../keras.ts";
 import { checkDefinition } from "./check_definition.ts";
+import { withoutNulls } from "../../../nulls.ts";
 import { type Definition, DefinitionSchema, keysAt } from "../definition_schema.ts";
 
 /** The most issues in one error: a body full of unknown keys has thousands. */
@@ -28,7 +30,7 @@ export type CustomMember = OptimizerMember & { readonly definition: Definition }
  * issues' paths.
  */
 export function readDefinition(json: unknown, path = ""): Definition {
-  const parsed = DefinitionSchema.safeParse(json);
+  const parsed = DefinitionSchema.safeParse(withoutNulls(DefinitionSchema, json));
   if (!parsed.success) {
     const allowed = Object.keys(DefinitionSchema.shape);
     refuse(

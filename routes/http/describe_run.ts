@@ -1,0 +1,34 @@
+/** Descriptions of runs and optimizers as answers: the configs of their parts are written as Keras writes them. */
+import { aggregators } from "../../src/families/aggregators/mod.ts";
+import { constraints } from "../../src/families/constraints/mod.ts";
+import { withFloats } from "../../src/families/float_config.ts";
+import { schedules } from "../../src/families/schedules/mod.ts";
+import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
+import { transformers } from "../../src/families/transformers/mod.ts";
+import type { Member, RunDescription } from "../../src/run/api/run_description.ts";
+import type { Services } from "./context.ts";
+
+type Registry = Pick<Services["registry"], "optimizers">;
+
+/** An optimizer, with what an answer has beside it. */
+export function describeOptimizer<M extends Member>(member: M, { optimizers }: Registry): M {
+  return { ...member, ...withFloats(member, optimizers.family, schedules) };
+}
+
+export function describeRun(run: RunDescription, registry: Registry): RunDescription {
+  const { aggregation } = run;
+  return {
+    ...run,
+    optimizer: describeOptimizer(run.optimizer, registry),
+    variables: run.variables.map((variable) => {
+      const { constraint } = variable;
+      return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
+    }),
+    aggregation: {
+      ...aggregation,
+      aggregator: withFloats(aggregation.aggregator, aggregators),
+      staleness_weighting: withFloats(aggregation.staleness_weighting, stalenessWeightings),
+    },
+    gradient_transformers: run.gradient_transformers.map((part) => withFloats(part, transformers)),
+  };
+}

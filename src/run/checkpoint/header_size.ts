@@ -1,0 +1,67 @@
+/**
+ * The size of a checkpoint's header, before there is a checkpoint: no run is made whose checkpoint nobody could read.
+ *
+ * Invariant: {@link headerBytes} is at least the length of the header that checkpoint.ts makes of such a run, now and
+ * after any number of steps.
+ */
+import { Buffer } from "node:buffer";
+import { refusal } from "../../errors.ts";
+import { slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
+import { saveOptimizer } from "../../families/optimizers/saved.ts";
+import { exactJson } from "../../wire/exact_json.ts";
+import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
+import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
+
+/** Room for what the optimizer's config may become later. */
+const SLACK_BYTES = 8 * 1024 ** 2;
+/** Keys, quotes, dtype and two offsets of an entry of the header. */
+const ENTRY_BYTES = 80;
+/** Keys and quotes of a variable in the spec, with its role. */
+const VARIABLE_BYTES = 64;
+/** Keys and quotes of a created slot. */
+const CREATED_BYTES = 36;
+/** Counts, times and keys of the metadata. */
+const FIXED_BYTES = 4096;
+
+/** Bytes of a text in JSON, without its quotes. */
+function jsonBytes(text: string): number {
+  return /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(text)
+    ? text.length
+    : Buffer.byteLength(JSON.stringify(text));
+}
+
+/** Bytes of a text in JSON that is itself a text in JSON, as everything in the metadata is. */
+function nestedBytes(text: string): number {
+  return jsonBytes(text) === text.length ? text.length : jsonBytes(JSON.stringify(text));
+}
+
+const nestedJsonBytes = (value: unknown) => Buffer.byteLength(JSON.stringify(exactJson(value)));
+
+/** A bound on the header of the run's checkpoints. */
+export function headerBytes(spec: ResolvedSpec): number {
+  const { optimizer, variables } = spec;
+  const slots = [...slotsOfAnyVariant(optimizer.member)];
+  const slotBytes = slots.reduce((sum, slot) => sum + jsonBytes(slot), 0);
+  const createdBytes = slots.reduce((sum, slot) => sum + CREATED_BYTES + nestedBytes(slot), 0);
+  let bytes = FIXED_BYTES + nestedJsonBytes(saveOptimizer(optimizer)) +
+    nestedJsonBytes(optimizer.member.definition ?? null) +
+    nestedJsonBytes(
+      serializeSpec({ ...spec, variables: [] }, { class_name: optimizer.member.class_name, config: {} }),
+    );
+  for (const { name, shape, constraint, role } of variables) {
+    const entry = ENTRY_BYTES + jsonBytes(name) + JSON.stringify(shape).length, nested = nestedBytes(name);
+    bytes += entry + VARIABLE_BYTES + nested + JSON.stringify(shape).length +
+      (constraint ? nestedJsonBytes(constraint.member) : 0);
+    if (role === "optimize") bytes += slots.length * (entry + nested) + slotBytes + createdBytes;
+  }
+  return bytes;
+}
+
+/** Throws run_too_large for a run whose checkpoint would have a longer header than readers of the format take. */
+export function checkHeaderBytes(spec: ResolvedSpec): void {
+  const bytes = headerBytes(spec), max = HEADER_BYTES_MAX - SLACK_BYTES;
+  if (bytes <= max) return;
+  const problem = `have names and shapes that take up to ${bytes} bytes in the header of a checkpoint, ` +
+    `must take at most ${max}: use fewer variables or shorter names`;
+  throw refusal("run_too_large", "create the run", "variables", problem);
+}
