@@ -92,6 +92,7 @@ export const register: Register = (app, services) =>
         const fields = await receiveTensors(c, services, {
           bytesMax: (format) => run.bodyBytesMax(format),
           headerBytesMax: run.headerBytesMax,
+          variableCount: () => run.describe().variables.length,
           target: staging,
           member: "gradients",
           schema: Gradients,

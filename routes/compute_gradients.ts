@@ -5,7 +5,13 @@ import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, sayable } from "./http/answer.ts";
 import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
-import { compileFor, differentiate, LOSS_ERRORS, LOSS_FIELDS } from "./contributions/loss_gradients.ts";
+import {
+  compileFor,
+  differentiate,
+  LOSS_BODY,
+  LOSS_ERRORS,
+  LOSS_FIELDS,
+} from "./contributions/loss_gradients.ts";
 import { negotiate } from "./http/negotiate.ts";
 import {
   answers,
@@ -55,7 +61,8 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
-    const compiled = compileFor(services, run, await receiveJson(c, services, LossRequest));
+    using received = await receiveJson(c, services, LossRequest, LOSS_BODY);
+    const compiled = compileFor(services, run, received.value);
     using _place = services.losses.acquire(compiled);
     const { loss, gradients, absent, iterations, version } = await differentiate(services, run, compiled);
     return answerTensors(c, services, {

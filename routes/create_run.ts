@@ -1,5 +1,6 @@
 /** POST /v1/runs: creates a run. */
 import { receiveJson } from "./http/receive_body.ts";
+import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
 import { describeRun } from "./http/describe_run.ts";
@@ -38,10 +39,12 @@ const VariableRequest = z.strictObject({
   role: Role.optional(),
 }).openapi("VariableRequest");
 
+const VARIABLES_MAX = 100_000;
+
 export const CreateRun = z.strictObject({
   id: RunId.optional(),
   optimizer: MemberRequest,
-  variables: z.array(VariableRequest).min(1).max(100_000).openapi({
+  variables: z.array(VariableRequest).min(1).max(VARIABLES_MAX).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3] }],
   }),
@@ -90,13 +93,22 @@ export const route = createRoute({
   ]),
 });
 
+const BODY = {
+  // 100,000 variables, each with a name, a shape and members of families.
+  plainBytesMax: 32 << 20,
+  valuesMax: 2_000_000,
+  list: { name: "variables", element: VariableRequest, lengthMax: VARIABLES_MAX },
+  places: membersOf({ variables: { each: membersOf({ initial: TENSOR }) } }),
+};
+
 export const register: Register = (app, services) => {
   const outside = outsidePath(services.settings);
   mount(app, route, async (c) => {
     const { registry } = services;
     const keyed = keyedRequest(c, services);
     using _key = keyed && services.creations.acquire(keyed.key);
-    const spec = await receiveJson(c, services, CreateRun);
+    using body = await receiveJson(c, services, CreateRun, BODY);
+    const spec = body.value;
     const key = keyed?.use();
     const known = key && await registry.creation(key);
     if (known) {

@@ -1,6 +1,11 @@
 /** POST /v1/runs/{run}/variables/gather: reads rows of a variable. */
 import { nest } from "../src/wire/nested_numbers.ts";
 import { answerTensors } from "./http/answer.ts";
+import { refusal } from "../src/errors.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
+import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
+import { NestedNumbers } from "../src/wire/number_list.ts";
+import { indexSource, isObject } from "../src/wire/tensor_source.ts";
 import { receiveJson } from "./http/receive_body.ts";
 import type { Register } from "./http/context.ts";
 import { negotiate } from "./http/negotiate.ts";
@@ -55,7 +60,15 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
-    const { name, indices } = await receiveJson(c, services, GatherRequest);
+    let many: NestedNumbers | undefined;
+    const prepare = (value: unknown) => {
+      if (!isObject(value) || !(value["indices"] instanceof NestedNumbers)) return value;
+      many = value["indices"];
+      return { ...value, indices: [] };
+    };
+    using body = await receiveJson(c, services, GatherRequest, { places: INDICES, prepare });
+    const { name } = body.value;
+    const indices = many ? rowsIn(many, run) : body.value.indices;
     const rows = run.gather(name, indices, { bytesMax: services.settings.STEPWELL_BODY_BYTES_MAX });
     return answerTensors(c, services, {
       type,
@@ -65,3 +78,25 @@ export const register: Register = (app, services) =>
       json: () => ({ name, values: nest(rows.values, rows.shape) }),
     });
   });
+
+const INDICES = membersOf({ indices: TENSOR });
+/** Indices that are taken whatever the run. */
+const INDICES_MIN = 1 << 16;
+
+/** As many rows as the run's longest variable has may be asked for, so that the work follows from the run. */
+function indicesMax(run: RunSession): number {
+  const rows = run.describe().variables.map(({ shape }) => shape[0] ?? 0);
+  return rows.reduce((most, count) => Math.max(most, count), INDICES_MIN);
+}
+
+/** The indices of a long list, which no schema has looked at. */
+function rowsIn(list: NestedNumbers, run: RunSession): Int32Array {
+  const countMax = indicesMax(run);
+  const [count = 0] = list.shape;
+  if (count > countMax) {
+    const problem = `has ${count} elements, must have at most ${countMax}`;
+    throw refusal("invalid_request", "gather rows", "indices", problem);
+  }
+  const [bytes] = indexSource(list, "indices").pieces();
+  return new Int32Array(bytes!.buffer);
+}

@@ -18,6 +18,7 @@ import {
   compileFor,
   differentiate,
   type Differentiated,
+  LOSS_BODY,
   LOSS_ERRORS,
   LOSS_FIELDS,
 } from "./contributions/loss_gradients.ts";
@@ -69,7 +70,8 @@ export const register: Register = (app, services) =>
     (c) =>
       answerContribution(c, services, c.req.valid("param").run, async (checked, applyOnce) => {
         const { run, confirm } = checked;
-        const body = await receiveJson(c, services, Minimize);
+        using received = await receiveJson(c, services, Minimize, LOSS_BODY);
+        const body = received.value;
         return applyOnce(body.client_id, async (key) => {
           checkPayload(run);
           const compiled = compileFor(services, run, body);

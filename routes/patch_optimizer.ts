@@ -50,7 +50,8 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, change } = checkRun(c, services, c.req.valid("param").run);
-    const { config } = await receiveJson(c, services, OptimizerPatch);
+    using body = await receiveJson(c, services, OptimizerPatch);
+    const { config } = body.value;
     const patched = await change(() => run.patchOptimizer(config));
     return answerJson(c, describeOptimizer(patched, services.registry), { run });
   });

@@ -51,6 +51,7 @@ export const register: Register = (app, services) =>
     await receiveTensors(c, services, {
       bytesMax: (format) => run.bodyBytesMax(format),
       headerBytesMax: run.headerBytesMax,
+      variableCount: () => run.describe().variables.length,
       target,
       member: "variables",
       schema: VariablesRequest,

@@ -48,8 +48,8 @@ export const route = createRoute({
 export const register: Register = (app, services) => {
   const outside = outsidePath(services.settings);
   mount(app, route, async (c) => {
-    const json = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
-    const { definition, created } = await services.registry.optimizers.register(json);
+    using body = await receiveJson(c, services, z.unknown(), { bytesMax: BYTES_MAX });
+    const { definition, created } = await services.registry.optimizers.register(body.value);
     c.header("Location", outside(c, `/v1/optimizers/${definition.class_name}`));
     return answerJson(c, definition, { status: created ? 201 : 200 });
   });

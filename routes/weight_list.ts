@@ -5,11 +5,15 @@
 import { type ErrorCode, refusal, StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
+import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
 import { noFields } from "../src/wire/metadata_fields.ts";
 import { bodyFormat, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
+
+/** Scalars in a list are plain numbers. */
+const VALUES_MAX = 2_000_000;
 
 export async function receiveWeights(
   c: AppContext,
@@ -17,7 +21,16 @@ export async function receiveWeights(
   run: RunSession,
 ): Promise<readonly unknown[]> {
   if (bodyFormat(c, ["json", "safetensors"]) === "json") {
-    return (await receiveJson(c, services, Weights)).weights;
+    const bytesMax = 2 * run.bodyBytesMax("json");
+    const places = membersOf({ weights: { each: TENSOR } });
+    // A long list may hold all slots of a run with many variables.
+    using body = await receiveJson(c, services, Weights, {
+      bytesMax,
+      plainBytesMax: run.headerBytesMax,
+      valuesMax: VALUES_MAX,
+      places,
+    });
+    return body.value.weights;
   }
   const list = new WeightList();
   // More than the names of all places take.
@@ -27,7 +40,8 @@ export async function receiveWeights(
     2 * run.describe().bytes + headerBytesMax,
     services.settings.STEPWELL_BODY_BYTES_MAX,
   );
-  await receiveFile(c, services, { bytesMax, headerBytesMax, target: list, onMetadata: noFields });
+  const file = { bytesMax, headerBytesMax, target: list, onMetadata: noFields, isKept: true };
+  await receiveFile(c, services, file);
   return list.items();
 }
 

@@ -92,6 +92,35 @@ Deno.test("a gate without places refuses all, and a place is released once", () 
   assert.equal(gate.open, 0);
 });
 
+Deno.test("one client holds at most its share of places and weight; the others pass by", async () => {
+  const gate = new Gate({ count: 4, weight: 100, share: 0.5, refusal });
+  const enter = (client: string, weight = 0) => {
+    const entry: { place?: Releasable } = {};
+    gate.acquire(weight, undefined, client).then((place) => entry.place = place);
+    return entry;
+  };
+  const slow = [enter("a"), enter("a"), enter("a"), enter("a")];
+  const other = enter("b");
+  await settled();
+  assert.deepEqual(slow.map(({ place }) => place !== undefined), [true, true, false, false]);
+  assert.ok(other.place);
+  assert.deepEqual([gate.open, gate.waiting], [3, 2]);
+  slow[0]!.place!.release();
+  await settled();
+  assert.ok(slow[2]!.place);
+  assert.equal(slow[3]!.place, undefined);
+  other.place.release();
+  // By weight: 60 would be more than half, unless it is alone.
+  const heavy = [enter("c", 30), enter("c", 30), enter("c", 1)], light = enter("d", 30);
+  await settled();
+  assert.deepEqual(heavy.map(({ place }) => place !== undefined), [true, false, false]);
+  assert.ok(light.place);
+  heavy[0]!.place!.release();
+  await settled();
+  assert.ok(heavy[1]!.place);
+  assert.equal(heavy[2]!.place, undefined, "there is no fifth place");
+});
+
 /** A caller that asks for a place, and the outcome. */
 interface Client {
   readonly weight: number;

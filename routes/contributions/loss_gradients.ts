@@ -8,6 +8,7 @@ import {
   type LossRequest,
   totalOf,
 } from "../../src/autodiff/losses.ts";
+import { membersOf, TENSOR } from "../../src/wire/json_limits.ts";
 import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import type { Services } from "../http/context.ts";
@@ -59,6 +60,12 @@ export const LOSS_FIELDS = {
   grad_loss: Tensor.optional().openapi({
     description: "What the gradient of the loss begins with, of the loss's shape; without it, ones.",
   }),
+};
+
+/** What the body of a loss may hold. A model's topology may have some megabytes. */
+export const LOSS_BODY = {
+  plainBytesMax: 4 << 20,
+  places: membersOf({ inputs: { ...TENSOR, each: TENSOR }, targets: TENSOR, grad_loss: TENSOR }),
 };
 
 /** The refusals common to all operations with a loss. */

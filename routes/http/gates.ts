@@ -5,14 +5,26 @@ import { Gate } from "../../src/gate.ts";
 export interface Gates {
   /** Backpressure: a body stays unread until it has a place. Its weight is its declared bytes. */
   readonly uploads: Gate;
+  /** Bodies that are decompressed. Their weight is the memory of the decoder. */
+  readonly decoders: Gate;
+  /** JSON bodies that are longer than a short one. Their weight is the memory of what they become. */
+  readonly parsers: Gate;
   readonly streams: Gate;
   /** Requests with `Prefer: wait` that are waiting. */
   readonly waits: Gate;
 }
 
+/** The part of the places that one client may hold. */
+const SHARE = 0.5;
+/** The part of STEPWELL_DECODE_BYTES_MAX that is for decoders. */
+const DECODER_PART = 0.25;
+
 export function gatesOf(settings: Settings): Gates {
   return {
     uploads: uploadGate(settings),
+    // A body enters the second after the first and never the other way round: no two wait for each other.
+    decoders: decodeGate(settings, DECODER_PART),
+    parsers: decodeGate(settings, 1 - DECODER_PART),
     streams: requestGate("read a stream of events", settings.STEPWELL_EVENT_STREAMS_MAX),
     waits: requestGate("wait for a result", settings.STEPWELL_WAITS_MAX),
   };
@@ -24,10 +36,25 @@ function uploadGate(settings: Settings): Gate {
   return new Gate({
     count: countMax,
     weight: bytesMax,
+    share: SHARE,
     waitSeconds,
     refusal: ({ count, weight }) =>
       `Cannot read this body: after ${waitSeconds} s, ${count} others with ${weight} bytes are still being read, ` +
       `must fit among ${countMax} bodies and ${bytesMax} bytes`,
+  });
+}
+
+function decodeGate(settings: Settings, part: number): Gate {
+  const { STEPWELL_UPLOAD_WAIT_SECONDS: waitSeconds } = settings;
+  const bytesMax = Math.floor(part * settings.STEPWELL_DECODE_BYTES_MAX);
+  return new Gate({
+    count: Infinity,
+    weight: bytesMax,
+    share: SHARE,
+    waitSeconds,
+    refusal: ({ count, weight }) =>
+      `Cannot decode this body: after ${waitSeconds} s, ${count} others still take ${weight} bytes of memory, ` +
+      `must fit into ${bytesMax} bytes`,
   });
 }
 

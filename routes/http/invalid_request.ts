@@ -8,7 +8,7 @@ import { type Issue, StepwellError } from "../../src/errors.ts";
 const ISSUES_MAX = 20;
 
 /** `where` is the part of the request: param, query or body. Paths in a body have no prefix. */
-export function invalidRequest(where: string, error: z.core.$ZodError): StepwellError {
+export function invalidRequest(where: string, error: Pick<z.core.$ZodError, "issues">): StepwellError {
   const prefix = where === "body" ? [] : [where === "param" ? "path" : where];
   const found = error.issues.slice(0, ISSUES_MAX).flatMap((issue) => toIssues(prefix, issue));
   const issues = found.slice(0, ISSUES_MAX);
@@ -25,7 +25,9 @@ function toIssues(prefix: readonly string[], issue: z.core.$ZodIssue): Issue[] {
   const names = [...prefix, ...issue.path.map(String)];
   const path = names.join(".");
   if (issue.code === "unrecognized_keys") {
-    return [{ path, message: `Must not hold ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}` }];
+    const keys = issue.keys.slice(0, ISSUES_MAX).map((key) => JSON.stringify(key)).join(", ");
+    const more = issue.keys.length - ISSUES_MAX;
+    return [{ path, message: `Must not hold ${keys}${more > 0 ? ` and ${more} more` : ""}` }];
   }
   if (issue.code === "invalid_union") return unionIssues(names, issue) ?? [{ path, message: issue.message }];
   return [{ path, message: issue.message }];

@@ -6,6 +6,7 @@
  */
 import { HTTPException } from "hono/http-exception";
 import { type ErrorCode, ERRORS, type Issue, StepwellError } from "../../src/errors.ts";
+import { boundedDetail, boundedIssues } from "./bounded_problem.ts";
 import type { AppContext, Services } from "./context.ts";
 
 export const PROBLEM_TYPE = "application/problem+json";
@@ -44,18 +45,18 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   if (error === undefined) {
     log({
       level: "error",
-      request_id: c.get("requestId"),
+      ...idsOf(c),
       error: thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown),
     });
   }
   const code = error?.code ?? "internal";
   const { status, title, meaning } = ERRORS[code];
   // Details of the service's own faults, such as file paths, are for the operator.
-  const issues = status < 500 ? error?.issues ?? [] : [];
+  const issues = status < 500 ? boundedIssues(error?.issues ?? []) : [];
   if (status >= 500 && error && error.issues.length > 0) {
     log({
       level: "error",
-      request_id: c.get("requestId"),
+      ...idsOf(c),
       code,
       error: error.issues.map(({ message }) => message).join("; "),
     });
@@ -63,13 +64,15 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   c.set("code", code);
   for (const name of ANSWER_HEADERS) c.header(name, undefined);
   if (isRetriable(status)) c.header("Retry-After", "1");
+  // Deno.serve closes the connection once the rest of the body has come, or the client ends it.
+  if (code === "body_timeout") c.header("Connection", "close");
   const challenge = challengeOf(thrown);
   if (challenge !== undefined) c.header("WWW-Authenticate", challenge);
   const problem: Problem = {
     type: problemType(code),
     title,
     status,
-    detail: error?.message ?? meaning,
+    detail: boundedDetail(error?.message ?? meaning),
     code,
     request_id: c.get("requestId"),
     issues,
@@ -78,6 +81,11 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   c.header("Cache-Control", "no-store");
   return c.body(JSON.stringify(problem), status);
 }
+
+const idsOf = (c: AppContext) => ({
+  request_id: c.get("requestId"),
+  client_request_id: c.get("clientRequestId"),
+});
 
 /** Refusals keep their code; those of the bearer middleware get one. Undefined for an unexpected error. */
 function toStepwellError(thrown: unknown): StepwellError | undefined {

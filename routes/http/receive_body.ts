@@ -1,19 +1,18 @@
 /**
- * Receives request bodies: checks media type and size, acquires a place among the uploads, limits the time, and lets
- * src/wire decode. It knows no operation and holds no tensor.
- *
- * Invariant: the upload's place is always released.
+ * Receives request bodies: checks media type and size, bounds what they may hold, and lets src/wire decode. It knows
+ * no operation and holds no tensor.
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
-import { withoutNulls } from "../../src/nulls.ts";
 import type { TensorTarget } from "../../src/tensor.ts";
-import { decodedLength, readBody, readJson } from "../../src/wire/read_body.ts";
-import { contentLength } from "../../src/wire/body_chunks.ts";
+import { type JsonLimits, jsonMemory, type TensorPlace, tensorsIn } from "../../src/wire/json_limits.ts";
+import { writeTensorsInSlices } from "../../src/wire/json_tensors.ts";
+import { decodedLength, readBody } from "../../src/wire/read_body.ts";
+import { readJson } from "../../src/wire/read_json.ts";
 import { tensorFileReader } from "../../src/wire/tensor_file.ts";
-import { writeTensors } from "../../src/wire/json_tensors.ts";
 import type { AppContext, Services } from "./context.ts";
-import { invalidRequest } from "./invalid_request.ts";
+import { type LongList, parseBody, parseWithList } from "./parse_body.ts";
+import { type Received, upload } from "./upload.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
 
 type Format = "json" | "safetensors";
@@ -23,16 +22,69 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
   [BYTES_TYPE, "safetensors"],
 ]);
 
-/** Receives a JSON body that fits `schema`, of at most `bytesMax` bytes and the bound of the settings. */
+interface JsonBody {
+  /** The most bytes of the whole body, besides the bound of the settings. */
+  readonly bytesMax?: number;
+  /** The most bytes besides the numbers of tensors. */
+  readonly plainBytesMax?: number;
+  /** The most values besides tensors. */
+  readonly valuesMax?: number;
+  /** Where tensors are. Absent: nowhere. */
+  readonly places?: TensorPlace;
+  readonly list?: LongList;
+  /** Called with the value before the schema looks at it. */
+  readonly prepare?: (value: unknown) => unknown;
+}
+
+/**
+ * Receives a JSON body that fits `schema`. The memory of a long one is counted until what is returned is disposed of.
+ */
 export async function receiveJson<S extends z.ZodType>(
   c: AppContext,
   services: Services,
   schema: S,
-  { bytesMax = Infinity }: { readonly bytesMax?: number } = {},
-): Promise<z.output<S>> {
+  { bytesMax = Infinity, plainBytesMax = PLAIN_BYTES_MAX, places, ...more }: JsonBody = {},
+): Promise<Received<z.output<S>>> {
   bodyFormat(c, ["json"]);
-  const least = Math.min(bytesMax, services.settings.STEPWELL_JSON_BYTES_MAX);
-  return parse(schema, await upload(c, services, { bytesMax: least, read: readJson }));
+  const { STEPWELL_JSON_BYTES_MAX } = services.settings;
+  const limits = () => limitsOf({ plainBytesMax, places, valuesMax: more.valuesMax });
+  const least = Math.min(bytesMax, places ? Infinity : plainBytesMax, STEPWELL_JSON_BYTES_MAX);
+  const received = await upload(c, services, {
+    bytesMax: least,
+    weigh: (bytes) => jsonMemory(bytes, limits()),
+    read: (request, options) => readJson(request, { ...options, limits }),
+  });
+  try {
+    const { prepare = (value) => value, list } = more;
+    const value = prepare(received.value);
+    return {
+      ...received,
+      value: list ? await parseWithList(schema, value, list) : parseBody(schema, value),
+    };
+  } catch (error) {
+    received[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Bodies have some kilobytes besides their tensors. */
+const PLAIN_BYTES_MAX = 1 << 20;
+/** Values besides tensors: each takes up to some 70 bytes. */
+const VALUES_MAX = 200_000;
+/** The longest name of a variable, with what stands around it. */
+const NAME_BYTES_MAX = 1024;
+/** Names of one object, whatever the run. */
+const NAMES_MAX = 4096;
+
+function limitsOf(
+  { plainBytesMax, places, names = 0, valuesMax = VALUES_MAX + 4 * names }: {
+    readonly plainBytesMax: number;
+    readonly valuesMax?: number | undefined;
+    readonly places?: TensorPlace | undefined;
+    readonly names?: number;
+  },
+): JsonLimits {
+  return { plainBytesMax, places, valuesMax, namesMax: NAMES_MAX + names };
 }
 
 export interface TensorBody<S extends z.ZodType> {
@@ -40,6 +92,8 @@ export interface TensorBody<S extends z.ZodType> {
   readonly bytesMax: (format: Format) => number;
   readonly headerBytesMax: number;
   readonly target: TensorTarget;
+  /** How many variables the run has. */
+  readonly variableCount: () => number;
   /** The member of a JSON body that holds the tensors. */
   readonly member: string;
   /** The schema of the whole JSON body. */
@@ -63,15 +117,26 @@ export async function receiveTensors<S extends z.ZodType>(
   if (format === "safetensors") {
     let fields: z.output<S> | undefined;
     const onMetadata = (metadata: ReadonlyMap<string, string>) =>
-      void (fields = parse(body.schema, { ...body.fields(metadata), [body.member]: {} }));
+      void (fields = parseBody(body.schema, { ...body.fields(metadata), [body.member]: {} }));
     const { target, headerBytesMax } = body;
     await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     return fields as z.output<S>;
   }
-  const value = await upload(c, services, { bytesMax, read: readJson });
-  const fields = parse(body.schema, value);
+  // Each variable has a name in the text, besides its numbers.
+  const limits = () => {
+    const names = body.variableCount();
+    const plainBytesMax = PLAIN_BYTES_MAX + NAME_BYTES_MAX * names;
+    return limitsOf({ plainBytesMax, places: tensorsIn(body.member), names });
+  };
+  using received = await upload(c, services, {
+    bytesMax,
+    weigh: (bytes) => jsonMemory(bytes, limits()),
+    read: (request, options) => readJson(request, { ...options, limits }),
+  });
+  const { value } = received;
+  const fields = parseBody(body.schema, value);
   // Not from zod's output, which leaves out a member named __proto__.
-  writeTensors((value as Record<string, unknown>)[body.member], body.target, body.member);
+  await writeTensorsInSlices((value as Record<string, unknown>)[body.member], body.target, body.member);
   return fields;
 }
 
@@ -80,67 +145,25 @@ interface FileBody {
   readonly headerBytesMax: number;
   readonly target: TensorTarget;
   readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
+  /** Whether the target keeps the bytes outside of the arenas. */
+  readonly isKept?: boolean;
 }
 
 /** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
-  const { bytesMax, target, ...reading } = body;
-  await upload(c, services, {
+  const { bytesMax, target, isKept = false, ...reading } = body;
+  using _received = await upload(c, services, {
     bytesMax,
+    ...isKept && { weigh: (bytes: number) => bytes },
     read: async (request, options) => {
       const fileBytes = decodedLength(request.headers);
+      if (isKept && fileBytes === undefined) await options.onLong();
       const reader = tensorFileReader(target, { fileBytes, ...reading });
       await readBody(request, options, (chunk) => reader.write(chunk));
       reader.close();
     },
   });
-}
-
-interface Upload<T> {
-  readonly bytesMax: number;
-  readonly read: (request: Request, options: { bytesMax: number; signal: AbortSignal }) => Promise<T>;
-}
-
-async function upload<T>(
-  c: AppContext,
-  { uploads, settings }: Services,
-  { bytesMax, read }: Upload<T>,
-): Promise<T> {
-  const request = c.req.raw;
-  const length = decodedLength(request.headers);
-  c.set("bytesIn", contentLength(request.headers) ?? 0);
-  // Refused before it waits for a place.
-  if (length !== undefined && length > bytesMax) throw tooLarge(length, bytesMax);
-  // A body without a declared length may become as long as the bound.
-  using _place = await uploads.acquire(length ?? bytesMax);
-  const slow = new AbortController();
-  const timer = setTimeout(() => slow.abort(tooSlow(settings)), settings.STEPWELL_UPLOAD_SECONDS * 1000);
-  try {
-    return await read(request, { bytesMax, signal: slow.signal });
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function tooLarge(length: number, bytesMax: number): StepwellError {
-  return new StepwellError(
-    "body_too_large",
-    `Cannot read the body: it has ${length} bytes, must have at most ${bytesMax} here`,
-  );
-}
-
-function tooSlow({ STEPWELL_UPLOAD_SECONDS }: Services["settings"]): StepwellError {
-  return new StepwellError(
-    "body_timeout",
-    `Cannot wait for the rest of the body: it must arrive within ${STEPWELL_UPLOAD_SECONDS} s`,
-  );
-}
-
-function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(withoutNulls(schema, value));
-  if (parsed.success) return parsed.data;
-  throw invalidRequest("body", parsed.error);
 }
 
 /** The format of the body by its Content-Type. Throws unsupported_media_type. */

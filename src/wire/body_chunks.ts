@@ -11,6 +11,8 @@ export interface ChunkOptions {
   /** The Content-Length. */
   readonly declared: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Called with the bytes of each piece that comes off the socket. */
+  readonly onReceived?: ((bytes: number) => void) | undefined;
 }
 
 /**
@@ -60,17 +62,20 @@ async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /**
- * Passes a body of any size to `onChunk` in pieces. A piece is valid only during the call, because its memory is
- * reused. Throws incomplete_body, the signal's reason, or what `onChunk` throws.
+ * Passes a body of any size to `onChunk` in pieces. A piece is valid only until the call has ended, or the promise
+ * that it returns: its memory is reused. Throws incomplete_body, the signal's reason, or what `onChunk` throws.
  */
 export async function eachChunk(
   request: Request,
   options: ChunkOptions,
-  onChunk: (chunk: Uint8Array) => void,
+  onChunk: (chunk: Uint8Array) => void | Promise<void>,
 ): Promise<void> {
   // Not a generator: its awaits and allocations would add a tenth to the time of reading a piece.
   await using body = new OpenBody(request, { ...options, isRecycled: true });
-  for (let chunk = await body.read(); chunk; chunk = await body.read()) onChunk(chunk);
+  for (let chunk = await body.read(); chunk; chunk = await body.read()) {
+    const wait = onChunk(chunk);
+    if (wait) await wait;
+  }
 }
 
 /** Yields a body of any size in pieces that may be kept. Throws incomplete_body, or the signal's reason. */
@@ -83,6 +88,7 @@ export async function* chunksOf(request: Request, options: ChunkOptions): AsyncG
 class OpenBody implements AsyncDisposable {
   readonly #declared: number | undefined;
   readonly #signal: AbortSignal | undefined;
+  readonly #onReceived: ((bytes: number) => void) | undefined;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #recycling: ReadableStreamBYOBReader | undefined;
   /** Transferred to each read and back, so that a 40 MB body leaves no 40 MB of garbage and stays in the cache. */
@@ -92,6 +98,7 @@ class OpenBody implements AsyncDisposable {
   constructor({ body }: Request, options: ChunkOptions & { readonly isRecycled: boolean }) {
     this.#declared = options.declared;
     this.#signal = options.signal;
+    this.#onReceived = options.onReceived;
     if (body && options.isRecycled) this.#recycling = recyclingReader(body);
     if (this.#recycling) this.#buffer = new ArrayBuffer(READ_BYTES);
     else this.#reader = body?.getReader();
@@ -113,6 +120,7 @@ class OpenBody implements AsyncDisposable {
       return undefined;
     }
     this.#bytes += value.length;
+    this.#onReceived?.(value.length);
     this.#buffer = value.buffer as ArrayBuffer;
     return value;
   }

@@ -31,6 +31,14 @@ const DECODERS: ReadonlyMap<string, () => Decoder> = new Map<string, () => Decod
     })],
 ]);
 
+/** The memory of a decoder: its window, as large as a sender may ask for, and its pieces. */
+export const DECODER_BYTES: Readonly<Record<ContentEncoding, number>> = {
+  gzip: 1 << 20,
+  deflate: 1 << 20,
+  br: 17 << 20,
+  zstd: 9 << 20,
+};
+
 export type ContentEncoding = "gzip" | "deflate" | "br" | "zstd";
 
 /** The encoding of a body; undefined for none. Throws unsupported_media_type for an unknown one and for several. */
@@ -50,7 +58,7 @@ export function contentEncoding(headers: Headers): ContentEncoding | undefined {
  */
 export async function decode(
   source: AsyncIterable<Uint8Array>,
-  { encoding, onPiece }: { encoding: ContentEncoding; onPiece: (piece: Uint8Array) => void },
+  { encoding, onPiece }: { encoding: ContentEncoding; onPiece: (piece: Uint8Array) => void | Promise<void> },
 ): Promise<void> {
   const decoder = DECODERS.get(encoding)!();
   /** The first error that is not the decoder's own. */
@@ -76,7 +84,8 @@ export async function decode(
   async function drain(pieces: AsyncIterable<Uint8Array>) {
     for await (const piece of pieces) {
       try {
-        onPiece(piece);
+        const wait = onPiece(piece);
+        if (wait) await wait;
       } catch (error) {
         foreign ??= { error };
         throw error;

@@ -1,10 +1,13 @@
 /**
  * Finds the place where a text is not valid JSON. `JSON.parse` is the parser; this scanner reports what it does not:
- * the place of the mistake, and a repeated key of an object (`JSON.parse` silently keeps the last value).
+ * the place of the mistake, a repeated key of an object (`JSON.parse` silently keeps the last value), and nesting
+ * that is too deep.
  *
- * Invariant: for a text without repeated keys, no fault is found exactly if `JSON.parse` accepts the text. The
- * scanner has its own stack, so that no depth of nesting can overflow the call stack.
+ * Invariant: for a text without repeated keys and deep nesting, no fault is found exactly if `JSON.parse` accepts the
+ * text. The time is proportional to the text.
  */
+
+import { JSON_DEPTH_MAX, TOO_DEEP } from "./json_fault_error.ts";
 
 export interface JsonFault {
   /** UTF-16 index into the text. */
@@ -54,6 +57,7 @@ export function findJsonFault(text: string): JsonFault | undefined {
       at++;
       expect = "comma or end";
     } else if (char === "{" || char === "[") {
+      if (open.length === JSON_DEPTH_MAX) return { offset: at, problem: TOO_DEEP };
       open.push(char === "{" ? new Set() : null);
       at++;
       expect = char === "{" ? "key or }" : "value or ]";

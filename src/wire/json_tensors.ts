@@ -9,6 +9,7 @@
 
 import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 import { type IntegerDtype, isInteger, showInexact, writeIntegers } from "./integers.ts";
+import { othersRun } from "./slices.ts";
 import { flatten, type FlatTensor } from "./nested_numbers.ts";
 import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
 import {
@@ -21,6 +22,11 @@ import {
 } from "./tensor_source.ts";
 import { unreadable } from "./unreadable.ts";
 
+/** The bytes that are written before others run: some milliseconds. */
+const SLICE_BYTES = 4 << 20;
+/** The work of one tensor, whatever its size, as bytes. */
+const TENSOR_COST_BYTES = 4 << 10;
+
 /**
  * Writes every member of `tensors` into `target`, in order: `null` as no gradient, the others as dense or sparse.
  * `path` is the path of the object for messages, such as `gradients`.
@@ -29,30 +35,50 @@ import { unreadable } from "./unreadable.ts";
  * index_out_of_range for its content; what the target throws.
  */
 export function writeTensors(tensors: unknown, target: TensorTarget, path: string): void {
-  if (!isObject(tensors)) throw unreadable(path, "must be an object of tensors by name");
-  for (const [name, value] of Object.entries(tensors)) {
-    writeTensor(name, value, { target, path: `${path}.${name}` });
+  for (const _bytes of writing(tensors, target, path));
+}
+
+/** Like {@link writeTensors}, but lets others run after each {@link SLICE_BYTES}. */
+export async function writeTensorsInSlices(
+  tensors: unknown,
+  target: TensorTarget,
+  path: string,
+): Promise<void> {
+  let bytes = 0;
+  for (const written of writing(tensors, target, path)) {
+    bytes += written + TENSOR_COST_BYTES;
+    if (bytes < SLICE_BYTES) continue;
+    bytes = 0;
+    await othersRun();
   }
 }
 
-function writeTensor(
+/** Yields the bytes of each piece that has been written. */
+function* writing(tensors: unknown, target: TensorTarget, path: string): Generator<number> {
+  if (!isObject(tensors)) throw unreadable(path, "must be an object of tensors by name");
+  for (const name of Object.keys(tensors)) {
+    yield* writeTensor(name, tensors[name], { target, path: `${path}.${name}` });
+  }
+}
+
+function* writeTensor(
   name: string,
   value: unknown,
   { target, path }: { target: TensorTarget; path: string },
-): void {
+): Generator<number> {
   if (value === null) return target.none(name);
   if (isObject(value) && ["indices", "values", "scale"].some((key) => key in value)) {
-    return writeParts(name, value, { target, path });
+    return yield* writeParts(name, value, { target, path });
   }
   const source = tensorSource(value, path);
-  pour(source, target.dense(name, source));
+  yield* pour(source, target.dense(name, source));
 }
 
-function writeParts(
+function* writeParts(
   name: string,
   value: Record<string, unknown>,
   { target, path }: { target: TensorTarget; path: string },
-): void {
+): Generator<number> {
   const isScaled = "scale" in value;
   const wanted = isScaled ? ["values"] : ["indices", "values"];
   checkKeys(value, wanted, path, ["indices", "flat", ...(isScaled ? ["scale", "block"] : [])]);
@@ -68,16 +94,16 @@ function writeParts(
   checkParts(tensor, path);
   if (!scale && !flat && indices) {
     const sinks = target.sparse(name, indices, values);
-    pour(indices, sinks.indices);
-    pour(values, sinks.values);
+    yield* pour(indices, sinks.indices);
+    yield* pour(values, sinks.values);
     return;
   }
   const sinks = target.packed?.(name, tensor);
   if (!sinks) throw unreadable(path, "is in a compact form, must be plain here");
   // The scales come before the values, so that values can be decoded as they arrive.
-  if (indices && sinks.indices) pour(indices, sinks.indices);
-  if (scale && sinks.scale) pour(scale, sinks.scale);
-  pour(values, sinks.values);
+  if (indices && sinks.indices) yield* pour(indices, sinks.indices);
+  if (scale && sinks.scale) yield* pour(scale, sinks.scale);
+  yield* pour(values, sinks.values);
 }
 
 /**
@@ -128,7 +154,13 @@ const AS_FLOAT32: Readonly<
   F64: (bytes) => Float32Array.from(new Float64Array(bytes)),
 };
 
-function pour(source: TensorSource, sink: { write(bytes: Uint8Array): void; close(): void }): void {
-  for (const piece of source.pieces()) sink.write(piece);
+function* pour(
+  source: TensorSource,
+  sink: { write(bytes: Uint8Array): void; close(): void },
+): Generator<number> {
+  for (const piece of source.pieces()) {
+    sink.write(piece);
+    yield piece.length;
+  }
   sink.close();
 }

@@ -4,6 +4,7 @@
  */
 import { refusal } from "../errors.ts";
 import { PACKING_KEYS } from "./packing.ts";
+import { tryParseJson } from "./parse_json.ts";
 import { METADATA } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
 
@@ -40,13 +41,13 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
   for (const [key, text] of metadata) {
     const path = `${METADATA}.${key}`;
     if (key === "client_id") fields.client_id = text;
-    else if (key === "loss") fields.loss = parseJson(text) ?? text;
+    else if (key === "loss") fields.loss = tryParseJson(text) ?? text;
     else if (key === "base_iteration" || key === "weight") {
-      const number = parseJson(text);
+      const number = tryParseJson(text);
       if (typeof number !== "number") throw unreadable(path, "must be a number");
       fields[key] = number;
     } else if (key === "hyperparameters") {
-      const object = parseJson(text);
+      const object = tryParseJson(text);
       if (typeof object !== "object" || object === null || Array.isArray(object)) {
         throw unreadable(path, "must be a JSON object");
       }
@@ -70,14 +71,6 @@ export function noFields(metadata: ReadonlyMap<string, string>): Record<string, 
     throw refusal("invalid_request", "take this request", subject, `${METADATA} must not hold "${key}"`);
   }
   return {};
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The field that `key` differs from by a slip or two. */

@@ -8,6 +8,7 @@
 
 import { FLOAT32_OVERFLOW } from "../float32.ts";
 import { elementCount, type Shape } from "../tensor.ts";
+import { NestedNumbers } from "./number_list.ts";
 import { unreadable } from "./unreadable.ts";
 
 /** The result of {@link nest}, for `JSON.stringify`. */
@@ -21,21 +22,27 @@ export interface FlatTensor {
 
 const OVERFLOW = FLOAT32_OVERFLOW;
 /** More dimensions than tensors have in any framework; bounds the recursion. */
-const RANK_MAX = 32;
-const NON_FINITE = new Map<unknown, number>([["NaN", NaN], ["Infinity", Infinity], ["-Infinity", -Infinity]]);
+export const RANK_MAX = 32;
+export const NON_FINITE: ReadonlyMap<unknown, number> = new Map<unknown, number>([["NaN", NaN], [
+  "Infinity",
+  Infinity,
+], ["-Infinity", -Infinity]]);
+/** What every element must be, for messages. */
+export const NOT_A_NUMBER = 'must be a number, "NaN", "Infinity" or "-Infinity"';
 /** `JSON.stringify(-0)` is `0`; this keeps the sign. */
 const MINUS_ZERO = (JSON as unknown as { rawJSON(text: string): RawJson }).rawJSON("-0");
 
 /**
  * Converts nested arrays (or one number: a scalar) to shape and values.
  *
- * `value` is the result of `JSON.parse`. Numbers round to the nearest float32; "NaN", "Infinity" and "-Infinity"
+ * `value` is the result of `JSON.parse`, or the numbers that a {@link NumbersReader} took. Numbers round to the nearest float32; "NaN", "Infinity" and "-Infinity"
  * count as numbers. `path` is used in error messages, such as `gradients.dense/kernel`.
  *
  * Errors: shape_mismatch for ragged nesting; invalid_number for anything that is not a number or is beyond float32's
  * range. Memory is bounded by the number of elements actually present.
  */
 export function flatten(value: unknown, path: string): FlatTensor {
+  if (value instanceof NestedNumbers) return flattenNumbers(value, path);
   const shape: number[] = [];
   for (let part = value; Array.isArray(part); part = part[0]) {
     if (shape.length === RANK_MAX) {
@@ -99,6 +106,46 @@ export function flatten(value: unknown, path: string): FlatTensor {
   }
 }
 
+function flattenNumbers({ shape, segments }: NestedNumbers, path: string): FlatTensor {
+  const values = new Float32Array(elementCount(shape));
+  let at = 0;
+  for (const piece of float32Pieces({ shape, segments }, path)) {
+    values.set(piece, at);
+    at += piece.length;
+  }
+  return { shape: [...shape], values };
+}
+
+/** The numbers as float32, a segment at a time. Throws invalid_number for one that is beyond its range. */
+export function* float32Pieces(
+  { shape, segments }: NestedNumbers,
+  path: string,
+): Generator<Float32Array<ArrayBuffer>> {
+  let at = 0;
+  for (const segment of segments) {
+    const piece = Float32Array.from(segment);
+    for (let i = 0; i < piece.length; i++) {
+      const x = piece[i]!;
+      // "Infinity" is taken; what only float32 makes infinite is not.
+      if ((x === Infinity || x === -Infinity) && segment[i] !== x) {
+        readNumber(segment[i], [path, ...trailOf(at + i, shape)].join("."));
+      }
+    }
+    at += piece.length;
+    yield piece;
+  }
+}
+
+/** The indices of an element, from its place in row-major order. */
+export function trailOf(at: number, shape: readonly number[]): number[] {
+  const trail = [...shape];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    trail[axis] = at % shape[axis]!;
+    at = Math.floor(at / shape[axis]!);
+  }
+  return trail;
+}
+
 function readNumber(value: unknown, path: string): number {
   if (typeof value === "number") {
     if (value < OVERFLOW && value > -OVERFLOW) return value;
@@ -109,16 +156,12 @@ function readNumber(value: unknown, path: string): number {
   if (Array.isArray(value)) {
     throw unreadable(path, "is an array, must be a number like its siblings", "shape_mismatch");
   }
-  throw unreadable(
-    path,
-    `is ${showValue(value)}, must be a number, "NaN", "Infinity" or "-Infinity"`,
-    "invalid_number",
-  );
+  throw unreadable(path, `is ${showValue(value)}, ${NOT_A_NUMBER}`, "invalid_number");
 }
 
 /** A value, shortened for a message. */
 export function showValue(value: unknown): string {
-  if (Array.isArray(value)) return "an array";
+  if (Array.isArray(value) || value instanceof NestedNumbers) return "an array";
   if (typeof value === "object" && value !== null) return "an object";
   const text = JSON.stringify(value) ?? "missing";
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;

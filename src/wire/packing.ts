@@ -3,6 +3,7 @@
  * other, for all kinds of body. Knows no variable: the target accepts or refuses names and shapes.
  */
 import { elementCount, type PackedTensor, sameShape, showShape } from "../tensor.ts";
+import { tryParseJson } from "./parse_json.ts";
 import { METADATA } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
 
@@ -43,12 +44,7 @@ export function readPacking(
 }
 
 function namesOf(text: string): ReadonlySet<string> {
-  let names: unknown;
-  try {
-    names = JSON.parse(text);
-  } catch {
-    // Reported below.
-  }
+  const names = tryParseJson(text);
   if (Array.isArray(names) && names.every((name) => typeof name === "string")) return new Set(names);
   throw unreadable(`${METADATA}.flat`, "must be * or a JSON array of names");
 }

@@ -1,6 +1,5 @@
 /**
- * Reads request bodies: counts, decompresses and limits them, and never leaves one half read. Knows no format but
- * JSON.
+ * Reads request bodies: counts, decompresses and limits them, and never leaves one half read. Knows no format.
  *
  * Invariant: at most `bytesMax` decoded bytes are passed on, and however reading ends, the request's stream is
  * finished or cancelled.
@@ -9,20 +8,21 @@
 import { StepwellError } from "../errors.ts";
 import { chunksOf, contentLength, eachChunk, isSmall, wholeOf } from "./body_chunks.ts";
 import { contentEncoding, decode } from "./content_encoding.ts";
-import { findJsonFault, showJsonFault } from "./json_fault.ts";
+import { othersRun } from "./slices.ts";
 
 export interface ReadBodyOptions {
   /** The most decoded bytes to accept. */
   readonly bytesMax: number;
   /** Ends the reading; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the bytes of each piece that comes off the socket, unless the body is small. */
+  readonly onReceived?: ((bytes: number) => void) | undefined;
+  /** The decoded bytes after which others run. */
+  readonly sliceBytes?: number;
 }
 
-/** The longest JSON text: V8 has no longer strings. */
-const JSON_BYTES_MAX = 2 ** 29 - 1024;
-
-/** Shared: it has no state between whole texts. */
-const UTF8 = new TextDecoder("utf-8", { fatal: true });
+/** The tensor bytes that are copied in some milliseconds. */
+const SLICE_BYTES = 16 << 20;
 
 /** The decoded length of the body, if the headers give it. Throws malformed_header, unsupported_media_type. */
 export function decodedLength(headers: Headers): number | undefined {
@@ -30,22 +30,26 @@ export function decodedLength(headers: Headers): number | undefined {
 }
 
 /**
- * Passes the decoded body to `onChunk` in pieces and returns its length in bytes. A piece is valid only during the
- * call, because its memory is reused. `onChunk` may throw to stop.
+ * Passes the decoded body to `onChunk` in pieces and returns its length in bytes. A piece is valid only until
+ * the call has ended, or the promise that it returns: its memory is reused. `onChunk` may throw to stop.
  *
  * Errors: body_too_large, as soon as the headers or the bytes show it; incomplete_body; malformed_encoding;
  * malformed_header; unsupported_media_type; the signal's reason; what `onChunk` throws.
  */
 export async function readBody(
   request: Request,
-  { bytesMax, signal }: ReadBodyOptions,
-  onChunk: (chunk: Uint8Array) => void,
+  { bytesMax, signal, onReceived, sliceBytes = SLICE_BYTES }: ReadBodyOptions,
+  onChunk: (chunk: Uint8Array) => void | Promise<void>,
 ): Promise<number> {
-  let bytes = 0;
+  let bytes = 0, sliceEnd = sliceBytes;
   const onPiece = (piece: Uint8Array) => {
     bytes += piece.length;
     if (bytes > bytesMax) throw tooLarge(`over ${bytesMax}`, bytesMax);
-    onChunk(piece);
+    const wait = onChunk(piece);
+    if (bytes < sliceEnd) return wait;
+    // Bytes that have arrived are read without a pause: without this, one body could keep all others waiting.
+    sliceEnd = bytes + sliceBytes;
+    return wait ? wait.then(othersRun) : othersRun();
   };
   let encoding;
   let declared;
@@ -58,47 +62,17 @@ export async function readBody(
     await request.body?.cancel();
     throw error;
   }
-  const chunkOptions = { declared, signal };
+  const chunkOptions = { declared, signal, onReceived };
   if (encoding) {
     // No encoder adds more than this. Without a limit, an endless body that decodes to nothing would be read forever.
     const encodedBytesMax = bytesMax + Math.ceil(bytesMax / 64) + 1024;
     const source = bounded(chunksOf(request, chunkOptions), encodedBytesMax);
     await decode(source, { encoding, onPiece });
-  } else if (isSmall(declared)) onPiece(await wholeOf(request, chunkOptions));
-  else await eachChunk(request, chunkOptions, onPiece);
+  } else if (isSmall(declared)) {
+    const wait = onPiece(await wholeOf(request, chunkOptions));
+    if (wait) await wait;
+  } else await eachChunk(request, chunkOptions, onPiece);
   return bytes;
-}
-
-/**
- * Reads the body with `JSON.parse`. Options and errors as in {@link readBody}, and malformed_json, whose message
- * gives the place of the fault.
- */
-export async function readJson(request: Request, options: ReadBodyOptions): Promise<unknown> {
-  const bytesMax = Math.min(options.bytesMax, JSON_BYTES_MAX);
-  let stream: TextDecoder | undefined;
-  let text = "";
-  await readBody(request, { ...options, bytesMax }, (chunk) => {
-    // Decoding as a stream saves a second copy of a large body, but takes longer than parsing for a small one.
-    const isWhole = text === "" && chunk.length === decodedLength(request.headers);
-    if (isWhole) text = decodeText(UTF8, chunk);
-    else text += decodeText(stream ??= new TextDecoder("utf-8", { fatal: true }), chunk, { stream: true });
-  });
-  if (stream) text += decodeText(stream);
-  if (text === "") throw malformedJson("it is empty");
-  try {
-    return JSON.parse(text);
-  } catch {
-    const fault = findJsonFault(text);
-    throw malformedJson(fault ? showJsonFault(text, fault) : "the parser refuses it");
-  }
-}
-
-function decodeText(decoder: TextDecoder, chunk?: Uint8Array, options?: TextDecodeOptions): string {
-  try {
-    return decoder.decode(chunk, options);
-  } catch {
-    throw malformedJson("it is not UTF-8");
-  }
 }
 
 async function* bounded(source: AsyncIterable<Uint8Array>, bytesMax: number): AsyncGenerator<Uint8Array> {
@@ -115,8 +89,4 @@ function tooLarge(bytes: string, bytesMax: number): StepwellError {
     "body_too_large",
     `Cannot take the body: it has ${bytes} bytes, must have ${bytesMax} at most`,
   );
-}
-
-function malformedJson(problem: string): StepwellError {
-  return new StepwellError("malformed_json", `Cannot parse the body as JSON: ${problem}`);
 }

@@ -7,7 +7,8 @@
 
 import { elementCount, isShape, showShape, WIRE_DTYPES, type WireTensor } from "../tensor.ts";
 import { JSON_DTYPES } from "./dtypes.ts";
-import { flatten, showValue } from "./nested_numbers.ts";
+import { flatten, float32Pieces, showValue } from "./nested_numbers.ts";
+import { NestedNumbers } from "./number_list.ts";
 import { unreadable } from "./unreadable.ts";
 
 /** A tensor whose form is checked and whose bytes can be decoded. */
@@ -21,6 +22,7 @@ const PIECE_LETTERS = 64 << 10;
 /** Values in either form. Errors: invalid_request, invalid_number, shape_mismatch. */
 export function tensorSource(value: unknown, path: string): TensorSource {
   if (isObject(value)) return base64Source(value, path);
+  if (value instanceof NestedNumbers) return numbersSource(value, path);
   const { shape, values } = flatten(value, path);
   return { dtype: "F32", shape, pieces: () => [new Uint8Array(values.buffer)] };
 }
@@ -28,24 +30,42 @@ export function tensorSource(value: unknown, path: string): TensorSource {
 /** Indices in either form. Errors: as in {@link tensorSource}, and index_out_of_range. */
 export function indexSource(value: unknown, path: string): TensorSource {
   if (isObject(value)) return base64Source(value, path);
-  if (!Array.isArray(value)) throw unreadable(path, "must be an array of integers or a base64 tensor");
-  const indices = new Int32Array(value.length);
-  for (let i = 0; i < value.length; i++) {
-    const index: unknown = value[i];
+  const isFlat = value instanceof NestedNumbers && value.shape.length === 1;
+  if (!isFlat && !Array.isArray(value)) {
+    throw unreadable(path, "must be an array of integers or a base64 tensor");
+  }
+  const indices = isFlat ? new Int32Array(value.shape[0]!) : new Int32Array((value as unknown[]).length);
+  let at = 0;
+  for (const part of isFlat ? value.segments : [value as unknown[]]) {
+    readIndices(part, { into: indices, at, path });
+    at += part.length;
+  }
+  return { dtype: "I32", shape: [indices.length], pieces: () => [new Uint8Array(indices.buffer)] };
+}
+
+/** Nested numbers are rounded to float32 when they are asked for, in pieces that fit in the cache. */
+function numbersSource(numbers: NestedNumbers, path: string): TensorSource {
+  function* pieces() {
+    for (const piece of float32Pieces(numbers, path)) yield new Uint8Array(piece.buffer);
+  }
+  return { dtype: "F32", shape: numbers.shape, pieces };
+}
+
+function readIndices(
+  from: ArrayLike<unknown>,
+  { into, at, path }: { readonly into: Int32Array; readonly at: number; readonly path: string },
+): void {
+  for (let i = 0; i < from.length; i++) {
+    const index = from[i];
     if (!Number.isInteger(index)) {
-      throw unreadable(
-        `${path}.${i}`,
-        `is ${showValue(index)}, must be an integer`,
-        "invalid_number",
-      );
+      throw unreadable(`${path}.${at + i}`, `is ${showValue(index)}, must be an integer`, "invalid_number");
     }
-    indices[i] = index as number;
+    into[at + i] = index as number;
     // No variable has 2^31 rows: they would not fit into an arena.
-    if (indices[i] !== index) {
-      throw unreadable(`${path}.${i}`, `is ${index}, must be below 2^31`, "index_out_of_range");
+    if (into[at + i] !== index) {
+      throw unreadable(`${path}.${at + i}`, `is ${index}, must be below 2^31`, "index_out_of_range");
     }
   }
-  return { dtype: "I32", shape: [value.length], pieces: () => [new Uint8Array(indices.buffer)] };
 }
 
 export function base64Source(value: Record<string, unknown>, path: string): TensorSource {
@@ -102,5 +122,6 @@ export function checkKeys(
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof NestedNumbers);
 }

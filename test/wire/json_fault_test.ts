@@ -80,9 +80,9 @@ Deno.test("findJsonFault() finds the first fault and its place", () => {
   }
 });
 
-Deno.test("findJsonFault() takes any depth and any length", () => {
-  const depth = 1_000_000;
-  assert.equal(findJsonFault("[".repeat(depth) + "]".repeat(depth)), undefined);
-  assert.equal(findJsonFault("[".repeat(depth))?.offset, depth);
-  assert.equal(findJsonFault(JSON.stringify("é".repeat(depth))), undefined);
+Deno.test("findJsonFault() takes any length, and a depth of 64", () => {
+  assert.equal(findJsonFault("[".repeat(64) + "]".repeat(64)), undefined);
+  const deep = "[".repeat(1_000_000);
+  assert.deepEqual(findJsonFault(deep), { offset: 64, problem: "nested more than 64 deep" });
+  assert.equal(findJsonFault(JSON.stringify("é".repeat(1_000_000))), undefined);
 });

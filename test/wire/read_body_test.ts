@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
-import { readBody, type ReadBodyOptions, readJson } from "../../src/wire/read_body.ts";
+import { readBody, type ReadBodyOptions } from "../../src/wire/read_body.ts";
 import { StepwellError } from "../../src/errors.ts";
 import { assertRejects } from "./support/refusals.ts";
 
@@ -246,37 +246,5 @@ Deno.test("readBody() refuses unknown and several encodings, and cancels the bod
       () => readAll(request),
     );
     assert.ok(state.cancelled);
-  }
-});
-
-Deno.test("readJson() gives what JSON.parse gives, in one piece or many", async () => {
-  const value = { a: [1, -0.5, "é😀", null], b: {} };
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
-  const options = { bytesMax: 1000 };
-  assert.deepEqual(await readJson(post(bytes), options), value);
-  assert.deepEqual(await readJson(post(bytes, { "content-length": `${bytes.length}` }), options), value);
-  const single = [...bytes].map((byte) => Uint8Array.of(byte));
-  assert.deepEqual(await readJson(streamed(single).request, options), value);
-  const gzipped = Uint8Array.from(zlib.gzipSync(bytes));
-  assert.deepEqual(await readJson(post(gzipped, { "content-encoding": "gzip" }), options), value);
-});
-
-Deno.test("readJson() says where a text is not JSON", async () => {
-  const cases: [BodyInit, RegExp][] = [
-    ["", /it is empty/],
-    [" ", /unexpected end at line 1, column 2 \(offset 1\)/],
-    ['{"a": [1,\n 2}', /unexpected "}" at line 2, column 3 \(offset 12\)/],
-    ["nul", /unexpected "n" at line 1, column 1/],
-    ["{} x", /unexpected "x" at line 1, column 4/],
-    ['{"a": NaN}', /unexpected "N" at line 1, column 7/],
-    [Uint8Array.of(0x22, 0xff, 0x22), /not UTF-8/],
-    [Uint8Array.of(0x22, 0xc3), /not UTF-8/],
-    ["[".repeat(100_000), /unexpected end/],
-  ];
-  for (const [body, pattern] of cases) {
-    await assertRejects("malformed_json", pattern, () => readJson(post(body), { bytesMax: 1e6 }));
-    const bytes = await new Response(body).bytes();
-    const sized = post(bytes, { "content-length": `${bytes.length}` });
-    await assertRejects("malformed_json", pattern, () => readJson(sized, { bytesMax: 1e6 }));
   }
 });

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { refusal, type StepwellError } from "../../errors.ts";
+import { parseJson } from "../../wire/parse_json.ts";
 
 /** The output of a layer: the layer's name and the index of its call. */
 export interface Source {
@@ -66,7 +67,7 @@ export function readTopology(json: unknown): ModelSpec {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     throw modelError("it is text that is not JSON");
   }

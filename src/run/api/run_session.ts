@@ -40,7 +40,11 @@ export interface RunSession {
    * The rows `indices` of a variable, in that order; throws unknown_variable, index_out_of_range, shape_mismatch for
    * a scalar, and invalid_request before anything is allocated when the rows have more than `bytesMax` bytes.
    */
-  gather(name: string, indices: readonly number[], options: { readonly bytesMax: number }): NamedTensor;
+  gather(
+    name: string,
+    indices: readonly number[] | Int32Array,
+    options: { readonly bytesMax: number },
+  ): NamedTensor;
   slotNames(): readonly string[];
   /** One tensor per variable that has the slot; throws unknown_slot. */
   readSlot(slot: string): readonly NamedTensor[];

@@ -11,6 +11,7 @@ import { loadOptimizer } from "../../families/optimizers/saved.ts";
 import type { Releasable } from "../../releasable.ts";
 import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } from "../../tensor.ts";
 import { flatten } from "../../wire/nested_numbers.ts";
+import { parseJson } from "../../wire/parse_json.ts";
 import type { RunSpec } from "../api/run_spec.ts";
 import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -135,7 +136,7 @@ function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly s
 function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved> {
   let json: unknown;
   try {
-    json = JSON.parse(metadata.get("stepwell") ?? "");
+    json = parseJson(metadata.get("stepwell") ?? "");
   } catch {
     refuse('the metadata has no JSON under "stepwell"');
   }

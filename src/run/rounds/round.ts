@@ -244,6 +244,22 @@ export class Round implements Releasable {
     this.#contributions.splice(place, 1);
   }
 
+  /**
+   * A copy for a dry run, to be released while the round is open. Clients' new weights were subtracted from the
+   * variables when the dry run was checked. Throws out_of_memory; then nothing has changed.
+   */
+  copy(): Round {
+    const { payload } = this.#aggregation;
+    const aggregation = {
+      ...this.#aggregation,
+      payload: payload === "weights" ? "gradient" as const : payload,
+    };
+    const copy = new Round({ ...this.#parts, aggregation }, this.#number);
+    copy.#accumulator = this.#accumulator.copy();
+    copy.#contributions = [...this.#contributions];
+    return copy;
+  }
+
   /** Ends the round and opens the next one. */
   end(outcome: RoundOutcome): void {
     this.#outcomes.set(this.#number, outcome);

@@ -81,7 +81,11 @@ export class Reader {
     this.#publisher.invalidate();
   }
 
-  gather(name: string, indices: readonly number[], { bytesMax }: { readonly bytesMax: number }): NamedTensor {
+  gather(
+    name: string,
+    indices: readonly number[] | Int32Array,
+    { bytesMax }: { readonly bytesMax: number },
+  ): NamedTensor {
     const { session, state, runner } = this.#parts;
     const rows = rowsToGather(state.variable(name), indices, bytesMax);
     using scratch = session.stage("values");

@@ -148,7 +148,11 @@ export class Session implements RunSession {
     return this.#reader.publish(names);
   }
 
-  gather(name: string, indices: readonly number[], options: { readonly bytesMax: number }): NamedTensor {
+  gather(
+    name: string,
+    indices: readonly number[] | Int32Array,
+    options: { readonly bytesMax: number },
+  ): NamedTensor {
     this.#assertOpen();
     return this.#reader.gather(name, indices, options);
   }

@@ -7,7 +7,7 @@ import type { RunState, VariableState } from "./state.ts";
 
 interface Rows {
   readonly variable: VariableState;
-  readonly indices: readonly number[];
+  readonly indices: readonly number[] | Int32Array;
   /** Bytes of the values. */
   readonly bytes: number;
 }
@@ -17,7 +17,11 @@ const COPY = program({ lines: ["to = from"], tensors: ["to", "from"], stored: ["
 });
 
 /** Throws shape_mismatch for a scalar, invalid_request for more than `bytesMax` bytes, index_out_of_range. */
-export function rowsToGather(variable: VariableState, indices: readonly number[], bytesMax: number): Rows {
+export function rowsToGather(
+  variable: VariableState,
+  indices: readonly number[] | Int32Array,
+  bytesMax: number,
+): Rows {
   const { name, shape, rows, rowLength } = variable;
   if (shape.length === 0) {
     throw new StepwellError("shape_mismatch", `Cannot gather rows of "${name}": it is a scalar`);

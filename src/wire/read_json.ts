@@ -1,0 +1,68 @@
+/**
+ * Reads a body as JSON: a short one at once, a longer one as its bytes arrive.
+ */
+
+import { malformedJson } from "./json_fault_error.ts";
+import type { JsonLimits } from "./json_limits.ts";
+import { JsonReader } from "./json_reader.ts";
+import { parseJson } from "./parse_json.ts";
+import { readBody, type ReadBodyOptions } from "./read_body.ts";
+
+/** Up to this size, `JSON.parse` of the whole text is faster and holds nobody up. */
+export const SHORT_BYTES_MAX = 64 << 10;
+
+/** It takes some 10 to 20 ms to parse. */
+const SLICE_BYTES = 512 << 10;
+
+export interface ReadJsonOptions extends ReadBodyOptions {
+  readonly limits: () => JsonLimits;
+  /** Called before more than a short text is taken: waits for the memory of the whole. */
+  readonly onLong?: () => Promise<void>;
+}
+
+/** Shared: it has no state between whole texts. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Reads the body into the value that `JSON.parse` gives; in a longer body, tensors are {@link NestedNumbers}. Options
+ * and errors as in {@link readBody}; malformed_json, whose message gives the place of the fault; the errors of
+ * {@link JsonReader}.
+ */
+export async function readJson(request: Request, options: ReadJsonOptions): Promise<unknown> {
+  let short: Uint8Array[] = [];
+  let bytes = 0;
+  let reader: JsonReader | undefined;
+  await readBody(request, { sliceBytes: SLICE_BYTES, ...options }, (chunk) => {
+    bytes += chunk.length;
+    if (reader) return reader.write(chunk);
+    // The memory of a chunk is used again.
+    if (bytes <= SHORT_BYTES_MAX) return void short.push(chunk.slice());
+    return begin(chunk);
+  });
+  async function begin(chunk: Uint8Array): Promise<void> {
+    await options.onLong?.();
+    reader = new JsonReader(options.limits());
+    for (const part of short) reader.write(part);
+    short = [];
+    reader.write(chunk);
+  }
+  return reader ? reader.close() : parseJson(textOf(short, bytes));
+}
+
+function textOf(parts: readonly Uint8Array[], bytes: number): string {
+  const [first] = parts;
+  let whole = first ?? new Uint8Array(0);
+  if (parts.length > 1) {
+    whole = new Uint8Array(bytes);
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+  }
+  try {
+    return UTF8.decode(whole);
+  } catch {
+    throw malformedJson("it is not UTF-8");
+  }
+}
