@@ -10,12 +10,11 @@ import { JsonReader } from "./json_reader.ts";
 import { JSON_DEPTH_MAX, malformedJson } from "./json_fault_error.ts";
 
 const SHORT_LETTERS_MAX = 64 << 10;
-const LIMITS = { plainBytesMax: 4 << 20, valuesMax: 500_000, namesMax: 100_000 };
 
-/** Throws malformed_json with the place of the fault. */
-export function parseJson(text: string): unknown {
+/** Throws malformed_json with the place of the fault, and body_too_large for a long text of too many values. */
+export function parseJson(text: string, valuesMax = Infinity): unknown {
   if (text === "") throw malformedJson("it is empty");
-  if (text.length > SHORT_LETTERS_MAX) return parseLong(text);
+  if (text.length > SHORT_LETTERS_MAX) return parseLong(text, valuesMax);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -29,9 +28,9 @@ export function parseJson(text: string): unknown {
   return value;
 }
 
-/** A long text may be anything: it is read with bounds on what it becomes. */
-function parseLong(text: string): unknown {
-  const reader = new JsonReader(LIMITS);
+/** A long text may be nested without end: this stops at the depth, where `JSON.parse` builds everything first. */
+function parseLong(text: string, valuesMax: number): unknown {
+  const reader = new JsonReader({ plainBytesMax: Infinity, valuesMax, namesMax: Infinity });
   reader.write(new TextEncoder().encode(text));
   return reader.close();
 }

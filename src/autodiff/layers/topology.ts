@@ -65,9 +65,12 @@ export function readTopology(json: unknown): ModelSpec {
   return readModel(className, config);
 }
 
+/** Far more than the largest model that is taken has. */
+const VALUES_MAX = 200_000;
+
 function parsed(text: string): unknown {
   try {
-    return parseJson(text);
+    return parseJson(text, VALUES_MAX);
   } catch {
     throw modelError("it is text that is not JSON");
   }
