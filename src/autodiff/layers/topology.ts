@@ -66,11 +66,11 @@ export function readTopology(json: unknown): ModelSpec {
 }
 
 /** Far more than the largest model that is taken has. */
-const VALUES_MAX = 200_000;
+const TEXT_LIMITS = { plainBytesMax: 4 << 20, valuesMax: 200_000, namesMax: 4096 };
 
 function parsed(text: string): unknown {
   try {
-    return parseJson(text, VALUES_MAX);
+    return parseJson(text, TEXT_LIMITS);
   } catch {
     throw modelError("it is text that is not JSON");
   }

@@ -14,6 +14,10 @@ import type { Config, Member, Problem } from "../mechanism/family.ts";
 export interface Figures {
   /** L2 norm over all variables, before any bound. */
   readonly norm: number;
+  /** The norm after every bound. */
+  readonly bounded: number;
+  /** The loss that came with it; 0 without one, unless the rule needs it. */
+  readonly loss: number;
   /** Iterations between the one it was computed for and now. */
   readonly staleness: number;
   /** As the client sent it; above 0. */
@@ -29,6 +33,10 @@ export type AggregatorRule =
     readonly normBound?: number;
     /** Gives the weight of a contribution, in place of the client's. What is not finite and above 0 counts as 0. */
     readonly weigh?: (figures: Figures) => number;
+    /** Gives what a contribution adds to the divisor of `divide: "weight"`; absent: its weight. */
+    readonly divisor?: (figures: Figures) => number;
+    /** The least loss that each contribution must come with; absent: it needs none. */
+    readonly lossMin?: number | undefined;
   }
   /** Combines all contributions at once. All have the same dense variables. */
   | {
@@ -36,9 +44,16 @@ export type AggregatorRule =
     readonly combine: Combine;
     /** The fewest contributions that `combine` accepts; ≥ 1. */
     readonly contributionsMin: number;
+    /** Nanoseconds that combining so many contributions takes for each element. */
+    readonly work: (contributions: number) => number;
     /** Warnings for runs whose rounds may have only so many contributions. */
     readonly warn?: (contributions: number) => readonly string[];
   };
+
+/** The work of a comparison of all pairs: Krum of 100 contributions takes about 5 µs for each element. */
+export const pairsWork = (contributions: number) => contributions * (contributions - 1) / 2;
+/** The work of ordering the contributions, element by element. */
+export const orderWork = (contributions: number) => 1.5 * contributions * Math.log2(contributions + 1);
 
 /** The contributions of a round, all in one arena. Regions are 64-byte aligned float32, padded to 64 bytes. */
 export interface ContributionList {
