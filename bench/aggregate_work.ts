@@ -7,7 +7,7 @@ import { runCompiled } from "../kernels/compiler/runner.ts";
 import { aggregators } from "../src/families/aggregators/mod.ts";
 import { optimizers } from "../src/families/optimizers/mod.ts";
 import { ruleOf } from "../src/families/optimizers/optimizer.ts";
-import { dense } from "../src/run/rounds/accumulator.ts";
+import { dense, EDITION } from "../src/run/rounds/accumulator.ts";
 import { Memory } from "../src/run/tensors/memory.ts";
 import { Round } from "../src/run/rounds/round.ts";
 import { resolveSpec } from "../src/run/spec/spec.ts";
@@ -92,7 +92,7 @@ export function meanAsTheyArrive(
     let ms = 0;
     for (let n = 0; n < clients; n++) ms += contribute(n);
     const combined = stage();
-    ms += timedMs(() => round.combine(combined));
+    ms += timedMs(() => round.combine(combined, EDITION));
     result.set(arena.f32(combined.tensors.get("w")?.values as number, base.length));
     combined.release();
     round.end({ kind: "dropped", reason: "it was only measured" });

@@ -47,6 +47,7 @@ export async function startStoredService(): Promise<StoredService> {
     losses: new Losses(settings),
     ...gatesOf(settings),
     metrics: new Metrics(),
+    ownPort: (): number => server.addr.port,
     now: () => performance.now(),
     log: () => {},
     stopping: new AbortController().signal,

@@ -34,6 +34,7 @@ import * as getRun from "./get_run.ts";
 import * as getSlot from "./get_slot.ts";
 import * as getVariables from "./get_variables.ts";
 import * as getWeights from "./get_weights.ts";
+import { ownHostOnly } from "./http/hosts.ts";
 import { invalidRequest } from "./http/invalid_request.ts";
 import * as listRuns from "./list_runs.ts";
 import * as listSlots from "./list_slots.ts";
@@ -42,6 +43,7 @@ import * as minimize from "./minimize.ts";
 import * as patchOptimizer from "./patch_optimizer.ts";
 import { describeShared } from "./contract/openapi.ts";
 import { routedPath } from "./http/path_prefix.ts";
+import { allowedOriginsOnly, crossOrigin } from "./http/origins.ts";
 import { answerProblem } from "./http/problem.ts";
 import * as putCheckpoint from "./put_checkpoint.ts";
 import * as putVariables from "./put_variables.ts";
@@ -115,9 +117,14 @@ export function createApp(services: Services): App {
       log,
     )
   );
-  app.use(requestId());
+  // A name that the caller made up could be that of another request. `accessLog` keeps it beside ours.
+  app.use(requestId({ limitLength: 0 }));
   app.use(accessLog(services));
   app.use(secureHeaders(SECURE_HEADERS));
+  app.use(ownHostOnly(services));
+  app.use(allowedOriginsOnly(services));
+  const answerPages = crossOrigin(services);
+  if (answerPages) app.use(answerPages);
   app.use(methodNotAllowed({
     app,
     onMethodNotAllowed: (c, methods) => {

@@ -28,6 +28,8 @@ interface TextSetting {
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+/** Characters of a token that is not guessed over a network. */
+const TOKEN_LENGTH_MIN = 16;
 
 const SEGMENTS = "(/(?!\\.{1,2}(/|$))[A-Za-z0-9._~-]+)+";
 /** A path without a slash at its end, dots or a first segment of the service's own paths. */
@@ -59,7 +61,28 @@ export const SETTINGS = {
     pattern: /^[A-Za-z0-9._~+/-]+=*$/,
     wanted: "letters, digits and -._~+/ with = at the end only (what a bearer token may hold)",
     description:
-      "Token that requests must carry as `Authorization: Bearer <token>`. None: no token is asked for.",
+      "Token that requests must carry as `Authorization: Bearer <token>`; at least 16 characters beyond loopback. " +
+      "None: no token is asked for.",
+  },
+  STEPWELL_HOSTS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[a-z0-9._-]+(:\d{1,5})?(, *[a-z0-9._-]+(:\d{1,5})?)*$/i,
+    wanted: "host names, each with or without a port, with commas between",
+    description:
+      "Names besides those of loopback that the service answers to, as a `Host` header has them. None: no others " +
+      "on loopback, every name elsewhere.",
+  },
+  STEPWELL_CORS_ORIGINS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^(\*|[a-z][a-z0-9+.-]*:\/\/[^\s,/]+(, *[a-z][a-z0-9+.-]*:\/\/[^\s,/]+)*)$/i,
+    wanted: "origins such as https://example.org with commas between, or *",
+    description:
+      "Origins whose pages may use the service in a browser. `*` is every page, and needs a token. None: only pages " +
+      "of the service itself.",
   },
   STEPWELL_LOG: {
     kind: "text",
@@ -312,13 +335,33 @@ export function readSettings(lookup: (name: string) => string | undefined): Sett
   const settings = Object.fromEntries(
     Object.entries(SETTINGS).map(([name, setting]) => [name, readSetting(name, setting, lookup(name) ?? "")]),
   ) as unknown as Settings;
-  if (settings.STEPWELL_TOKEN === "" && !isLoopback(settings.STEPWELL_HOST)) {
+  checkAccess(settings);
+  return settings;
+}
+
+/** The rules that several settings make together. */
+function checkAccess(settings: Settings): void {
+  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token } = settings;
+  if (token === "") {
+    if (!isLoopback(host)) {
+      throw new SettingError(
+        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN, or a ` +
+          "loopback host (127.0.0.1, ::1, localhost)",
+      );
+    }
+    if (settings.STEPWELL_CORS_ORIGINS === "*") {
+      throw new SettingError(
+        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN, ' +
+          "or name the origins",
+      );
+    }
+  }
+  if (token !== "" && token.length < TOKEN_LENGTH_MIN && !isLoopback(host)) {
     throw new SettingError(
-      `Cannot listen on STEPWELL_HOST="${settings.STEPWELL_HOST}" without a token: set STEPWELL_TOKEN, or a ` +
-        "loopback host (127.0.0.1, ::1, localhost)",
+      `Cannot listen on STEPWELL_HOST="${host}" with this STEPWELL_TOKEN: it has ${token.length} characters, must ` +
+        `have at least ${TOKEN_LENGTH_MIN} beyond loopback`,
     );
   }
-  return settings;
 }
 
 function readSetting(name: string, setting: NumberSetting | TextSetting, text: string): number | string {
@@ -338,7 +381,7 @@ function readSetting(name: string, setting: NumberSetting | TextSetting, text: s
   );
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

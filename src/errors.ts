@@ -21,6 +21,13 @@ export const ERRORS = {
   // 401 Unauthorized
   unauthorized: entry(401, "Token missing or wrong", "The request needs `Authorization: Bearer <token>`."),
 
+  // 403 Forbidden
+  origin_not_allowed: entry(
+    403,
+    "Page of another origin",
+    "A browser sent the request for a page whose origin is not in STEPWELL_CORS_ORIGINS.",
+  ),
+
   // 404 Not Found
   unknown_route: entry(404, "No such resource", "No operation has this path."),
   unknown_run: entry(404, "No such run", "No run has this id."),
@@ -62,6 +69,11 @@ export const ERRORS = {
     "Round was dropped",
     "The round that was waited for was dropped: its contributions have no effect.",
   ),
+  iterations_exhausted: entry(
+    409,
+    "Iterations are exhausted",
+    "The run is at iteration 2^53 - 1, the last one: set its weights, or its checkpoint, to go on.",
+  ),
   contribution_withdrawn: entry(
     409,
     "Contribution was withdrawn",
@@ -88,6 +100,13 @@ export const ERRORS = {
     415,
     "Media type not supported",
     "The Content-Type or Content-Encoding is not taken.",
+  ),
+
+  // 421 Misdirected Request
+  misdirected_request: entry(
+    421,
+    "Not a name of this service",
+    "`Host` names something else than this service; STEPWELL_HOSTS adds names.",
   ),
 
   // 422 Unprocessable Content

@@ -53,6 +53,7 @@ const app = createApp({
   wallClock: () => new Date(),
   ...gatesOf(settings),
   metrics: new Metrics(),
+  ownPort: () => server.addr.port,
   now: () => performance.now() - start,
   log: logLine,
   stopping: stopping.signal,

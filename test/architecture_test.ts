@@ -19,7 +19,14 @@ const FLOORS: readonly (readonly string[])[] = [
   ["kernels/arena.ts"],
   ["kernels/compiler/", "kernels/noise/"],
   ["kernels/routines/"],
-  ["src/errors.ts", "src/tensor.ts", "src/line_log.ts", "src/releasable.ts", "src/nulls.ts"],
+  [
+    "src/errors.ts",
+    "src/float32.ts",
+    "src/tensor.ts",
+    "src/line_log.ts",
+    "src/releasable.ts",
+    "src/nulls.ts",
+  ],
   ["src/config.ts", "src/gate.ts"],
   ["src/wire/", "src/store/", "src/families/mechanism/"],
   [

@@ -63,7 +63,29 @@ Deno.test("readSettings() requires a token for every host but loopback", () => {
   }
   for (const host of ["0.0.0.0", "::", "192.168.0.1", "127.0.0.1.example.org", "example.org", "128.0.0.1"]) {
     refuses({ STEPWELL_HOST: host }, /STEPWELL_HOST=".*" without a token: set STEPWELL_TOKEN/);
-    assert.equal(read({ STEPWELL_HOST: host, STEPWELL_TOKEN: "abc" }).STEPWELL_HOST, host);
+    assert.equal(read({ STEPWELL_HOST: host, STEPWELL_TOKEN: "sixteen-letters." }).STEPWELL_HOST, host);
+    refuses(
+      { STEPWELL_HOST: host, STEPWELL_TOKEN: "fifteen-letters" },
+      /it has 15 characters, must have at least 16 beyond loopback$/,
+    );
+  }
+  assert.equal(read({ STEPWELL_TOKEN: "abc" }).STEPWELL_TOKEN, "abc");
+});
+
+Deno.test("readSettings() takes origins and hosts, and * only with a token", () => {
+  refuses({ STEPWELL_CORS_ORIGINS: "*" }, /STEPWELL_CORS_ORIGINS="\*" without a token/);
+  assert.equal(read({ STEPWELL_CORS_ORIGINS: "*", STEPWELL_TOKEN: "abc" }).STEPWELL_CORS_ORIGINS, "*");
+  for (const origins of ["https://a.example", "http://localhost:3000, https://[::1]:8", "app://x"]) {
+    assert.equal(read({ STEPWELL_CORS_ORIGINS: origins }).STEPWELL_CORS_ORIGINS, origins);
+  }
+  for (const origins of ["a.example", "https://a.example/", "https://a.example,", "*,https://a", "null"]) {
+    refuses({ STEPWELL_CORS_ORIGINS: origins }, /must be origins such as https:\/\/example.org/);
+  }
+  for (const hosts of ["a.example", "a.example:443,b", "10.0.0.1, b"]) {
+    assert.equal(read({ STEPWELL_HOSTS: hosts }).STEPWELL_HOSTS, hosts);
+  }
+  for (const hosts of ["http://a", "a/b", "a b", "*", "a,"]) {
+    refuses({ STEPWELL_HOSTS: hosts }, /must be host names/);
   }
 });
 

@@ -85,16 +85,20 @@ Deno.test("main refuses a port that is taken with one line", async () => {
 
 Deno.test("main refuses a host of another machine with one line", async () => {
   await refusesToStart(
-    { STEPWELL_HOST: "192.0.2.1", STEPWELL_TOKEN: "abc" },
+    { STEPWELL_HOST: "192.0.2.1", STEPWELL_TOKEN: "sixteen-letters." },
     /^stepwell: Cannot listen on 192.0.2.1:0: /,
   );
 });
 
 Deno.test("main requires its token on every host", async () => {
-  await using service = await startProcess({ STEPWELL_HOST: "0.0.0.0", STEPWELL_TOKEN: "a.b-c" });
+  await using service = await startProcess({ STEPWELL_HOST: "0.0.0.0", STEPWELL_TOKEN: "a.b-c_d.e-f_g.h-i" });
   const url = `http://127.0.0.1:${service.port}/v1/runs`;
   const statuses = [];
-  for (const headers of [{}, { Authorization: "Bearer a.b-d" }, { Authorization: "Bearer a.b-c" }]) {
+  for (
+    const headers of [{}, { Authorization: "Bearer a.b-d" }, {
+      Authorization: "Bearer a.b-c_d.e-f_g.h-i",
+    }]
+  ) {
     const response = await fetch(url, { headers });
     statuses.push(response.status);
     await response.body?.cancel();
@@ -190,7 +194,7 @@ Deno.test("main waits for requests in flight no longer than STEPWELL_SHUTDOWN_SE
   await (await post(`${service.url}/v1/runs`, { ...SPEC, id: "demo" })).text();
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: service.port });
   await connection.write(new TextEncoder().encode(
-    "POST /v1/runs/demo/gradients HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    "POST /v1/runs/demo/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
   ));
   await until(() => isReading(service.url));
   const start = performance.now();

@@ -3,6 +3,7 @@
  * which fields go together.
  */
 import { z } from "@hono/zod-openapi";
+import { float32, positive } from "../../src/float32.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../../src/run/api/run_spec.ts";
 import { Count, Iterations, Member, MemberRequest, Norm, Version } from "./tensor_schemas.ts";
 
@@ -32,7 +33,10 @@ const counts = (description: string, example: number) =>
   z.int().min(1).max(COUNT_MAX).optional().openapi({ description, example });
 
 const NOISE = {
-  stddev: z.number().min(0).openapi({ description: "Standard deviation of each element.", example: 0.01 }),
+  stddev: float32({ minimum: 0 }).openapi({
+    description: "Standard deviation of each element.",
+    example: 0.01,
+  }),
   seed: z.int().min(0).max(NOISE_SEED_MAX).openapi({
     description: "What the noise follows from.",
     example: 7,
@@ -45,13 +49,17 @@ const BUFFER_SIZE = "Of mode buffer: as many contributions make a step.";
 const NOISE_WORDS = "Gaussian noise on the sum of the contributions, before any division; null: none. What " +
   "privacy that buys is for the caller to account for.";
 
+const PARTIAL =
+  "Of aggregators that compare contributions: whether a contribution may leave variables out. A " +
+  "variable is then combined from those that have it, and stays where they are too few. Default: false.";
+
 const DEADLINE = orNull(z.number().positive().max(DEADLINE_SECONDS_MAX));
 const DEADLINE_WORDS = {
   description: "Of mode round: seconds from a round's first contribution to its end; null: none.",
   example: 60,
 };
 const STALENESS = orNull(z.int().min(0));
-const CLIPNORM = orNull(z.number().positive());
+const CLIPNORM = orNull(positive());
 const CLIPNORM_WORDS = {
   description: "Bound on the norm of each contribution over all variables; null: none.",
   example: 1,
@@ -76,6 +84,7 @@ export const AggregationRequest = z.strictObject({
   }),
   staleness_weighting: MemberRequest.optional(),
   client_clipnorm: CLIPNORM.optional().openapi(CLIPNORM_WORDS),
+  partial: z.boolean().optional().openapi({ description: PARTIAL, example: true }),
   noise: orNull(z.strictObject(NOISE)).optional().openapi({
     description: NOISE_WORDS,
     example: { stddev: 0.01, seed: 7 },
@@ -102,6 +111,7 @@ export const Aggregation = z.object({
   }),
   staleness_weighting: Member,
   client_clipnorm: CLIPNORM.openapi(CLIPNORM_WORDS),
+  partial: z.boolean().optional().openapi({ description: PARTIAL, example: false }),
   noise: orNull(z.object(NOISE)).openapi({ description: NOISE_WORDS, example: { stddev: 0.01, seed: 7 } }),
 }).openapi("Aggregation", {
   description: "How contributions become steps, with every default; what another mode has is not there.",

@@ -34,7 +34,7 @@ const CONFIG = {
       "Clients compute gradients and send them; the service holds variables and slots and applies the " +
       "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
       "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
-      "X-Frame-Options, for browsers.",
+      "X-Frame-Options, for browsers. With STEPWELL_CORS_ORIGINS it has those of CORS and `Vary: Origin` too.",
     license: { name: "MIT", identifier: "MIT" },
   },
   servers: serversAt("/"),

@@ -36,7 +36,12 @@ export function limit(description: string, initial: number) {
 }
 
 /** Refusals of every operation. */
-const COMMON: readonly ErrorCode[] = ["invalid_request", "internal"];
+const COMMON: readonly ErrorCode[] = [
+  "invalid_request",
+  "origin_not_allowed",
+  "misdirected_request",
+  "internal",
+];
 /** Refusals of every operation that reads a body. */
 export const BODY_ERRORS: readonly ErrorCode[] = [
   "malformed_json",
@@ -60,7 +65,11 @@ export const TENSOR_BODY_ERRORS: readonly ErrorCode[] = [
 
 /** The responses of an operation: its successes, and a problem for each status of its error codes. */
 export function answers(successes: Responses, codes: readonly ErrorCode[]): Responses {
-  return openAnswers(successes, ["malformed_header", "unauthorized", ...codes]);
+  return openAnswers(successes, [
+    "malformed_header",
+    "unauthorized",
+    ...codes,
+  ]);
 }
 
 /** The responses of an operation that needs no token. */

@@ -2,6 +2,7 @@
  * The fields, query and errors that all contributing operations share, whether gradients are sent or computed here.
  */
 import type { ErrorCode } from "../../src/errors.ts";
+import { weight } from "../../src/float32.ts";
 import type { StepOptions } from "../../src/run/api/steps.ts";
 import { flag, requestHeader, z } from "../contract/operation.ts";
 import { ClientId } from "../contract/aggregation_schemas.ts";
@@ -9,7 +10,7 @@ import { ClientId } from "../contract/aggregation_schemas.ts";
 /** Fields of the body other than the gradients or the loss. */
 export const STEP_FIELDS = {
   client_id: ClientId.optional(),
-  weight: z.number().positive().optional().openapi({
+  weight: weight().optional().openapi({
     description: "What this contribution weighs, say the number of examples.",
     example: 32,
   }),
@@ -40,6 +41,7 @@ export const STEP_ERRORS: readonly ErrorCode[] = [
   "contribution_repeated",
   "too_stale",
   "round_dropped",
+  "iterations_exhausted",
   "contribution_withdrawn",
   "non_finite_gradient",
   "no_gradients",

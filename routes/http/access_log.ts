@@ -11,6 +11,8 @@ export function accessLog({ log, metrics, now, settings }: Services): Middleware
   const everyRequest = settings.STEPWELL_LOG === "requests";
   return async function accessLog(c, next) {
     const start = now();
+    const said = c.req.header("X-Request-Id");
+    if (said !== undefined && CLIENT_ID.test(said)) c.set("clientRequestId", said);
     await next();
     const ms = now() - start;
     const { method, route, status } = {
@@ -25,6 +27,7 @@ export function accessLog({ log, metrics, now, settings }: Services): Middleware
     log({
       level: "info",
       request_id: c.get("requestId"),
+      client_request_id: c.get("clientRequestId"),
       method,
       route,
       run: c.req.param("run"),
@@ -36,5 +39,8 @@ export function accessLog({ log, metrics, now, settings }: Services): Middleware
     });
   };
 }
+
+/** What of a caller's X-Request-Id may stand in the log. */
+const CLIENT_ID = /^[\w=.:+-]{1,255}$/;
 
 const KNOWN_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);

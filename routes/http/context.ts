@@ -18,6 +18,8 @@ export interface Services extends Gates {
   readonly settings: Settings;
   readonly losses: Losses;
   readonly metrics: Metrics;
+  /** The port that the service listens on; known once it listens. */
+  readonly ownPort: () => number;
   /** Milliseconds since the start, from a monotonic clock. */
   readonly now: () => number;
   /** The time of day, recorded with requests that have a key. */
@@ -33,6 +35,8 @@ export interface AppEnv {
   Bindings: { readonly remoteAddr?: Deno.Addr };
   Variables: {
     requestId: string;
+    /** The caller's own name for the request, for the log. */
+    clientRequestId?: string;
     /** The code of the refusal, for the log. */
     code?: ErrorCode;
     /** Bytes of the body as received, for the log. */

@@ -45,7 +45,7 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   if (error === undefined) {
     log({
       level: "error",
-      request_id: c.get("requestId"),
+      ...idsOf(c),
       error: thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown),
     });
   }
@@ -56,7 +56,7 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   if (status >= 500 && error && error.issues.length > 0) {
     log({
       level: "error",
-      request_id: c.get("requestId"),
+      ...idsOf(c),
       code,
       error: error.issues.map(({ message }) => message).join("; "),
     });
@@ -81,6 +81,11 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
   c.header("Cache-Control", "no-store");
   return c.body(JSON.stringify(problem), status);
 }
+
+const idsOf = (c: AppContext) => ({
+  request_id: c.get("requestId"),
+  client_request_id: c.get("clientRequestId"),
+});
 
 /** Refusals keep their code; those of the bearer middleware get one. Undefined for an unexpected error. */
 function toStepwellError(thrown: unknown): StepwellError | undefined {

@@ -122,11 +122,26 @@ export function readTensor(value: unknown, path: string): FlatTensor {
     at += piece.length;
   }
   const shape = [...source.shape], { dtype } = source;
-  if (!isInteger(dtype)) return { shape, values: AS_FLOAT32[dtype](bytes.buffer) };
+  if (!isInteger(dtype)) {
+    const values = AS_FLOAT32[dtype](bytes.buffer);
+    if (dtype === "F64") checkHeld(new Float64Array(bytes.buffer), values, `${path}.base64`);
+    return { shape, values };
+  }
   const values = new Float32Array(elementCount(shape));
   const inexact = writeIntegers(dtype, bytes, values);
   if (inexact) throw unreadable(path, showInexact(inexact, { dtype, shape }), "invalid_number");
   return { shape, values };
+}
+
+/** Throws invalid_number for the first number that became an infinity. */
+function checkHeld(given: Float64Array, values: Float32Array, path: string): void {
+  const index = values.findIndex((value, at) => value !== given[at] && Math.abs(value) === Infinity);
+  if (index < 0) return;
+  throw unreadable(
+    path,
+    `has ${given[index]} at element ${index}, must be within float32's range, ±3.4028235e38`,
+    "invalid_number",
+  );
 }
 
 /** Converts little-endian elements to float32. */

@@ -6,6 +6,7 @@
  * and the shape `s`, unless `s` has a zero before its last dimension.
  */
 
+import { FLOAT32_OVERFLOW } from "../float32.ts";
 import { elementCount, type Shape } from "../tensor.ts";
 import { NestedNumbers } from "./number_list.ts";
 import { unreadable } from "./unreadable.ts";
@@ -19,8 +20,7 @@ export interface FlatTensor {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
-/** The smallest float64 that rounds to infinity in float32: halfway from the largest float32 to 2^128. */
-const OVERFLOW = 3.4028235677973366e38;
+const OVERFLOW = FLOAT32_OVERFLOW;
 /** More dimensions than tensors have in any framework; bounds the recursion. */
 export const RANK_MAX = 32;
 export const NON_FINITE: ReadonlyMap<unknown, number> = new Map<unknown, number>([["NaN", NaN], [

@@ -116,7 +116,7 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     aggregators,
     { weight: "norm + t" },
     "weight",
-    /Cannot read "t" here, it is the iterations .*: known are norm, staleness, weight \(column 8\)/,
+    /Cannot read "t" here, it is the iterations .*: known are norm, staleness, weight, loss \(column 8\)/,
   ],
 ];
 
@@ -194,8 +194,34 @@ Deno.test("a Formula aggregator weighs contributions by its formula", async () =
   assert.deepEqual(variablesOf(run), { w: [-1.75] });
 });
 
-Deno.test("a Formula aggregator counts invalid weights as 0, and gives a zero gradient if all are invalid", async () => {
-  for (const weight of ["-1", "0 / 0", "1 / 0", "weight - weight"]) {
+/** An immediate run whose one contribution is weighed by a formula. */
+const weighed = (weight: string, non_finite: "reject" | "skip" | "propagate") =>
+  newRegistry().create({
+    optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
+    variables: [
+      { name: "w", shape: [1], initial: [3] },
+      { name: "mean", shape: [1], initial: [5], role: "average" },
+    ],
+    non_finite,
+    aggregation: { mode: "immediate", aggregator: formula({ weight }) },
+  });
+
+Deno.test("a Formula aggregator's weight that is not finite is refused, skipped or counted as 0, by the policy", async () => {
+  for (const weight of ["0 / 0", "1 / 0", "weight * 1e30 * 1e30"]) {
+    for (const policy of ["reject", "skip", "propagate"] as const) {
+      const run = await weighed(weight, policy);
+      if (policy === "reject") {
+        const { code, issues } = refusal(() => step(run, { w: [4], mean: [1] }));
+        assert.equal(code, "invalid_request");
+        assert.deepEqual(issues.map(({ path }) => path), ["weight"]);
+      } else assert.equal(step(run, { w: [4], mean: [1] }).applied, policy === "propagate");
+      assert.deepEqual(variablesOf(run), { w: [3], mean: [5] }, weight);
+    }
+  }
+});
+
+Deno.test("a Formula aggregator counts weights below 0 as 0, and gives a zero gradient if all are 0", async () => {
+  for (const weight of ["-1", "weight - weight"]) {
     const run = await newRegistry().create({
       optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
       variables: [

@@ -17,6 +17,18 @@ function issuesOf(act: () => unknown): string[] {
   return [];
 }
 
+Deno.test("no field of any member takes a number that float32 cannot hold", () => {
+  for (const { family, member, given } of MEMBERS) {
+    for (const key of Object.keys(member.config.shape)) {
+      for (const number of [3.5e38, -3.5e38, 1e39, -1e39, 1e308, -1e308]) {
+        const config = { ...given, [key]: number };
+        const issues = issuesOf(() => family.resolve({ class_name: member.class_name, config }));
+        assert.ok(issues.some((path) => path.includes(key)), `${member.class_name}.${key} takes ${number}`);
+      }
+    }
+  }
+});
+
 Deno.test("every member survives a round trip when it is serialized and resolved", () => {
   for (const { family, member, given } of MEMBERS) {
     const part = family.resolve({ class_name: member.class_name, config: given });

@@ -19,24 +19,28 @@ Deno.test("an unexpected error gets a general answer, and its text goes to the l
   assert.deepEqual(problem.issues, []);
   const [error, access] = lines;
   assert.equal(error?.["level"], "error");
-  assert.equal(error?.["request_id"], "abc-1");
+  assert.deepEqual([error?.["request_id"], error?.["client_request_id"]], [problem.request_id, "abc-1"]);
   assert.match(String(error?.["error"]), /Error: secret detail\n\s+at /);
   assert.deepEqual([access?.["status"], access?.["code"]], [500, "internal"]);
 });
 
-Deno.test("every answer has a request id: the caller's if it is valid, else a new one", async () => {
-  const { send } = startService();
+Deno.test("every answer has a new request id; the caller's is beside it in the log, if it is valid", async () => {
+  const { send, lines } = startService();
   for (const path of ["/healthz", "/nope", "/v1/runs/nope", "/docs", "/v1/runs?x=1"]) {
     const id = async (headers: Record<string, string>) => {
       const response = await send("GET", path, { headers });
       await response.text();
       return response.headers.get("X-Request-Id") ?? "";
     };
-    assert.equal(await id({ "X-Request-Id": "my-id_1" }), "my-id_1");
-    for (const bad of ["a b", "<script>", "x".repeat(256), '"']) {
-      assert.match(await id({ "X-Request-Id": bad }), /^[0-9a-f-]{36}$/);
+    const seen = new Set<string>();
+    for (const said of ["my-id_1", "my-id_1", "a b", "<script>", "x".repeat(256), '"', undefined]) {
+      const own = await id(said === undefined ? {} : { "X-Request-Id": said });
+      assert.match(own, /^[0-9a-f-]{36}$/);
+      const { request_id, client_request_id } = lines.at(-1) ?? {};
+      assert.deepEqual([request_id, client_request_id], [own, said === "my-id_1" ? said : undefined]);
+      seen.add(own);
     }
-    assert.notEqual(await id({}), await id({}));
+    assert.equal(seen.size, 7);
   }
 });
 
@@ -48,7 +52,7 @@ Deno.test("every request makes one log line without paths, gradients or tokens",
   await service.send("POST", "/v1/runs/demo/gradients?dry_run=true", { body, headers });
   await service.send("GET", "/v1/runs/nope/variables?name=private", { headers });
   await service.send("GET", "/a/private/path", { headers });
-  assert.deepEqual(service.lines.map(({ bytes_out: _, ...line }) => line), [
+  assert.deepEqual(service.lines.map(({ bytes_out: _, request_id: __, ...line }) => line), [
     line({ method: "POST", route: "/v1/runs", status: 201, bytes_in: 285 }),
     line({ method: "POST", route: "/v1/runs/{run}/gradients", run: "demo", status: 200, bytes_in: 35 }),
     line({ method: "GET", route: "/v1/runs/{run}/variables", run: "nope", status: 404, code: "unknown_run" }),
@@ -58,7 +62,15 @@ Deno.test("every request makes one log line without paths, gradients or tokens",
 });
 
 function line(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return { level: "info", request_id: "r1", run: undefined, code: undefined, ms: 0, bytes_in: 0, ...fields };
+  return {
+    level: "info",
+    client_request_id: "r1",
+    run: undefined,
+    code: undefined,
+    ms: 0,
+    bytes_in: 0,
+    ...fields,
+  };
 }
 
 Deno.test("STEPWELL_LOG=errors logs only the service's own errors", async () => {

@@ -54,6 +54,17 @@ const AGGREGATIONS: readonly Rejection[] = [
   badAggregation("a negative staleness", { ...ROUND, max_staleness: -1 }, "max_staleness"),
   badAggregation("half a staleness", { ...ROUND, max_staleness: 0.5 }, "max_staleness"),
   badAggregation("a clip at 0", { ...ROUND, client_clipnorm: 0 }, "client_clipnorm"),
+  badAggregation(
+    "a clip that float32 cannot hold",
+    { ...ROUND, client_clipnorm: 1e39 },
+    "client_clipnorm",
+  ),
+  badAggregation(
+    "a noise that float32 cannot hold",
+    { ...ROUND, noise: { stddev: 1e39, seed: 1 } },
+    "noise.stddev",
+  ),
+  badAggregation("partial contributions to a sum", { ...ROUND, partial: true }, "partial"),
   badAggregation("a negative noise", { ...ROUND, noise: { stddev: -1, seed: 1 } }, "noise.stddev"),
   badAggregation("noise without a seed", { ...ROUND, noise: { stddev: 1 } }, "noise.seed"),
   badAggregation("a seed beyond 32 bits", { ...ROUND, noise: { stddev: 1, seed: 2 ** 32 } }, "noise.seed"),

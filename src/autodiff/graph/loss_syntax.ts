@@ -10,6 +10,7 @@
  */
 import { type Call, type Language, Parser } from "../../../kernels/language/syntax.ts";
 import type { Place } from "../../../kernels/language/tokens.ts";
+import { FLOAT32_OVERFLOW } from "../../float32.ts";
 import { refusal, type StepwellError } from "../../errors.ts";
 
 export const CHARACTERS_MAX = 16_384;
@@ -61,7 +62,10 @@ export const SIGN = "negative";
 const LOSSES: Language<Expression> = {
   operators: OPERATORS,
   sign: SIGN,
-  number: (value, place) => ({ kind: "number", value, place, depth: 1 }),
+  number: (value, place) => {
+    if (value < FLOAT32_OVERFLOW) return { kind: "number", value, place, depth: 1 };
+    throw lossError(`${value} is a number that float32 cannot hold, must be within ±3.4028235e38`, place);
+  },
   name: (name, place) => ({ kind: "name", name, place, depth: 1 }),
   operation: (name, args, place) => {
     const [first] = args;

@@ -1,5 +1,6 @@
 /** Layers for matrix products, look-ups, activations and shapes. */
 import { z } from "zod";
+import { float32, positive } from "../../float32.ts";
 import { elementCount } from "../../tensor.ts";
 import { activate, activation, count, inputOf, last, layer, only, yes } from "./layer.ts";
 
@@ -33,8 +34,8 @@ export const DENSE = [
   layer("ReLU", {
     does: "`relu`, at most `max_value`.",
     config: {
-      max_value: z.union([z.number().positive(), z.null()]).default(null),
-      negative_slope: z.number().min(0).default(0),
+      max_value: z.union([positive(), z.null()]).default(null),
+      negative_slope: float32({ minimum: 0 }).default(0),
       threshold: only(0),
     },
     build: (call, { max_value, negative_slope }) => {
@@ -47,13 +48,13 @@ export const DENSE = [
   }),
   layer("LeakyReLU", {
     does: "`leaky_relu` with `alpha` (in Keras 3 `negative_slope`).",
-    config: { alpha: z.number().min(0).optional(), negative_slope: z.number().min(0).optional() },
+    config: { alpha: float32({ minimum: 0 }).optional(), negative_slope: float32({ minimum: 0 }).optional() },
     build: (call, { alpha, negative_slope }) =>
       call.call("leaky_relu", [inputOf(call)], { alpha: alpha ?? negative_slope ?? 0.3 }),
   }),
   layer("ELU", {
     does: "`elu`.",
-    config: { alpha: z.number().default(1) },
+    config: { alpha: float32().default(1) },
     build: (call, { alpha }) => call.call("elu", [inputOf(call)], { alpha }),
   }),
   layer("Softmax", {
@@ -109,7 +110,7 @@ export const DENSE = [
   }),
   layer("Rescaling", {
     does: "`x * scale + offset`.",
-    config: { scale: z.number(), offset: z.number().default(0) },
+    config: { scale: float32(), offset: float32().default(0) },
     build: (call, { scale, offset }) => {
       const y = call.call("multiply", [inputOf(call), call.constant(scale)]);
       return offset === 0 ? y : call.call("add", [y, call.constant(offset)]);

@@ -1,5 +1,6 @@
 /** Losses of a model's output under their Keras names: `MeanSquaredError`, `mse`. */
 import { z } from "zod";
+import { positive } from "../../float32.ts";
 import { sameShape } from "../../tensor.ts";
 import { MisfitError, type OptionValue, type TensorFunction } from "../functions/define.ts";
 import { LOSSES } from "../functions/loss_functions.ts";
@@ -31,7 +32,7 @@ const COMMON = {
 const OWN = {
   from_logits: z.boolean().default(false),
   label_smoothing: z.number().min(0).max(1).default(0),
-  delta: z.number().positive().default(1),
+  delta: positive().default(1),
 };
 type Own = keyof typeof OWN;
 const isOwn = (key: string): key is Own => Object.hasOwn(OWN, key);

@@ -3,6 +3,7 @@
  * the layer's name and its seed: they are not Keras' numbers, but the same for the same request.
  */
 import { z } from "zod";
+import { float32 } from "../../float32.ts";
 import type { Shape } from "../../tensor.ts";
 import { MisfitError } from "../functions/define.ts";
 import { inputOf, layer, type LayerCall, unit } from "./layer.ts";
@@ -62,7 +63,7 @@ export const NOISE = [
   spatial("SpatialDropout2D", 4),
   layer("GaussianNoise", {
     does: "While training, plus normally distributed numbers.",
-    config: { stddev: z.number().min(0), ...SEED },
+    config: { stddev: float32({ minimum: 0 }), ...SEED },
     build: (call, { stddev, seed }) =>
       call.training && stddev > 0
         ? call.call("add", [inputOf(call), normal(call, stddev, seed ?? 0)])

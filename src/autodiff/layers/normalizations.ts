@@ -1,5 +1,6 @@
 /** Layers that center and scale. */
 import { z } from "zod";
+import { float32, positive } from "../../float32.ts";
 import { elementCount } from "../../tensor.ts";
 import { axisOf, MisfitError } from "../functions/define.ts";
 import { inputOf, last, layer, type LayerCall, only, unit, yes } from "./layer.ts";
@@ -38,14 +39,14 @@ export const NORMALIZATIONS = [
     config: {
       axis: axis(),
       momentum: unit(0.99),
-      epsilon: z.number().positive().default(1e-3),
+      epsilon: positive().default(1e-3),
       center: yes(true),
       scale: yes(true),
       // Only Keras 3 writes this key.
       synchronized: z.literal(false).optional(),
       renorm: only(false),
       renorm_clipping: z.null().optional(),
-      renorm_momentum: z.number().optional(),
+      renorm_momentum: float32().optional(),
     },
     build: (call, { axis, momentum, synchronized, ...options }) => {
       checkLast(call, axis);
@@ -76,7 +77,7 @@ export const NORMALIZATIONS = [
     weights: ["gamma", "beta"],
     config: {
       axis: axis(),
-      epsilon: z.number().positive().default(1e-3),
+      epsilon: positive().default(1e-3),
       center: yes(true),
       scale: yes(true),
       rms_scaling: only(false),

@@ -1,9 +1,10 @@
 /** The terms of Keras' weight regularizers in the loss: `l1 * sum(abs(w)) + l2 * sum(square(w))`. */
 import { z } from "zod";
+import { float32 } from "../../float32.ts";
 import { MisfitError } from "../functions/define.ts";
 import type { GraphBuilder } from "../graph/loss_graph.ts";
 
-const share = () => z.number().min(0).default(0);
+const share = () => float32({ minimum: 0 }).default(0);
 const Config = z.looseObject({
   class_name: z.enum(["L1", "L2", "L1L2"]),
   config: z.strictObject({ l1: share(), l2: share() }),

@@ -14,6 +14,10 @@ import type { Config, Member, Problem } from "../mechanism/family.ts";
 export interface Figures {
   /** L2 norm over all variables, before any bound. */
   readonly norm: number;
+  /** The norm after every bound. */
+  readonly bounded: number;
+  /** The loss that came with it; 0 without one, unless the rule needs it. */
+  readonly loss: number;
   /** Iterations between the one it was computed for and now. */
   readonly staleness: number;
   /** As the client sent it; above 0. */
@@ -27,8 +31,12 @@ export type AggregatorRule =
     readonly divide: "nothing" | "count" | "weight";
     /** Each contribution is first clipped to this norm, taken over all of its variables. */
     readonly normBound?: number;
-    /** Gives the weight of a contribution, in place of the client's: finite, ≥ 0. */
+    /** Gives the weight of a contribution, in place of the client's. What is not finite and above 0 counts as 0. */
     readonly weigh?: (figures: Figures) => number;
+    /** Gives what a contribution adds to the divisor of `divide: "weight"`; absent: its weight. */
+    readonly divisor?: (figures: Figures) => number;
+    /** The least loss that each contribution must come with; absent: it needs none. */
+    readonly lossMin?: number | undefined;
   }
   /** Combines all contributions at once. All have the same dense variables. */
   | {
@@ -36,6 +44,8 @@ export type AggregatorRule =
     readonly combine: Combine;
     /** The fewest contributions that `combine` accepts; ≥ 1. */
     readonly contributionsMin: number;
+    /** Warnings for runs whose rounds may have only so many contributions. */
+    readonly warn?: (contributions: number) => readonly string[];
   };
 
 /** The contributions of a round, all in one arena. Regions are 64-byte aligned float32, padded to 64 bytes. */
@@ -52,6 +62,8 @@ export interface ContributionList {
   /** The clients' weights, ≥ 0, one per contribution. */
   readonly weights: readonly number[];
   readonly runner: Runner;
+  /** The edition with which the round was closed (EDITION in src/run/rounds/accumulator.ts); absent: the newest. */
+  readonly edition?: number;
   /** Scratch, freed by the caller afterwards. Throws out_of_memory. */
   allocate(bytes: number): number;
 }

@@ -5,7 +5,7 @@
  * Source: Sun, Kairouz, Suresh, McMahan 2019, "Can you really backdoor federated learning?". Variant: the mean is
  * unweighted: a weight that a client claims would undo the bound.
  */
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { aggregator } from "./aggregator.ts";
 
 export const normBoundedMean = aggregator({

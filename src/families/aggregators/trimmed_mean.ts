@@ -9,7 +9,7 @@
  * rates", option II. Variant: sums are float64, from the least value to the greatest, and do not depend on the order
  * in which the contributions arrived. Flower calls the ratio beta and has the same default.
  */
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { aggregator } from "./aggregator.ts";
 import { allPlaces, fillWithRanks } from "./ranks.ts";
 

@@ -3,18 +3,9 @@
  * lists its own fields, with their defaults, ranges and descriptions.
  */
 import { z } from "zod";
+import { float32 } from "../../float32.ts";
 
-export const FLOAT32_MAX = 3.4028234663852886e38;
-
-interface Range {
-  readonly minimum?: number;
-  readonly maximum?: number;
-}
-
-/** A number that is finite as a float32, without a default. */
-export function float32({ minimum = -FLOAT32_MAX, maximum = FLOAT32_MAX }: Range = {}): z.ZodNumber {
-  return z.number().min(minimum).max(maximum);
-}
+type Range = NonNullable<Parameters<typeof float32>[0]>;
 
 /** A number with a default. */
 export function number(fallback: number, description: string, range: Range = {}) {

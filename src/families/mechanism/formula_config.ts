@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { FormulaError, rename } from "../../../kernels/language/formula_syntax.ts";
 import type { Problem } from "./family.ts";
-import { float32 } from "./fields.ts";
+import { float32 } from "../../float32.ts";
 import { isName, LINES_MAX, meaningOf, NAME_WANTED, readLines } from "./user_formula.ts";
 
 /** Leaves room for the suffixes that {@link withOwnNames} adds. */

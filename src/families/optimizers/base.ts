@@ -6,7 +6,8 @@
  */
 import { z } from "zod";
 import { type Config, type Problem, REFERENCE, serialize } from "../mechanism/family.ts";
-import { float32, maybeNumber } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { maybeNumber } from "../mechanism/fields.ts";
 import { join } from "../mechanism/issues.ts";
 import { schedules } from "../schedules/mod.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./optimizer_member.ts";

@@ -5,7 +5,7 @@
  * `DefinitionSchema` has every key, in a fixed order, so that equal definitions have equal JSON.
  */
 import { z } from "zod";
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { isName, LINES_MAX, NAME_WANTED } from "../mechanism/user_formula.ts";
 
 export const HYPERPARAMETERS_MAX = 32;

@@ -7,7 +7,8 @@
  */
 import { z } from "zod";
 import type { Config } from "../mechanism/family.ts";
-import { float32, number } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { number } from "../mechanism/fields.ts";
 import { baseFields, bothNorms, type BuiltIn, constructBase, SCHEDULABLE, type Values } from "./base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./optimizer_member.ts";
 

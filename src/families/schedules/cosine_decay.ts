@@ -7,7 +7,8 @@
  * difference, rounded once (in CosineDecayRestarts a float32 one); without a target warmup_steps have no effect.
  */
 import { cos } from "../../../kernels/libm/mod.ts";
-import { float32, maybeNumber, number } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { maybeNumber, number } from "../mechanism/fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const cosineDecay = schedule({

@@ -6,7 +6,8 @@
  * period late at some exact boundaries, as in Keras.
  */
 import { cos, log, pow } from "../../../kernels/libm/mod.ts";
-import { float32, number } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { number } from "../mechanism/fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const cosineDecayRestarts = schedule({

@@ -4,7 +4,8 @@
  * Variant: staircase floors the exponent, even below 0.
  */
 import { pow } from "../../../kernels/libm/mod.ts";
-import { flag, float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { flag } from "../mechanism/fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const exponentialDecay = schedule({

@@ -3,7 +3,8 @@
  *
  * Variant: staircase floors the quotient.
  */
-import { flag, float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { flag } from "../mechanism/fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const inverseTimeDecay = schedule({

@@ -5,7 +5,7 @@
  * the first step.
  */
 import { z } from "zod";
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { f32, schedule, scheduleName } from "./schedule.ts";
 
 export const piecewiseConstantDecay = schedule({

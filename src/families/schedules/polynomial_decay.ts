@@ -4,7 +4,8 @@
  * Variant: after decay_steps the rate is constant; with cycle the decay restarts each time, over a longer stretch.
  */
 import { pow } from "../../../kernels/libm/mod.ts";
-import { flag, float32, number } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { flag, number } from "../mechanism/fields.ts";
 import { f32, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const polynomialDecay = schedule({

@@ -8,7 +8,8 @@
  */
 import { z } from "zod";
 import type { Config, Member } from "../mechanism/family.ts";
-import { float32, number } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
+import { number } from "../mechanism/fields.ts";
 
 export interface ScheduleMember<C extends Config = Config> extends Member {
   /** The rate at `step` (the iterations before the step, a float32), itself a float32. */

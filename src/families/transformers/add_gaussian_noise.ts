@@ -20,7 +20,7 @@
  * privacy". Variant: stddev is the noise's own, not a multiple of a clipping norm.
  */
 import { z } from "zod";
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { transformer } from "./transformer.ts";
 
 export const addGaussianNoise = transformer({

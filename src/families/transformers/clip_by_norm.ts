@@ -1,5 +1,5 @@
 /** Clips each variable's gradient to the norm c = clip_norm: `(g·c) / max(‖g‖, c)`, even below it, as Keras does. */
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { transformer } from "./transformer.ts";
 
 export const clipByNorm = transformer({

@@ -1,5 +1,5 @@
 /** Clips elements to ±c, c = clip_value: `max(min(g, c), −c)`. NaN stays NaN. */
-import { float32 } from "../mechanism/fields.ts";
+import { float32 } from "../../float32.ts";
 import { transformer } from "./transformer.ts";
 
 export const clipByValue = transformer({

@@ -20,6 +20,8 @@ export interface AggregationDescription {
   readonly max_staleness: number | null;
   readonly staleness_weighting: Member;
   readonly client_clipnorm: number | null;
+  /** Absent for aggregators that add contributions up, which take any variables. */
+  readonly partial?: boolean;
   readonly noise: Noise | null;
 }
 

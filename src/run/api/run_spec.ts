@@ -51,6 +51,8 @@ export interface AggregationSpec {
   readonly staleness_weighting?: MemberSpec;
   /** Bound on the L2 norm of each contribution, over all variables; null or absent: none. */
   readonly client_clipnorm?: number | null | undefined;
+  /** Aggregators that keep whole contributions: whether one may leave variables out. Absent: false. */
+  readonly partial?: boolean | undefined;
   readonly noise?: Noise | null | undefined;
 }
 

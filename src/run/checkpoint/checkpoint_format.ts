@@ -31,6 +31,7 @@ const SavedAggregation = z.strictObject({
   max_staleness: z.int().min(0).nullish(),
   staleness_weighting: z.unknown().optional(),
   client_clipnorm: z.number().positive().nullish(),
+  partial: z.boolean().optional(),
   noise: z.strictObject({ stddev: z.number().min(0), seed: z.int().min(0).max(NOISE_SEED_MAX) }).nullish(),
 });
 

@@ -55,6 +55,10 @@ type Head = z.infer<typeof Head>;
 export interface RoundEnd {
   readonly reason: "complete" | "deadline";
   readonly applied: boolean;
+  /** Why a round that was due is dropped; absent if it had too few contributions. */
+  readonly why?: string;
+  /** The edition of the aggregators that it was closed with; absent: 1. */
+  readonly edition?: number;
 }
 
 /** A change as a record's kind and payload. */
@@ -167,11 +171,11 @@ export function replay(session: Replayable, record: JournalRecord): void {
   } else if (kind === KINDS.gradients) {
     using staging = session.stage("gradients");
     fill(staging, content);
-    session.step(staging, options as unknown as StepOptions);
+    session.step(staging, { ...options as unknown as StepOptions, isRecorded: true });
   } else if (kind === KINDS.contribution) {
     using staging = session.stage("gradients");
     fill(staging, content);
-    session.contribute(staging, options as unknown as ContributionOptions);
+    session.contribute(staging, { ...options as unknown as ContributionOptions, isRecorded: true });
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 

@@ -7,6 +7,7 @@
  * accumulator, so that a close that fails for lack of memory can be tried again.
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
+import { FLOAT32_MAX } from "../../float32.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { Instruction } from "../step/instruction.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -34,15 +35,23 @@ export interface Combined {
   /** Instructions that set the variables with the role "average", to be performed with the step. */
   readonly averages: readonly Instruction[];
   readonly warnings: readonly string[];
+  /** What is not finite although each contribution is, in words. The gradients in the staging are not among it. */
+  readonly overflows: readonly string[];
 }
 
 export interface Accumulator extends Releasable {
   join(contribution: Joining): void;
   /** Puts the combined gradients into `into`. Throws out_of_memory; then nothing has changed. */
-  combine(into: ArenaStaging, noise: Noisy | null): Combined;
+  combine(into: ArenaStaging, options: { noise: Noisy | null; edition: number }): Combined;
   /** A copy for a dry run, to be released while this one lives. Throws out_of_memory; then nothing has changed. */
   copy(): Accumulator;
 }
+
+/**
+ * The edition of the arithmetic with which rounds are closed. The journal has it with each round, so that a replay
+ * gives the bits of then. Edition 1 did not count weights in MultiKrum.
+ */
+export const EDITION = 2;
 
 /** Adds noise to a variable's sum at a byte offset. */
 export type Noisy = (variable: VariableState, offset: number) => void;
@@ -102,6 +111,19 @@ export function accumulate(
     uniforms: Object.keys(uniforms),
   }).kernel();
   runner(state.arena, { kernel, tensors, rowCount: 1, rowLength: count, uniforms });
+}
+
+/** Why dividing the values at `from` by the sum of weights gives no finite mean; empty if it does. */
+export function overflowsOfMean(
+  { state: { arena } }: Pick<AccumulatorParts, "state">,
+  { name, count }: VariableState,
+  { from, weight, bound }: { readonly from: number; readonly weight: number; readonly bound: number },
+): string[] {
+  if (bound <= FLOAT32_MAX / 2 && weight <= FLOAT32_MAX / 2) return [];
+  const divisor = Math.fround(weight);
+  const sums = arena.f32(from, count);
+  const isFinite = divisor < Infinity && sums.every((sum) => Number.isFinite(Math.fround(sum / divisor)));
+  return isFinite ? [] : [`the weighted mean of "${name}"`];
 }
 
 /** Sets the variable to the sum of values at `from` divided by `weight`. */

@@ -3,10 +3,11 @@
  * (check_contribution.ts). Checks change nothing.
  */
 import { refusal, StepwellError } from "../../errors.ts";
+import { FLOAT32_MAX } from "../../float32.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import { gradientOf } from "../step/check_contribution.ts";
-import type { VariableState } from "../tensors/state.ts";
+import type { RunState } from "../tensors/state.ts";
 import type { Claims, Contribution } from "./contribution.ts";
 
 interface OpenRound {
@@ -60,15 +61,32 @@ export function checkDense({ tensors }: ArenaStaging, { noise, aggregator, rule 
   }
 }
 
-/** Throws invalid_request unless the contribution has the same variables as the round's first one. */
-export function checkSameVariables({ tensors }: ArenaStaging, wanted: readonly VariableState[]): void {
-  const names = wanted.map(({ name }) => name);
-  const lacking = names.find((name) => !tensors.has(name));
-  const strange = [...tensors.keys()].find((name) => !names.includes(name));
-  const name = lacking ?? strange;
-  if (name === undefined) return;
-  const problem = lacking === undefined
-    ? "is given, must be absent: the round's first contribution has none"
-    : "is missing, must be given: the round's first contribution has one";
+/**
+ * Throws invalid_request unless the contribution has every variable, if the aggregator compares whole contributions
+ * and the run does not say that they may be partial.
+ */
+export function checkWhole(
+  { tensors }: ArenaStaging,
+  { variables }: RunState,
+  { mode, rule, partial, aggregator }: Aggregation,
+): void {
+  if (rule.kind === "sum" || partial || mode === "immediate" || tensors.size === variables.size) return;
+  const name = [...variables.keys()].find((each) => !tensors.has(each)) as string;
+  const problem = `is missing, must be given: ${aggregator.member.class_name} compares whole contributions ` +
+    "(aggregation.partial lets them leave variables out)";
   throw refusal("invalid_request", "contribute", gradientOf(name), problem);
+}
+
+/** Throws invalid_request unless the contribution has the loss that the aggregator reads. */
+export function checkLoss({ loss }: Pick<Claims, "loss">, { rule, aggregator }: Aggregation): void {
+  if (rule.kind !== "sum" || rule.lossMin === undefined) return;
+  if (typeof loss === "number" && loss >= rule.lossMin && loss <= FLOAT32_MAX) return;
+  const given = loss === undefined ? "is missing" : `is ${loss}`;
+  const { class_name: name } = aggregator.member;
+  throw refusal(
+    "invalid_request",
+    "contribute",
+    "loss",
+    `${given}, must be from ${rule.lossMin} to ${FLOAT32_MAX}: ${name} reads it`,
+  );
 }

@@ -18,7 +18,10 @@ export interface Contribution {
 
 /** The data that the client sends with a contribution. */
 export type Claims =
-  & Pick<StepOptions, "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key" | "loss">
+  & Pick<
+    StepOptions,
+    "baseIteration" | "clientId" | "weight" | "hyperparameters" | "key" | "loss" | "isRecorded"
+  >
   & {
     /** The staleness at acceptance, for a contribution that is read from the journal again. */
     readonly staleness?: number;

@@ -1,6 +1,6 @@
 /**
  * An accumulator that keeps each contribution until the round closes, for aggregators that need all of them together.
- * Contributions must be dense and have the same variables. The memory needed, the model's size times the
+ * Contributions must be dense. Variables that not all of them have are combined apart. The memory needed, the model's size times the
  * contributions, was checked when the run was created.
  */
 import type { AggregatorRule } from "../../families/aggregators/aggregator.ts";
@@ -11,6 +11,7 @@ import {
   type Combined,
   dense,
   type Joining,
+  overflowsOfMean,
   scale,
   setAverage,
 } from "./accumulator.ts";
@@ -23,6 +24,12 @@ interface Item {
   /** Byte offset by variable. */
   readonly values: ReadonlyMap<VariableState, number>;
   readonly weight: number;
+}
+
+interface Group {
+  readonly variables: readonly VariableState[];
+  /** The contributions that have these variables, in order of acceptance. */
+  readonly items: readonly Item[];
 }
 
 type ListRule = Extract<AggregatorRule, { kind: "list" }>;
@@ -39,11 +46,6 @@ export class ListAccumulator implements Accumulator {
     this.#rule = rule;
   }
 
-  /** The variables of the first contribution, which all others must have too; undefined without contributions. */
-  get variables(): readonly VariableState[] | undefined {
-    return this.#items[0] && [...this.#items[0].values.keys()];
-  }
-
   join({ staging, pseudoGradient: { gradients, averages, factor, weight } }: Joining): void {
     for (const { values, count } of gradients) scale(this.#parts, values, count, factor);
     const all = [...gradients, ...averages];
@@ -51,40 +53,80 @@ export class ListAccumulator implements Accumulator {
     this.#items.push({ values: new Map(all.map(({ variable, values }) => [variable, values])), weight });
   }
 
-  combine(into: ArenaStaging): Combined {
-    const { state: { arena }, runner } = this.#parts;
-    const weights = this.#items.map(({ weight }) => weight);
-    const variables = this.variables ?? [];
-    const optimized = variables.filter(({ role }) => role === "optimize").map((variable) => ({
+  combine(into: ArenaStaging, { edition }: { edition: number }): Combined {
+    const groups = this.#groups("optimize");
+    const warnings = groups.flatMap((group) => this.#combineGroup(group, { into, edition }));
+    const means = this.#groups("average").flatMap(({ variables, items }) =>
+      variables.map((variable) => this.#average(variable, { items, into }))
+    );
+    return {
+      averages: means.map(({ instruction }) => instruction),
+      warnings,
+      overflows: means.flatMap(({ overflows }) => overflows),
+    };
+  }
+
+  /** The variables, in order of first occurrence, grouped by the contributions that have them. */
+  #groups(role: VariableState["role"]): Group[] {
+    const groups = new Map<string, { variables: VariableState[]; items: Item[] }>();
+    const variables = new Set(this.#items.flatMap(({ values }) => [...values.keys()]));
+    for (const variable of variables) {
+      if (variable.role !== role) continue;
+      const places = [...this.#items.keys()].filter((place) => this.#items[place]?.values.has(variable));
+      const group = groups.get(places.join());
+      if (group) group.variables.push(variable);
+      else {
+        groups.set(places.join(), {
+          variables: [variable],
+          items: places.map((place) => this.#items[place] as Item),
+        });
+      }
+    }
+    return [...groups.values()];
+  }
+
+  /** Puts the combined gradients of a group into `into`, and returns warnings. */
+  #combineGroup(
+    { variables, items }: Group,
+    { into, edition }: { into: ArenaStaging; edition: number },
+  ): readonly string[] {
+    const { state: { arena }, runner, aggregation: { aggregator } } = this.#parts;
+    const { contributionsMin } = this.#rule;
+    if (items.length < contributionsMin) {
+      const names = variables.map(({ name }) => name).join(", ");
+      const { class_name: name } = aggregator.member;
+      return [
+        `${name} needs ${contributionsMin} contributions with ${names} and has ${items.length}: it stays`,
+      ];
+    }
+    const list = variables.map((variable) => ({
       variable,
       count: variable.count,
-      offsets: this.#offsets(variable),
+      offsets: items.map(({ values }) => values.get(variable) as number),
       result: into.allocate(4 * variable.count),
     }));
     const { warnings = [] } = this.#rule.combine({
       arena,
       runner,
-      weights,
-      variables: optimized,
+      weights: items.map(({ weight }) => weight),
+      variables: list,
+      edition,
       allocate: (bytes) => into.allocate(bytes),
     });
-    for (const { variable, result } of optimized) {
+    for (const { variable, result } of list) {
       into.tensors.set(variable.name, dense(variable, result, this.#squares(result, variable.count)));
     }
-    const averages = variables.filter(({ role }) => role === "average")
-      .map((variable) => this.#average(variable, into));
-    return { averages, warnings };
+    return warnings;
   }
 
-  #offsets(variable: VariableState): number[] {
-    return this.#items.map(({ values }) => values.get(variable) as number);
-  }
-
-  #average(variable: VariableState, into: ArenaStaging): Instruction {
+  #average(variable: VariableState, { items, into }: { items: readonly Item[]; into: ArenaStaging }): {
+    readonly instruction: Instruction;
+    readonly overflows: readonly string[];
+  } {
     const to = into.allocate(4 * variable.count);
     this.#parts.state.arena.f32(to, variable.count).fill(0);
     let total = 0;
-    for (const { values, weight } of this.#items) {
+    for (const { values, weight } of items) {
       accumulate(this.#parts, {
         to,
         count: variable.count,
@@ -92,7 +134,11 @@ export class ListAccumulator implements Accumulator {
       });
       total += weight;
     }
-    return setAverage(variable, to, total);
+    const bound = Math.sqrt(this.#squares(to, variable.count));
+    return {
+      instruction: setAverage(variable, to, total),
+      overflows: overflowsOfMean(this.#parts, variable, { from: to, weight: total, bound }),
+    };
   }
 
   #squares(values: number, count: number): number {

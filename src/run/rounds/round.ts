@@ -7,16 +7,25 @@
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
-import { StepwellError } from "../../errors.ts";
+import { refusal, StepwellError } from "../../errors.ts";
 import type { Releasable } from "../../releasable.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Loss } from "../api/steps.ts";
 import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
-import { checkClaims, checkDense, checkSameVariables } from "./check_joining.ts";
+import { checkClaims, checkDense, checkLoss, checkWhole } from "./check_joining.ts";
 import type { Claims, Contribution } from "./contribution.ts";
 import { ListAccumulator } from "./list_accumulator.ts";
-import { type PseudoGradient, toPseudoGradient } from "./pseudo_gradient.ts";
+import {
+  countedWeight,
+  factorOf,
+  previewPseudoGradient,
+  type PseudoGradient,
+  toPseudoGradient,
+  unfitWeight,
+} from "./pseudo_gradient.ts";
+import { checkResults, mayOverflow } from "./check_results.ts";
+import type { NonFinite } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
 import { SumAccumulator } from "./sum_accumulator.ts";
@@ -117,25 +126,50 @@ export class Round implements Releasable {
       maxStaleness,
     });
     checkDense(staging, aggregation);
-    const list = this.#accumulator instanceof ListAccumulator ? this.#accumulator : undefined;
-    if (list?.variables) checkSameVariables(staging, list.variables);
+    if (claims.isRecorded) return;
+    checkWhole(staging, this.#parts.state, aggregation);
+    checkLoss(claims, aggregation);
   }
 
-  /** Converts the staged tensors to a pseudo-gradient, in place. */
-  toPseudoGradient(staging: ArenaStaging, claims: Claims): PseudoGradient {
+  /**
+   * Checks the float32 arithmetic on the contribution. Returns the reason why it is skipped, or an empty list. Throws
+   * non_finite_gradient, and invalid_request for a weight.
+   */
+  checkResults(staging: ArenaStaging, claims: Claims, policy: NonFinite): string[] {
+    if (policy === "propagate") return [];
+    const { state, aggregation: { rule, payload } } = this.#parts;
+    const staged = [...staging.tensors.values()];
+    const isWeighed = rule.kind === "sum" && rule.weigh !== undefined;
+    const { weight = 1 } = claims;
+    // Most contributions are so small that no factor up to the weight carries them over float32's limit.
+    if (!isWeighed && !staged.some((each) => mayOverflow(each, Math.max(1, weight)))) return [];
+    const figures = previewPseudoGradient(staged, this.#preparation(claims));
+    const unfit = isWeighed ? unfitWeight(figures.weight) ?? unfitWeight(figures.divisor) : undefined;
+    if (unfit !== undefined) {
+      if (policy === "skip") return [`The step was skipped: the weight ${unfit}`];
+      throw refusal("invalid_request", "contribute", "weight", unfit);
+    }
+    const divide = rule.kind === "sum" ? rule.divide : "nothing";
+    const factor = factorOf(figures, divide);
+    return checkResults(state, staged, policy, ({ variable: { role } }) => ({
+      factor: role === "average" ? Math.fround(countedWeight(figures.weight)) : factor,
+      payload,
+    }));
+  }
+
+  #preparation(claims: Claims) {
     const { state, runner, aggregation } = this.#parts;
     const { member, config } = aggregation.stalenessWeighting;
     const staleness = this.stalenessOf(claims);
     const stalenessFactor = member.factor(config, staleness);
-    const { weight = 1 } = claims;
-    return toPseudoGradient([...staging.tensors.values()], {
-      state,
-      runner,
-      aggregation,
-      stalenessFactor,
-      staleness,
-      weight,
-    });
+    const { weight = 1, loss = 0 } = claims;
+    return { state, runner, aggregation, stalenessFactor, staleness, weight, loss: Number(loss) };
+  }
+
+  /** Converts the staged tensors to a pseudo-gradient, in place. */
+  toPseudoGradient(staging: ArenaStaging, claims: Claims): PseudoGradient {
+    const found = toPseudoGradient([...staging.tensors.values()], this.#preparation(claims));
+    return { ...found, weight: countedWeight(found.weight), divisor: countedWeight(found.divisor) };
   }
 
   /** Adds a contribution. It must have been checked and recorded in the journal. */
@@ -162,7 +196,7 @@ export class Round implements Releasable {
   }
 
   /** Puts the combined contributions into `into`. Throws out_of_memory; then nothing has changed. */
-  combine(into: ArenaStaging): Combined {
+  combine(into: ArenaStaging, edition: number): Combined {
     const { noise } = this.#aggregation;
     const { arena, iterations, variables } = this.#parts.state;
     const places = new Map([...variables.keys()].map((name, place) => [name, place]));
@@ -175,7 +209,7 @@ export class Round implements Releasable {
         variable,
       });
     });
-    return this.#accumulator.combine(into, noisy);
+    return this.#accumulator.combine(into, { noise: noisy, edition });
   }
 
   /** The index of a client's contribution. Throws unknown_contribution. */

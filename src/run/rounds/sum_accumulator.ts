@@ -19,12 +19,14 @@ import {
   dense,
   type Joining,
   type Noisy,
+  overflowsOfMean,
   scale,
   setAverage,
 } from "./accumulator.ts";
 import type { Releasable } from "../../releasable.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { addRows, type Allocator, mergeRows, type RowList } from "./merge_rows.ts";
+import { factorOf } from "./pseudo_gradient.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
 
@@ -37,6 +39,8 @@ interface Sum {
   /** Count of the contributions that have this variable, and the sum of their weights. */
   count: number;
   weight: number;
+  /** No element of the sum is greater; NaN if that is not known. */
+  bound: number;
 }
 
 type SumRule = Extract<AggregatorRule, { kind: "sum" }>;
@@ -59,9 +63,10 @@ export class SumAccumulator implements Accumulator {
     };
   }
 
-  join({ staging, pseudoGradient: { gradients, averages, factor, weight } }: Joining): void {
-    const own = this.#rule.divide === "weight" ? Math.fround(factor * Math.fround(weight)) : factor;
-    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
+  join({ staging, pseudoGradient }: Joining): void {
+    const { gradients, averages, weight, divisor } = pseudoGradient;
+    const own = factorOf(pseudoGradient, this.#rule.divide);
+    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight: divisor });
     for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });
   }
 
@@ -69,11 +74,12 @@ export class SumAccumulator implements Accumulator {
     const { variable, values, count } = staged;
     let sum = this.#sums.get(variable.name);
     if (!sum) {
-      sum = { variable, dense: undefined, waiting: undefined, rows: [], count: 0, weight: 0 };
+      sum = { variable, dense: undefined, waiting: undefined, rows: [], count: 0, weight: 0, bound: 0 };
       this.#sums.set(variable.name, sum);
     }
     sum.count += 1;
     sum.weight += weight;
+    sum.bound += Math.abs(factor) * Math.sqrt(staged.squares);
     if (staged.kind === "dense" && sum.dense !== undefined) {
       if (sum.waiting) this.#addWaiting(sum, { values, factor });
       else {
@@ -122,17 +128,25 @@ export class SumAccumulator implements Accumulator {
     return mergeRows(rows, { state, variable, runner, allocator });
   }
 
-  combine(into: ArenaStaging, noise: Noisy | null): Combined {
+  combine(into: ArenaStaging, { noise }: { noise: Noisy | null }): Combined {
     this.#addAllWaiting();
-    const averages = [];
+    const averages = [], overflows = [];
     for (const sum of this.#sums.values()) {
-      const { variable, dense: values, weight } = sum;
+      const { variable, dense: values, weight, bound } = sum;
       if (variable.role === "average") {
         // Without any weight, the variable is left unchanged.
-        if (weight > 0) averages.push(setAverage(variable, values as number, weight));
-      } else into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
+        if (!(weight > 0)) continue;
+        averages.push(setAverage(variable, values as number, weight));
+        overflows.push(...overflowsOfMean(this.#parts, variable, { from: values as number, weight, bound }));
+      } else {
+        into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
+        // Divided by an infinity, the sum would be 0.
+        if (!Number.isFinite(Math.fround(this.#divisor(sum)))) {
+          overflows.push(`the sum of the weights of "${variable.name}"`);
+        }
+      }
     }
-    return { averages, warnings: [] };
+    return { averages, warnings: [], overflows };
   }
 
   #combineOne(sum: Sum, into: ArenaStaging, noise: Noisy | null): Staged {

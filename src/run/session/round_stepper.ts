@@ -16,7 +16,9 @@ import {
   stagedChange,
   withdrawalChange,
 } from "../journal/change_records.ts";
-import { checkContribution, checkFinite, checkNoise } from "../step/check_contribution.ts";
+import { type Combined, EDITION } from "../rounds/accumulator.ts";
+import { overflowsOf } from "../rounds/check_results.ts";
+import { checkContribution, checkFinite, checkIterations, checkNoise } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
 import type { PseudoGradient } from "../rounds/pseudo_gradient.ts";
 import type { Recorder } from "../journal/recorder.ts";
@@ -40,6 +42,9 @@ interface RoundSession {
   readonly replies: Replies;
   stage(kind: "gradients" | "values"): ArenaStaging;
 }
+
+/** The reason of a round whose contributions overflow together. */
+const NON_FINITE = "non_finite";
 
 interface RoundStepperParts {
   readonly session: RoundSession;
@@ -73,22 +78,32 @@ export class RoundStepper {
   /** Adds a contribution, and makes the step if it completes the round. */
   apply(staged: ArenaStaging, options: StepOptions): StepAnswer | ContributionAnswer {
     // A complete round that could not be closed, for lack of memory or disk space, must be closed first.
-    if (this.round.isComplete) this.#close({ reason: "complete", applied: true });
+    if (this.round.isComplete) this.#closeOrDrop("complete");
     const answer = this.contribute(staged, options);
     if (options.dryRun && this.round.missing === 1 && !isSkipped(staged, answer)) {
-      return this.#rehearse(staged, options);
+      return this.#rehearse(staged, options, answer);
     }
-    return answer.accepted && this.#closeIfComplete() || answer;
+    if (!answer.accepted) return answer;
+    const step = this.#closeIfComplete();
+    if (step) return step;
+    const outcome = this.round.outcome(answer.round);
+    return outcome?.kind === "dropped" ? withDrop(answer, outcome.reason) : answer;
   }
 
-  /** The step that the round would become with this contribution, which was checked. */
-  #rehearse(staged: ArenaStaging, options: StepOptions): StepAnswer {
+  /** What the round would become with this contribution, which was checked: a step, or nothing. */
+  #rehearse(
+    staged: ArenaStaging,
+    options: StepOptions,
+    answer: ContributionAnswer,
+  ): StepAnswer | ContributionAnswer {
     using rehearsal = this.round.copy();
     using combined = this.#session.stage("gradients");
     const { version } = this.#session, acceptedAt = this.#parts.now();
     rehearsal.join(staged, options, { acceptedAt, sequence: 0, version });
-    const { warnings } = rehearsal.combine(combined);
-    const { number, contributions, loss } = rehearsal;
+    const found = rehearsal.combine(combined, EDITION);
+    const why = this.#overflow(combined, found);
+    if (why !== undefined) return withDrop(answer, why);
+    const { number, contributions, loss } = rehearsal, { warnings } = found;
     return this.#parts.stepper.rehearse(this.#parts.stepper.plan(combined), {
       contributions: contributions.length,
       warnings,
@@ -105,6 +120,9 @@ export class RoundStepper {
     // The step would refuse it too, and then the round could never close.
     checkNoise(spec, staged.tensors.values());
     const skipped = checkFinite(state, staged, spec.nonFinite);
+    if (skipped.length === 0 && !options.isRecorded) {
+      skipped.push(...this.round.checkResults(staged, options, spec.nonFinite));
+    }
     const warnings = [...absent, ...skipped];
     if (skipped.length > 0 || options.dryRun) {
       return this.#answer(this.round.toPseudoGradient(staged, options), options, {
@@ -162,7 +180,7 @@ export class RoundStepper {
   #closeIfComplete(): StepAnswer | undefined {
     if (!this.round.isComplete) return undefined;
     try {
-      return this.#close({ reason: "complete", applied: true });
+      return this.#closeOrDrop("complete");
     } catch (error) {
       if (!(error instanceof StepwellError)) throw error;
       this.#parts.host.deadlineChanged(this.#parts.now() + RETRY_MS);
@@ -170,15 +188,37 @@ export class RoundStepper {
     }
   }
 
-  /** Ends the open round, with a step or without effect. Throws out_of_memory, storage_full, storage_failed. */
+  /** Ends the open round as the journal says, with a step or without effect. Throws out_of_memory, storage_full, storage_failed. */
   end(end: RoundEnd): StepAnswer | undefined {
     return end.applied ? this.#close(end) : this.#drop(end);
   }
 
-  #close(end: RoundEnd): StepAnswer {
-    const { number, contributions, loss } = this.round;
+  /** Closes a round that is due, or drops it if its contributions overflow together. */
+  #closeOrDrop(reason: RoundEnd["reason"]): StepAnswer | undefined {
+    checkIterations(this.#parts.state);
     using combined = this.#session.stage("gradients");
-    const { averages, warnings } = this.round.combine(combined);
+    const found = this.round.combine(combined, EDITION);
+    const why = this.#overflow(combined, found);
+    if (why !== undefined) return this.#drop({ reason, applied: false, why });
+    return this.#perform({ reason, applied: true, edition: EDITION }, combined, found);
+  }
+
+  /** Why contributions that are finite are dropped together; undefined if they are not. */
+  #overflow(combined: ArenaStaging, found: Combined): string | undefined {
+    const { state, spec: { nonFinite } } = this.#parts;
+    const [problem] = nonFinite === "propagate" ? [] : overflowsOf(state, combined, found);
+    return problem &&
+      `${NON_FINITE}: the contributions are finite, but ${problem} is not, once they are combined`;
+  }
+
+  /** Closes a round as the journal says. */
+  #close(end: RoundEnd): StepAnswer {
+    using combined = this.#session.stage("gradients");
+    return this.#perform(end, combined, this.round.combine(combined, end.edition ?? 1));
+  }
+
+  #perform(end: RoundEnd, combined: ArenaStaging, { averages, warnings }: Combined): StepAnswer {
+    const { number, contributions, loss } = this.round;
     const plan = this.#parts.stepper.plan(combined);
     const sequence = this.#parts.recorder.record(() => roundChange(end));
     const step = {
@@ -199,7 +239,7 @@ export class RoundStepper {
   #drop(end: RoundEnd): undefined {
     const { number, contributions, minimum } = this.round;
     const sequence = this.#parts.recorder.record(() => roundChange(end));
-    const reason =
+    const reason = end.why ??
       `at its deadline it had ${contributions.length} of the ${minimum} contributions that it needs`;
     const count = contributions.length;
     this.#session.events.add(sequence, "round_dropped", {
@@ -208,6 +248,9 @@ export class RoundStepper {
       contributions: count,
       ...this.#place,
     });
+    const key = end.why !== undefined && end.reason === "complete" ? contributions.at(-1)?.key : undefined;
+    const told = key && this.#session.replies.find(key);
+    if (key && told) this.#session.replies.add(key, withDrop(told as ContributionAnswer, reason));
     this.#ended(sequence, { kind: "dropped", reason });
   }
 
@@ -223,9 +266,10 @@ export class RoundStepper {
   /** Ends the round if it is complete but could not be closed, or if its deadline has passed: by `isDue`, or the clock. */
   endIfDue(isDue: boolean): void {
     const { isComplete, deadline, sufficesAtDeadline } = this.round;
-    if (isComplete) this.#close({ reason: "complete", applied: true });
+    if (isComplete) this.#closeOrDrop("complete");
     else if (deadline !== null && (isDue || deadline <= this.#parts.now())) {
-      this.end({ reason: "deadline", applied: sufficesAtDeadline });
+      if (sufficesAtDeadline) this.#closeOrDrop("deadline");
+      else this.#drop({ reason: "deadline", applied: false });
     } else this.#parts.host.deadlineChanged(deadline);
   }
 
@@ -254,4 +298,9 @@ export class RoundStepper {
 /** Whether a warning says that the contribution is skipped. Another one may tell of absent gradients. */
 function isSkipped({ absent }: ArenaStaging, { warnings }: ContributionAnswer): boolean {
   return warnings.length > (absent.length > 0 ? 1 : 0);
+}
+
+/** The answer to a contribution whose round was dropped in the same turn. */
+function withDrop(answer: ContributionAnswer, reason: string): ContributionAnswer {
+  return { ...answer, warnings: [...answer.warnings, `Round ${answer.round} was dropped: ${reason}`] };
 }

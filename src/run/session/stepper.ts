@@ -10,6 +10,7 @@ import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
 import { setAverage } from "../rounds/accumulator.ts";
+import { asItIs, checkResults } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { forOneStep } from "../step/overrides.ts";
 import type { Recorder } from "../journal/recorder.ts";
@@ -76,6 +77,9 @@ export class Stepper {
     const absent = checkContribution(state, staged, options);
     const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
     const skipped = checkFinite(state, staged, spec.nonFinite);
+    if (skipped.length === 0 && !options.isRecorded) {
+      skipped.push(...checkResults(state, staged.tensors.values(), spec.nonFinite, asItIs));
+    }
     const warnings = [...absent, ...stepping.warnings, ...skipped];
     const plan = this.plan(staged, stepping.optimizer);
     const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };

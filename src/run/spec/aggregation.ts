@@ -27,6 +27,10 @@ export interface Aggregation {
   readonly stalenessWeighting: Part<StalenessWeightingMember>;
   readonly clientClipnorm: number | null;
   readonly noise: Noise | null;
+  /** Whether contributions that are kept whole may leave variables out. */
+  readonly partial: boolean;
+  /** What a round may not guarantee. */
+  readonly warnings: readonly string[];
   /** Whether each contribution becomes a step directly, without a round. */
   readonly isPlain: boolean;
 }
@@ -67,6 +71,13 @@ export function resolveAggregation(
   if (rule.kind === "list") {
     checkListRule(aggregator.member.class_name, rule.contributionsMin, { mode, minimum, spec });
   }
+  if (rule.kind === "sum" && spec.partial !== undefined) {
+    const { class_name: name } = aggregator.member;
+    refuse(
+      "partial",
+      `is ${spec.partial}, must be absent: ${name} takes contributions without some variables`,
+    );
+  }
   const noise = spec.noise ?? null, clientClipnorm = spec.client_clipnorm ?? null;
   const payload = spec.payload ?? "gradient";
   const maxStaleness = spec.max_staleness === undefined ? mode === "round" ? 0 : null : spec.max_staleness;
@@ -82,6 +93,8 @@ export function resolveAggregation(
     stalenessWeighting,
     clientClipnorm,
     noise,
+    partial: spec.partial ?? false,
+    warnings: rule.kind === "list" ? rule.warn?.(minimum) ?? [] : [],
     isPlain: mode === "immediate" && payload === "gradient" && !hasAverages && noise === null &&
       clientClipnorm === null && maxStaleness === null &&
       stalenessWeighting.member.class_name === "Constant" &&
@@ -123,5 +136,6 @@ export function serializeAggregation(aggregation: Aggregation): AggregationDescr
     staleness_weighting: serialize(aggregation.stalenessWeighting),
     client_clipnorm: aggregation.clientClipnorm,
     noise: aggregation.noise,
+    ...aggregation.rule.kind === "list" && { partial: aggregation.partial },
   };
 }

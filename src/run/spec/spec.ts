@@ -74,16 +74,17 @@ export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpe
     names.add(variable.name);
     return resolveVariable(variable, `variables.${index}`);
   });
+  const aggregation = resolveAggregation(spec.aggregation, {
+    hasAverages: variables.some(({ role }) => role === "average"),
+  });
   return {
     optimizer,
     variables,
-    aggregation: resolveAggregation(spec.aggregation, {
-      hasAverages: variables.some(({ role }) => role === "average"),
-    }),
+    aggregation,
     transformers: resolveTransformers(spec.gradient_transformers ?? []),
     nonFinite: spec.non_finite ?? "reject",
     durability: spec.durability ?? "journal",
-    warnings,
+    warnings: [...warnings, ...aggregation.warnings],
   };
 }
 

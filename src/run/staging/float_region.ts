@@ -59,6 +59,8 @@ interface Place {
   readonly keepsBytes: boolean;
   readonly name: string;
   readonly count: number;
+  /** Called with a float64 number that became an infinity, and its place; may throw. */
+  readonly overflowed?: ((value: number, index: number) => void) | undefined;
 }
 
 /** `whole` is called with the sum of squares once all values are there. */
@@ -68,13 +70,13 @@ export function floatRegion(
   whole: (squares: number) => void,
 ): FloatRegion {
   if (scale) return blockRegion(place, scale, whole);
-  const { arena, allocate, name, count } = place;
+  const { arena, allocate, name, count, overflowed } = place;
   const type = FLOATS[dtype] as ElementType;
   const keeps = place.keepsBytes && (type === "f16" || type === "bf16");
   const target = allocate(4 * count);
   const bytes = keeps ? count * ELEMENT_BYTES[type] : windowBytes(type, count);
   const buffer = type === "f32" && count < LARGE_COUNT ? target : allocate(bytes);
-  const sink = floatSink({ arena, name, type, buffer, keeps, target, count }, whole);
+  const sink = floatSink({ arena, name, type, buffer, keeps, target, count, overflowed }, whole);
   const wire: WireBytes = keeps
     ? { dtype: type === "f16" ? "F16" : "BF16", offset: buffer }
     : { dtype: "F32", offset: target };

@@ -31,11 +31,13 @@ interface FloatRegion {
   /** Byte offset of the float32 values. */
   readonly target: number;
   readonly count: number;
+  /** Called with a float64 number that became an infinity, and its place; may throw. */
+  readonly overflowed?: ((value: number, index: number) => void) | undefined;
 }
 
 /** `whole` is called with the sum of squares once all elements are there. */
 export function floatSink(
-  { arena, name, type, buffer, keeps, target, count }: FloatRegion,
+  { arena, name, type, buffer, keeps, target, count, overflowed }: FloatRegion,
   whole: (squares: number) => void,
 ): ByteSink {
   const inPlace = buffer === target;
@@ -49,9 +51,13 @@ export function floatSink(
       const elements = Math.min(BLOCK, count - done);
       if (written < (done + elements) * itemBytes) return;
       const source = buffer + done * itemBytes - start, to = target + 4 * done;
-      squares += inPlace
+      const added = inPlace
         ? sumSquares(arena, to, elements)
         : decodeElements(arena, { source, type, target: to, count: elements });
+      if (overflowed && type === "f64" && !Number.isFinite(added)) {
+        findOverflow(arena, { source, to, elements, first: done }, overflowed);
+      }
+      squares += added;
       done += elements;
     }
   };
@@ -72,6 +78,18 @@ export function floatSink(
       whole(squares);
     },
   };
+}
+
+function findOverflow(
+  { buffer }: Arena,
+  { source, to, elements, first }: { source: number; to: number; elements: number; first: number },
+  overflowed: (value: number, index: number) => void,
+): void {
+  const given = new DataView(buffer, source, 8 * elements), values = new Float32Array(buffer, to, elements);
+  const index = values.findIndex((value, at) =>
+    Math.abs(value) === Infinity && value !== given.getFloat64(8 * at, true)
+  );
+  if (index >= 0) overflowed(given.getFloat64(8 * index, true), first + index);
 }
 
 interface IndexRegion {

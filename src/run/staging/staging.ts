@@ -12,7 +12,6 @@ import {
   fitsShape,
   type PackedSinks,
   type PackedTensor,
-  placeOf,
   type Shape,
   showShape,
   type WireTensor,
@@ -262,7 +261,12 @@ export class ArenaStaging implements Staging {
       this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
     }
     const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
-    const place = { arena, allocate, keepsBytes: this.#keepsBytes, ...floats };
+    // A gradient's infinity is for the run's policy; a value's would stay.
+    const overflowed = this.kind === "gradients" ? undefined : (value: number, index: number) => {
+      const problem = `has ${value} at element ${index}, must be within float32's range, ±3.4028235e38`;
+      this.#refuse("invalid_number", floats.name, problem);
+    };
+    const place = { arena, allocate, keepsBytes: this.#keepsBytes, overflowed, ...floats };
     const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
     const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
     return { ...region, sinks };
@@ -278,16 +282,4 @@ export class ArenaStaging implements Staging {
       },
     };
   }
-}
-
-/** The index of the first element that is not finite, in brackets, and its value. */
-export function firstNonFinite(state: RunState, staged: Staged): { at: string; value: number } | undefined {
-  if (Number.isFinite(staged.squares)) return undefined;
-  const values = state.arena.f32(staged.values, staged.count);
-  const index = values.findIndex((value) => !Number.isFinite(value));
-  // The elements may be finite although their squares overflow float32, from 1.8e19 on.
-  if (index < 0) return undefined;
-  const { shape } = staged.variable;
-  const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
-  return { at: showShape(placeOf(index, dimensions)), value: values[index] as number };
 }

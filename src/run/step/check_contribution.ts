@@ -6,7 +6,8 @@ import { refusal, StepwellError, type Subject } from "../../errors.ts";
 import { showShape } from "../../tensor.ts";
 import type { StepOptions } from "../api/steps.ts";
 import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
-import { type ArenaStaging, firstNonFinite, type Staged } from "../staging/staging.ts";
+import { firstNonFinite } from "../staging/non_finite.ts";
+import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /** The gradient of a variable as the subject of an error. */
@@ -14,15 +15,26 @@ export function gradientOf(name: string): Subject {
   return { path: `gradients.${name}`, called: `the gradient of "${name}"` };
 }
 
+/** Throws iterations_exhausted if the next count of iterations could not be told from its neighbours. */
+export function checkIterations({ iterations }: RunState): void {
+  if (iterations < Number.MAX_SAFE_INTEGER) return;
+  throw new StepwellError(
+    "iterations_exhausted",
+    `Cannot step: the run is at iteration ${iterations}, must be below 2^53 - 1`,
+  );
+}
+
 /**
- * Checks everything except the numbers and returns warnings. Throws, in this order, invalid_request for a
- * `base_iteration` in the future, no_gradients, sparse_with_aggregator, sparse_with_constraint.
+ * Checks everything except the numbers and returns warnings. Throws, in this order, iterations_exhausted,
+ * invalid_request for a `base_iteration` in the future, no_gradients, sparse_with_aggregator, sparse_with_constraint.
  */
 export function checkContribution(
-  { iterations, variables }: RunState,
+  state: RunState,
   { tensors, absent }: ArenaStaging,
-  { baseIteration }: Pick<StepOptions, "baseIteration">,
+  { baseIteration, isRecorded }: Pick<StepOptions, "baseIteration" | "isRecorded">,
 ): string[] {
+  const { iterations, variables } = state;
+  if (!isRecorded) checkIterations(state);
   if (baseIteration !== undefined && baseIteration > iterations) {
     const problem = `is ${baseIteration}, must be at most ${iterations}, the run's iterations`;
     throw refusal("invalid_request", "step", "base_iteration", problem);

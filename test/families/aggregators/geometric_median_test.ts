@@ -6,7 +6,10 @@ import { assertSame, drawn, roundOf } from "./support/drawn.ts";
 import { combined, type Round } from "./support/combine_list.ts";
 
 /** Weighted sum of distances over all variables. */
-function objective({ contributions, weights }: Required<Round>, point: readonly Float32Array[]): number {
+function objective(
+  { contributions, weights }: Required<Pick<Round, "contributions" | "weights">>,
+  point: readonly Float32Array[],
+): number {
   return contributions.reduce((sum, parts, n) => {
     const squares = parts.map((part, variable) =>
       part.reduce((total, x, at) => total + (x - (point[variable]?.[at] as number)) ** 2, 0)
@@ -66,7 +69,10 @@ Deno.test("GeometricMedian stays at a single contribution, and ends at the limit
   const round = roundOf({ count: 9, shape: 2, seed: 5 });
   const after = (config: Record<string, unknown>) => combined("GeometricMedian", config, round).values;
   const sums = [1, 2, 4, 8].map((iterations) =>
-    objective(round as Required<Round>, after({ iterations, tolerance: 0 }))
+    objective(
+      round as Required<Pick<Round, "contributions" | "weights">>,
+      after({ iterations, tolerance: 0 }),
+    )
   );
   assert.deepEqual(sums.toSorted((a, b) => b - a), sums, "each iteration lessens the sum");
   assertSame(after({ iterations: 50, tolerance: 1 }), after({ iterations: 1 }));

@@ -97,9 +97,26 @@ Deno.test("MultiKrum averages the best in accepted order, all but byzantine + 2 
 Deno.test("Krum and MultiKrum say how many contributions they need", () => {
   assert.equal(listRule("Krum", { byzantine: 0 }).contributionsMin, 3);
   assert.equal(listRule("Krum", { byzantine: 2 }).contributionsMin, 7);
-  assert.equal(listRule("MultiKrum", { byzantine: 2 }).contributionsMin, 7);
+  assert.equal(listRule("MultiKrum", { byzantine: 2 }).contributionsMin, 5);
   assert.equal(listRule("MultiKrum", { byzantine: 2, selected: 3 }).contributionsMin, 7);
   assert.equal(listRule("MultiKrum", { byzantine: 2, selected: 5 }).contributionsMin, 9);
+});
+
+Deno.test("MultiKrum warns where Krum's guarantee is lost", () => {
+  const { warn } = listRule("MultiKrum", { byzantine: 2 });
+  assert.deepEqual(warn?.(7), []);
+  assert.match(warn?.(6)[0] ?? "", /guarantee .* needs 7$/);
+});
+
+Deno.test("MultiKrum weights what it keeps; equal weights count like none, and edition 1 counts none", () => {
+  const contributions = [1, 2, 4, 900, -900].map((x) => [Float32Array.of(x, x)]);
+  const valuesOf = (round: { weights?: readonly number[]; edition?: number }) =>
+    combined("MultiKrum", { byzantine: 0, selected: 3 }, { contributions, ...round }).values;
+  const weights = [1, 2, 4, 1, 1];
+  // (1·1 + 2·2 + 4·4) / 7
+  assert.deepEqual(valuesOf({ weights }), [Float32Array.of(3, 3)]);
+  assert.deepEqual(valuesOf({ weights: [3, 3, 3, 3, 3] }), valuesOf({}));
+  assert.deepEqual(valuesOf({ weights, edition: 1 }), valuesOf({}));
 });
 
 Deno.test("Krum takes the first of equal scores, and warns when no score is finite", () => {

@@ -33,6 +33,7 @@ export class Twin {
       losses: new Losses(settings),
       ...gatesOf(settings),
       metrics: new Metrics(),
+      ownPort: () => settings.STEPWELL_PORT,
       now: () => 0,
       log: () => {},
       stopping: new AbortController().signal,

@@ -10,6 +10,7 @@ const ROUND = "/v1/runs/demo/rounds/current";
 const statusOf = (code: ErrorCode): number | undefined =>
   ({
     contribution_repeated: 409,
+    iterations_exhausted: 409,
     too_stale: 409,
     not_withdrawable: 409,
     unknown_contribution: 404,
@@ -102,6 +103,37 @@ Deno.test("apply_gradients refuses rows if whole tensors are needed", async () =
     assert.equal(status, 202);
     const rejection = row("rows", "sparse_with_aggregator", { gradients: ROWS }, { at: "gradients.emb" });
     await assertRefused(service, target, rejection);
+  }
+});
+
+Deno.test("apply_gradients refuses an incomplete contribution to an aggregator that compares them", async () => {
+  const service = startService();
+  const aggregation = { mode: "round", quorum: 3, aggregator: "Median" };
+  assert.equal(
+    (await service.send("POST", "/v1/runs", { body: { ...SPEC, id: "demo", aggregation } })).status,
+    201,
+  );
+  const rejection = row("an incomplete one", "invalid_request", good, { at: "gradients.kernel" });
+  await assertRefused(service, target, rejection);
+});
+
+Deno.test("apply_gradients refuses a step beyond the last iteration", async () => {
+  for (const mode of ["immediate", "round"]) {
+    const service = startService();
+    const aggregation = { mode, ...mode === "round" && { quorum: 2 } };
+    const body = { ...SPEC, optimizer: "SGD", id: "demo", aggregation };
+    assert.equal((await service.send("POST", "/v1/runs", { body })).status, 201);
+    const set = await service.send("PUT", "/v1/runs/demo/weights", { body: { weights: [2 ** 53 - 1] } });
+    assert.equal(set.status, 200, await set.text());
+    await assertRefused(service, target, row("a step", "iterations_exhausted", good));
+    const weights = await (await service.send("GET", "/v1/runs/demo/weights")).text();
+    assert.equal(weights, `{"weights":[${2 ** 53 - 1}]}`);
+    const checkpoint = await service.send("GET", "/v1/runs/demo/checkpoint");
+    const restored = await service.send("PUT", "/v1/runs/copy/checkpoint", {
+      body: await checkpoint.bytes(),
+    });
+    assert.equal(restored.status, 201, await restored.text());
+    assert.match(await (await service.send("GET", "/v1/runs/copy")).text(), /"iterations":9007199254740991,/);
   }
 });
 

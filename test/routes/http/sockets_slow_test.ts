@@ -25,8 +25,14 @@ async function serve(settings: Partial<Settings> = {}): Promise<Served> {
   // The run is created before the bounds apply: they are for the test's own bodies.
   const unbounded = startService();
   await startRun(unbounded);
-  const service = startService(settings, { registry: unbounded.registry });
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, service.app.fetch);
+  const service = startService(settings, {
+    registry: unbounded.registry,
+    ownPort: (): number => server.addr.port,
+  });
+  const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    service.app.fetch,
+  );
   const { port } = server.addr;
   return { service, port, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server.shutdown() };
 }

@@ -52,6 +52,7 @@ export function startService(
     losses: new Losses(all),
     ...gatesOf(all),
     metrics: new Metrics(),
+    ownPort: () => all.STEPWELL_PORT,
     now: () => 1500,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),
     log: (line) => lines.push({ ...line }),

@@ -75,6 +75,14 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       row("NaN after a good gradient", "non_finite_gradient", {
         gradients: { kernel: KERNEL, scale: "NaN" },
       }),
+      row(
+        "finite rows that overflow together",
+        "non_finite_gradient",
+        sparse([1, 1], [[3e38, 0], [3e38, 0]]),
+        {
+          at: "emb",
+        },
+      ),
       row("no gradients", "no_gradients", { gradients: {} }),
       row("null gradients only", "no_gradients", { gradients: { bias: null, scale: null } }),
       row("a file without tensors", "no_gradients", rawFile("{}", [])),
@@ -93,6 +101,20 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         at: "__metadata__.clientId",
       }),
       row("a weight of 0", "invalid_request", { gradients: { scale: 1 }, weight: 0 }, { at: "weight" }),
+      row("a weight that float32 cannot hold", "invalid_request", { gradients: { scale: 1 }, weight: 1e39 }, {
+        at: "weight",
+      }),
+      row("a subnormal weight", "invalid_request", { gradients: { scale: 1 }, weight: 1e-40 }, {
+        at: "weight",
+      }),
+      row(
+        "a weight in a file that float32 cannot hold",
+        "invalid_request",
+        file({ scale: f32([], [1]) }, {
+          weight: "1e39",
+        }),
+        { at: "weight" },
+      ),
       row("an empty client_id", "invalid_request", { gradients: { scale: 1 }, client_id: "" }, {
         at: "client_id",
       }),
@@ -146,6 +168,15 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       row("null for a tensor", "invalid_request", { variables: { bias: null } }),
       row("rows", "invalid_request", { variables: { emb: { indices: [0], values: [[1, 2]] } } }),
       row("no variables", "invalid_request", { variables: {} }),
+      row("a float64 that float32 cannot hold", "invalid_number", {
+        variables: {
+          scale: {
+            dtype: "float64",
+            shape: [],
+            base64: new Uint8Array(Float64Array.of(1e39).buffer).toBase64(),
+          },
+        },
+      }, { at: "scale" }),
     ],
   },
   put_weights: {
@@ -169,6 +200,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       row("too few", "invalid_weights", { weights: [1] }),
       row("too many", "invalid_weights", { weights: Array(20).fill(0) }),
       row("a wrong shape", "invalid_weights", { weights: Array(9).fill(0) }, { at: "weights.1" }),
+      row("an iteration beyond 2^53 - 1", "invalid_weights", { weights: [2 ** 53, ...Array(8).fill(0)] }),
       row("half an iteration", "invalid_weights", { weights: [0.5, ...Array(8).fill(0)] }),
       row("a text", "invalid_number", { weights: ["x", ...Array(8).fill(0)] }),
       row("no list", "invalid_request", { weights: {} }, { at: "weights" }),

@@ -130,7 +130,8 @@ export function combined({ aggregator }: Aggregation, all: readonly Weighted[]):
   const vectors = all.map(({ gradients, factor }) =>
     names.map((name) => scaled((gradients.find((each) => each.name === name) as Tensor).values, factor))
   );
-  return names.map((name, place) => ({ name, values: held(aggregator, vectors)[place] as number[] }));
+  const values = held(aggregator, vectors, all.map(({ weight }) => weight));
+  return names.map((name, place) => ({ name, values: values[place] as number[] }));
 }
 
 function summed(rule: string, all: readonly Weighted[], name: string): Tensor {
@@ -166,7 +167,11 @@ function summed(rule: string, all: readonly Weighted[], name: string): Tensor {
 /** Indexed by contribution and tensor. */
 type Vectors = readonly (readonly (readonly number[])[])[];
 
-function held(aggregator: Aggregation["aggregator"], vectors: Vectors): number[][] {
+function held(
+  aggregator: Aggregation["aggregator"],
+  vectors: Vectors,
+  weights: readonly number[],
+): number[][] {
   const count = vectors.length;
   const [first = []] = vectors;
   const ranks = (from: number, to: number) =>
@@ -189,9 +194,15 @@ function held(aggregator: Aggregation["aggregator"], vectors: Vectors): number[]
     0,
     aggregator.class_name === "Krum" ? 1 : count - byzantine - 2,
   );
-  const best = chosen.sort((a, b) => a - b).map((place) => vectors[place] as Vectors[number]);
-  return first.map((_, place) =>
-    total(best.map((each) => each[place] as readonly number[])).map((x) => f(x / best.length))
+  const best = chosen.sort((a, b) => a - b);
+  const heaviest = Math.max(...best.map((place) => weights[place] as number));
+  const shares = best.map((place) => f((weights[place] as number) / heaviest));
+  const by = aggregator.class_name === "Krum" ? 1 : f(shares.reduce(add, 0));
+  return first.map((_, at) =>
+    total(best.map((place, n) => {
+      const factor = aggregator.class_name === "Krum" ? 1 : shares[n] as number;
+      return scaled(vectors[place]?.[at] as readonly number[], factor);
+    })).map((x) => f(x / by))
   );
 }
 

@@ -82,17 +82,14 @@ function checkRound(plan: RunPlan, state: State, body: Body): Claims {
   if (staleness > (plan.max_staleness ?? Infinity)) throw new Refused("too_stale");
   if (body.hyperparameters) throw new Refused("invalid_request");
   if (isHolding(plan) && tensors.some(({ indices }) => indices)) throw new Refused("sparse_with_aggregator");
-  const names = tensors.map(({ name }) => name), [first] = contributions;
-  if (isHolding(plan) && first && [...names].sort().join() !== [...first.names].sort().join()) {
-    throw new Refused("invalid_request");
-  }
+  if (isHolding(plan) && tensors.length < plan.variables.length) throw new Refused("invalid_request");
   if (!isFinite(body)) throw new Refused("non_finite_gradient");
   const preparation = prepared(plan, tensors, {
     variables: state.variables,
     averages: averagesOf(plan),
     staleness,
   });
-  return { ...preparation, clientId, staleness, weight, names, version };
+  return { ...preparation, clientId, staleness, weight, version };
 }
 
 function contributionAnswer(plan: RunPlan, state: State, claims: Claims, accepted: boolean) {

@@ -23,7 +23,6 @@ export interface Accepted extends Weighted {
   readonly clientId: string | null;
   readonly staleness: number;
   readonly acceptedAt: number;
-  readonly names: readonly string[];
   readonly version: number;
   readonly key: Request["key"];
 }

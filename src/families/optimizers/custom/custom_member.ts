@@ -7,7 +7,8 @@
 import { z } from "zod";
 import type { Issue } from "../../../errors.ts";
 import { type Config, REFERENCE } from "../../mechanism/family.ts";
-import { float32, maybeNumber } from "../../mechanism/fields.ts";
+import { float32 } from "../../../float32.ts";
+import { maybeNumber } from "../../mechanism/fields.ts";
 import { refusalOfAll, tell } from "../../mechanism/issues.ts";
 import { bothNorms, constructBase } from "../base.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../optimizer_member.ts";

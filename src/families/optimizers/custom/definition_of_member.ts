@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { OptimizerMember, Rule } from "../optimizer_member.ts";
 import { type Config, parseConfig } from "../../mechanism/family.ts";
-import { FLOAT32_MAX } from "../../mechanism/fields.ts";
+import { FLOAT32_MAX } from "../../../float32.ts";
 import { isName } from "../../mechanism/user_formula.ts";
 import { CLIPS } from "../optimizer_member.ts";
 import type { Definition } from "../definition_schema.ts";

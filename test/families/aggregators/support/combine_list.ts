@@ -16,6 +16,7 @@ export interface Round {
   readonly contributions: readonly Contribution[];
   /** Default: all 1. */
   readonly weights?: readonly number[];
+  readonly edition?: number;
 }
 
 export interface Outcome extends Combined {
@@ -39,7 +40,7 @@ export function combined(class_name: string, config: Record<string, unknown>, ro
   const { combine, contributionsMin } = listRule(class_name, config);
   assert(round.contributions.length >= contributionsMin, `${class_name} needs ${contributionsMin}`);
   const [compiled, interpreted] = [runCompiled, runInterpreted].map((runner) => {
-    const { contributions, weights = contributions.map(() => 1) } = round;
+    const { contributions, weights = contributions.map(() => 1), edition = 2 } = round;
     const arena = new Arena({ bytesMax: 1 << 26 });
     const guards: number[] = [];
     const guarded = (bytes: number) => {
@@ -59,7 +60,7 @@ export function combined(class_name: string, config: Record<string, unknown>, ro
       }),
       result: guarded(4 * count),
     }));
-    const told = combine({ arena, variables, weights, runner, allocate: guarded });
+    const told = combine({ arena, variables, weights, edition, runner, allocate: guarded });
     variables.forEach(({ count, offsets }, variable) =>
       offsets.forEach((offset, n) => {
         const given = contributions[n]?.[variable] as Float32Array;
