@@ -60,6 +60,7 @@ async function startCommand(data: string): Promise<[string, ...string[]]> {
     "$(deno task --quiet folders)",
     data,
   )
+    .replace("$(deno task --quiet address)", "")
     .split(/\s+/);
   return [first, ...rest];
 }

@@ -81,7 +81,7 @@ export class RoundStepper {
     if (this.round.isComplete) this.#closeOrDrop("complete");
     const answer = this.contribute(staged, options);
     if (options.dryRun && this.round.missing === 1 && !isSkipped(staged, answer)) {
-      return this.#rehearse(staged, options);
+      return this.#rehearse(staged, options, answer);
     }
     if (!answer.accepted) return answer;
     const step = this.#closeIfComplete();
@@ -90,14 +90,20 @@ export class RoundStepper {
     return outcome?.kind === "dropped" ? withDrop(answer, outcome.reason) : answer;
   }
 
-  /** The step that the round would become with this contribution, which was checked. */
-  #rehearse(staged: ArenaStaging, options: StepOptions): StepAnswer {
+  /** What the round would become with this contribution, which was checked: a step, or nothing. */
+  #rehearse(
+    staged: ArenaStaging,
+    options: StepOptions,
+    answer: ContributionAnswer,
+  ): StepAnswer | ContributionAnswer {
     using rehearsal = this.round.copy();
     using combined = this.#session.stage("gradients");
     const { version } = this.#session, acceptedAt = this.#parts.now();
     rehearsal.join(staged, options, { acceptedAt, sequence: 0, version });
-    const { warnings } = rehearsal.combine(combined, EDITION);
-    const { number, contributions, loss } = rehearsal;
+    const found = rehearsal.combine(combined, EDITION);
+    const why = this.#overflow(combined, found);
+    if (why !== undefined) return withDrop(answer, why);
+    const { number, contributions, loss } = rehearsal, { warnings } = found;
     return this.#parts.stepper.rehearse(this.#parts.stepper.plan(combined), {
       contributions: contributions.length,
       warnings,
@@ -189,16 +195,20 @@ export class RoundStepper {
 
   /** Closes a round that is due, or drops it if its contributions overflow together. */
   #closeOrDrop(reason: RoundEnd["reason"]): StepAnswer | undefined {
-    const { state, spec: { nonFinite } } = this.#parts;
-    checkIterations(state);
+    checkIterations(this.#parts.state);
     using combined = this.#session.stage("gradients");
     const found = this.round.combine(combined, EDITION);
+    const why = this.#overflow(combined, found);
+    if (why !== undefined) return this.#drop({ reason, applied: false, why });
+    return this.#perform({ reason, applied: true, edition: EDITION }, combined, found);
+  }
+
+  /** Why contributions that are finite are dropped together; undefined if they are not. */
+  #overflow(combined: ArenaStaging, found: Combined): string | undefined {
+    const { state, spec: { nonFinite } } = this.#parts;
     const [problem] = nonFinite === "propagate" ? [] : overflowsOf(state, combined, found);
-    if (problem === undefined) {
-      return this.#perform({ reason, applied: true, edition: EDITION }, combined, found);
-    }
-    const why = `${NON_FINITE}: the contributions are finite, but ${problem} is not, once they are combined`;
-    return this.#drop({ reason, applied: false, why });
+    return problem &&
+      `${NON_FINITE}: the contributions are finite, but ${problem} is not, once they are combined`;
   }
 
   /** Closes a round as the journal says. */
@@ -285,12 +295,12 @@ export class RoundStepper {
   }
 }
 
-/** The answer to a contribution whose round was dropped in the same turn. */
-function withDrop(answer: ContributionAnswer, reason: string): ContributionAnswer {
-  return { ...answer, warnings: [...answer.warnings, `Round ${answer.round} was dropped: ${reason}`] };
-}
-
 /** Whether a warning says that the contribution is skipped. Another one may tell of absent gradients. */
 function isSkipped({ absent }: ArenaStaging, { warnings }: ContributionAnswer): boolean {
   return warnings.length > (absent.length > 0 ? 1 : 0);
+}
+
+/** The answer to a contribution whose round was dropped in the same turn. */
+function withDrop(answer: ContributionAnswer, reason: string): ContributionAnswer {
+  return { ...answer, warnings: [...answer.warnings, `Round ${answer.round} was dropped: ${reason}`] };
 }
