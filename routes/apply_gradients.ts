@@ -43,7 +43,8 @@ export const Gradients = z.strictObject({
   }),
   ...STEP_FIELDS,
   loss: Norm.optional().openapi({
-    description: "The loss that the gradients are of: told with the step, never used.",
+    description:
+      "The loss that the gradients are of: told with the step. QFedAvg, and a Formula that reads it, weigh by it.",
     example: 0.5,
   }),
 }).openapi("Gradients");

@@ -39,10 +39,12 @@ const VariableRequest = z.strictObject({
   role: Role.optional(),
 }).openapi("VariableRequest");
 
+const VARIABLES_MAX = 100_000;
+
 export const CreateRun = z.strictObject({
   id: RunId.optional(),
   optimizer: MemberRequest,
-  variables: z.array(VariableRequest).min(1).max(100_000).openapi({
+  variables: z.array(VariableRequest).min(1).max(VARIABLES_MAX).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3] }],
   }),
@@ -94,6 +96,8 @@ export const route = createRoute({
 const BODY = {
   // 100,000 variables, each with a name, a shape and members of families.
   plainBytesMax: 32 << 20,
+  valuesMax: 2_000_000,
+  list: { name: "variables", element: VariableRequest, lengthMax: VARIABLES_MAX },
   places: membersOf({ variables: { each: membersOf({ initial: TENSOR }) } }),
 };
 

@@ -1,6 +1,8 @@
 /** POST /v1/runs/{run}/variables/gather: reads rows of a variable. */
 import { nest } from "../src/wire/nested_numbers.ts";
 import { answerTensors } from "./http/answer.ts";
+import { refusal } from "../src/errors.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
 import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import { NestedNumbers } from "../src/wire/number_list.ts";
 import { indexSource, isObject } from "../src/wire/tensor_source.ts";
@@ -66,7 +68,7 @@ export const register: Register = (app, services) =>
     };
     using body = await receiveJson(c, services, GatherRequest, { places: INDICES, prepare });
     const { name } = body.value;
-    const indices = many ? rowsIn(many) : body.value.indices;
+    const indices = many ? rowsIn(many, run) : body.value.indices;
     const rows = run.gather(name, indices, { bytesMax: services.settings.STEPWELL_BODY_BYTES_MAX });
     return answerTensors(c, services, {
       type,
@@ -78,9 +80,23 @@ export const register: Register = (app, services) =>
   });
 
 const INDICES = membersOf({ indices: TENSOR });
+/** Indices that are taken whatever the run. */
+const INDICES_MIN = 1 << 16;
+
+/** As many rows as the run's longest variable has may be asked for, so that the work follows from the run. */
+function indicesMax(run: RunSession): number {
+  const rows = run.describe().variables.map(({ shape }) => shape[0] ?? 0);
+  return rows.reduce((most, count) => Math.max(most, count), INDICES_MIN);
+}
 
 /** The indices of a long list, which no schema has looked at. */
-function rowsIn(list: NestedNumbers): Int32Array {
+function rowsIn(list: NestedNumbers, run: RunSession): Int32Array {
+  const countMax = indicesMax(run);
+  const [count = 0] = list.shape;
+  if (count > countMax) {
+    const problem = `has ${count} elements, must have at most ${countMax}`;
+    throw refusal("invalid_request", "gather rows", "indices", problem);
+  }
   const [bytes] = indexSource(list, "indices").pieces();
   return new Int32Array(bytes!.buffer);
 }

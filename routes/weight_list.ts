@@ -12,6 +12,9 @@ import { bodyFormat, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
 import { Weights } from "./contract/tensor_schemas.ts";
 
+/** Scalars in a list are plain numbers. */
+const VALUES_MAX = 2_000_000;
+
 export async function receiveWeights(
   c: AppContext,
   services: Services,
@@ -24,6 +27,7 @@ export async function receiveWeights(
     using body = await receiveJson(c, services, Weights, {
       bytesMax,
       plainBytesMax: run.headerBytesMax,
+      valuesMax: VALUES_MAX,
       places,
     });
     return body.value.weights;

@@ -15,11 +15,17 @@ export function describeOptimizer<M extends Member>(member: M, { optimizers }: R
   return { ...member, ...withFloats(member, optimizers.family, schedules) };
 }
 
+/** The optimizer of a run's description: a run that is created with it has the same one. */
+function describeAgain({ class_name, config }: Member, registry: Registry): Member {
+  const member = registry.optimizers.family.members.find((each) => each.class_name === class_name);
+  return describeOptimizer({ class_name, config: member?.again?.(config) ?? config }, registry);
+}
+
 export function describeRun(run: RunDescription, registry: Registry): RunDescription {
   const { aggregation } = run;
   return {
     ...run,
-    optimizer: describeOptimizer(run.optimizer, registry),
+    optimizer: describeAgain(run.optimizer, registry),
     variables: run.variables.map((variable) => {
       const { constraint } = variable;
       return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;

@@ -8,7 +8,7 @@ import { type Issue, StepwellError } from "../../src/errors.ts";
 const ISSUES_MAX = 20;
 
 /** `where` is the part of the request: param, query or body. Paths in a body have no prefix. */
-export function invalidRequest(where: string, error: z.core.$ZodError): StepwellError {
+export function invalidRequest(where: string, error: Pick<z.core.$ZodError, "issues">): StepwellError {
   const prefix = where === "body" ? [] : [where === "param" ? "path" : where];
   const found = error.issues.slice(0, ISSUES_MAX).flatMap((issue) => toIssues(prefix, issue));
   const issues = found.slice(0, ISSUES_MAX);

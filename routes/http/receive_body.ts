@@ -4,7 +4,6 @@
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
-import { withoutNulls } from "../../src/nulls.ts";
 import type { TensorTarget } from "../../src/tensor.ts";
 import { type JsonLimits, jsonMemory, type TensorPlace, tensorsIn } from "../../src/wire/json_limits.ts";
 import { writeTensorsInSlices } from "../../src/wire/json_tensors.ts";
@@ -12,7 +11,7 @@ import { decodedLength, readBody } from "../../src/wire/read_body.ts";
 import { readJson } from "../../src/wire/read_json.ts";
 import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import type { AppContext, Services } from "./context.ts";
-import { invalidRequest } from "./invalid_request.ts";
+import { type LongList, parseBody, parseWithList } from "./parse_body.ts";
 import { type Received, upload } from "./upload.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
 
@@ -28,8 +27,11 @@ interface JsonBody {
   readonly bytesMax?: number;
   /** The most bytes besides the numbers of tensors. */
   readonly plainBytesMax?: number;
+  /** The most values besides tensors. */
+  readonly valuesMax?: number;
   /** Where tensors are. Absent: nowhere. */
   readonly places?: TensorPlace;
+  readonly list?: LongList;
   /** Called with the value before the schema looks at it. */
   readonly prepare?: (value: unknown) => unknown;
 }
@@ -41,11 +43,11 @@ export async function receiveJson<S extends z.ZodType>(
   c: AppContext,
   services: Services,
   schema: S,
-  { bytesMax = Infinity, plainBytesMax = PLAIN_BYTES_MAX, places, prepare = (value) => value }: JsonBody = {},
+  { bytesMax = Infinity, plainBytesMax = PLAIN_BYTES_MAX, places, ...more }: JsonBody = {},
 ): Promise<Received<z.output<S>>> {
   bodyFormat(c, ["json"]);
   const { STEPWELL_JSON_BYTES_MAX } = services.settings;
-  const limits = () => limitsOf({ plainBytesMax, places });
+  const limits = () => limitsOf({ plainBytesMax, places, valuesMax: more.valuesMax });
   const least = Math.min(bytesMax, places ? Infinity : plainBytesMax, STEPWELL_JSON_BYTES_MAX);
   const received = await upload(c, services, {
     bytesMax: least,
@@ -53,7 +55,12 @@ export async function receiveJson<S extends z.ZodType>(
     read: (request, options) => readJson(request, { ...options, limits }),
   });
   try {
-    return { ...received, value: parse(schema, prepare(received.value)) };
+    const { prepare = (value) => value, list } = more;
+    const value = prepare(received.value);
+    return {
+      ...received,
+      value: list ? await parseWithList(schema, value, list) : parseBody(schema, value),
+    };
   } catch (error) {
     received[Symbol.dispose]();
     throw error;
@@ -63,20 +70,21 @@ export async function receiveJson<S extends z.ZodType>(
 /** Bodies have some kilobytes besides their tensors. */
 const PLAIN_BYTES_MAX = 1 << 20;
 /** Values besides tensors: each takes up to some 70 bytes. */
-const VALUES_MAX = 2_000_000;
+const VALUES_MAX = 200_000;
 /** The longest name of a variable, with what stands around it. */
 const NAME_BYTES_MAX = 1024;
 /** Names of one object, whatever the run. */
-const NAMES_MAX = 16_384;
+const NAMES_MAX = 4096;
 
 function limitsOf(
-  { plainBytesMax, places, names = 0 }: {
+  { plainBytesMax, places, names = 0, valuesMax = VALUES_MAX + 4 * names }: {
     readonly plainBytesMax: number;
+    readonly valuesMax?: number | undefined;
     readonly places?: TensorPlace | undefined;
     readonly names?: number;
   },
 ): JsonLimits {
-  return { plainBytesMax, places, valuesMax: VALUES_MAX, namesMax: NAMES_MAX + names };
+  return { plainBytesMax, places, valuesMax, namesMax: NAMES_MAX + names };
 }
 
 export interface TensorBody<S extends z.ZodType> {
@@ -109,7 +117,7 @@ export async function receiveTensors<S extends z.ZodType>(
   if (format === "safetensors") {
     let fields: z.output<S> | undefined;
     const onMetadata = (metadata: ReadonlyMap<string, string>) =>
-      void (fields = parse(body.schema, { ...body.fields(metadata), [body.member]: {} }));
+      void (fields = parseBody(body.schema, { ...body.fields(metadata), [body.member]: {} }));
     const { target, headerBytesMax } = body;
     await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     return fields as z.output<S>;
@@ -126,7 +134,7 @@ export async function receiveTensors<S extends z.ZodType>(
     read: (request, options) => readJson(request, { ...options, limits }),
   });
   const { value } = received;
-  const fields = parse(body.schema, value);
+  const fields = parseBody(body.schema, value);
   // Not from zod's output, which leaves out a member named __proto__.
   await writeTensorsInSlices((value as Record<string, unknown>)[body.member], body.target, body.member);
   return fields;
@@ -156,12 +164,6 @@ export async function receiveFile(c: AppContext, services: Services, body: FileB
       reader.close();
     },
   });
-}
-
-function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(withoutNulls(schema, value));
-  if (parsed.success) return parsed.data;
-  throw invalidRequest("body", parsed.error);
 }
 
 /** The format of the body by its Content-Type. Throws unsupported_media_type. */

@@ -6,16 +6,17 @@
  */
 
 import { findJsonFault, showJsonFault } from "./json_fault.ts";
+import type { JsonLimits } from "./json_limits.ts";
 import { JsonReader } from "./json_reader.ts";
 import { JSON_DEPTH_MAX, malformedJson } from "./json_fault_error.ts";
 
 const SHORT_LETTERS_MAX = 64 << 10;
 const LIMITS = { plainBytesMax: 4 << 20, valuesMax: 500_000, namesMax: 100_000 };
 
-/** Throws malformed_json with the place of the fault. */
-export function parseJson(text: string): unknown {
+/** Throws malformed_json with the place of the fault, and body_too_large for more than `limits`. */
+export function parseJson(text: string, limits: JsonLimits = LIMITS): unknown {
   if (text === "") throw malformedJson("it is empty");
-  if (text.length > SHORT_LETTERS_MAX) return parseLong(text);
+  if (text.length > SHORT_LETTERS_MAX) return parseLong(text, limits);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -30,8 +31,8 @@ export function parseJson(text: string): unknown {
 }
 
 /** A long text may be anything: it is read with bounds on what it becomes. */
-function parseLong(text: string): unknown {
-  const reader = new JsonReader(LIMITS);
+function parseLong(text: string, limits: JsonLimits): unknown {
+  const reader = new JsonReader(limits);
   reader.write(new TextEncoder().encode(text));
   return reader.close();
 }

@@ -116,7 +116,7 @@ const REFUSED: [Family<Member>, Record<string, unknown>, string, RegExp][] = [
     aggregators,
     { weight: "norm + t" },
     "weight",
-    /Cannot read "t" here, it is the iterations .*: known are norm, staleness, weight \(column 8\)/,
+    /Cannot read "t" here, it is the iterations .*: known are norm, staleness, weight, loss \(column 8\)/,
   ],
 ];
 

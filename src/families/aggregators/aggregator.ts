@@ -14,6 +14,10 @@ import type { Config, Member, Problem } from "../mechanism/family.ts";
 export interface Figures {
   /** L2 norm over all variables, before any bound. */
   readonly norm: number;
+  /** The norm after every bound. */
+  readonly bounded: number;
+  /** The loss that came with it; 0 without one, unless the rule needs it. */
+  readonly loss: number;
   /** Iterations between the one it was computed for and now. */
   readonly staleness: number;
   /** As the client sent it; above 0. */
@@ -29,6 +33,10 @@ export type AggregatorRule =
     readonly normBound?: number;
     /** Gives the weight of a contribution, in place of the client's. What is not finite and above 0 counts as 0. */
     readonly weigh?: (figures: Figures) => number;
+    /** Gives what a contribution adds to the divisor of `divide: "weight"`; absent: its weight. */
+    readonly divisor?: (figures: Figures) => number;
+    /** The least loss that each contribution must come with; absent: it needs none. */
+    readonly lossMin?: number | undefined;
   }
   /** Combines all contributions at once. All have the same dense variables. */
   | {

@@ -8,6 +8,7 @@ import { mean } from "./mean.ts";
 import { median } from "./median.ts";
 import { multiKrum } from "./multi_krum.ts";
 import { normBoundedMean } from "./norm_bounded_mean.ts";
+import { qFedAvg } from "./q_fed_avg.ts";
 import { sum } from "./sum.ts";
 import { trimmedMean } from "./trimmed_mean.ts";
 import { weightedMean } from "./weighted_mean.ts";
@@ -22,5 +23,6 @@ export const aggregators = new Family<AggregatorMember>("aggregator", [
   krum,
   multiKrum,
   geometricMedian,
+  qFedAvg,
   formula,
 ]);

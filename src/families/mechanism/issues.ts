@@ -33,9 +33,12 @@ export function refusalOfAll(
   );
 }
 
+/** More unknown keys would not help to find the mistake. */
+const KEYS_MAX = 100;
+
 /**
  * Describes `issue` about `input`: the keys that lead to the place, and a message. One issue about n unknown keys
- * becomes n. `allowed` are the keys that `holder` takes; `inside` gives those that a value inside it takes.
+ * becomes n, up to {@link KEYS_MAX}. `allowed` are the keys that `holder` takes; `inside` gives those that a value inside it takes.
  */
 export function tell(
   issue: z.core.$ZodIssue,
@@ -51,7 +54,10 @@ export function tell(
     const where = issue.path.length > 0
       ? ` in ${issue.path.map(String).join(".")}${takes ? `, which takes ${takes}` : ""}`
       : `; ${holder} takes ${allowed.join(", ")}`;
-    return issue.keys.map((key) => ({ keys: [...issue.path, key], message: `is an unknown key${where}` }));
+    return issue.keys.slice(0, KEYS_MAX).map((key) => ({
+      keys: [...issue.path, key],
+      message: `is an unknown key${where}`,
+    }));
   }
   const value = issue.path.reduce<unknown>(
     (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],

@@ -21,7 +21,7 @@ export interface StepOptions {
   readonly clientId?: string | undefined;
   readonly weight?: number | undefined;
   readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
-  /** The loss that the gradients belong to. It is reported with the step and used for nothing else. */
+  /** The loss that the gradients belong to. It is reported with the step, and aggregators may read it. */
   readonly loss?: Loss | undefined;
   /** The key of a keyed request, whose answer is kept. */
   readonly key?: KeyUse | undefined;

@@ -3,12 +3,21 @@
  * key `stepwell` of the file's metadata. checkpoint.ts writes it, checkpoint_reader.ts reads it.
  */
 import { z } from "zod";
+import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
 
 /** Metadata key of the owner of a snapshot, as JSON. A checkpoint sent to a client does not have it. */
 export const OWNER = "stepwell_owner";
 /** Version of the metadata. It is increased by every change that older code cannot read. */
 export const FORMAT_VERSION = 1;
+
+/**
+ * What the JSON of an uploaded checkpoint may hold. No run is created that has more (header_size.ts). Other values than
+ * those of variables are the optimizer's: schedules may have long lists.
+ */
+export const SAVED_LIMITS = { plainBytesMax: HEADER_BYTES_MAX, valuesMax: 4_000_000, namesMax: 100_000 };
+/** The part of them for the variables and their slots. */
+export const VARIABLE_VALUES_MAX = SAVED_LIMITS.valuesMax / 2;
 
 /** Earlier versions of the service wrote only mode and aggregator. */
 const SavedAggregation = z.strictObject({

@@ -4,7 +4,7 @@
  * It does not read files. Invariant: if it fails, it takes no memory.
  */
 import type { z } from "zod";
-import { refusal } from "../../errors.ts";
+import { refusal, StepwellError } from "../../errors.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, ruleOf, slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
@@ -13,7 +13,7 @@ import { type ByteSink, sameShape, type Shape, showShape, type TensorTarget } fr
 import { flatten } from "../../wire/nested_numbers.ts";
 import { parseJson } from "../../wire/parse_json.ts";
 import type { RunSpec } from "../api/run_spec.ts";
-import { Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
+import { Saved, SAVED_LIMITS, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, resolveSpec } from "../spec/spec.ts";
 import { RunState } from "../tensors/state.ts";
@@ -33,12 +33,16 @@ export class CheckpointReader implements TensorTarget, Releasable {
   readonly round: number;
   readonly #expected = new Map<string, { shape: Shape; offset: number }>();
 
-  /** Allocates the run. Throws invalid_request for other metadata, and the errors of its spec. */
+  /**
+   * Allocates the run. `isOwn`: the service wrote the file for itself, whatever limits held then. Throws
+   * invalid_request for other metadata, body_too_large, and the errors of its spec.
+   */
   constructor(
     { memory, optimizers }: { readonly memory: Memory; readonly optimizers: Definitions },
     metadata: ReadonlyMap<string, string>,
+    { isOwn }: { readonly isOwn: boolean },
   ) {
-    const saved = readSaved(metadata);
+    const saved = readSaved(metadata, isOwn);
     const family = optimizers.familyWith(saved.definition);
     const optimizer = loadOptimizer(saved.optimizer, { family, path: "stepwell.optimizer" });
     this.spec = { ...resolveSpec(saved.spec as RunSpec, family), optimizer };
@@ -133,11 +137,13 @@ function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly s
   }));
 }
 
-function readSaved(metadata: ReadonlyMap<string, string>): z.output<typeof Saved> {
+function readSaved(metadata: ReadonlyMap<string, string>, isOwn: boolean): z.output<typeof Saved> {
+  const text = metadata.get("stepwell") ?? "";
   let json: unknown;
   try {
-    json = parseJson(metadata.get("stepwell") ?? "");
-  } catch {
+    json = isOwn ? JSON.parse(text) : parseJson(text, SAVED_LIMITS);
+  } catch (error) {
+    if (error instanceof StepwellError && error.code === "body_too_large") throw error;
     refuse('the metadata has no JSON under "stepwell"');
   }
   const saved = Saved.safeParse(json);

@@ -10,6 +10,7 @@ import { slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
+import { VARIABLE_VALUES_MAX } from "./checkpoint_format.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
 
 /** Room for what the optimizer's config may become later. */
@@ -57,8 +58,24 @@ export function headerBytes(spec: ResolvedSpec): number {
   return bytes;
 }
 
+/** Values that the variables and their slots take in the metadata. */
+function headerValues({ optimizer, variables }: ResolvedSpec): number {
+  const slots = slotsOfAnyVariant(optimizer.member).size;
+  return variables.reduce(
+    (sum, { shape, constraint, role }) =>
+      sum + 4 + shape.length + (constraint ? 3 + Object.keys(constraint.member.config).length : 0) +
+      (role === "optimize" ? 3 * slots : 0),
+    0,
+  );
+}
+
 /** Throws run_too_large for a run whose checkpoint would have a longer header than readers of the format take. */
 export function checkHeaderBytes(spec: ResolvedSpec): void {
+  const values = headerValues(spec);
+  if (values > VARIABLE_VALUES_MAX) {
+    const problem = `have ${values} names, dimensions and slots, must have at most ${VARIABLE_VALUES_MAX}`;
+    throw refusal("run_too_large", "create the run", "variables", problem);
+  }
   const bytes = headerBytes(spec), max = HEADER_BYTES_MAX - SLACK_BYTES;
   if (bytes <= max) return;
   const problem = `have names and shapes that take up to ${bytes} bytes in the header of a checkpoint, ` +

@@ -55,7 +55,7 @@ export function recover(parts: RecoverParts): Session {
           onMetadata: (metadata) => {
             checkOwner(metadata, owner);
             remembered = readRemembered(metadata);
-            reader = new CheckpointReader(parts, metadata);
+            reader = new CheckpointReader(parts, metadata, { isOwn: true });
           },
         });
         return {

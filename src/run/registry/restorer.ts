@@ -43,7 +43,10 @@ export class Restorer {
       current,
       begin: (metadata) => {
         // The old run may leave memory if the new one does not fit beside it.
-        reader = table.whileEvictable(id, () => new CheckpointReader({ memory, optimizers }, metadata));
+        reader = table.whileEvictable(
+          id,
+          () => new CheckpointReader({ memory, optimizers }, metadata, { isOwn: false }),
+        );
         held.defer(() => {
           reader?.release();
           reader = undefined;

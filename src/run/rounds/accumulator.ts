@@ -43,6 +43,8 @@ export interface Accumulator extends Releasable {
   join(contribution: Joining): void;
   /** Puts the combined gradients into `into`. Throws out_of_memory; then nothing has changed. */
   combine(into: ArenaStaging, options: { noise: Noisy | null; edition: number }): Combined;
+  /** A copy for a dry run, to be released while this one lives. Throws out_of_memory; then nothing has changed. */
+  copy(): Accumulator;
 }
 
 /**

@@ -3,6 +3,7 @@
  * (check_contribution.ts). Checks change nothing.
  */
 import { refusal, StepwellError } from "../../errors.ts";
+import { FLOAT32_MAX } from "../../float32.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import { gradientOf } from "../step/check_contribution.ts";
@@ -74,4 +75,18 @@ export function checkWhole(
   const problem = `is missing, must be given: ${aggregator.member.class_name} compares whole contributions ` +
     "(aggregation.partial lets them leave variables out)";
   throw refusal("invalid_request", "contribute", gradientOf(name), problem);
+}
+
+/** Throws invalid_request unless the contribution has the loss that the aggregator reads. */
+export function checkLoss({ loss }: Pick<Claims, "loss">, { rule, aggregator }: Aggregation): void {
+  if (rule.kind !== "sum" || rule.lossMin === undefined) return;
+  if (typeof loss === "number" && loss >= rule.lossMin && loss <= FLOAT32_MAX) return;
+  const given = loss === undefined ? "is missing" : `is ${loss}`;
+  const { class_name: name } = aggregator.member;
+  throw refusal(
+    "invalid_request",
+    "contribute",
+    "loss",
+    `${given}, must be from ${rule.lossMin} to ${FLOAT32_MAX}: ${name} reads it`,
+  );
 }

@@ -10,13 +10,8 @@ import { refusal } from "../../errors.ts";
 import { FLOAT32_MAX } from "../../float32.ts";
 import type { Payload } from "../api/run_spec.ts";
 import type { NonFinite } from "../spec/spec.ts";
-import {
-  type ArenaStaging,
-  firstNonFinite,
-  placeIn,
-  type Staged,
-  type StagedSparse,
-} from "../staging/staging.ts";
+import { firstNonFinite, shownPlace } from "../staging/non_finite.ts";
+import type { ArenaStaging, Staged, StagedSparse } from "../staging/staging.ts";
 import { gradientOf } from "../step/check_contribution.ts";
 import type { RunState } from "../tensors/state.ts";
 import type { Combined } from "./accumulator.ts";
@@ -95,7 +90,7 @@ function overflowOf(state: RunState, staged: Staged, { factor, payload }: Arithm
     const why = Number.isFinite(moved)
       ? `${moved} times its factor ${factor}`
       : `${element} subtracted from the variable's ${old?.[at]}`;
-    return `becomes ${result} at ${placeIn(staged, n)} in float32 (${why}), must stay finite`;
+    return `becomes ${result} at ${shownPlace(staged, n)} in float32 (${why}), must stay finite`;
   }
   return staged.kind === "sparse" ? unitedOverflow(state, staged, results) : undefined;
 }

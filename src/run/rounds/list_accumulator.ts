@@ -38,6 +38,8 @@ export class ListAccumulator implements Accumulator {
   readonly #parts: AccumulatorParts;
   readonly #rule: ListRule;
   #items: Item[] = [];
+  /** Count of the first items, which belong to the accumulator that this is a copy of. */
+  #borrowed = 0;
 
   constructor(parts: AccumulatorParts, rule: ListRule) {
     this.#parts = parts;
@@ -162,8 +164,15 @@ export class ListAccumulator implements Accumulator {
     for (const offset of values.values()) memory.release(arena, offset);
   }
 
+  copy(): Accumulator {
+    const copy = new ListAccumulator(this.#parts, this.#rule);
+    copy.#items = [...this.#items];
+    copy.#borrowed = this.#items.length;
+    return copy;
+  }
+
   release(): void {
-    for (const item of this.#items) this.#releaseItem(item);
+    for (const item of this.#items.slice(this.#borrowed)) this.#releaseItem(item);
     this.#items = [];
   }
 

@@ -24,6 +24,8 @@ export interface PseudoGradient {
   readonly variableNorms: ReadonlyMap<string, number>;
   /** Weight of the contribution in a mean: above 0, or what the aggregator's formula gives. */
   readonly weight: number;
+  /** What it adds to the divisor of a mean: its weight, unless the aggregator says otherwise. */
+  readonly divisor: number;
   /** The factor that enforces the norm bound; 1 within the bound. */
   readonly clipFactor: number;
 }
@@ -39,6 +41,8 @@ interface Preparation {
   readonly staleness: number;
   /** As the client sent it. */
   readonly weight: number;
+  /** As the client sent it; 0 without one. */
+  readonly loss: number;
 }
 
 /** The pseudo-gradient of a contribution. */
@@ -69,7 +73,7 @@ const optimizedOf = (staged: readonly Staged[]) =>
 
 function figuresOf(
   staged: readonly Staged[],
-  { aggregation, stalenessFactor, staleness, weight }: Preparation,
+  { aggregation, stalenessFactor, staleness, weight, loss }: Preparation,
 ): PseudoGradient {
   const gradients = optimizedOf(staged);
   const squares = gradients.reduce((sum, each) => sum + each.squares, 0);
@@ -82,7 +86,7 @@ function figuresOf(
     factor: Math.fround(Math.fround(sign * clipFactor) * Math.fround(stalenessFactor)),
     norm,
     variableNorms: new Map(gradients.map((each) => [each.variable.name, Math.sqrt(each.squares)])),
-    weight: weigh({ norm, staleness, weight }, aggregation),
+    ...weigh({ norm, bounded: norm * clipFactor, staleness, weight, loss }, aggregation),
     clipFactor,
   };
 }
@@ -108,8 +112,9 @@ function subtractFromVariable(
   return g_squares;
 }
 
-function weigh(figures: Figures, { rule }: Aggregation): number {
-  return rule.kind === "sum" && rule.weigh ? rule.weigh(figures) : figures.weight;
+function weigh(figures: Figures, { rule }: Aggregation): { weight: number; divisor: number } {
+  const weight = rule.kind === "sum" && rule.weigh ? rule.weigh(figures) : figures.weight;
+  return { weight, divisor: rule.kind === "sum" && rule.divisor ? rule.divisor(figures) : weight };
 }
 
 /** The factor that bounds the norm; 1 for a NaN norm. */

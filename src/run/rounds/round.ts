@@ -13,7 +13,7 @@ import type { Aggregation } from "../spec/aggregation.ts";
 import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Loss } from "../api/steps.ts";
 import type { Accumulator, AccumulatorParts, Combined } from "./accumulator.ts";
-import { checkClaims, checkDense, checkWhole } from "./check_joining.ts";
+import { checkClaims, checkDense, checkLoss, checkWhole } from "./check_joining.ts";
 import type { Claims, Contribution } from "./contribution.ts";
 import { ListAccumulator } from "./list_accumulator.ts";
 import {
@@ -126,7 +126,9 @@ export class Round implements Releasable {
       maxStaleness,
     });
     checkDense(staging, aggregation);
-    if (!claims.isRecorded) checkWhole(staging, this.#parts.state, aggregation);
+    if (claims.isRecorded) return;
+    checkWhole(staging, this.#parts.state, aggregation);
+    checkLoss(claims, aggregation);
   }
 
   /**
@@ -142,7 +144,7 @@ export class Round implements Releasable {
     // Most contributions are so small that no factor up to the weight carries them over float32's limit.
     if (!isWeighed && !staged.some((each) => mayOverflow(each, Math.max(1, weight)))) return [];
     const figures = previewPseudoGradient(staged, this.#preparation(claims));
-    const unfit = isWeighed ? unfitWeight(figures.weight) : undefined;
+    const unfit = isWeighed ? unfitWeight(figures.weight) ?? unfitWeight(figures.divisor) : undefined;
     if (unfit !== undefined) {
       if (policy === "skip") return [`The step was skipped: the weight ${unfit}`];
       throw refusal("invalid_request", "contribute", "weight", unfit);
@@ -160,14 +162,14 @@ export class Round implements Releasable {
     const { member, config } = aggregation.stalenessWeighting;
     const staleness = this.stalenessOf(claims);
     const stalenessFactor = member.factor(config, staleness);
-    const { weight = 1 } = claims;
-    return { state, runner, aggregation, stalenessFactor, staleness, weight };
+    const { weight = 1, loss = 0 } = claims;
+    return { state, runner, aggregation, stalenessFactor, staleness, weight, loss: Number(loss) };
   }
 
   /** Converts the staged tensors to a pseudo-gradient, in place. */
   toPseudoGradient(staging: ArenaStaging, claims: Claims): PseudoGradient {
     const found = toPseudoGradient([...staging.tensors.values()], this.#preparation(claims));
-    return { ...found, weight: countedWeight(found.weight) };
+    return { ...found, weight: countedWeight(found.weight), divisor: countedWeight(found.divisor) };
   }
 
   /** Adds a contribution. It must have been checked and recorded in the journal. */
@@ -240,6 +242,22 @@ export class Round implements Releasable {
       this.#accumulator = others;
     } else (this.#accumulator as ListAccumulator).remove(place);
     this.#contributions.splice(place, 1);
+  }
+
+  /**
+   * A copy for a dry run, to be released while the round is open. Clients' new weights were subtracted from the
+   * variables when the dry run was checked. Throws out_of_memory; then nothing has changed.
+   */
+  copy(): Round {
+    const { payload } = this.#aggregation;
+    const aggregation = {
+      ...this.#aggregation,
+      payload: payload === "weights" ? "gradient" as const : payload,
+    };
+    const copy = new Round({ ...this.#parts, aggregation }, this.#number);
+    copy.#accumulator = this.#accumulator.copy();
+    copy.#contributions = [...this.#contributions];
+    return copy;
   }
 
   /** Ends the round and opens the next one. */

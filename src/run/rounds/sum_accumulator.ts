@@ -64,9 +64,9 @@ export class SumAccumulator implements Accumulator {
   }
 
   join({ staging, pseudoGradient }: Joining): void {
-    const { gradients, averages, weight } = pseudoGradient;
+    const { gradients, averages, weight, divisor } = pseudoGradient;
     const own = factorOf(pseudoGradient, this.#rule.divide);
-    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight });
+    for (const staged of gradients) this.#add(staging, staged, { factor: own, weight: divisor });
     for (const staged of averages) this.#add(staging, staged, { factor: weight, weight });
   }
 
@@ -196,6 +196,28 @@ export class SumAccumulator implements Accumulator {
       uniforms: { by: Math.fround(by) },
     });
     return g_squares;
+  }
+
+  copy(): Accumulator {
+    this.#addAllWaiting();
+    const { arena } = this.#parts.state;
+    using unfinished = new DisposableStack();
+    const copy = unfinished.use(new SumAccumulator(this.#parts, this.#rule));
+    const floats = (from: number, count: number) => {
+      const to = this.#allocator.allocate(4 * count);
+      arena.f32(to, count).set(arena.f32(from, count));
+      return to;
+    };
+    for (const [name, sum] of this.#sums) {
+      const { variable } = sum;
+      const own: Sum = { ...sum, dense: undefined, rows: [] };
+      copy.#sums.set(name, own);
+      if (sum.dense !== undefined) own.dense = floats(sum.dense, variable.count);
+      // Lists of rows are only read by a later merge, so one list stands for all.
+      if (sum.rows.length > 0) own.rows = [this.#merge(sum, this.#allocator)];
+    }
+    unfinished.move();
+    return copy;
   }
 
   #releaseRows({ indices, values }: RowList): void {

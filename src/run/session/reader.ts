@@ -68,7 +68,7 @@ export class Reader {
       round: round.number,
       spec,
       state,
-      optimizer: this.#optimizerAgain(),
+      optimizer: this.optimizer(),
     });
   }
 
@@ -107,12 +107,6 @@ export class Reader {
   optimizer(): Member {
     const { state, stepper } = this.#parts;
     return getConfig(stepper.optimizer, { hypersCreated: state.hypersCreated });
-  }
-
-  /** Like {@link optimizer}, but a run that is created with it has the same one. */
-  #optimizerAgain(): Member {
-    const { member } = this.#parts.stepper.optimizer, { class_name, config } = this.optimizer();
-    return { class_name, config: member.again?.(config) ?? config };
   }
 
   /** The latest steps, newest first. */

@@ -80,11 +80,30 @@ export class RoundStepper {
     // A complete round that could not be closed, for lack of memory or disk space, must be closed first.
     if (this.round.isComplete) this.#closeOrDrop("complete");
     const answer = this.contribute(staged, options);
+    if (options.dryRun && this.round.missing === 1 && !isSkipped(staged, answer)) {
+      return this.#rehearse(staged, options);
+    }
     if (!answer.accepted) return answer;
     const step = this.#closeIfComplete();
     if (step) return step;
     const outcome = this.round.outcome(answer.round);
     return outcome?.kind === "dropped" ? withDrop(answer, outcome.reason) : answer;
+  }
+
+  /** The step that the round would become with this contribution, which was checked. */
+  #rehearse(staged: ArenaStaging, options: StepOptions): StepAnswer {
+    using rehearsal = this.round.copy();
+    using combined = this.#session.stage("gradients");
+    const { version } = this.#session, acceptedAt = this.#parts.now();
+    rehearsal.join(staged, options, { acceptedAt, sequence: 0, version });
+    const { warnings } = rehearsal.combine(combined, EDITION);
+    const { number, contributions, loss } = rehearsal;
+    return this.#parts.stepper.rehearse(this.#parts.stepper.plan(combined), {
+      contributions: contributions.length,
+      warnings,
+      ...rehearsal.isSeen && { round: number },
+      ...loss !== undefined && { loss },
+    });
   }
 
   /** Adds a contribution to the open round, which stays open. */
@@ -269,4 +288,9 @@ export class RoundStepper {
 /** The answer to a contribution whose round was dropped in the same turn. */
 function withDrop(answer: ContributionAnswer, reason: string): ContributionAnswer {
   return { ...answer, warnings: [...answer.warnings, `Round ${answer.round} was dropped: ${reason}`] };
+}
+
+/** Whether a warning says that the contribution is skipped. Another one may tell of absent gradients. */
+function isSkipped({ absent }: ArenaStaging, { warnings }: ContributionAnswer): boolean {
+  return warnings.length > (absent.length > 0 ? 1 : 0);
 }

@@ -106,6 +106,11 @@ export class Stepper {
     return planStep({ state, spec, optimizer, staging, runner });
   }
 
+  /** The answer of a step that is planned but not made. */
+  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence">): StepAnswer {
+    return this.#figures(plan, { applied: false, ...step });
+  }
+
   /** Performs a recorded step and remembers it. */
   perform(
     plan: StepPlan,

@@ -12,7 +12,6 @@ import {
   fitsShape,
   type PackedSinks,
   type PackedTensor,
-  placeOf,
   type Shape,
   showShape,
   type WireTensor,
@@ -283,21 +282,4 @@ export class ArenaStaging implements Staging {
       },
     };
   }
-}
-
-/** The index of the first element that is not finite, in brackets, and its value. */
-export function firstNonFinite(state: RunState, staged: Staged): { at: string; value: number } | undefined {
-  if (Number.isFinite(staged.squares)) return undefined;
-  const values = state.arena.f32(staged.values, staged.count);
-  const index = values.findIndex((value) => !Number.isFinite(value));
-  // The elements may be finite although their squares overflow float32, from 1.8e19 on.
-  if (index < 0) return undefined;
-  return { at: placeIn(staged, index), value: values[index] as number };
-}
-
-/** The place of an element of a staged tensor, in brackets. */
-export function placeIn(staged: Staged, index: number): string {
-  const { shape } = staged.variable;
-  const dimensions = staged.kind === "sparse" ? [staged.rows, ...shape.slice(1)] : shape;
-  return showShape(placeOf(index, dimensions));
 }

@@ -6,7 +6,8 @@ import { refusal, StepwellError, type Subject } from "../../errors.ts";
 import { showShape } from "../../tensor.ts";
 import type { StepOptions } from "../api/steps.ts";
 import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
-import { type ArenaStaging, firstNonFinite, type Staged } from "../staging/staging.ts";
+import { firstNonFinite } from "../staging/non_finite.ts";
+import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /** The gradient of a variable as the subject of an error. */

@@ -77,6 +77,14 @@ Deno.test("a run whose checkpoint nobody could read is not made", async () => {
   assert.equal(registry.figures().runBytes, 0);
 });
 
+Deno.test("a run with more dimensions and slots than a checkpoint may have is not made", async () => {
+  const shape = Array(32).fill(1);
+  const variables = Array.from({ length: 60_000 }, (_, at) => ({ name: `${at}`, shape }));
+  const { code, message } = await refusalAsync(() => newRegistry().create({ optimizer: "SGD", variables }));
+  assert.equal(code, "run_too_large");
+  assert.match(message, /variables have \d+ names, dimensions and slots, must have at most 2000000/);
+});
+
 Deno.test("a checkpoint of a run with many long names is put back", async () => {
   const registry = newRegistry();
   const variables = Array.from({ length: 2000 }, (_, at) => ({ name: `${at}`.padEnd(250, "x"), shape: [1] }));

@@ -45,9 +45,15 @@ export function contribute(
     const open = missing(plan, before) === 0 ? follow(close(plan, before)) : before;
     check(plan, open, body);
     const claims = checkRound(plan, open, body);
+    const joining = join(plan, open, { ...claims, acceptedAt: now, key: request.key });
+    const closes = missing(plan, joining.state) === 0;
+    if (request.dryRun && closes) {
+      const answer = close(plan, joining.state).answer as object;
+      return { changes, answer: { ...answer, applied: false, ...place(open) } };
+    }
     if (request.dryRun) return { changes, answer: contributionAnswer(plan, open, claims, false) };
-    const joined = follow(join(plan, open, { ...claims, acceptedAt: now, key: request.key }));
-    if (missing(plan, joined) === 0) follow(close(plan, joined));
+    const joined = follow(joining);
+    if (closes) follow(close(plan, joined));
     return { changes };
   } catch (error) {
     if (error instanceof Refused) return { changes, refused: error.code };

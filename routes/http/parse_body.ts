@@ -1,0 +1,62 @@
+/** Checks the value of a body with its schema. A long list is checked in slices, and others run in between. */
+import type { z } from "@hono/zod-openapi";
+import { StepwellError } from "../../src/errors.ts";
+import { withoutNulls } from "../../src/nulls.ts";
+import { othersRun } from "../../src/wire/slices.ts";
+import { isObject } from "../../src/wire/tensor_source.ts";
+import { invalidRequest } from "./invalid_request.ts";
+
+/** Elements that are checked in some milliseconds. */
+const SLICE_LENGTH = 1000;
+
+/** A member of a body that may be a long list. */
+export interface LongList {
+  readonly name: string;
+  readonly element: z.ZodType;
+  readonly lengthMax: number;
+}
+
+/** Throws invalid_request. */
+export function parseBody<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(withoutNulls(schema, value));
+  if (parsed.success) return parsed.data;
+  throw invalidRequest("body", parsed.error);
+}
+
+/** Like {@link parseBody}. The first slice with a mistake is the last one that is looked at. */
+export async function parseWithList<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  { name, element, lengthMax }: LongList,
+): Promise<z.output<S>> {
+  const list: unknown = isObject(value) ? value[name] : undefined;
+  if (!Array.isArray(list) || list.length <= SLICE_LENGTH) return parseBody(schema, value);
+  if (list.length > lengthMax) throw tooLong(name, list.length, lengthMax);
+  const head = { ...value as object, [name]: list.slice(0, SLICE_LENGTH) };
+  const body = parseBody(schema, head) as Record<string, unknown[]>;
+  const elements = body[name]!, all = element.array();
+  for (let at = SLICE_LENGTH; at < list.length; at += SLICE_LENGTH) {
+    await othersRun();
+    const slice = all.safeParse(withoutNulls(all, list.slice(at, at + SLICE_LENGTH)));
+    if (!slice.success) throw invalidRequest("body", moved(slice.error, name, at));
+    for (const parsed of slice.data) elements.push(parsed);
+  }
+  return body as z.output<S>;
+}
+
+/** The errors of a slice, with the paths that they have in the whole list. */
+function moved({ issues }: z.ZodError, name: string, by: number): Pick<z.core.$ZodError, "issues"> {
+  return {
+    issues: issues.map((issue) => {
+      const [index, ...rest] = issue.path;
+      return { ...issue, path: [name, by + Number(index), ...rest] };
+    }),
+  };
+}
+
+function tooLong(name: string, length: number, lengthMax: number): StepwellError {
+  const problem = `has ${length} elements, must have at most ${lengthMax}`;
+  return new StepwellError("invalid_request", `Cannot take this request: ${name} ${problem}`, [
+    { path: name, message: `Must have at most ${lengthMax} elements` },
+  ]);
+}
