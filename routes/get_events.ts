@@ -58,6 +58,9 @@ export const route = createRoute({
   }, ["unknown_run", "busy", "shutting_down", "out_of_memory", "run_damaged", "storage_failed"]),
 });
 
+/** So many streams get each event at once. With more, each pauses for so many milliseconds for each that is open. */
+const UNPAUSED = 16, PAUSE_MS = 3;
+
 export const register: Register = (app, { registry, settings, stopping, streams }) =>
   mount(app, route, (c) => {
     const { run: id } = c.req.valid("param");
@@ -81,6 +84,7 @@ export const register: Register = (app, { registry, settings, stopping, streams 
       lease,
       // The header first: a browser's EventSource reconnects to its first URL, with an old query.
       from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
+      pauseMs: () => streams.open > UNPAUSED ? streams.open * PAUSE_MS : 0,
       heartbeatSeconds: settings.STEPWELL_HEARTBEAT_SECONDS,
       signals: [c.req.raw.signal, stopping],
       owned: unsent.move(),

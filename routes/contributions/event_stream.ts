@@ -25,6 +25,8 @@ interface Stream {
   /** The id of the last event that the reader has; undefined: begin with a `state`, from now on. */
   readonly from: string | undefined;
   readonly heartbeatSeconds: number;
+  /** The pause after each part, in milliseconds; events of the pause are sent together. */
+  readonly pauseMs: () => number;
   /** Any of them ends the stream. */
   readonly signals: readonly AbortSignal[];
   /** Disposed when the stream ends. */
@@ -35,7 +37,10 @@ export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuff
   const { run: { events }, lease, heartbeatSeconds, signals, owned } = stream;
   const gone = new AbortController();
   const take = taker(stream);
+  let isFirst = true;
   const next = async () => {
+    if (!isFirst) await pause(stream.pauseMs(), gone.signal);
+    isFirst = false;
     const text = await waitFor(events, {
       seconds: heartbeatSeconds,
       signals: [...signals, gone.signal],
@@ -66,6 +71,21 @@ export function eventStream(stream: Stream): ReadableStream<Uint8Array<ArrayBuff
     },
     cancel: () => void end(),
   }, { highWaterMark: 0 });
+}
+
+/** Many streams of one busy run would otherwise take more time than its steps, read or not. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms === 0 || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const held = new DisposableStack();
+    const end = () => {
+      held.dispose();
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    held.defer(() => clearTimeout(timer));
+    held.use(onAbort(signal, end));
+  });
 }
 
 /** Returns a function that gives the text of the events since its last call; undefined: none. */
