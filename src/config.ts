@@ -127,6 +127,15 @@ export const SETTINGS = {
     maximum: 1024 * GIB,
     description: "Memory of all runs: variables, slots, staging and published copies.",
   },
+  STEPWELL_STEP_SECONDS_MAX: {
+    kind: "number",
+    unit: "seconds",
+    default: 2,
+    minimum: 1,
+    maximum: 3600,
+    description:
+      "How long a step of all elements may take, in which nobody else is answered; runs whose rule, size and aggregator take longer are refused.",
+  },
   STEPWELL_BODY_BYTES_MAX: {
     kind: "number",
     unit: "bytes",

@@ -2,7 +2,9 @@
  * The composition root. Only this file reads the environment, opens ports, and uses clocks, randomness and signals.
  * It passes them to everything else.
  *
- * Invariant: once the port is open, the process gives up its permissions to open another and to read the environment.
+ * Invariants: once the port is open, the process gives up its permission to read the environment. It keeps the one to
+ * open this port (the task `start` gives it no other), because the port must be opened again after a want of file
+ * descriptors. If the port is closed for good though nobody asked for it, the process ends with EXIT_UNASKED.
  */
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
@@ -11,10 +13,14 @@ import { gatesOf } from "../routes/http/gates.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
+import { Descriptors } from "./descriptors.ts";
 import { LineLog } from "./line_log.ts";
+import { OpenPort } from "./open_port.ts";
 import { releasable } from "./releasable.ts";
 import { Registry } from "./run/registry/registry.ts";
 import { KeysInProgress } from "./run/answers/replies.ts";
+import { FilePool } from "./store/file_pool.ts";
+import { filesOf } from "./store/files.ts";
 import { openStore } from "./store/open_store.ts";
 
 const settings = settingsOrExit();
@@ -22,15 +28,24 @@ const log = new LineLog(Deno.stderr);
 const start = performance.now();
 const stopping = new AbortController();
 
+/** Tells a supervisor that it should start the service again. */
+const EXIT_UNASKED = 70;
+
+const descriptors = new Descriptors(() => Deno.openSync(`${settings.STEPWELL_DATA}/lock`));
+const pool = new FilePool({ giveWay: () => descriptors.giveWay() });
 const store = await storeOrExit(openStore({
+  files: filesOf(pool),
   folder: settings.STEPWELL_DATA,
   kv: settings.STEPWELL_KV,
   newId: () => crypto.randomUUID(),
   notify: (notice) => logLine({ level: "warn", ...notice }),
 }));
+descriptors.look();
+pool.openMax = descriptors.journalsMax;
 const registry = await storeOrExit(Registry.open({
   runsMax: settings.STEPWELL_RUNS_MAX,
   memoryBytesMax: settings.STEPWELL_MEMORY_BYTES_MAX,
+  stepSecondsMax: settings.STEPWELL_STEP_SECONDS_MAX,
   journalBytesMax: settings.STEPWELL_JOURNAL_BYTES,
   runner: runCompiled,
   now: () => new Date(),
@@ -44,6 +59,8 @@ const registry = await storeOrExit(Registry.open({
   onFailure: ({ run, error }) => logFailure(error, { run }),
   onNotice: (notice) => logLine({ level: "warn", ...notice }),
 }));
+/** Of the port, once it is open. */
+let address: Deno.NetAddr | undefined;
 const losses = new Losses(settings);
 const app = createApp({
   settings,
@@ -51,20 +68,22 @@ const app = createApp({
   registry,
   creations: new KeysInProgress(),
   wallClock: () => new Date(),
-  ...gatesOf(settings),
+  ...gatesOf({
+    ...settings,
+    STEPWELL_EVENT_STREAMS_MAX: Math.min(settings.STEPWELL_EVENT_STREAMS_MAX, descriptors.waitingMax),
+    STEPWELL_WAITS_MAX: Math.min(settings.STEPWELL_WAITS_MAX, descriptors.waitingMax),
+  }),
   metrics: new Metrics(),
-  ownPort: () => server.addr.port,
+  ownPort: () => address?.port ?? settings.STEPWELL_PORT,
   now: () => performance.now() - start,
   log: logLine,
   stopping: stopping.signal,
 });
 const inFlight = new Set<Promise<Response>>();
 // Before the ready line: its reader may stop the service at once.
-Deno.addSignalListener("SIGTERM", stop);
-Deno.addSignalListener("SIGINT", stop);
-const server = listenOrExit(settings);
-// A remote database needs the network for as long as the service runs.
-if (!/^https?:/.test(settings.STEPWELL_KV)) Deno.permissions.revokeSync({ name: "net" });
+Deno.addSignalListener("SIGTERM", () => stop());
+Deno.addSignalListener("SIGINT", () => stop());
+const port = portOrExit(settings);
 Deno.permissions.revokeSync({ name: "env" });
 // An unexpected error in one part is logged; the other parts continue.
 globalThis.addEventListener("unhandledrejection", (event) => {
@@ -86,13 +105,18 @@ function settingsOrExit(): Settings {
   }
 }
 
-function listenOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings) {
+function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings): OpenPort {
+  const onListen = (opened: Deno.NetAddr) => {
+    if (!address) console.log(`Stepwell is ready at ${urlOf(opened)}`);
+    address = opened;
+  };
   try {
-    return Deno.serve({
-      hostname,
-      port,
-      onListen: (address) => console.log(`Stepwell is ready at ${urlOf(address)}`),
-    }, handle);
+    return new OpenPort({
+      serve: () => Deno.serve({ hostname, port: address?.port ?? port, onListen }, handle),
+      descriptors,
+      onNotice: (notice) => logLine({ level: "warn", notice }),
+      onEnd: endUnasked,
+    });
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       exitWith(
@@ -119,6 +143,7 @@ let isSweeping = false;
 async function sweep(): Promise<void> {
   if (isSweeping) return;
   isSweeping = true;
+  descriptors.hold();
   await registry.sweep({ idleMs: settings.STEPWELL_IDLE_SECONDS * 1000 }).catch(logFailure);
   isSweeping = false;
 }
@@ -157,15 +182,21 @@ function exitWith(message: string): never {
   Deno.exit(1);
 }
 
-/** Refuses new work, lets requests in flight finish until the deadline, and exits with 0. */
-async function stop(): Promise<void> {
+/** Stores what is in memory and ends the process, so that its supervisor starts it again. */
+async function endUnasked(error: unknown): Promise<void> {
+  logFailure(error);
+  await stop(EXIT_UNASKED);
+}
+
+/** Refuses new work, lets requests in flight finish until the deadline, and exits. */
+async function stop(exitCode = 0): Promise<void> {
   if (stopping.signal.aborted) return;
   // First of all: streams of events and requests that wait for a step would never finish by themselves.
   stopping.abort();
   const deadline = new Promise((resolve) => setTimeout(resolve, settings.STEPWELL_SHUTDOWN_SECONDS * 1000));
   await Promise.race([finish().catch(logFailure), deadline]);
   await log.flush();
-  Deno.exit(0);
+  Deno.exit(exitCode);
 }
 
 /** Requests first: `shutdown` finishes the responses being sent, but cuts off the bodies being received. */
@@ -176,6 +207,6 @@ async function finish(): Promise<void> {
   await Promise.allSettled(inFlight);
   clearTimeout(enough);
   losses.close();
-  await server.shutdown();
+  await port.shutdown();
   await registry.shutdown();
 }

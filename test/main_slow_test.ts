@@ -43,7 +43,7 @@ Deno.test("main starts with the least permissions, prints one line, works, and e
       "--allow-write=data",
     ],
   );
-  // An initializer loads tfjs late, and the docs page its files. Neither needs a permission.
+  // The docs page loads its files late, which needs no permission.
   const variables = [{
     name: "w",
     shape: [8, 4],
@@ -238,4 +238,31 @@ Deno.test("main finishes an answer being sent when it is told to stop", async ()
   }
   assert.equal(String(bytes), response.headers.get("Content-Length"));
   assert.equal((await stopped).code, 0);
+});
+
+Deno.test("main survives more connections and runs than it may open files", async () => {
+  await using service = await startProcess({}, 256);
+  const { hostname } = new URL(service.url);
+  const step = (run: string) => post(`${service.url}/v1/runs/${run}/gradients`, { gradients: { w: [1, 1] } });
+  for (let n = 0; n < 300; n++) {
+    const spec = { id: `run-${n}`, optimizer: "SGD", variables: [{ name: "w", shape: [2] }] };
+    const created = await post(`${service.url}/v1/runs`, spec);
+    assert.equal(created.status, 201, await created.text());
+  }
+  const connections: Deno.Conn[] = [];
+  for (let n = 0; n < 400; n++) {
+    await Deno.connect({ hostname, port: service.port }).then((one) => connections.push(one), () => {});
+  }
+  for (const connection of connections) connection.close();
+  await until(async () => {
+    try {
+      return (await (await step("run-7")).json()).applied;
+    } catch {
+      return false;
+    }
+  });
+  for (const run of ["run-0", "run-299"]) assert.equal((await (await step(run)).json()).iterations, 1);
+  const { code, errors } = await service.stop();
+  assert.equal(code, 0, errors);
+  assert.match(errors, /Cannot accept connections: no file descriptor is left/);
 });

@@ -5,6 +5,7 @@
  * nothing more.
  */
 import { type Releasable, releasable } from "../releasable.ts";
+import { FilePool, type RawFile } from "./file_pool.ts";
 
 /** A file that only grows, until it is released. */
 export class AppendFile implements Releasable {
@@ -122,18 +123,6 @@ function* joined(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
   if (filled > 0) yield scratch.subarray(0, filled);
 }
 
-/** What of Deno.FsFile is used for writing. */
-export interface RawFile {
-  writeSync(bytes: Uint8Array): number;
-  truncateSync(bytes: number): void;
-  seekSync(offset: number, whence: Deno.SeekMode): number;
-  syncData(): Promise<void>;
-  syncDataSync(): void;
-  /** `nlink` counts the names of the file; null where the platform cannot tell. */
-  statSync(): { readonly nlink: number | null };
-  close(): void;
-}
-
 /** Reads a file from its beginning, until it is released. */
 export interface FileReader extends Releasable {
   /** Bytes of the whole file. */
@@ -163,12 +152,12 @@ export interface Files {
   list(path: string): string[];
 }
 
-/** The files of this machine. */
-export const localFiles: Files = {
-  create: (path) => new AppendFile(Deno.openSync(path, { createNew: true, write: true }), 0),
+/** The files of this machine; those that are appended to come from `pool`. */
+export const filesOf = (pool: FilePool): Files => ({
+  create: (path) => new AppendFile(pool.create(path), 0),
   resume: (path, bytes) => {
     using opened = new DisposableStack();
-    const file = opened.use(Deno.openSync(path, { write: true }));
+    const file = opened.adopt(pool.open(path), (file) => file.close());
     const { size } = file.statSync();
     if (size < bytes) throw new Error(`The file has ${size} bytes, must have ${bytes}`);
     if (size > bytes) {
@@ -180,7 +169,7 @@ export const localFiles: Files = {
     return new AppendFile(file, bytes);
   },
   read: (path) => {
-    const file = Deno.openSync(path, { read: true });
+    const file = pool.opened(() => Deno.openSync(path, { read: true }));
     const { size } = file.statSync();
     // Used again: memory that is new with every piece costs more than what is read into it.
     let buffer = new Uint8Array(0);
@@ -215,11 +204,13 @@ export const localFiles: Files = {
   rename: (from, to) => Deno.rename(from, to),
   remove: (path) => Deno.remove(path),
   sync: async (path) => {
-    using file = await Deno.open(path, { read: true });
+    using file = pool.opened(() => Deno.openSync(path, { read: true }));
     await file.sync();
   },
   makeFolder: (path) => Deno.mkdir(path, { recursive: true }),
   removeFolder: (path) => Deno.remove(path, { recursive: true }),
   moveFolder: (from, to) => Deno.rename(from, to),
   list: (path) => [...Deno.readDirSync(path)].map(({ name }) => name),
-};
+});
+
+export const localFiles = filesOf(new FilePool());

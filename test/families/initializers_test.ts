@@ -1,10 +1,27 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { StepwellError } from "../../src/errors.ts";
+import { elementCount } from "../../src/tensor.ts";
 import { initialize as initializeWith, initializers } from "../../src/families/initializers/mod.ts";
 
 /** Each draw gives a new seed, unless the test sets one. */
 let drawn = 0;
-const initialize = (json: unknown, shape: readonly number[], path = "", drawSeed = () => ++drawn) =>
-  initializeWith(json, shape, { path, drawSeed });
+async function initialize(
+  json: unknown,
+  shape: readonly number[],
+  path = "",
+  drawSeed = () => ++drawn,
+  parts = [Infinity],
+): Promise<Float32Array> {
+  const fill = await initializeWith(json, shape, { path, drawSeed }).begin();
+  const values = new Float32Array(elementCount(shape));
+  for (let from = 0, n = 0; from < values.length; n++) {
+    const part = values.subarray(from, from + (parts[n % parts.length] as number));
+    fill(part, from);
+    from += part.length;
+  }
+  return values;
+}
 
 const RANDOM = initializers.members.filter(({ config }) => "seed" in config.shape).map(({ class_name }) =>
   class_name
@@ -111,17 +128,50 @@ Deno.test("initialize() makes orthonormal rows or columns when it is Orthogonal"
   await assert.rejects(initialize("Orthogonal", [5]), { code: "invalid_config" });
 });
 
-Deno.test("initialize() leaves no tensor and writes nothing to the console", async () => {
-  const { warn, log } = console;
-  const said: unknown[] = [];
-  console.warn = console.log = (...words) => said.push(words);
-  try {
-    await initialize(seeded("GlorotUniform"), [10, 10]);
-    const tf = await import("@tensorflow/tfjs");
-    assert.equal(tf.memory().numTensors, 0);
-  } finally {
-    console.warn = warn;
-    console.log = log;
-  }
-  assert.deepEqual(said, []);
+Deno.test("initialize() gives the same bits when the values are cut into parts", async () => {
+  const parts = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 });
+  const shape = fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 2, maxLength: 2 });
+  const member = fc.constantFrom(...initializers.members.map(({ class_name }) => class_name));
+  await fc.assert(fc.asyncProperty(member, shape, parts, async (class_name, shape, parts) => {
+    assert.deepEqual(
+      await initialize(class_name, shape, "", () => 7, parts),
+      await initialize(class_name, shape, "", () => 7),
+      class_name,
+    );
+  }));
+});
+
+Deno.test("initialize() draws the numbers of tfjs", async () => {
+  const tf = await import("@tensorflow/tfjs");
+  tf.enableProdMode();
+  await tf.setBackend("cpu");
+  await fc.assert(fc.asyncProperty(
+    fc.integer({ min: 1 }),
+    fc.float({ noNaN: true, noDefaultInfinity: true, min: -100, max: 100 }),
+    fc.float({ noNaN: true, noDefaultInfinity: true, min: 0, max: 100 }),
+    async (seed, from, to) => {
+      const config = { mean: from, stddev: to };
+      const drawn = {
+        RandomUniform: tf.randomUniform([101], from, from + to, "float32", seed),
+        RandomNormal: tf.randomNormal([101], from, to, "float32", seed),
+        TruncatedNormal: tf.truncatedNormal([101], from, to, "float32", seed),
+      };
+      for (const [class_name, tensor] of Object.entries(drawn)) {
+        const fields = class_name === "RandomUniform" ? { minval: from, maxval: from + to } : config;
+        const values = await initialize(seeded(class_name, seed, fields), [101]);
+        assert.deepEqual(values, new Float32Array(tensor.dataSync()), class_name);
+        tensor.dispose();
+      }
+    },
+  ));
+});
+
+Deno.test("initialize() refuses an Orthogonal with the figure when it takes too long", async () => {
+  const options = { drawSeed: () => 7, workMax: 2e9 };
+  assert.throws(() => initializeWith("Orthogonal", [1001, 1000], options), (error: StepwellError) => {
+    assert.equal(error.code, "invalid_config");
+    assert.match(JSON.stringify(error.issues), /2002000000 multiplications.*at most 2000000000/);
+    return true;
+  });
+  await assert.rejects(initialize("Orthogonal", [1, 17 << 20]), { code: "invalid_config" });
 });

@@ -19,6 +19,16 @@ const bad = (
 const badVariable = (what: string, change: object, at: string, code?: ErrorCode): Rejection =>
   bad(what, { variables: [{ ...VARIABLE, ...change }] }, at, code);
 
+const variables = (count: number) => Array.from({ length: count }, (_, i) => ({ name: `w${i}`, shape: [] }));
+const LISTS: readonly Rejection[] = [
+  bad(
+    "a mistake far down in a long list",
+    { variables: [...variables(1500), { name: "x", shape: [-1] }] },
+    "variables.1500.shape",
+  ),
+  bad("too many variables", { variables: Array(100_001).fill(0) }, "variables"),
+];
+
 const ROUND = { mode: "round", quorum: 3 };
 const badAggregation = (
   what: string,
@@ -166,6 +176,7 @@ const SPECS: readonly Rejection[] = [
     "constraint",
     "invalid_config",
   ),
+  ...LISTS,
   ...AGGREGATIONS,
   bad(
     "an unknown transformer",

@@ -15,9 +15,10 @@ export interface RunningService extends AsyncDisposable {
 }
 
 /** The task's command for a data folder, so that tests run with exactly its permissions and flags. */
-export function startCommand(data: string): readonly string[] {
+export function startCommand(data: string, address = ""): readonly string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
-  const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", "FOLDERS");
+  const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", "FOLDERS")
+    .replace("$(deno task --quiet address)", address);
   const [deno, ...args] = command.split(" ");
   assert.equal(deno, "deno");
   // After the split, because a folder's name may contain spaces.
@@ -29,10 +30,13 @@ const scratch = Deno.makeTempDirSync();
 let folders = 0;
 globalThis.addEventListener("unload", () => Deno.removeSync(scratch, { recursive: true }));
 
-export function spawn(env: Readonly<Record<string, string>>): Deno.ChildProcess {
+/** `descriptors`: how many files the process may open. */
+export function spawn(env: Readonly<Record<string, string>>, descriptors?: number): Deno.ChildProcess {
   const data = env["STEPWELL_DATA"] ?? `${scratch}/${folders++}`;
-  return new Deno.Command(Deno.execPath(), {
-    args: [...startCommand(data)],
+  const args = startCommand(data, addressOf(env));
+  const limited = ["-c", `ulimit -n ${descriptors}; exec "$0" "$@"`, Deno.execPath(), ...args];
+  return new Deno.Command(descriptors === undefined ? Deno.execPath() : "sh", {
+    args: descriptors === undefined ? [...args] : limited,
     cwd: ROOT,
     env: { NO_COLOR: "1", STEPWELL_PORT: "0", STEPWELL_DATA: data, ...env },
     stdin: "null",
@@ -41,10 +45,20 @@ export function spawn(env: Readonly<Record<string, string>>): Deno.ChildProcess 
   }).spawn();
 }
 
+/** As the task `address` with port 0. */
+function addressOf(
+  { STEPWELL_HOST: host = "127.0.0.1", STEPWELL_KV: kv = "" }: Readonly<Record<string, string>>,
+) {
+  return /^https?:/.test(kv) ? "" : `=${host.includes(":") ? `[${host}]` : host}`;
+}
+
 /** Waits for the ready line. */
-export async function startProcess(env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
+export async function startProcess(
+  env: Readonly<Record<string, string>> = {},
+  descriptors?: number,
+): Promise<RunningService> {
   const begun = performance.now();
-  const process = spawn(env);
+  const process = spawn(env, descriptors);
   const errors = new Response(process.stderr).text();
   const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let output = "";

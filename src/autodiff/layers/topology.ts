@@ -65,9 +65,12 @@ export function readTopology(json: unknown): ModelSpec {
   return readModel(className, config);
 }
 
+/** Far more than the largest model that is taken has. */
+const TEXT_LIMITS = { plainBytesMax: 4 << 20, valuesMax: 200_000, namesMax: 4096 };
+
 function parsed(text: string): unknown {
   try {
-    return parseJson(text);
+    return parseJson(text, TEXT_LIMITS);
   } catch {
     throw modelError("it is text that is not JSON");
   }

@@ -16,7 +16,7 @@
 import { z } from "zod";
 import { squaredDistances } from "../../../kernels/routines/distances.ts";
 import { number } from "../mechanism/fields.ts";
-import { aggregator, type ContributionList } from "./aggregator.ts";
+import { aggregator, type ContributionList, orderWork } from "./aggregator.ts";
 import { allPlaces, fillWithMedian } from "./ranks.ts";
 import { fillWithSum } from "./weighted_sum.ts";
 
@@ -30,6 +30,7 @@ export const geometricMedian = aggregator({
   },
   rule: (config) => ({
     kind: "list",
+    work: (contributions) => orderWork(contributions) + contributions * config.iterations,
     contributionsMin: 1,
     combine(list) {
       const all = allPlaces(list);

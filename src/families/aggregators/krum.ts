@@ -8,7 +8,7 @@
  * Source: Blanchard, El Mhamdi, Guerraoui, Stainer 2017, "Machine learning with adversaries: Byzantine tolerant
  * gradient descent". Variant: distances are over all variables of a contribution together.
  */
-import { aggregator } from "./aggregator.ts";
+import { aggregator, pairsWork } from "./aggregator.ts";
 import { byzantine, scored, warningsOf } from "./krum_scores.ts";
 
 export const krum = aggregator({
@@ -17,6 +17,7 @@ export const krum = aggregator({
   fields: { byzantine: byzantine() },
   rule: ({ byzantine }) => ({
     kind: "list",
+    work: pairsWork,
     contributionsMin: 2 * byzantine + 3,
     combine(list) {
       const chosen = scored(list, byzantine).slice(0, 1);

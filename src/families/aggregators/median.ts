@@ -8,7 +8,7 @@
  * Source: Yin, Chen, Ramchandran, Bartlett 2018, "Byzantine-robust distributed learning: towards optimal statistical
  * rates", option I.
  */
-import { aggregator } from "./aggregator.ts";
+import { aggregator, orderWork } from "./aggregator.ts";
 import { allPlaces, fillWithMedian } from "./ranks.ts";
 
 export const median = aggregator({
@@ -17,6 +17,7 @@ export const median = aggregator({
   fields: {},
   rule: () => ({
     kind: "list",
+    work: orderWork,
     contributionsMin: 1,
     combine(list) {
       fillWithMedian(list, allPlaces(list));

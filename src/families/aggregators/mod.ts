@@ -1,6 +1,7 @@
 /** The family of aggregators: one line per member. */
 import { Family } from "../mechanism/family.ts";
 import type { AggregatorMember } from "./aggregator.ts";
+import { bulyan } from "./bulyan.ts";
 import { formula } from "./formula.ts";
 import { geometricMedian } from "./geometric_median.ts";
 import { krum } from "./krum.ts";
@@ -22,6 +23,7 @@ export const aggregators = new Family<AggregatorMember>("aggregator", [
   trimmedMean,
   krum,
   multiKrum,
+  bulyan,
   geometricMedian,
   qFedAvg,
   formula,

@@ -10,7 +10,7 @@
  * choice, and weighted as in Flower, which weights by examples. Edition 1 did not count weights.
  */
 import { z } from "zod";
-import { aggregator, type ContributionList } from "./aggregator.ts";
+import { aggregator, type ContributionList, pairsWork } from "./aggregator.ts";
 import { byzantine, scored, warningsOf } from "./krum_scores.ts";
 import { fillWithSum } from "./weighted_sum.ts";
 
@@ -22,6 +22,7 @@ export const multiKrum = aggregator({
   fields: { byzantine: byzantine(), selected: z.int().min(1).nullable().default(null).describe(SELECTED) },
   rule: ({ byzantine, selected }) => ({
     kind: "list",
+    work: pairsWork,
     contributionsMin: (selected ?? 1) + byzantine + 2,
     warn: (contributions) =>
       contributions >= 2 * byzantine + 3 ? [] : [

@@ -10,7 +10,7 @@
  * in which the contributions arrived. Flower calls the ratio beta and has the same default.
  */
 import { float32 } from "../../float32.ts";
-import { aggregator } from "./aggregator.ts";
+import { aggregator, orderWork } from "./aggregator.ts";
 import { allPlaces, fillWithRanks } from "./ranks.ts";
 
 const DESCRIPTION = "How much of the values is left out at each end, below 0.5.";
@@ -21,6 +21,7 @@ export const trimmedMean = aggregator({
   fields: { trim_ratio: float32({ minimum: 0 }).lt(0.5).default(0.2).describe(DESCRIPTION) },
   rule: ({ trim_ratio }) => ({
     kind: "list",
+    work: orderWork,
     contributionsMin: 1,
     combine(list) {
       const places = allPlaces(list);

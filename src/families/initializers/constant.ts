@@ -1,5 +1,4 @@
 /** All elements have the same value. */
-import { elementCount } from "../../tensor.ts";
 import { number } from "../mechanism/fields.ts";
 import { initializer } from "./initializer.ts";
 
@@ -8,5 +7,5 @@ export const constant = initializer({
   aliases: [],
   summary: "All elements have one value.",
   fields: { value: number(0, "The value.") },
-  initialize: ({ value }, { shape }) => new Float32Array(elementCount(shape)).fill(value),
+  initialize: ({ value }) => (part) => void part.fill(value),
 });

@@ -1,5 +1,5 @@
 /** The identity matrix times gain; a matrix that is not square is padded with zeros. */
-import { elementCount, showShape } from "../../tensor.ts";
+import { showShape } from "../../tensor.ts";
 import { invalidConfig } from "../mechanism/family.ts";
 import { number } from "../mechanism/fields.ts";
 import { initializer } from "./initializer.ts";
@@ -17,8 +17,14 @@ export const identity = initializer({
       const message = `cannot fill the shape ${showShape(shape)}, must be a matrix`;
       throw invalidConfig(CLASS_NAME, [{ path: "", message }], path);
     }
-    const values = new Float32Array(elementCount(shape));
-    for (let row = 0; row < Math.min(rows, columns); row++) values[row * columns + row] = gain;
-    return values;
+    return (part, first) => {
+      part.fill(0);
+      const end = Math.min(first + part.length, rows * columns);
+      for (let row = Math.ceil(first / (columns + 1)); row < Math.min(rows, columns); row++) {
+        const place = row * (columns + 1);
+        if (place >= end) break;
+        part[place - first] = gain;
+      }
+    };
   },
 });

@@ -1,5 +1,4 @@
 /** All elements are 1. */
-import { elementCount } from "../../tensor.ts";
 import { initializer } from "./initializer.ts";
 
 export const ones = initializer({
@@ -7,5 +6,5 @@ export const ones = initializer({
   aliases: ["one"],
   summary: "All elements are 1.",
   fields: {},
-  initialize: (_config, { shape }) => new Float32Array(elementCount(shape)).fill(1),
+  initialize: () => (part) => void part.fill(1),
 });

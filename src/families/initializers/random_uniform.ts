@@ -1,5 +1,4 @@
 /** Uniform between minval and maxval. */
-import { elementCount } from "../../tensor.ts";
 import { number } from "../mechanism/fields.ts";
 import { initializer, seed } from "./initializer.ts";
 import { draw } from "./sampler.ts";
@@ -13,12 +12,11 @@ export const randomUniform = initializer({
     maxval: number(0.05, "The upper bound."),
     seed: seed(),
   },
-  initialize: ({ minval, maxval, seed }, { shape, drawSeed }) =>
+  initialize: ({ minval, maxval, seed }, { drawSeed }) =>
     draw({
       distribution: "uniform",
       from: minval,
       to: maxval,
-      count: elementCount(shape),
       seed: seed ?? drawSeed(),
     }),
 });

@@ -1,5 +1,4 @@
 /** Normally distributed, cut off at two standard deviations (before truncation) from the mean. */
-import { elementCount } from "../../tensor.ts";
 import { number } from "../mechanism/fields.ts";
 import { initializer, seed } from "./initializer.ts";
 import { draw } from "./sampler.ts";
@@ -13,12 +12,11 @@ export const truncatedNormal = initializer({
     stddev: number(0.05, "The standard deviation.", { minimum: 0 }),
     seed: seed(),
   },
-  initialize: ({ mean, stddev, seed }, { shape, drawSeed }) =>
+  initialize: ({ mean, stddev, seed }, { drawSeed }) =>
     draw({
       distribution: "truncated_normal",
       from: mean,
       to: stddev,
-      count: elementCount(shape),
       seed: seed ?? drawSeed(),
     }),
 });

@@ -8,7 +8,7 @@
 import { z } from "zod";
 import { elementCount, type Shape } from "../../tensor.ts";
 import { number } from "../mechanism/fields.ts";
-import { initializer, type InitializerMember, type Place, seed, type Values } from "./initializer.ts";
+import { type Fill, initializer, type InitializerMember, type Place, seed } from "./initializer.ts";
 import { draw } from "./sampler.ts";
 
 const MODES = ["fan_in", "fan_out", "fan_avg"] as const;
@@ -57,11 +57,11 @@ function drawScaled(
   { scale, mode, distribution }: Scaling,
   seed: number | null,
   { shape, drawSeed }: Place,
-): Promise<Values> {
+): Fill {
   const { inputs, outputs } = countFans(shape);
   const fans = { fan_in: inputs, fan_out: outputs, fan_avg: (inputs + outputs) / 2 };
   const variance = scale / Math.max(1, fans[mode]);
-  const rest = { count: elementCount(shape), seed: seed ?? drawSeed() };
+  const rest = { seed: seed ?? drawSeed() };
   if (distribution === "uniform") {
     const limit = Math.sqrt(3 * variance);
     return draw({ distribution, from: -limit, to: limit, ...rest });

@@ -1,5 +1,4 @@
 /** All elements are 0. */
-import { elementCount } from "../../tensor.ts";
 import { initializer } from "./initializer.ts";
 
 export const zeros = initializer({
@@ -7,5 +6,5 @@ export const zeros = initializer({
   aliases: ["zero"],
   summary: "All elements are 0.",
   fields: {},
-  initialize: (_config, { shape }) => new Float32Array(elementCount(shape)),
+  initialize: () => (part) => void part.fill(0),
 });

@@ -16,9 +16,11 @@ import type { KeyUse } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
+import { assertStepCost } from "../step/step_cost.ts";
 import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
-import { initialValues, resolveSpec } from "../spec/spec.ts";
+import { resolveSpec } from "../spec/spec.ts";
+import { writeInitialValues } from "../tensors/initial_values.ts";
 import { RunState } from "../tensors/state.ts";
 
 /** Limit of remembered keyed creations of runs that are not stored; the oldest are dropped. */
@@ -49,17 +51,18 @@ export class Creator {
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
     const resolved = resolveSpec(spec, optimizers.family);
+    assertStepCost(resolved, resolved.optimizer, {
+      secondsMax: table.stepSecondsMax,
+      action: "create the run",
+      path: "optimizer",
+    });
     checkHeaderBytes(resolved);
     using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
     using unfinished = new DisposableStack();
     // This comes first, so that a run that does not fit is refused before anything of its size is allocated.
-    const state = unfinished.use(new RunState(memory, resolved, ruleOf(resolved.optimizer)));
-    for (const [index, variable] of spec.variables.entries()) {
-      const values = await initialValues(variable, `variables.${index}.initial`, drawSeed);
-      const region = state.values(state.variable(variable.name));
-      if (typeof values === "number") region.fill(values);
-      else region.set(values);
-    }
+    const rule = ruleOf(resolved.optimizer);
+    const state = unfinished.use(new RunState(memory, resolved, rule, { isBlank: true }));
+    await writeInitialValues(spec.variables, state, { rule, drawSeed });
     const createdAt = now().toISOString();
     const session = new Session({
       id,

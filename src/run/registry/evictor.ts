@@ -50,8 +50,9 @@ export class Evictor {
     const idleSince = this.#parts.now().getTime() - idleMs;
     const tend = async (entry: RunEntry) => {
       const { session, store } = entry;
-      if (!session || !store) return;
       const idle = entry.users === 0 && entry.usedAt <= idleSince;
+      if (idle) shrink(entry);
+      if (!session || !store) return;
       const long = store.journalBytes > this.#parts.journalBytesMax;
       const wanted = long || idle || session.durability === "snapshot";
       if (wanted && isDirty(entry)) await this.#snapshotWhenQuiet(entry, session, { idle });
@@ -106,11 +107,11 @@ export class Evictor {
     }
   }
 
-  /** Takes the least recently used run that can leave out of memory. Returns false if no run can leave. */
+  /** Takes the least recently used run that can leave out of memory, or what it does not need. Returns false if none can. */
   evictOldest(): boolean {
     const oldestFirst = this.#parts.table.all().filter(({ session }) => session)
       .sort((a, b) => a.usedAt - b.usedAt);
-    return oldestFirst.some((entry) => this.#evict(entry));
+    return oldestFirst.some((entry) => this.#evict(entry) || shrink(entry));
   }
 
   /**
@@ -188,6 +189,11 @@ export class Evictor {
     if (saved) this.#parts.table.forget(entry);
     return saved;
   }
+}
+
+/** Gives back what an unused run needed for its requests only, whatever its durability. */
+function shrink({ session, store, users }: RunEntry): boolean {
+  return users === 0 && !store?.snapshotting && session !== undefined && session.shrink();
 }
 
 function isDirty({ session, store }: RunEntry): boolean {

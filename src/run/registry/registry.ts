@@ -31,6 +31,8 @@ import type { Session } from "../session/session.ts";
 export interface RegistryOptions {
   readonly runsMax: number;
   readonly memoryBytesMax: number;
+  /** The longest step of a run; absent: any. */
+  readonly stepSecondsMax?: number;
   /** Performs kernel calls: the compiled kernels, or the interpreter. */
   readonly runner: Runner;
   readonly now: () => Date;
@@ -71,7 +73,7 @@ export class Registry implements RunRegistry {
     { runs = [], optimizers: registered = [], optimizerFiles }: Records = {},
   ) {
     const { runner, now, newId, drawSeed, store, schedule } = options;
-    const { journalBytesMax = Infinity, onFailure = () => {} } = options;
+    const { journalBytesMax = Infinity, stepSecondsMax = Infinity, onFailure = () => {} } = options;
     const memory = new Memory({
       bytesMax: options.memoryBytesMax,
       onPressure: () => this.#evictor.evictOldest(),
@@ -83,7 +85,15 @@ export class Registry implements RunRegistry {
       usersOf: (className) => this.#table.usersOf(className),
       onNotice: options.onNotice,
     }, registered);
-    const table = new RunTable({ memory, optimizers, runner, now, runsMax: options.runsMax, deadlines });
+    const table = new RunTable({
+      memory,
+      optimizers,
+      runner,
+      now,
+      runsMax: options.runsMax,
+      stepSecondsMax,
+      deadlines,
+    });
     for (const record of runs) {
       table.set(table.make(record.id, record.sequence, store && new RunStore(store, record)));
     }

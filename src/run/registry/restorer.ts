@@ -14,6 +14,7 @@ import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import type { Replies } from "../answers/replies.ts";
+import { assertStepCost } from "../step/step_cost.ts";
 import { Session } from "../session/session.ts";
 
 interface RestorerParts {
@@ -81,6 +82,12 @@ export class Restorer {
   /** `kept` is called once the new run owns the reader's memory. */
   async #replace(id: string, { reader, past, kept }: Replacement) {
     const { table, creator, memory, runner, now } = this.#parts;
+    const secondsMax = table.stepSecondsMax;
+    assertStepCost(reader.spec, reader.spec.optimizer, {
+      secondsMax,
+      action: "restore the run",
+      path: "checkpoint",
+    });
     using _id = past ? undefined : table.reserve(id);
     // A change of the old run that is acknowledged from here on would be lost.
     using _frozen = past && table.freeze(past.entry);

@@ -41,6 +41,8 @@ interface RunTableParts {
   readonly optimizers: Optimizers;
   readonly runner: Runner;
   readonly runsMax: number;
+  /** The longest step of a run. */
+  readonly stepSecondsMax: number;
   readonly now: () => Date;
   /** Without them, only contributions end rounds. */
   readonly deadlines?: Deadlines | undefined;
@@ -57,6 +59,10 @@ export class RunTable {
 
   constructor(parts: RunTableParts) {
     this.#parts = parts;
+  }
+
+  get stepSecondsMax(): number {
+    return this.#parts.stepSecondsMax;
   }
 
   get size(): number {
@@ -190,6 +196,7 @@ export class RunTable {
     if (entry.frozen) entry.frozen.session = session.freeze();
     const { store } = entry, { deadlines } = this.#parts;
     session.attach({
+      stepSecondsMax: this.stepSecondsMax,
       log: store && session.durability === "journal" ? store : { changing: () => store?.changing() },
       describeStorage: () => ({
         journal_bytes: store?.journalBytes ?? 0,

@@ -12,11 +12,16 @@ import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { setWeights } from "../tensors/weights.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import { assertStepCost } from "../step/step_cost.ts";
+import type { SessionHost } from "./host.ts";
 import type { Stepper } from "./stepper.ts";
 
 interface EditorParts {
   readonly session: { readonly version: number; readonly events: EventLog };
   readonly state: RunState;
+  readonly spec: ResolvedSpec;
+  readonly host: Pick<SessionHost, "stepSecondsMax">;
   readonly recorder: Recorder;
   /** Holds the optimizer. */
   readonly stepper: Stepper;
@@ -61,6 +66,12 @@ export class Editor {
     const { state, recorder, stepper } = this.#parts;
     const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
       hypersCreated: state.hypersCreated,
+    });
+    const secondsMax = this.#parts.host.stepSecondsMax;
+    assertStepCost(this.#parts.spec, optimizer, {
+      secondsMax,
+      action: "patch the optimizer",
+      path: "config",
     });
     using added = state.addSlots(ruleOf(optimizer));
     const sequence = recorder.record(() => optimizerChange(config));

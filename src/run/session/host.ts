@@ -10,6 +10,8 @@ export interface SessionHost {
   /** Called for every change before it is made. */
   readonly log: ChangeLog;
   describeStorage(): Pick<RunDescription, "journal_bytes" | "snapshot_version">;
+  /** A step is one turn of the event loop; none may take longer. */
+  readonly stepSecondsMax: number;
   /** Called when the deadline of the open round changes: milliseconds since 1970, or null for no deadline. */
   deadlineChanged(at: number | null): void;
   /** Called within the turn in which the open round has ended or lost its last contribution. */
@@ -26,6 +28,7 @@ export class LateHost implements SessionHost {
     this.#host = {
       log: { changing: () => {}, ...records && { records } },
       describeStorage: () => ({ journal_bytes: 0, snapshot_version: null }),
+      stepSecondsMax: Infinity,
       deadlineChanged: () => {},
       becameQuiet: () => {},
     };
@@ -39,6 +42,10 @@ export class LateHost implements SessionHost {
 
   get log(): ChangeLog {
     return this.#host.log;
+  }
+
+  get stepSecondsMax(): number {
+    return this.#host.stepSecondsMax;
   }
 
   describeStorage() {

@@ -72,8 +72,8 @@ export class Session implements RunSession {
     this.events = new EventLog(recorder.sequence, parts.lastEvent);
     this.#stagings = new Stagings({ id: parts.id, memory, state, recorder });
     const round = this.#round = new Round({ state, memory, runner, aggregation }, parts.round ?? 0);
-    const changes = { session: this, state, recorder, changed: () => this.#changed() };
-    const stepper = this.#stepper = new Stepper({ ...changes, spec, runner, latest: parts.steps ?? [] });
+    const changes = { session: this, host, spec, state, recorder, changed: () => this.#changed() };
+    const stepper = this.#stepper = new Stepper({ ...changes, runner, latest: parts.steps ?? [] });
     this.#editor = new Editor({ ...changes, stepper });
     this.#roundStepper = new RoundStepper({
       session: this,
@@ -187,6 +187,13 @@ export class Session implements RunSession {
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return this.#reader.liveCheckpoint();
+  }
+
+  /** Gives back the memory that only past requests needed. Returns whether there was any. */
+  shrink(): boolean {
+    if (this.#ending || this.isReceiving || !this.isQuiet) return false;
+    this.#reader.invalidate();
+    return this.#state.shrink();
   }
 
   /** Gives the session its host. This can be done once. */

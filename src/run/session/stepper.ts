@@ -13,6 +13,8 @@ import { setAverage } from "../rounds/accumulator.ts";
 import { asItIs, checkResults } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { forOneStep } from "../step/overrides.ts";
+import { assertStepCost } from "../step/step_cost.ts";
+import type { SessionHost } from "./host.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
@@ -41,6 +43,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
+  readonly host: Pick<SessionHost, "stepSecondsMax">;
   readonly runner: Runner;
   readonly recorder: Recorder;
   /** The remembered steps, oldest first. */
@@ -73,9 +76,13 @@ export class Stepper {
 
   /** Makes a step of one contribution. */
   step(staged: ArenaStaging, options: StepOptions): StepAnswer {
-    const { state, spec, session, recorder } = this.#parts;
+    const { state, spec, session, recorder, host } = this.#parts;
     const absent = checkContribution(state, staged, options);
     const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
+    if (stepping.optimizer !== this.optimizer) {
+      const secondsMax = host.stepSecondsMax;
+      assertStepCost(spec, stepping.optimizer, { secondsMax, action: "step", path: "hyperparameters" });
+    }
     const skipped = checkFinite(state, staged, spec.nonFinite);
     if (skipped.length === 0 && !options.isRecorded) {
       skipped.push(...checkResults(state, staged.tensors.values(), spec.nonFinite, asItIs));

@@ -1,22 +1,19 @@
 /**
  * A run's resolved spec: every family member found, every config checked, every constraint fitted to its
- * variable's shape. The variables' initial values are read or generated here too.
+ * variable's shape.
  *
  * Invariant: building a run from a resolved spec can fail only for lack of memory.
  */
-import { z } from "zod";
 import { refusal } from "../../errors.ts";
 import type { Constraint } from "../../families/constraints/constraint.ts";
 import { constraints } from "../../families/constraints/mod.ts";
 import { type Part, serialize } from "../../families/mechanism/family.ts";
 import { loadOfLines, tooMuch } from "../../families/mechanism/user_formula.ts";
-import { initialize } from "../../families/initializers/mod.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Optimizer, parseOptimizer } from "../../families/optimizers/optimizer.ts";
 import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
-import { fitsShape, type Shape, showShape } from "../../tensor.ts";
-import { readTensor } from "../../wire/json_tensors.ts";
+import type { Shape } from "../../tensor.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member } from "../api/run_description.ts";
 import type { MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api/run_spec.ts";
@@ -122,27 +119,4 @@ export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
     non_finite: spec.nonFinite,
     durability: spec.durability,
   };
-}
-
-const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
-
-/**
- * The initial values of a variable, from nested numbers, a base64 tensor, a number or an initializer. Returns one
- * number if all values are equal. Throws shape_mismatch, invalid_number, unknown_class, invalid_config.
- */
-export async function initialValues(
-  variable: VariableSpec,
-  path: string,
-  drawSeed: () => number,
-): Promise<Float32Array<ArrayBuffer> | number> {
-  const { shape, initial = 0 } = variable;
-  if (INITIALIZER.safeParse(initial).success) return await initialize(initial, shape, { path, drawSeed });
-  const tensor = readTensor(initial, path);
-  if (tensor.shape.length === 0 && shape.length > 0) return tensor.values[0] as number;
-  if (!fitsShape(tensor.shape, shape)) {
-    const problem = `has shape ${showShape(tensor.shape)}, must be ${showShape(shape)}`;
-    const subject = { path, called: "initial" };
-    throw refusal("shape_mismatch", `set the variable "${variable.name}"`, subject, problem);
-  }
-  return tensor.values;
 }

@@ -14,6 +14,11 @@ const SMALL_BYTES_MAX = 1024 ** 2;
 /** A shared arena of this size takes no further run, so that staging has room to grow. */
 const SHARED_BYTES_MAX = 32 * 1024 ** 2;
 
+/** What must be won at least by a move to a smaller arena. */
+const SHRUNK_BYTES_MIN = 4 * 1024 ** 2;
+/** Larger runs are not moved: a copy takes about 50 ms for so many bytes. */
+const MOVED_BYTES_MAX = 128 * 1024 ** 2;
+
 /** Memory for a copy, outside the runs' memory. */
 export interface Spare extends Releasable {
   readonly bytes: number;
@@ -159,6 +164,25 @@ export class Memory {
     } finally {
       this.#rest(arena);
     }
+  }
+
+  /**
+   * An arena for the regions of one that has grown far beyond them, if they are all that it holds. The copy is not
+   * counted: the larger arena is given back in the same turn.
+   */
+  smaller(arena: Arena, used: number): Arena | undefined {
+    const isGrown = arena.bytesReserved > 2 * used + SHRUNK_BYTES_MIN;
+    if (!isGrown || used > MOVED_BYTES_MAX || arena.bytesUsed !== used || !this.#owned.has(arena)) {
+      return undefined;
+    }
+    const smaller = new Arena({ bytesMax: ARENA_BYTES_MAX });
+    this.#owned.add(smaller);
+    return smaller;
+  }
+
+  /** Gives an empty arena back that is larger than most runs need. */
+  drop(arena: Arena): void {
+    this.#idle = this.#idle.filter((idle) => idle !== arena);
   }
 
   /** Releases a region. The arena of a large run is kept for the next run when it is empty. */

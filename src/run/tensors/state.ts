@@ -20,8 +20,8 @@ export interface VariableState extends ResolvedVariable {
   readonly count: number;
   readonly rows: number;
   readonly rowLength: number;
-  /** Byte offset of the float32 values. */
-  readonly offset: number;
+  /** Byte offset of the float32 values. It changes with the arena. */
+  offset: number;
   /** Byte offset per slot. */
   readonly slots: Map<string, number>;
 }
@@ -58,8 +58,14 @@ export function creationOrder(rule: Rule, variables: readonly VariableState[]): 
     : slots.flatMap((slot) => variables.map((variable) => ({ variable, slot })));
 }
 
+/** The number that a slot is filled with at first. */
+export function initialOf(rule: Rule, slot: string): number {
+  const initial = rule.slots[slot];
+  return typeof initial === "number" ? initial : 0;
+}
+
 export class RunState implements Releasable {
-  readonly arena: Arena;
+  #arena: Arena;
   readonly variables = new Map<string, VariableState>();
   /** The variables that steps change; the others are averages of the clients' values. */
   readonly optimized: VariableState[] = [];
@@ -73,11 +79,14 @@ export class RunState implements Releasable {
   readonly #createdOffsets = new Set<number>();
   readonly #slotNames = new Set<string>();
 
-  /** Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. */
-  constructor(memory: Memory, spec: ResolvedSpec, rule: Rule) {
+  /**
+   * Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. `isBlank`: the caller
+   * fills the slots, with what `initialOf` says.
+   */
+  constructor(memory: Memory, spec: ResolvedSpec, rule: Rule, { isBlank = false } = {}) {
     this.#memory = memory;
     const bytes = stateBytes(spec, rule);
-    this.arena = memory.place(bytes, contributionBytes(spec));
+    this.#arena = memory.place(bytes, contributionBytes(spec));
     using made = new DisposableStack();
     made.use(this);
     for (const variable of spec.variables) {
@@ -94,9 +103,14 @@ export class RunState implements Releasable {
       this.variables.set(variable.name, placed);
       if (variable.role === "optimize") this.optimized.push(placed);
     }
-    this.addSlots(rule);
+    this.#addSlots(rule, isBlank);
     made.move();
     this.scalars = { ...rule.state };
+  }
+
+  /** It changes with `shrink`, which no request can notice. */
+  get arena(): Arena {
+    return this.#arena;
   }
 
   /** Slot names in the optimizer's order. */
@@ -117,6 +131,10 @@ export class RunState implements Releasable {
    * of the result removes them again; it must be done before anything else changes.
    */
   addSlots(rule: Rule): DisposableStack {
+    return this.#addSlots(rule, false);
+  }
+
+  #addSlots(rule: Rule, isBlank: boolean): DisposableStack {
     const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
     const made: { variable: VariableState; slot: string; offset: number }[] = [];
     using added = new DisposableStack();
@@ -129,8 +147,7 @@ export class RunState implements Releasable {
     for (const [slot] of missing) this.#slotNames.add(slot);
     for (const { variable, slot, offset } of made) {
       variable.slots.set(slot, offset);
-      const initial = rule.slots[slot];
-      this.arena.f32(offset, variable.count).fill(typeof initial === "number" ? initial : 0);
+      if (!isBlank) this.arena.f32(offset, variable.count).fill(initialOf(rule, slot));
     }
     added.defer(() => {
       for (const { variable, slot } of made) variable.slots.delete(slot);
@@ -181,6 +198,35 @@ export class RunState implements Releasable {
 
   slotValues(variable: VariableState, slot: string): Float32Array<ArrayBuffer> {
     return this.arena.f32(variable.slots.get(slot) as number, variable.count);
+  }
+
+  /**
+   * Moves to an arena of its own size, if its own has grown far beyond it and holds nothing else: bodies and rounds need
+   * memory only for a time, but the memory of an arena cannot shrink. Returns whether it did.
+   */
+  shrink(): boolean {
+    const regions = [...this.variables.values()].flatMap(({ offset, slots, count }) =>
+      [offset, ...slots.values()].map((from) => ({ from, bytes: 4 * count }))
+    );
+    const used = regions.reduce((sum, { bytes }) => sum + aligned(bytes), 0);
+    const target = this.#memory.smaller(this.#arena, used);
+    if (!target) return false;
+    const places = new Map(regions.map(({ from, bytes }) => [from, target.allocate(bytes)]));
+    for (const { from, bytes } of regions) {
+      target.u8(places.get(from) as number, bytes).set(this.#arena.u8(from, bytes));
+      this.#memory.release(this.#arena, from);
+    }
+    this.#memory.drop(this.#arena);
+    const moved = (from: number | undefined) => places.get(from as number) as number;
+    const created = [...this.#createdOffsets].map(moved);
+    for (const variable of this.variables.values()) {
+      variable.offset = moved(variable.offset);
+      for (const [slot, from] of variable.slots) variable.slots.set(slot, moved(from));
+    }
+    this.#createdOffsets.clear();
+    for (const offset of created) this.#createdOffsets.add(offset);
+    this.#arena = target;
+    return true;
   }
 
   /** A copy that no later step changes. */

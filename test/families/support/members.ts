@@ -31,6 +31,7 @@ const REQUIRED: Record<string, Record<string, unknown>> = {
   NormBoundedMean: { norm_bound: 1 },
   Krum: { byzantine: 1 },
   MultiKrum: { byzantine: 1 },
+  Bulyan: { byzantine: 1 },
   AddGaussianNoise: { stddev: 1, seed: 0 },
 };
 

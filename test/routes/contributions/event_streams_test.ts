@@ -14,8 +14,9 @@ interface Served extends AsyncDisposable {
   readonly server: Deno.HttpServer;
 }
 
-async function serve(...options: Parameters<typeof startRounds>): Promise<Served> {
-  const rounds = await startRounds(...options);
+async function serve(...[aggregation, settings]: Parameters<typeof startRounds>): Promise<Served> {
+  // The port is not known yet: the name is answered with any.
+  const rounds = await startRounds(aggregation, { STEPWELL_HOSTS: "127.0.0.1", ...settings });
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, rounds.service.app.fetch);
   return {
     rounds,

@@ -67,6 +67,8 @@ const text = (body: string): Uint8Array => new TextEncoder().encode(body);
 const asJson = { "Content-Type": JSON_TYPE };
 export const KERNEL = [[1, 2, 3], [4, 5, 6]];
 
+const names = (count: number) => Array.from({ length: count }, (_, i) => `"a long name ${i}":1`).join();
+
 /** Refusals of every operation with a body. */
 export function common({ good, takesFiles }: Target): Rejection[] {
   const json = JSON.stringify(good);
@@ -76,6 +78,10 @@ export function common({ good, takesFiles }: Target): Rejection[] {
     row("NaN as a literal", "malformed_json", '{"x":NaN}'),
     row("JSON cut off", "malformed_json", json.slice(0, -1)),
     row("an empty body", "malformed_json", ""),
+    row("a name twice", "malformed_json", `{"x":1,${json.slice(1, -1)},"x":2}`),
+    row("arrays in arrays without end", "malformed_json", `{"x":${"[".repeat(20_000)}`),
+    row("a long body with a fault at its end", "malformed_json", `{"x":"${"y".repeat(100_000)}",}`),
+    row("a long body with too many names", "invalid_request", `{${names(6000)}}`),
     row("bytes that are not UTF-8", "malformed_json", Uint8Array.of(0xff, 0xfe), { headers: asJson }),
     row("an array", "invalid_request", []),
     row("null", "invalid_request", "null"),

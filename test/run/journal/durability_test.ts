@@ -107,7 +107,11 @@ Deno.test("durability none: nothing is written, and nothing is left", async () =
   await world.registry.sweep({ idleMs: 0 });
   assert.deepEqual(storageOf(world), { durability: "none", journal_bytes: 0, snapshot_version: null });
   assert.equal(world.registry.get("small").version, 1);
-  assert.deepEqual(world.disk.log.map(({ operation }) => operation), ["list"], "of the start");
+  assert.deepEqual(
+    world.disk.log.map(({ operation }) => operation),
+    ["list", "makeFolder", "list"],
+    "of the start",
+  );
   await world.registry.shutdown();
   await world.restart();
   assert.ok(!world.registry.has("small"));

@@ -37,6 +37,7 @@ function listening(): { host: SessionHost; told: unknown[] } {
   const told: unknown[] = [];
   const host: SessionHost = {
     log: { changing: () => told.push("changing"), append: (kind) => told.push(`record ${kind}`) },
+    stepSecondsMax: Infinity,
     describeStorage: () => ({ journal_bytes: 12, snapshot_version: 3 }),
     deadlineChanged: (at) => told.push({ deadline: at }),
     becameQuiet: () => told.push("quiet"),

@@ -5,7 +5,8 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { releasable } from "../../../src/releasable.ts";
-import { AppendFile, type FileReader, type Files, type RawFile } from "../../../src/store/files.ts";
+import { AppendFile, type FileReader, type Files } from "../../../src/store/files.ts";
+import type { RawFile } from "../../../src/store/file_pool.ts";
 
 /** Errors as Deno words them. */
 export const NO_SPACE = "No space left on device (os error 28)";

@@ -1,0 +1,39 @@
+/**
+ * Long work in slices, between which other work of the process runs.
+ *
+ * Work is counted, not timed: nothing here reads a clock, so the same work is always cut in the same places. Invariant:
+ * only one slice runs per turn of the event loop, however many jobs have slices left, so that jobs do not add up.
+ */
+
+/** One unit is about a nanosecond; a slice holds the event loop for about 10 ms. */
+const SLICE_UNITS = 10_000_000;
+
+const waiting: (() => void)[] = [];
+
+/** Resolves in a later turn of the event loop. Those who wait are served one per turn, in order. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (waiting.push(resolve) === 1) setTimeout(serve, 0);
+  });
+}
+
+function serve(): void {
+  const next = waiting[0];
+  next?.();
+  // The slice runs in the microtasks before the next timer; whoever waits again is behind the others by then.
+  waiting.shift();
+  if (waiting.length > 0) setTimeout(serve, 0);
+}
+
+/** The work of one job since its last turn. */
+export class Slices {
+  #units = 0;
+
+  /** Counts work that was done. Returns whether the job should wait for `nextTurn` now. */
+  isOver(units: number): boolean {
+    this.#units += units;
+    if (this.#units < SLICE_UNITS) return false;
+    this.#units = 0;
+    return true;
+  }
+}
