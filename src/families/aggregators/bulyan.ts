@@ -11,7 +11,7 @@
  */
 import { Program } from "../../../kernels/compiler/compile.ts";
 import { meanOfRanks, scratchBytes } from "../../../kernels/routines/order.ts";
-import { aggregator, type ContributionList } from "./aggregator.ts";
+import { aggregator, type ContributionList, orderWork, pairsWork } from "./aggregator.ts";
 import { bestOf, byzantine, distancesOf } from "./krum_scores.ts";
 
 export const bulyan = aggregator({
@@ -21,6 +21,7 @@ export const bulyan = aggregator({
   rule: ({ byzantine }) => ({
     kind: "list",
     contributionsMin: 4 * byzantine + 3,
+    work: (contributions) => pairsWork(contributions) + orderWork(contributions),
     combine(list) {
       const used = chosen(list, byzantine);
       fillWithMiddle(list, used, byzantine);

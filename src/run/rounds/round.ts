@@ -249,10 +249,9 @@ export class Round implements Releasable {
    * variables when the dry run was checked. Throws out_of_memory; then nothing has changed.
    */
   copy(): Round {
-    const { payload } = this.#aggregation;
     const aggregation = {
       ...this.#aggregation,
-      payload: payload === "weights" ? "gradient" as const : payload,
+      ...this.subtractsWeights && { payload: "gradient" as const },
     };
     const copy = new Round({ ...this.#parts, aggregation }, this.#number);
     copy.#accumulator = this.#accumulator.copy();

@@ -29,6 +29,7 @@ import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
+import { isSkipped, withDrop } from "./contribution_answers.ts";
 import { normsOf, type Stepper } from "./stepper.ts";
 
 /** Delay before a round that is complete but could not be closed is tried again. */
@@ -293,14 +294,4 @@ export class RoundStepper {
     this.#parts.host.deadlineChanged(this.round.deadline);
     if (contributions.length === 0) this.#parts.host.becameQuiet();
   }
-}
-
-/** Whether a warning says that the contribution is skipped. Another one may tell of absent gradients. */
-function isSkipped({ absent }: ArenaStaging, { warnings }: ContributionAnswer): boolean {
-  return warnings.length > (absent.length > 0 ? 1 : 0);
-}
-
-/** The answer to a contribution whose round was dropped in the same turn. */
-function withDrop(answer: ContributionAnswer, reason: string): ContributionAnswer {
-  return { ...answer, warnings: [...answer.warnings, `Round ${answer.round} was dropped: ${reason}`] };
 }
