@@ -148,9 +148,10 @@ Deno.test("register_optimizer refuses bad requests and registers nothing", async
   const { send } = startService();
   const target = { method: "POST", path: "/v1/optimizers", takesFiles: false, good: SIGNUM, rejections: [] };
   const before = await (await send("GET", "/v1/catalog")).text();
-  // There is no run, so there is no version to check.
-  const rows = common(target).filter(({ headers = {} }) =>
-    !Object.keys(headers).some((name) => name.startsWith("If-"))
+  // There is no run, so there is no version to check; a body over 64 KiB is refused before it is read, see below.
+  const rows = common(target).filter(({ headers = {}, body }) =>
+    !Object.keys(headers).some((name) => name.startsWith("If-")) &&
+    !(typeof body === "string" && body.length > 2 ** 16)
   );
   for (const { code, body, headers, path = "" } of rows) {
     const response = await send("POST", `${target.path}${path}`, { body, ...headers && { headers } });
