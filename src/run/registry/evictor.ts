@@ -12,8 +12,8 @@ import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
 
 /** Snapshots that are written concurrently. */
 const AT_A_TIME = 8;
-/** Bytes that a snapshot needs beside variables and slots: names, answers. */
-const SNAPSHOT_SLACK_BYTES = 64 * 1024;
+/** Bytes by which a journal must exceed its snapshot to be replaced by it: for less, it would soon be needed again. */
+const GAIN_BYTES_MIN = 4 * 1024 ** 2;
 /** Smaller runs are not copied: writing one takes no longer than copying it. */
 const COPY_BYTES_MIN = 4 * 1024 ** 2;
 
@@ -125,7 +125,7 @@ export class Evictor {
   async #shorten(): Promise<boolean> {
     const { room } = this.#parts;
     const gain = ({ session, store }: RunEntry) =>
-      session && store ? store.journalBytes - session.bytes.state - SNAPSHOT_SLACK_BYTES : 0;
+      session && store ? store.journalBytes - session.bytes.state - GAIN_BYTES_MIN : 0;
     const candidates = this.#parts.table.all().filter((entry) => gain(entry) > 0 && canSnapshot(entry))
       .sort((a, b) => gain(b) - gain(a));
     for (const entry of candidates) {
