@@ -50,11 +50,8 @@ const HEADERS = {
 
 type HeaderName = keyof typeof HEADERS;
 
-/** Headers that only some services send, according to their settings. The document names them once. */
-const BY_SETTINGS = ["RateLimit", "RateLimit-Policy"];
-
 /** What a page of another origin may read of an answer. */
-export const HEADER_NAMES: readonly string[] = [...Object.keys(HEADERS), ...BY_SETTINGS];
+export const HEADER_NAMES: readonly string[] = Object.keys(HEADERS);
 
 /** References to headers, for the responses of an operation. */
 export function headers(...names: readonly HeaderName[]) {
