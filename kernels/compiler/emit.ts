@@ -19,9 +19,10 @@
 import { decodeBf16, decodeF16 } from "./decode.ts";
 import type { GraphNode } from "../language/graph.ts";
 import { BLOCK, GROUP } from "./interpret.ts";
-import { emitHostCall, OPS } from "../language/ops.ts";
+import { emitHostCall, flushed, OPS } from "../language/ops.ts";
 import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
 import { touchRows } from "./touch.ts";
+import { EXPONENT_BITS, mark, watchedStores } from "./watch.ts";
 import * as wasm from "../wasm/wasm.ts";
 import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "../wasm/wasm.ts";
 
@@ -46,6 +47,9 @@ class PassEmitter {
   readonly #lanes: Map<number, number>[] = [];
   readonly #atOnce: number;
   readonly #scratch: number;
+  /** The stores that are watched (watch.ts), and the local with the greatest exponent that they had. */
+  readonly #watched: ReadonlySet<Pass["stores"][number]>;
+  readonly #greatest: number;
 
   constructor(nodes: readonly GraphNode[], pass: Pass) {
     this.#nodes = nodes;
@@ -58,6 +62,8 @@ class PassEmitter {
     this.#rests = reductions.map(() => this.#local(F64));
     this.#accumulators = reductions.map(() => Array.from({ length: GROUP / 2 }, () => this.#local(V128)));
     this.#scratch = this.#local(V128);
+    this.#watched = watchedStores(nodes, pass);
+    this.#greatest = this.#local(V128);
     uniforms.forEach((id, index) => {
       const value = f32x4.splat(local.get(3 + tensors.length + index));
       // A comparison of scalars is passed as 1 or 0; `where` needs it as a mask.
@@ -132,11 +138,24 @@ class PassEmitter {
     return row.emit(a, b, c);
   }
 
-  #store({ tensor, node, flushes }: Pass["stores"][number], lane: number, width: 1 | 4): Code {
+  #store(store: Pass["stores"][number], lane: number, width: 1 | 4): Code {
+    const { tensor, node, flushes } = store;
     const address = local.get(this.#pointers[tensor] as number);
     const value = this.#value(node, lane);
-    const final = flushes ? this.#apply("flush", [value], width) : value;
-    return width === 4 ? v128.store(16 * lane, address, final) : v128.store32lane(0, address, final);
+    const exponents = local.get(this.#scratch), greatest = local.get(this.#greatest);
+    // The other lanes of a single element may be anything.
+    const own = width === 4
+      ? exponents
+      : v128.and(exponents, this.#constant(v128.const([EXPONENT_BITS, 0, 0, 0])));
+    const isWatched = this.#watched.has(store);
+    const final = flushes ? flushed(value, exponents, this.#constant(v128.zero)) : value;
+    return [
+      ...isWatched || flushes
+        ? local.set(this.#scratch, v128.and(value, this.#constant(v128.constI32(EXPONENT_BITS))))
+        : [],
+      ...isWatched ? local.set(this.#greatest, i32x4.maxs(greatest, own)) : [],
+      ...width === 4 ? v128.store(16 * lane, address, final) : v128.store32lane(0, address, final),
+    ];
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {
@@ -267,11 +286,12 @@ class PassEmitter {
         ...local.set(row, i32.add(local.get(row), i32.const(1))),
       ],
     );
+    const told = this.#watched.size > 0 ? mark(local.get(this.#greatest)) : [];
     return wasm.assemble({
       parameters: this.#parameters,
       results: reductions.map(() => F64),
       locals: this.#locals,
-      body: [...this.#prologue, ...rows, ...this.#totals.flatMap((total) => local.get(total))],
+      body: [...this.#prologue, ...rows, ...told, ...this.#totals.flatMap((total) => local.get(total))],
       imports: this.#imports,
       globals: touched.length > 0 ? 1 : 0,
     });
