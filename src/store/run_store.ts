@@ -11,14 +11,14 @@
  * oldest kept snapshot on are there; a file is removed only when the run's file no longer needs it; the folder is
  * removed only when a mark in it says so. The record in KV follows the folder.
  */
-import { StepwellError } from "../errors.ts";
+import { refusal } from "../errors.ts";
 import type { Files } from "./files.ts";
 import type { JournalRecord } from "./journal_reader.ts";
 import type { JournalOwner } from "./journal_writer.ts";
 import { JournalChain } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
-import { giveUp, mark, removeMarked, unmark } from "./marks.ts";
-import { DeletionMark } from "./deletion_mark.ts";
+import { giveUp, mark, unmark } from "./marks.ts";
+import { Deletion } from "./deletion.ts";
 import { KeptRunFile } from "./kept_run_file.ts";
 import { openFiles, type Rebuild } from "./open_files.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
@@ -52,7 +52,7 @@ export class RunStore {
   readonly #journals: JournalChain;
   readonly #snapshots: SnapshotTaker;
   readonly #file: KeptRunFile;
-  readonly #deletionMark: DeletionMark;
+  readonly #deletion: Deletion;
   #record: RunRecord;
   #newest: SnapshotPlace | undefined;
   /** A snapshot that turned out to be damaged. */
@@ -67,7 +67,7 @@ export class RunStore {
     const { files } = parts, folder = this.#folder;
     const owner = this.#owner = { run: record.id, incarnation: record.incarnation };
     this.#file = new KeptRunFile(files, folder);
-    this.#deletionMark = new DeletionMark(files, folder);
+    this.#deletion = new Deletion(parts, folder);
     const journals = this.#journals = new JournalChain({ files, folder, owner });
     this.#snapshots = new SnapshotTaker({
       files,
@@ -203,7 +203,7 @@ export class RunStore {
 
   /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
   append(kind: number, payload: readonly Uint8Array[]): void {
-    this.#deletionMark.assertAbsent();
+    this.#deletion.assertUnmarked();
     try {
       this.#journals.append(kind, payload);
     } catch (error) {
@@ -258,7 +258,7 @@ export class RunStore {
 
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
   async #adopt(snapshot: SnapshotRecord, { config, place }: Taken): Promise<void> {
-    this.#deletionMark.assertAbsent();
+    this.#deletion.assertUnmarked();
     const { files, configs } = this.#parts;
     const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
     // What there is no room for is made up for by reading back what was written.
@@ -268,10 +268,8 @@ export class RunStore {
     await this.#file.write({ record, config, sequence: place.sequence });
     await files.sync(this.#folder);
     if (!await configs.replace(record, config)) {
-      throw new StepwellError(
-        "unknown_run",
-        `Cannot store the run "${record.id}": it was deleted or replaced`,
-      );
+      const run = { path: "run", called: `the run "${record.id}"` };
+      throw refusal("unknown_run", "store", run, "was deleted or replaced");
     }
     this.#record = record;
     this.#journals.forgetEarlier();
@@ -279,35 +277,19 @@ export class RunStore {
     this.#newest = place;
   }
 
-  /**
-   * Removes the run for good: a mark in its folder decides, whatever becomes of the rest. Throws and leaves the run as
-   * it is when the mark cannot be made.
-   */
-  async remove(): Promise<void> {
-    const { room, configs } = this.#parts;
-    await room.withReserve(() => this.#deletionMark.make());
-    let isTold = true;
-    try {
-      await room.withReserve(() => configs.remove(this.#record));
-    } catch {
-      // It is told at the next start, by the mark.
-      isTold = false;
-    }
-    await this.#removeFiles({ keepFolder: !isTold });
-    await room.restore();
+  /** Removes the run for good. Throws storage_full and storage_failed; then the run is as it was. */
+  remove(): Promise<void> {
+    return this.#deletion.remove(this.#record, () => this.#leave());
   }
 
   /** Removes what is left of a run that another incarnation has taken the place of, which its own file says. */
-  async discard(): Promise<void> {
-    await this.#deletionMark.make().catch(() => {});
-    await this.#removeFiles();
-    await this.#parts.configs.removeReplaced(this.#record).catch(() => {});
+  discard(): Promise<void> {
+    return this.#deletion.discard(this.#record, () => this.#leave());
   }
 
-  async #removeFiles({ keepFolder = false } = {}): Promise<void> {
+  async #leave(): Promise<void> {
     await this.snapshotting;
     this.close();
-    if (!keepFolder) await removeMarked(this.#parts.files, this.#folder).catch(() => {});
   }
 
   /** Gives the files back. What was appended and not flushed may or may not be there when it is opened again. */
