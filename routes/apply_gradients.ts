@@ -90,8 +90,8 @@ export const register: Register = (app, services) =>
       answerContribution(c, services, c.req.valid("param").run, async ({ run, change }, applyOnce) => {
         using staging = run.stage("gradients");
         const fields = await receiveTensors(c, services, {
-          bytesMax: (format) => run.bodyBytesMax(format),
-          headerBytesMax: run.headerBytesMax,
+          bytesMax: (format) => run.limits.bodyBytesMax(format),
+          headerBytesMax: run.limits.headerBytesMax,
           variableCount: () => run.describe().variables.length,
           target: staging,
           member: "gradients",

@@ -49,8 +49,8 @@ export const register: Register = (app, services) =>
     const representation = preferredRepresentation(c);
     using target = run.stage("values");
     await receiveTensors(c, services, {
-      bytesMax: (format) => run.bodyBytesMax(format),
-      headerBytesMax: run.headerBytesMax,
+      bytesMax: (format) => run.limits.bodyBytesMax(format),
+      headerBytesMax: run.limits.headerBytesMax,
       variableCount: () => run.describe().variables.length,
       target,
       member: "variables",

@@ -21,12 +21,12 @@ export async function receiveWeights(
   run: RunSession,
 ): Promise<readonly unknown[]> {
   if (bodyFormat(c, ["json", "safetensors"]) === "json") {
-    const bytesMax = 2 * run.bodyBytesMax("json");
+    const bytesMax = 2 * run.limits.bodyBytesMax("json");
     const places = membersOf({ weights: { each: TENSOR } });
     // A long list may hold all slots of a run with many variables.
     using body = await receiveJson(c, services, Weights, {
       bytesMax,
-      plainBytesMax: run.headerBytesMax,
+      plainBytesMax: run.limits.headerBytesMax,
       valuesMax: VALUES_MAX,
       places,
     });
@@ -34,7 +34,7 @@ export async function receiveWeights(
   }
   const list = new WeightList();
   // More than the names of all places take.
-  const { headerBytesMax } = run;
+  const { headerBytesMax } = run.limits;
   // Keras accepts lists that are longer than the run's: an old list may contain slots that no longer exist.
   const bytesMax = Math.min(
     2 * run.describe().bytes + headerBytesMax,

@@ -10,7 +10,11 @@ const SLICE_UNITS = 10_000_000;
 
 const waiting: (() => void)[] = [];
 
-/** Resolves in a later turn of the event loop. Those who wait are served one per turn, in order. */
+/**
+ * Resolves in a later turn of the event loop, after some two milliseconds. Those who wait are served one per turn, in
+ * order. (With `setImmediate` or messages it would be sooner, but bytes of other connections might then wait for a
+ * second and more.)
+ */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     if (waiting.push(resolve) === 1) setTimeout(serve, 0);

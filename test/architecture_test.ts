@@ -29,6 +29,7 @@ const FLOORS: readonly (readonly string[])[] = [
     "src/slices.ts",
     "src/descriptors.ts",
   ],
+  ["src/settings/"],
   ["src/config.ts", "src/gate.ts", "src/open_port.ts"],
   ["src/wire/", "src/store/", "src/families/mechanism/"],
   [

@@ -2,7 +2,7 @@
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
 import { withoutNulls } from "../../src/nulls.ts";
-import { othersRun } from "../../src/wire/slices.ts";
+import { nextTurn } from "../../src/slices.ts";
 import { isObject } from "../../src/wire/tensor_source.ts";
 import { invalidRequest } from "./invalid_request.ts";
 
@@ -36,7 +36,7 @@ export async function parseWithList<S extends z.ZodType>(
   const body = parseBody(schema, head) as Record<string, unknown[]>;
   const elements = body[name]!, all = element.array();
   for (let at = SLICE_LENGTH; at < list.length; at += SLICE_LENGTH) {
-    await othersRun();
+    await nextTurn();
     const slice = all.safeParse(withoutNulls(all, list.slice(at, at + SLICE_LENGTH)));
     if (!slice.success) throw invalidRequest("body", moved(slice.error, name, at));
     for (const parsed of slice.data) elements.push(parsed);

@@ -4,7 +4,8 @@
  */
 import { BlockList, isIPv6 } from "node:net";
 import { getPath } from "hono/utils/url";
-import { PATH_PREFIX, type Settings } from "../../src/config.ts";
+import type { Settings } from "../../src/config.ts";
+import { PATH_PREFIX } from "../../src/settings/door.ts";
 import type { AppContext } from "./context.ts";
 
 const FORWARDED = "X-Forwarded-Prefix";

@@ -31,3 +31,15 @@ export async function removeMarked(files: Files, folder: string): Promise<void> 
   await files.sync(folder);
   await files.removeFolder(folder);
 }
+
+/** Removes what was made of a run that nobody was told of. */
+export async function giveUp(files: Files, folder: string): Promise<void> {
+  try {
+    // First the mark: a folder that is removed in part must not be taken for a run.
+    if (!isMarked(files, folder)) mark(files, folder, "deleted");
+    await files.sync(folder);
+    await removeMarked(files, folder);
+  } catch {
+    // What is left is removed at the next start, by its mark.
+  }
+}

@@ -11,15 +11,16 @@
  * oldest kept snapshot on are there; a file is removed only when the run's file no longer needs it; the folder is
  * removed only when a mark in it says so. The record in KV follows the folder.
  */
-import { StepwellError } from "../errors.ts";
+import { refusal } from "../errors.ts";
 import type { Files } from "./files.ts";
-import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
+import type { JournalRecord } from "./journal_reader.ts";
 import type { JournalOwner } from "./journal_writer.ts";
 import { JournalChain } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
-import { isMarked, mark, removeMarked, unmark } from "./marks.ts";
-import { CheckedFileDamage } from "./checked_file.ts";
-import { readRunFile, type RunFile, writeRunFile } from "./run_file.ts";
+import { giveUp, mark, unmark } from "./marks.ts";
+import { Deletion } from "./deletion.ts";
+import { KeptRunFile } from "./kept_run_file.ts";
+import { openFiles, type Rebuild } from "./open_files.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
 import {
   type SnapshotOwner,
@@ -28,10 +29,9 @@ import {
   type Taken,
   type TakeSnapshot,
 } from "./snapshot_taker.ts";
-import { readSnapshot, SnapshotDamage } from "./snapshot_reader.ts";
+import { readSnapshot } from "./snapshot_reader.ts";
 import { SnapshotWriter } from "./snapshot_writer.ts";
 import type { Room } from "./room.ts";
-import { storageError } from "./storage_error.ts";
 import { tidy } from "./tidy.ts";
 
 /** Snapshots that are kept: the newest, and one in case that it is damaged. */
@@ -45,35 +45,20 @@ export interface StoreParts {
   readonly folder: string;
 }
 
-/** What is made of the files of a run that is opened. */
-export interface Rebuild {
-  /** Called for the newest snapshot, and for the one before if that turns out to be damaged. */
-  onSnapshot(owner: SnapshotOwner): {
-    write(piece: Uint8Array<ArrayBuffer>): void;
-    /** Gives the sequence number of the next change. */
-    close(): { readonly sequence: number };
-  };
-  onRecord(record: JournalRecord): void;
-}
-
 export class RunStore {
   readonly #parts: StoreParts;
   readonly #folder: string;
   readonly #owner: JournalOwner;
   readonly #journals: JournalChain;
   readonly #snapshots: SnapshotTaker;
+  readonly #file: KeptRunFile;
+  readonly #deletion: Deletion;
   #record: RunRecord;
   #newest: SnapshotPlace | undefined;
   /** A snapshot that turned out to be damaged. */
   #damaged: SnapshotRecord | undefined;
-  /** Of the next change when the run's file was written: the journals reach at least that far. */
-  #recorded = 0;
   /** Whether there is room for one snapshot only. */
   #isTight = false;
-  /** Whether the mark of a deletion that was refused may be on the disk. */
-  #mayBeMarked = false;
-  /** What the run's file says beside the record, as long as the run lives. */
-  #origin: Pick<RunFile, "creation" | "replaces"> = {};
 
   constructor(parts: StoreParts, record: RunRecord) {
     this.#parts = parts;
@@ -81,6 +66,8 @@ export class RunStore {
     this.#folder = `${parts.folder}/${record.incarnation}`;
     const { files } = parts, folder = this.#folder;
     const owner = this.#owner = { run: record.id, incarnation: record.incarnation };
+    this.#file = new KeptRunFile(files, folder);
+    this.#deletion = new Deletion(parts, folder);
     const journals = this.#journals = new JournalChain({ files, folder, owner });
     this.#snapshots = new SnapshotTaker({
       files,
@@ -178,40 +165,16 @@ export class RunStore {
       this.#record = { ...this.#record, snapshots: [snapshot], configParts: partsOf(config) };
       this.#newest = place;
       const created = creation?.();
-      this.#origin = {
-        ...created && { creation: created },
-        ...replaces !== undefined && { replaces },
-      };
-      await this.#writeFile(this.#record, { config, sequence: place.sequence });
+      const { sequence } = place;
+      await this.#file.create({ record: this.#record, config, sequence, creation: created, replaces });
       await unmark(files, this.#folder, "unfinished");
       await files.sync(folder);
       await configs.put(this.#record, config, created);
     } catch (error) {
       this.close();
-      await this.#giveUp();
+      await giveUp(files, this.#folder);
       throw this.#parts.room.refused(error);
     }
-  }
-
-  /** Removes what was made of a run that nobody was told of. */
-  async #giveUp(): Promise<void> {
-    const { files } = this.#parts;
-    try {
-      // First the mark: a folder that is removed in part must not be taken for a run.
-      if (!isMarked(files, this.#folder)) mark(files, this.#folder, "deleted");
-      await files.sync(this.#folder);
-      await removeMarked(files, this.#folder);
-    } catch {
-      // What is left is removed at the next start, by its mark.
-    }
-  }
-
-  async #writeFile(
-    record: RunRecord,
-    { config, sequence }: Pick<RunFile, "config" | "sequence">,
-  ): Promise<void> {
-    await writeRunFile(this.#parts.files, this.#folder, { record, config, sequence, ...this.#origin });
-    this.#recorded = sequence;
   }
 
   /**
@@ -219,55 +182,17 @@ export class RunStore {
    * throws.
    */
   open(rebuild: Rebuild): void {
-    const damages: string[] = [];
-    this.#readFile();
-    for (const [index, snapshot] of this.#record.snapshots.entries()) {
-      try {
-        this.#openFrom(snapshot, rebuild);
-        // What is damaged is no help when the next snapshot is.
-        this.#record = { ...this.#record, snapshots: this.#record.snapshots.slice(index) };
-        this.#damaged = undefined;
-        return;
-      } catch (error) {
-        if (!(error instanceof SnapshotDamage || error instanceof JournalDamage)) throw error;
-        damages.push(error.message);
-        // An older snapshot helps against a damaged snapshot only: it needs the same journals, and more.
-        if (error instanceof JournalDamage) break;
-      }
-    }
-    throw new StepwellError(
-      "run_damaged",
-      `Cannot open the run "${this.#record.id}": its files are damaged (${damages.length} found)`,
-      damages.map((message) => ({ path: "run", message })),
-    );
-  }
-
-  /** What the run's file knows beside the record. One that is damaged is written anew with the next snapshot. */
-  #readFile(): void {
-    const { files } = this.#parts;
-    try {
-      const file = readRunFile(files, this.#folder);
-      if (file?.record.incarnation !== this.#owner.incarnation) return;
-      const { creation, replaces, sequence } = file;
-      this.#origin = { ...creation && { creation }, ...replaces !== undefined && { replaces } };
-      this.#recorded = sequence;
-    } catch (error) {
-      if (!(error instanceof CheckedFileDamage)) throw error;
-    }
-  }
-
-  #openFrom(snapshot: SnapshotRecord, rebuild: Rebuild): void {
-    const sink = rebuild.onSnapshot({ ...this.#owner, generation: snapshot.generation });
-    readSnapshot(this.#parts.files, this.#folder, snapshot, (piece) => sink.write(piece));
-    let { sequence } = sink.close();
-    this.#journals.read(snapshot.generation, (record) => {
-      rebuild.onRecord(record);
-      sequence = record.sequence + 1;
-    });
-    if (sequence >= this.#recorded) return;
-    throw new JournalDamage(
-      `The journals in ${this.#folder} end before change ${sequence}, must reach change ${this.#recorded}`,
-    );
+    this.#file.read(this.#owner.incarnation);
+    const snapshots = openFiles({
+      files: this.#parts.files,
+      folder: this.#folder,
+      owner: this.#owner,
+      journals: this.#journals,
+      snapshots: this.#record.snapshots,
+      sequence: this.#file.sequence,
+    }, rebuild);
+    this.#record = { ...this.#record, snapshots: [...snapshots] };
+    this.#damaged = undefined;
   }
 
   /** Takes further changes after what `open` has read: `sequence` is that of the next; `snapshot` is what was opened. */
@@ -278,7 +203,7 @@ export class RunStore {
 
   /** Appends a change. Throws storage_full or storage_failed: then nothing was appended, or `failed` is set. */
   append(kind: number, payload: readonly Uint8Array[]): void {
-    this.#assertUnmarked();
+    this.#deletion.assertUnmarked();
     try {
       this.#journals.append(kind, payload);
     } catch (error) {
@@ -333,20 +258,18 @@ export class RunStore {
 
   /** Refers to a new snapshot, then removes what nothing refers to any more. */
   async #adopt(snapshot: SnapshotRecord, { config, place }: Taken): Promise<void> {
-    this.#assertUnmarked();
+    this.#deletion.assertUnmarked();
     const { files, configs } = this.#parts;
     const earlier = this.#record.snapshots.filter((earlier) => earlier !== this.#damaged);
     // What there is no room for is made up for by reading back what was written.
     if (this.#isTight) readSnapshot(files, this.#folder, snapshot, () => {});
     const snapshots = [snapshot, ...earlier].slice(0, this.#isTight ? 1 : SNAPSHOTS_KEPT);
     const record = { ...this.#record, snapshots, configParts: partsOf(config) };
-    await this.#writeFile(record, { config, sequence: place.sequence });
+    await this.#file.write({ record, config, sequence: place.sequence });
     await files.sync(this.#folder);
     if (!await configs.replace(record, config)) {
-      throw new StepwellError(
-        "unknown_run",
-        `Cannot store the run "${record.id}": it was deleted or replaced`,
-      );
+      const run = { path: "run", called: `the run "${record.id}"` };
+      throw refusal("unknown_run", "store", run, "was deleted or replaced");
     }
     this.#record = record;
     this.#journals.forgetEarlier();
@@ -354,65 +277,19 @@ export class RunStore {
     this.#newest = place;
   }
 
-  /**
-   * Removes the run for good: a mark in its folder decides, whatever becomes of the rest. Throws and leaves the run as
-   * it is when the mark cannot be made.
-   */
-  async remove(): Promise<void> {
-    const { room, configs } = this.#parts;
-    await room.withReserve(() => this.#markDeleted());
-    let isTold = true;
-    try {
-      await room.withReserve(() => configs.remove(this.#record));
-    } catch {
-      // It is told at the next start, by the mark.
-      isTold = false;
-    }
-    await this.#removeFiles({ keepFolder: !isTold });
-    await room.restore();
-  }
-
-  async #markDeleted(): Promise<void> {
-    const { files } = this.#parts;
-    try {
-      mark(files, this.#folder, "deleted");
-      await files.sync(this.#folder);
-    } catch (error) {
-      // A folder that is gone is as good as marked.
-      if (error instanceof Deno.errors.NotFound) return;
-      await this.#takeMarkAway();
-      throw storageError(error);
-    }
-  }
-
-  /** A deletion was refused: nothing is acknowledged before its mark is known to be off the disk. */
-  async #takeMarkAway(): Promise<void> {
-    this.#mayBeMarked = true;
-    try {
-      await unmark(this.#parts.files, this.#folder, "deleted");
-      this.#mayBeMarked = false;
-    } catch {
-      // Tried again with the next change.
-    }
-  }
-
-  #assertUnmarked(): void {
-    if (!this.#mayBeMarked) return;
-    void this.#takeMarkAway();
-    throw storageError(new Error("The run's folder is marked as deleted, and the mark cannot be removed"));
+  /** Removes the run for good. Throws storage_full and storage_failed; then the run is as it was. */
+  remove(): Promise<void> {
+    return this.#deletion.remove(this.#record, () => this.#leave());
   }
 
   /** Removes what is left of a run that another incarnation has taken the place of, which its own file says. */
-  async discard(): Promise<void> {
-    await this.#markDeleted().catch(() => {});
-    await this.#removeFiles();
-    await this.#parts.configs.removeReplaced(this.#record).catch(() => {});
+  discard(): Promise<void> {
+    return this.#deletion.discard(this.#record, () => this.#leave());
   }
 
-  async #removeFiles({ keepFolder = false } = {}): Promise<void> {
+  async #leave(): Promise<void> {
     await this.snapshotting;
     this.close();
-    if (!keepFolder) await removeMarked(this.#parts.files, this.#folder).catch(() => {});
   }
 
   /** Gives the files back. What was appended and not flushed may or may not be there when it is opened again. */

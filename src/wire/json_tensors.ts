@@ -9,7 +9,7 @@
 
 import { elementCount, type TensorTarget, WIRE_DTYPES, type WireDtype } from "../tensor.ts";
 import { type IntegerDtype, isInteger, showInexact, writeIntegers } from "./integers.ts";
-import { othersRun } from "./slices.ts";
+import { nextTurn } from "../slices.ts";
 import { flatten, type FlatTensor } from "./nested_numbers.ts";
 import { BLOCK_DEFAULT, checkBlock, checkParts } from "./packing.ts";
 import {
@@ -49,7 +49,7 @@ export async function writeTensorsInSlices(
     bytes += written + TENSOR_COST_BYTES;
     if (bytes < SLICE_BYTES) continue;
     bytes = 0;
-    await othersRun();
+    await nextTurn();
   }
 }
 

@@ -8,7 +8,7 @@
 import { StepwellError } from "../errors.ts";
 import { chunksOf, contentLength, eachChunk, isSmall, wholeOf } from "./body_chunks.ts";
 import { contentEncoding, decode } from "./content_encoding.ts";
-import { othersRun } from "./slices.ts";
+import { nextTurn } from "../slices.ts";
 
 export interface ReadBodyOptions {
   /** The most decoded bytes to accept. */
@@ -49,7 +49,7 @@ export async function readBody(
     if (bytes < sliceEnd) return wait;
     // Bytes that have arrived are read without a pause: without this, one body could keep all others waiting.
     sliceEnd = bytes + sliceBytes;
-    return wait ? wait.then(othersRun) : othersRun();
+    return wait ? wait.then(nextTurn) : nextTurn();
   };
   let encoding;
   let declared;

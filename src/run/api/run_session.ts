@@ -21,6 +21,14 @@ export interface Publication extends Releasable {
 /** Holds a body's tensors until they are applied. */
 export interface Staging extends TensorTarget, Releasable {}
 
+/** The largest bodies that a run can use. */
+export interface BodyLimits {
+  /** Of a decoded body, in bytes. */
+  bodyBytesMax(format: "json" | "safetensors"): number;
+  /** Of the header of a safetensors body, in bytes. */
+  readonly headerBytesMax: number;
+}
+
 /** The session of one run. Readers get copies that no later turn changes. */
 export interface RunSession {
   readonly id: string;
@@ -29,10 +37,8 @@ export interface RunSession {
   /** Decides which contributions become a step. */
   readonly mode: AggregationDescription["mode"];
   describe(): RunDescription;
-  /** The largest decoded body that this run can accept, in bytes. */
-  bodyBytesMax(format: "json" | "safetensors"): number;
-  /** The longest header of a safetensors body that this run can accept, in bytes. */
-  readonly headerBytesMax: number;
+  /** The largest bodies that this run can accept. */
+  readonly limits: BodyLimits;
 
   /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
   publish(names?: readonly string[]): Publication;

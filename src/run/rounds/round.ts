@@ -6,7 +6,6 @@
  * the client withdraws it.
  */
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
-import { addGaussianNoise } from "../../../kernels/noise/noise.ts";
 import { refusal, StepwellError } from "../../errors.ts";
 import type { Releasable } from "../../releasable.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
@@ -27,13 +26,9 @@ import {
 import { checkResults, mayOverflow } from "./check_results.ts";
 import type { NonFinite } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
-import type { VariableState } from "../tensors/state.ts";
 import { SumAccumulator } from "./sum_accumulator.ts";
+import { noiseOn } from "./sum_noise.ts";
 
-/**
- * Stream of the noise on sums. It differs from those of transformers, which may have the same seed (fused_lines.ts).
- */
-const NOISE_STREAM = 0;
 /** Count of rounds whose outcomes are remembered for clients that wait for them. */
 const OUTCOMES_KEPT = 64;
 
@@ -197,19 +192,8 @@ export class Round implements Releasable {
 
   /** Puts the combined contributions into `into`. Throws out_of_memory; then nothing has changed. */
   combine(into: ArenaStaging, edition: number): Combined {
-    const { noise } = this.#aggregation;
-    const { arena, iterations, variables } = this.#parts.state;
-    const places = new Map([...variables.keys()].map((name, place) => [name, place]));
-    const noisy = noise && (({ name, count }: VariableState, offset: number) => {
-      const variable = places.get(name) as number;
-      addGaussianNoise(arena, { offset, count }, {
-        ...noise,
-        stream: NOISE_STREAM,
-        iteration: iterations,
-        variable,
-      });
-    });
-    return this.#accumulator.combine(into, { noise: noisy, edition });
+    const { state, aggregation } = this.#parts;
+    return this.#accumulator.combine(into, { noise: noiseOn(state, aggregation.noise), edition });
   }
 
   /** The index of a client's contribution. Throws unknown_contribution. */

@@ -13,7 +13,7 @@ import { EventLog } from "../answers/events.ts";
 import { Replies } from "../answers/replies.ts";
 import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
-import type { Publication, RunSession, Staging } from "../api/run_session.ts";
+import type { BodyLimits, Publication, RunSession, Staging } from "../api/run_session.ts";
 import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
 import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
@@ -75,17 +75,9 @@ export class Session implements RunSession {
     const changes = { session: this, host, spec, state, recorder, changed: () => this.#changed() };
     const stepper = this.#stepper = new Stepper({ ...changes, runner, latest: parts.steps ?? [] });
     this.#editor = new Editor({ ...changes, stepper });
-    this.#roundStepper = new RoundStepper({
-      session: this,
-      host,
-      state,
-      spec,
-      now,
-      recorder,
-      stepper,
-      round,
-    });
-    this.#reader = new Reader({ session: this, spec, state, memory, runner, stepper, round });
+    const steps = { session: this, spec, state, stepper, round };
+    this.#roundStepper = new RoundStepper({ ...steps, host, now, recorder });
+    this.#reader = new Reader({ ...steps, memory, runner });
   }
 
   get iterations(): number {
@@ -135,12 +127,8 @@ export class Session implements RunSession {
     return { ...this.#reader.describe(), ...this.#host.describeStorage() };
   }
 
-  bodyBytesMax(format: "json" | "safetensors"): number {
-    return this.#reader.limits.bodyBytesMax(format);
-  }
-
-  get headerBytesMax(): number {
-    return this.#reader.limits.headerBytesMax;
+  get limits(): BodyLimits {
+    return this.#reader.limits;
   }
 
   publish(names?: readonly string[]): Publication {
@@ -229,8 +217,7 @@ export class Session implements RunSession {
 
   /**
    * Ends the round if it is complete but could not be closed, or if its deadline has passed, which `isDue` says whatever
-   * the clock says. Throws what `endRound`
-   * throws; then the round is still due.
+   * the clock says. Throws what `endRound` throws; then the round is still due.
    */
   endDueRound({ isDue = false } = {}): void {
     this.#assertUnfrozen();
