@@ -35,9 +35,7 @@ interface OpRow {
   readonly meaning: string;
 }
 
-const { fround } = Math;
-
-const SMALLEST_NORMAL = 2 ** -126;
+const { fround } = Math, SMALLEST_NORMAL = 2 ** -126;
 
 /** Replaces a subnormal number by zero of the same sign, as TensorFlow's CPU kernels do. */
 export function flush(value: number): number {

@@ -3,7 +3,7 @@
  * `Number.isFinite` of each element.
  */
 import type { Arena } from "../arena.ts";
-import { EXPONENT_BITS } from "../compiler/watch.ts";
+import { EXPONENT_BITS } from "../compiler/stores.ts";
 import { assemble, type Code, I32, i32, i32x4, local, V128, v128, whileLoop } from "../wasm/wasm.ts";
 
 let module: WebAssembly.Module | undefined;
