@@ -142,7 +142,8 @@ export class Arena {
    * a number that is not finite. Without a mark, all numbers that kernels stored are finite.
    */
   takeFlag(): boolean {
-    if (this.#flag.buffer !== this.buffer) this.#flag = this.i32(FLAG_OFFSET, 1);
+    // Growing the memory detaches the view.
+    if (this.#flag.length === 0) this.#flag = this.i32(FLAG_OFFSET, 1);
     const isSet = this.#flag[0] !== 0;
     if (isSet) this.#flag[0] = 0;
     return isSet;

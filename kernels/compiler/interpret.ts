@@ -104,7 +104,7 @@ export function interpretPass(
       for (const { tensor, node, flushes } of pass.stores) {
         const value = flushes ? flush(valueOf(node)) : valueOf(node);
         new DataView(buffer).setFloat32(address(tensor, element), value, true);
-        if (!Number.isFinite(value)) arena.i32(FLAG_OFFSET, 1)[0] = 1;
+        if (pass.isWatched && !Number.isFinite(value)) arena.i32(FLAG_OFFSET, 1)[0] = 1;
       }
       pass.reductions.forEach(({ arg }, index) => terms[index]?.push(valueOf(arg)));
     }

@@ -23,8 +23,9 @@ export const EXPONENT_BITS = 0x7f800000;
 /** The stores that tell of all: in each of the others, a number that is not finite makes one of these not finite. */
 export function watchedStores(
   nodes: readonly GraphNode[],
-  { stores }: Pick<Pass, "stores">,
+  { stores, isWatched }: Pick<Pass, "stores" | "isWatched">,
 ): ReadonlySet<Store> {
+  if (!isWatched) return new Set();
   const watched = new Set(stores);
   for (const store of stores) {
     const givesAway = (other: Store) => other !== store && keeps(nodes, other.node, store.node);
