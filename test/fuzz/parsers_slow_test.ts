@@ -20,9 +20,9 @@ for (const parser of PARSERS) {
   Deno.test(`${parser.name}: ${runs} inputs give values or refusals, soon and the same again`, async () => {
     const start = performance.now();
     const { tried, accepted } = await parser.check({ runs, seed });
-    assert.equal(tried, runs);
+    assert.ok(tried >= runs);
     // Inputs that are all refused, or all taken, would try little.
-    assert.ok(runs < 100 || accepted > runs / 200 && accepted < runs, `${accepted} of ${runs} were taken`);
+    assert.ok(runs < 100 || accepted > tried / 200 && accepted < tried, `${accepted} of ${tried} were taken`);
     if (runs > 10_000) {
       console.log(
         `${parser.name}: ${accepted} of ${tried} taken, ${Math.round(performance.now() - start)} ms`,

@@ -16,7 +16,7 @@ import {
 } from "../../routes/support/harness.ts";
 import { SIGNUM } from "../../support/signum.ts";
 import { type Parser, parser } from "./law.ts";
-import { damaged, damagedBytes, piled, repeated, seldom, strange, twisted } from "./texts.ts";
+import { damaged, damagedBytes, piled, repeated, repetitions, seldom, strange, twisted } from "./texts.ts";
 import { file as anyFile, jsonText, tensors } from "./wire_parsers.ts";
 
 /** An answer has no more, however the request was. The rest of a problem's 64 KiB are its issues. */
@@ -111,19 +111,37 @@ const query = fc.oneof(
     .map((text) => `?${escaped(text)}`),
 );
 
-const header = (values: readonly string[], pieces: readonly string[]) =>
-  seldom(
-    fc.oneof(
-      { weight: 3, arbitrary: fc.constantFrom(...values) },
-      damaged(fc.constantFrom(...values)),
-      piled(pieces, 8),
+interface HeaderValues {
+  readonly inputs: fc.Arbitrary<string>;
+  readonly extremes: readonly string[];
+}
+
+const header = (values: readonly string[], pieces: readonly string[]): HeaderValues => {
+  const begins = ["", '"', values[0] ?? ""];
+  return {
+    inputs: seldom(
+      fc.oneof(
+        { weight: 3, arbitrary: fc.constantFrom(...values) },
+        damaged(fc.constantFrom(...values)),
+        piled(pieces, 8),
+      ),
+      repeated(pieces, { begins }),
     ),
-    repeated(pieces, { begins: ["", '"', values[0] ?? ""] }),
-  );
+    // The server takes some 90 kB of headers.
+    extremes: begins.flatMap((begin) =>
+      pieces.map((piece) => `${begin}${piece.repeat(Math.floor(80_000 / piece.length))} x`)
+    ),
+  };
+};
+
+const few = (...values: readonly string[]): HeaderValues => ({
+  inputs: fc.constantFrom(...values),
+  extremes: [],
+});
 
 const TYPES = [JSON_TYPE, FILE_TYPE, "application/octet-stream", `${JSON_TYPE}; charset=utf-8`, "text/plain"];
 /** What every header may say. */
-const HEADERS: Readonly<Record<string, fc.Arbitrary<string>>> = {
+const HEADERS: Readonly<Record<string, HeaderValues>> = {
   Accept: header(
     ["*/*", JSON_TYPE, `${FILE_TYPE}, */*;q=0.1`, `${JSON_TYPE};q=0, *;q=.2`],
     ['"', '\\"', "\\", ",", ";", "a/b", "*/*", "q=", "0.5", " "],
@@ -150,14 +168,14 @@ const HEADERS: Readonly<Record<string, fc.Arbitrary<string>>> = {
     ":",
   ]),
   Host: header(["localhost", "127.0.0.1:8080", "[::1]", "evil.example"], ["[", "]", ":", "a", ".", "1"]),
-  "Sec-Fetch-Site": fc.constantFrom("same-origin", "none", "cross-site", "same-site", ""),
-  "Access-Control-Request-Method": fc.constantFrom("POST", "PUT", "x", ""),
+  "Sec-Fetch-Site": few("same-origin", "none", "cross-site", "same-site", ""),
+  "Access-Control-Request-Method": few("POST", "PUT", "x", ""),
   "Access-Control-Request-Headers": header(["content-type, idempotency-key"], [",", "a", " "]),
   Authorization: header(["Bearer abc", "Basic YTpi"], ["Bearer ", "a", "=", " "]),
   "X-Request-Id": header(["abc", "a b"], ["a", "\u00ff"]),
   "X-Forwarded-Prefix": header(["/a", "/a/b"], ["/", "..", "a"]),
-  "Content-Encoding": fc.constantFrom("identity", "gzip", "br", "zstd", "deflate", "x", "gzip, gzip", ""),
-  "Content-Length": fc.constantFrom("0", "5", "-1", "1e3", "99999999999999999999", "9007199254740991", "x"),
+  "Content-Encoding": few("identity", "gzip", "br", "zstd", "deflate", "x", "gzip, gzip", ""),
+  "Content-Length": few("0", "5", "-1", "1e3", "99999999999999999999", "9007199254740991", "x"),
   "Content-Type": header(TYPES, [";", "charset=", '"', "utf-8", ",", "application/", "json"]),
 };
 
@@ -166,7 +184,9 @@ const sayable = (text: string) => text.replaceAll(/[^\x20-\x7e\x80-\xff]/g, "?")
 /** One or two of them: with all, almost every request would be refused for the first. */
 const headers = fc.array(
   fc.oneof(
-    ...Object.entries(HEADERS).map(([name, value]) => value.map((text) => [name, sayable(text)] as const)),
+    ...Object.entries(HEADERS).map(([name, { inputs }]) =>
+      inputs.map((text) => [name, sayable(text)] as const)
+    ),
   ),
   { maxLength: 2 },
 ).map((pairs): Readonly<Record<string, string>> => Object.fromEntries(pairs));
@@ -342,6 +362,9 @@ const service = {
 export const HTTP_PARSERS: readonly Parser[] = [
   parser({
     name: "paths and queries",
+    extremes: repetitions(["/", "a", "%41", "..%2f", "a/", "é", "?", "&", "limit=1&", "="], {
+      begins: ["/", "/v1/runs/", "/v1/runs?", "/v1/runs/demo/variables?"],
+    }).map((path) => ({ method: "GET", path, headers: {}, body: undefined })),
     inputs: fc.tuple(fc.oneof(operation, path.map((path) => ({ method: "GET", path }))), query).map((
       [{ method, path }, query],
     ): Sent => ({ method, path: path + query, headers: {}, body: undefined })),
@@ -350,6 +373,14 @@ export const HTTP_PARSERS: readonly Parser[] = [
   }),
   parser({
     name: "headers",
+    extremes: Object.entries(HEADERS).flatMap(([name, { extremes }]) =>
+      extremes.map((text): Sent => ({
+        method: "GET",
+        path: name === "Last-Event-ID" ? "/v1/runs/demo/events" : "/v1/runs/demo/variables",
+        headers: { [name]: sayable(text) },
+        body: undefined,
+      }))
+    ),
     inputs: fc.tuple(operation, headers).map(([{ method, path }, headers]): Sent => ({
       method,
       path,

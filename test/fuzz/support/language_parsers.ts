@@ -18,7 +18,7 @@ import { parseBody } from "../../../routes/http/parse_body.ts";
 import { MEMBERS } from "../../families/support/members.ts";
 import { SIGNUM } from "../../support/signum.ts";
 import { type Parser, pure } from "./law.ts";
-import { damaged, jsonOf, leaf, piled, repeated, seldom, strange, twisted } from "./texts.ts";
+import { damaged, jsonOf, leaf, piled, repeated, repetitions, seldom, strange, twisted } from "./texts.ts";
 
 const OPERATORS = [
   "+",
@@ -42,10 +42,27 @@ const OPERATORS = [
   " ",
 ];
 const NUMBERS = ["0", "1", "0.5", "1e-7", "2", "-1", "1e999", "."];
-const BIG = repeated(
-  ["(", "-", "g+", "exp(", "g^", "[", "1,", "x = 1;", "where(", "#", "g=", "'a", "0", "\n"],
-  { begins: ["", "w = ", "sum(", "g"], ends: ["", "g", ")", "]"], countMax: 4000 },
-);
+const PIECES = [
+  "(",
+  "-",
+  "g+",
+  "exp(",
+  "g^",
+  "[",
+  "1,",
+  "x = 1;",
+  "where(",
+  "#",
+  "g=",
+  "'a",
+  "0",
+  "\n",
+  " ",
+  "g",
+];
+const ENDS = { begins: ["", "w = ", "sum("], ends: ["", "g", ")"] };
+const BIG = repeated(PIECES, ENDS);
+const LARGE = repetitions(PIECES, { ...ENDS, ends: ["g"] });
 
 const FORMULA_WORDS = [...OPS.keys(), ...REDUCTIONS.keys()].flatMap((name) => [name, `${name}(`]);
 const FORMULAS = ["w = w - 0.1 * g", "m = 0.9 * m + g", "g = clamp(g, -1, 1)", "w = where(g > 0, w, -w) ^ 2"];
@@ -177,6 +194,9 @@ const SPEC: RunSpec = {
   gradient_transformers: [{ class_name: "Formula", config: { lines: ["g = clamp(g, -1, 1)"] } }],
 };
 
+const SETTING_PIECES = ["a", ", a", "/a", "0", "::", ".", "a:1,", "://", "a://a,", " "];
+const SETTING_EXTREMES = repetitions(SETTING_PIECES, { begins: ["", "a", "/", "a://a"], ends: ["!"] });
+
 const settingText = fc.oneof(
   damaged(fc.constantFrom(
     ...[
@@ -204,6 +224,7 @@ const losses = () => new Losses(readSettings(() => undefined));
 export const LANGUAGE_PARSERS: readonly Parser[] = [
   pure({
     name: "losses",
+    extremes: LARGE,
     inputs: lossText,
     share: 6,
     read: (text) => compileLoss(text, { variables: VARIABLES, inputs: INPUTS, elementsMax: 1e6 }),
@@ -252,6 +273,7 @@ export const LANGUAGE_PARSERS: readonly Parser[] = [
   }),
   pure({
     name: "formulas of transformers",
+    extremes: LARGE.map((text) => [text]),
     inputs: fc.array(line.map((text) => text.replace(/^[wm] =/, "g =")), { minLength: 1, maxLength: 3 }),
     share: 3,
     read: (lines) => serialize(transformers.resolve({ class_name: "Formula", config: { lines } })),
@@ -273,6 +295,7 @@ export const LANGUAGE_PARSERS: readonly Parser[] = [
   }),
   pure({
     name: "settings",
+    extremes: Object.keys(SETTINGS).flatMap((name) => SETTING_EXTREMES.map((text) => ({ [name]: text }))),
     inputs: environment,
     share: 4,
     isRefusal: (error) => error instanceof SettingError && !error.message.includes("\n"),

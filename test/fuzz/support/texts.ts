@@ -94,19 +94,31 @@ export function piled(pieces: readonly string[], maxLength = 30): fc.Arbitrary<s
   return fc.array(piece, { maxLength }).map((parts) => parts.join(""));
 }
 
+interface Repetition {
+  readonly begins?: readonly string[];
+  readonly ends?: readonly string[];
+  readonly count?: number;
+}
+
 /** One piece again and again, between a begin and an end: what costs more than its length shows here. */
+export function repetitions(
+  pieces: readonly string[],
+  { begins = [""], ends = ["", "x"], count = 20_000 }: Repetition = {},
+): string[] {
+  return begins.flatMap((begin) =>
+    pieces.flatMap((piece) => ends.map((end) => begin + piece.repeat(count) + end))
+  );
+}
+
+/** The same with fewer of them: around bounds, and some. */
 export function repeated(
   pieces: readonly string[],
-  { begins = [""], ends = ["", "x"], countMax = 20_000 }: {
-    readonly begins?: readonly string[];
-    readonly ends?: readonly string[];
-    readonly countMax?: number;
-  } = {},
+  { begins = [""], ends = ["", "x"] }: Repetition = {},
 ): fc.Arbitrary<string> {
   return fc.tuple(
     fc.constantFrom(...begins),
     fc.constantFrom(...pieces),
-    fc.constantFrom(...[63, 64, 65, 500, 4000, countMax].filter((count) => count <= countMax)),
+    fc.constantFrom(15, 16, 17, 63, 64, 65, 255, 256, 1000, 4000),
     fc.constantFrom(...ends),
   ).map(([begin, piece, count, end]) => begin + piece.repeat(count) + end);
 }

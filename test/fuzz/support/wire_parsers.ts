@@ -23,6 +23,7 @@ import {
   leaf,
   piled,
   repeated,
+  repetitions,
   seldom,
   twisted,
 } from "./texts.ts";
@@ -30,8 +31,8 @@ import {
 const UTF8 = new TextEncoder();
 
 const TOKENS = ["{", "}", "[", "]", ",", ":", '"a"', '"b":', "1", "-2.5e3", "true", "null", " ", '"\\u0041"'];
-const BIG_JSON = repeated(
-  [
+const JSON_PIECES = [
+  ...[
     "[",
     '{"a":',
     '{"gradients":{"w":[',
@@ -46,14 +47,19 @@ const BIG_JSON = repeated(
     " ",
     "9",
   ],
-  {
-    begins: ["", "[", "{", '{"gradients":{"w":[', '"', "[[[", '{"a":['],
-    ends: ["", "0]", "]}}", '"', "}", "x"],
-  },
-);
+];
+const JSON_ENDS = {
+  begins: ["", "[", "{", '{"gradients":{"w":[', '"', '{"a":['],
+  ends: ["", "0]", "]}}", '"', "}"],
+};
+const LARGE_JSON = repetitions(JSON_PIECES, { ...JSON_ENDS, ends: ["]}}"] });
 
 /** Texts that are JSON, or nearly. */
-export const jsonText = seldom(fc.oneof(damaged(fc.json({ maxDepth: 6 })), piled(TOKENS)), BIG_JSON, 400);
+export const jsonText = seldom(
+  fc.oneof(damaged(fc.json({ maxDepth: 6 })), piled(TOKENS)),
+  repeated(JSON_PIECES, JSON_ENDS),
+  100,
+);
 
 const TENSOR_NAMES = ["w", "b", "indices", "values", "scale", "block", "flat", "dtype", "shape", "base64"];
 const base64 = fc.uint8Array({ maxLength: 24 }).map((bytes) => bytes.toBase64());
@@ -165,8 +171,8 @@ const tensorFile = fc.tuple(
   return { header: `{${all.join()}}`, body: new Uint8Array(bytes).fill(1) };
 });
 
-const BIG_HEADER = repeated(
-  [
+const HEADER_PIECES = [
+  ...[
     "[",
     '{"a":',
     '"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},',
@@ -176,27 +182,33 @@ const BIG_HEADER = repeated(
     " ",
     "é",
   ],
-  {
-    begins: ["{", '{"a":', '{"__metadata__":{', '{"a":{"shape":[', '{"'],
-    ends: ["", "}", "0]}}"],
-  },
-).map((header) => ({ header, body: new Uint8Array(0) }));
+  '"weigth":"1",',
+];
+const HEADER_ENDS = {
+  begins: ["{", '{"a":', '{"__metadata__":{', '{"a":{"shape":[', '{"'],
+  ends: ["", "}", "0]}}"],
+};
+const withoutBody = (header: string) => ({ header, body: new Uint8Array(0) });
+/** Names that differ, which repetitions do not have. */
+const MANY_NAMES = Array.from({ length: 20_000 }, (_, at) => at);
+const LARGE_HEADERS = [
+  ...repetitions(HEADER_PIECES, { ...HEADER_ENDS, ends: ["}"] }),
+  `{"__metadata__":{${MANY_NAMES.map((at) => `"weight of ${at}":"1"`)}}}`,
+  `{${MANY_NAMES.map((at) => `"w${at}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`)}}`,
+];
 
-const fileBytes = seldom(tensorFile, BIG_HEADER, 400).chain(({ header, body }) => {
-  const text = UTF8.encode(header);
-  return fc.tuple(
-    fc.constant(text),
-    fc.constant(body),
-    fc.oneof(
-      { weight: 12, arbitrary: fc.constant(BigInt(text.length)) },
-      fc.constantFrom(0n, 1n, 2n ** 63n, 2n ** 64n - 1n, BigInt(text.length) + 1n, BigInt(text.length) - 1n),
-    ),
-  );
-}).map(([text, body, announced]) => {
-  const prefix = new Uint8Array(8);
-  new DataView(prefix.buffer).setBigUint64(0, announced & (2n ** 64n - 1n), true);
+function fileOf(header: string, announced?: bigint, body = new Uint8Array(0)): Uint8Array<ArrayBuffer> {
+  const text = UTF8.encode(header), prefix = new Uint8Array(8);
+  const length = announced ?? BigInt(text.length);
+  new DataView(prefix.buffer).setBigUint64(0, length & (2n ** 64n - 1n), true);
   return joined([prefix, text, body]);
-});
+}
+
+const LENGTHS = [0n, 1n, 2n ** 63n, 2n ** 64n - 1n];
+const fileBytes = fc.tuple(
+  seldom(tensorFile, repeated(HEADER_PIECES, HEADER_ENDS).map(withoutBody), 100),
+  seldom(fc.constant(undefined), fc.constantFrom(...LENGTHS), 12),
+).map(([{ header, body }, announced]) => fileOf(header, announced, body));
 
 /** A safetensors file, or nearly. */
 export const file = seldom(
@@ -255,12 +267,22 @@ function requestOf(bytes: Uint8Array<ArrayBuffer>, headers: HeadersInit, size = 
 const LIMITS = { plainBytesMax: 200_000, valuesMax: 30_000, namesMax: 1000, places: tensorsIn("gradients") };
 
 export const WIRE_PARSERS: readonly Parser[] = [
-  pure({ name: "JSON, at once", inputs: jsonText, share: 6, read: (text) => parseJson(text) }),
+  pure({
+    name: "JSON, at once",
+    inputs: jsonText,
+    extremes: LARGE_JSON,
+    share: 6,
+    read: (text) => parseJson(text),
+  }),
   pure({
     name: "JSON, as it arrives",
-    inputs: fc.tuple(fc.oneof(jsonText, tensors.map((gradients) => JSON.stringify({ gradients }))), cuts),
+    extremes: LARGE_JSON.map((text) => ({ text, size: 1000 })),
+    inputs: fc.record({
+      text: fc.oneof(jsonText, tensors.map((gradients) => JSON.stringify({ gradients }))),
+      size: cuts,
+    }),
     share: 6,
-    read: ([text, size]) => {
+    read: ({ text, size }) => {
       const reader = new JsonReader(LIMITS);
       for (const chunk of chunks(UTF8.encode(text), size)) reader.write(chunk);
       return plain(reader.close());
@@ -290,9 +312,10 @@ export const WIRE_PARSERS: readonly Parser[] = [
   }),
   pure({
     name: "safetensors",
-    inputs: fc.tuple(file, cuts, fc.constantFrom(undefined, 0, 0, 1, -1)),
+    extremes: LARGE_HEADERS.map((header) => ({ bytes: fileOf(header), size: 64 << 10, surplus: undefined })),
+    inputs: fc.record({ bytes: file, size: cuts, surplus: fc.constantFrom(undefined, 0, 0, 1, -1) }),
     share: 10,
-    read: ([bytes, size, surplus]) =>
+    read: ({ bytes, size, surplus }) =>
       recorded((target) => {
         const seen: unknown[] = [];
         const reader = tensorFileReader(target, {
