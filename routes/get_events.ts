@@ -27,6 +27,7 @@ const DESCRIPTION = `Server-sent events, each told of once it is on disk. The da
 | \`contribution_withdrawn\` | \`round, client_id, contributions, missing, deadline\` |
 | \`round_dropped\` | \`round, reason, contributions\` |
 | \`step_applied\` | the figures of the step, without those of its variables |
+| \`step_diverged\` | \`tensors\`: a list of \`variable, slot, count, before\`; the step left so many numbers that are not finite, \`more\`: how many tensors the list leaves out |
 | \`round_opened\` | \`round\` |
 | \`run_changed\` | \`changed\`: what was set, \`variables\`, \`weights\` or \`optimizer\` |
 | \`gap\` | as \`state\`, in place of events that are no longer kept |

@@ -12,6 +12,7 @@ export interface RunEvent {
     | "contribution_withdrawn"
     | "round_dropped"
     | "step_applied"
+    | "step_diverged"
     | "run_changed";
   readonly data: Readonly<Record<string, unknown>>;
 }
