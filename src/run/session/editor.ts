@@ -21,7 +21,7 @@ interface EditorParts {
   readonly session: { readonly version: number; readonly events: EventLog };
   readonly state: RunState;
   readonly spec: ResolvedSpec;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<SessionHost, "stepSecondsMax" | "resized">;
   readonly recorder: Recorder;
   /** Holds the optimizer. */
   readonly stepper: Stepper;
@@ -76,10 +76,12 @@ export class Editor {
       action: "patch the optimizer",
       path: "config",
     });
+    const slotCount = state.slotNames.length;
     using added = state.addSlots(ruleOf(optimizer));
     const sequence = recorder.record(() => optimizerChange(config));
     added.move();
     stepper.optimizer = optimizer;
+    if (state.slotNames.length > slotCount) this.#parts.host.resized();
     this.#tell(sequence, "optimizer");
     return warnings;
   }

@@ -108,16 +108,6 @@ export class Session implements RunSession {
     return this.#stagings.isReceiving;
   }
 
-  /** Count of the steps that this session has applied, for metrics. */
-  get stepCount(): number {
-    return this.#stepper.count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#stepper.divergedCount;
-  }
-
   /** Bytes of variables and slots, and of the bodies being received. */
   get bytes(): { readonly state: number; readonly staging: number } {
     return { state: this.#state.bytes, staging: this.#stagings.bytes };

@@ -45,7 +45,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<SessionHost, "stepSecondsMax" | "stepped">;
   readonly runner: Runner;
   readonly recorder: Recorder;
   /** The remembered steps, oldest first. */
@@ -59,8 +59,6 @@ export class Stepper {
   readonly #latest: StepAnswer[];
   readonly #nonFinite: NonFiniteCounts;
   readonly #averaged: readonly VariableState[];
-  #count = 0;
-  #divergedCount = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
@@ -69,16 +67,6 @@ export class Stepper {
     this.optimizer = parts.spec.optimizer;
     this.#nonFinite = new NonFiniteCounts(parts.state);
     this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
-  }
-
-  /** Count of the steps that this session has applied. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#divergedCount;
   }
 
   /** The latest steps, oldest first. */
@@ -134,7 +122,7 @@ export class Stepper {
     averages: readonly Instruction[],
     { sequence, warnings, ...step }: PerformedStep,
   ): StepAnswer {
-    const { state, runner, session, changed } = this.#parts;
+    const { state, runner, session, host, changed } = this.#parts;
     const changing = averages.length > 0 ? [...plan.variables, ...this.#averaged] : plan.variables;
     this.#nonFinite.prepare(changing);
     perform(state, [...plan.instructions, ...averages], runner);
@@ -143,7 +131,6 @@ export class Stepper {
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
-    this.#count += 1;
     changed();
     const answer = this.#figures(plan, {
       applied: true,
@@ -154,8 +141,8 @@ export class Stepper {
     if (this.#latest.length > STEPS_MAX) this.#latest.shift();
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
+    host.stepped(increases.length > 0);
     if (increases.length > 0) {
-      this.#divergedCount += 1;
       const { iterations, version } = answer;
       session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
     }
