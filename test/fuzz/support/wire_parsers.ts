@@ -258,9 +258,13 @@ const encoded = fc.tuple(
   return fc.record({ encoding: said, bytes: damagedBytes(fc.constant(all)), declares: fc.boolean() });
 });
 
+/** Each costs some turns of the event loop, in which others are answered: many are slow, but no hang. */
+const PIECES_MAX = 100;
+
 /** As it comes from a socket: in pieces, with or without a length. */
 function requestOf(bytes: Uint8Array<ArrayBuffer>, headers: HeadersInit, size = Infinity): Request {
-  const body = size === Infinity ? bytes : ReadableStream.from(chunks(bytes, size));
+  const pieceBytes = Math.max(size, Math.ceil(bytes.length / PIECES_MAX));
+  const body = size === Infinity ? bytes : ReadableStream.from(chunks(bytes, pieceBytes));
   return new Request("http://localhost", { method: "POST", headers, body });
 }
 
