@@ -29,6 +29,8 @@ export interface StepOptions {
    * Whether the journal has it: a replay repeats what was accepted, and checks nothing that an earlier version did not.
    */
   readonly isRecorded?: boolean | undefined;
+  /** The edition of a recorded step (EDITION in src/run/rounds/accumulator.ts); absent: before the third. */
+  readonly edition?: number | undefined;
 }
 
 /** The result of a step, or with `applied: false` the result that it would have had. */
