@@ -92,7 +92,7 @@ export class Stepper {
     const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
+    const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options } }));
     const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
     const answer = this.perform(plan, averages, { sequence, ...told });
