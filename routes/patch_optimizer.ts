@@ -45,6 +45,8 @@ export const route = createRoute({
     "version_mismatch",
     "key_in_progress",
     "key_reused",
+    "storage_full",
+    "storage_failed",
     "unknown_class",
     "invalid_config",
     "out_of_memory",

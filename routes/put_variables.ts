@@ -41,6 +41,8 @@ export const route = createRoute({
     "version_mismatch",
     "key_in_progress",
     "key_reused",
+    "storage_full",
+    "storage_failed",
     "not_acceptable",
     "out_of_memory",
   ]),

@@ -38,6 +38,8 @@ export const route = createRoute({
     "version_mismatch",
     "key_in_progress",
     "key_reused",
+    "storage_full",
+    "storage_failed",
     "invalid_weights",
   ]),
 });

@@ -120,7 +120,7 @@ export class Restorer {
     const { iterations, version } = session;
     const description: RunDescription = {
       ...session.describe(),
-      // As it is once the file is written; before that the file could not hold it.
+      // As it is once the snapshot is written, which holds this description; its journal has no record then.
       snapshot_version: creator.isStored(session) ? version : null,
     };
     if (key) session.replies.add(key, { iterations, version, run: description, created: !past });
