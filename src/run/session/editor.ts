@@ -45,7 +45,7 @@ export class Editor {
   }
 
   setVariables(staged: ArenaStaging, key?: KeyUse): void {
-    const { state, recorder } = this.#parts;
+    const { state, recorder, stepper } = this.#parts;
     if (staged.tensors.size === 0) {
       throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
         { path: "variables", message: "is empty, must name one variable or more" },
@@ -55,12 +55,13 @@ export class Editor {
     for (const { variable, values, count } of staged.tensors.values()) {
       state.values(variable).set(state.arena.f32(values, count));
     }
+    stepper.wasSet([...staged.tensors.values()].map(({ variable }) => variable));
     this.#tell(sequence, "variables");
     this.#keep(key);
   }
 
   setWeights(weights: readonly unknown[], key?: KeyUse): void {
-    const { state, recorder, stepper: { optimizer } } = this.#parts;
+    const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
     let sequence = 0;
     const changed = setWeights(state, weights, {
       member: optimizer.member,
@@ -68,6 +69,7 @@ export class Editor {
       record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest, key)),
     });
     if (!changed) return;
+    stepper.wasSet(state.optimized);
     this.#tell(sequence, "weights");
     this.#keep(key);
   }
