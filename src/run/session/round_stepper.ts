@@ -134,7 +134,9 @@ export class RoundStepper {
     }
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
+    const sequence = recorder.record(() =>
+      stagedChange(state, staged, { options: { ...claims }, kind: KINDS.contribution })
+    );
     const pseudoGradient = this.round.join(staged, claims, {
       acceptedAt: claims.at,
       sequence,
@@ -253,8 +255,8 @@ export class RoundStepper {
       ...this.#place,
     });
     const key = end.why !== undefined && end.reason === "complete" ? contributions.at(-1)?.key : undefined;
-    const told = key && this.#session.replies.find(key);
-    if (key && told) this.#session.replies.add(key, withDrop(told as ContributionAnswer, reason));
+    const told = key && this.#session.replies.find<ContributionAnswer>(key);
+    if (key && told) this.#session.replies.add(key, withDrop(told, reason));
     this.#ended(sequence, { kind: "dropped", reason });
   }
 

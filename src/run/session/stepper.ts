@@ -95,7 +95,7 @@ export class Stepper {
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
     const edition = options.isRecorded ? options.edition ?? 1 : EDITION;
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...options, edition }));
+    const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options, edition } }));
     const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
     const answer = this.perform(plan, averages, { sequence, edition, ...told });
