@@ -109,6 +109,7 @@ export class Restorer {
     });
     await creator.keep(session, {
       sequence: past?.entry.sequence ?? table.takeSequence(),
+      created: past?.entry.store?.creation,
       replaces: past?.entry.store?.record.incarnation,
     });
     kept();
