@@ -87,7 +87,7 @@ export class Creator {
   /** Adds a complete session to the runs, after it has been stored. */
   async keep(
     session: Session,
-    { sequence, key, replaces }: Kept,
+    { sequence, key, created, replaces }: Kept,
   ): Promise<Session> {
     const { id, createdAt } = session;
     const { table, store: parts, newId } = this.#parts;
@@ -106,7 +106,7 @@ export class Creator {
     const entry = table.make(id, sequence, store);
     // This comes first, because the remembered response describes the storage.
     table.attach(entry, session);
-    const creation = key && (() => creationOf(session, key));
+    const creation = key ? () => creationOf(session, key) : created && (() => created);
     if (store) await store.create((owner) => takeSnapshot(session, { owner }), { creation, replaces });
     else if (key) this.#creations.set(key.key, creationOf(session, key));
     table.set(entry);
@@ -131,6 +131,8 @@ interface Kept {
   readonly sequence: number;
   /** The request that created it, where it has a key. */
   readonly key?: KeyUse | undefined;
+  /** The same for a run that takes another's place: the request that created that one. */
+  readonly created?: Required<CreationRecord> | undefined;
   /** The incarnation of the same id whose place it takes. */
   readonly replaces?: string | undefined;
 }

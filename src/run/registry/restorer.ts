@@ -126,6 +126,7 @@ export class Restorer {
     if (key) session.replies.add(key, { iterations, version, run: description, created: !past });
     await creator.keep(session, {
       sequence: past?.entry.sequence ?? table.takeSequence(),
+      created: past?.entry.store?.creation,
       replaces: past?.entry.store?.record.incarnation,
     });
     kept();
