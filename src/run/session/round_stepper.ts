@@ -134,7 +134,9 @@ export class RoundStepper {
     }
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
+    const sequence = recorder.record(() =>
+      stagedChange(state, staged, { options: { ...claims }, kind: KINDS.contribution })
+    );
     const pseudoGradient = this.round.join(staged, claims, {
       acceptedAt: claims.at,
       sequence,
@@ -221,11 +223,9 @@ export class RoundStepper {
 
   #perform(end: RoundEnd, combined: ArenaStaging, { averages, warnings }: Combined): StepAnswer {
     const { number, contributions, loss } = this.round, { state, spec, stepper } = this.#parts;
-    const plan = stepper.plan(combined);
-    const clipNorm = nextClipNorm(state, spec.aggregation, contributions);
-    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const plan = stepper.plan(combined), clipNorm = nextClipNorm(state, spec.aggregation, contributions);
     const step = {
-      sequence,
+      sequence: this.#parts.recorder.record(() => roundChange(end)),
       edition: end.edition ?? 1,
       contributions: contributions.length,
       warnings,
@@ -237,7 +237,7 @@ export class RoundStepper {
     // The client that completed the round gets the step as its answer.
     const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
     if (key) this.#session.replies.add(key, answer);
-    this.#ended(sequence, { kind: "applied", answer });
+    this.#ended(step.sequence, { kind: "applied", answer });
     return answer;
   }
 
@@ -253,8 +253,8 @@ export class RoundStepper {
       ...this.#place,
     });
     const key = end.why !== undefined && end.reason === "complete" ? contributions.at(-1)?.key : undefined;
-    const told = key && this.#session.replies.find(key);
-    if (key && told) this.#session.replies.add(key, withDrop(told as ContributionAnswer, reason));
+    const told = key && this.#session.replies.find<ContributionAnswer>(key);
+    if (key && told) this.#session.replies.add(key, withDrop(told, reason));
     this.#ended(sequence, { kind: "dropped", reason });
   }
 

@@ -48,7 +48,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<SessionHost, "stepSecondsMax" | "stepped">;
   readonly runner: Runner;
   readonly recorder: Recorder;
   /** The remembered steps, oldest first. */
@@ -62,8 +62,6 @@ export class Stepper {
   readonly #latest: StepAnswer[];
   readonly #nonFinite: NonFiniteCounts;
   readonly #averaged: readonly VariableState[];
-  #count = 0;
-  #divergedCount = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
@@ -72,16 +70,6 @@ export class Stepper {
     this.optimizer = parts.spec.optimizer;
     this.#nonFinite = new NonFiniteCounts(parts.state);
     this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
-  }
-
-  /** Count of the steps that this session has applied. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#divergedCount;
   }
 
   /** The latest steps, oldest first. */
@@ -111,7 +99,7 @@ export class Stepper {
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
     const edition = options.isRecorded ? options.edition ?? 1 : EDITION;
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...options, edition }));
+    const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options, edition } }));
     const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
     const answer = this.perform(plan, averages, { sequence, edition, ...told });
@@ -141,7 +129,7 @@ export class Stepper {
     averages: readonly Instruction[],
     { sequence, edition, warnings, ...step }: PerformedStep,
   ): StepAnswer {
-    const { state, runner, session, changed } = this.#parts;
+    const { state, runner, session, host, changed } = this.#parts;
     const changing = averages.length > 0 ? [...plan.variables, ...this.#averaged] : plan.variables;
     this.#nonFinite.prepare(changing);
     perform(state, [...plan.instructions, ...averages], runner);
@@ -151,7 +139,6 @@ export class Stepper {
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
-    this.#count += 1;
     changed();
     const answer = this.#figures(plan, {
       applied: true,
@@ -162,8 +149,8 @@ export class Stepper {
     if (this.#latest.length > STEPS_MAX) this.#latest.shift();
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
+    host.stepped(increases.length > 0);
     if (increases.length > 0) {
-      this.#divergedCount += 1;
       const { iterations, version } = answer;
       session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
     }
