@@ -137,7 +137,9 @@ export function transformerParts({ spec, state }: StepContext): (FusedLines | Be
 
 /** Byte offsets of a variable and its slots, by the names that lines use. */
 export function tensorsOf(variable: VariableState): Record<string, number> {
-  return { w: variable.offset, ...Object.fromEntries(variable.slots) };
+  const tensors: Record<string, number> = { w: variable.offset };
+  for (const [slot, offset] of variable.home.slots) tensors[slot] = offset + variable.place;
+  return tensors;
 }
 
 /** A call of `lines` over the whole variable, and over `g` if it is given. */

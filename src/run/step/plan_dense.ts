@@ -21,7 +21,6 @@ import {
   wholeCall,
 } from "./fused_lines.ts";
 import type { StagedDense } from "../staging/staging.ts";
-import type { RunState, VariableState } from "../tensors/state.ts";
 
 export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines): Instruction[] {
   const { context, rule } = step;
@@ -58,17 +57,8 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines)
 function planBetween(context: StepContext, staged: StagedDense, what: Between): Instruction[] {
   const { variable, values: offset, count } = staged;
   if (what.kind === "mean") return variable.shape.length >= 2 ? planCentralize(context, staged) : [];
-  const noise = { ...what.noise, variable: placeOf(context.state, variable) };
+  const noise = { ...what.noise, variable: variable.index };
   return [{ kind: "noise", offset, count, noise }];
-}
-
-const places = new WeakMap<RunState, ReadonlyMap<VariableState, number>>();
-
-/** The index of a variable in the run's list. */
-function placeOf(state: RunState, variable: VariableState): number {
-  let found = places.get(state);
-  if (!found) places.set(state, found = new Map([...state.variables.values()].map((each, n) => [each, n])));
-  return found.get(variable) as number;
 }
 
 /** g − mean of g over all axes but the last. */

@@ -96,7 +96,7 @@ export function planStep(context: StepContext): StepPlan {
 
 /** Copies the variable to the slots that start as it, before its first gradient changes it. */
 function firstSlots(state: RunState, rule: Rule, variable: VariableState): Instruction[] {
-  const { offset: from, count, slots } = variable;
+  const { offset: from, count } = variable;
   return state.startingAs(rule, variable)
-    .map((slot) => ({ kind: "copy", from, offset: slots.get(slot) as number, count }));
+    .map((slot) => ({ kind: "copy", from, offset: variable.slotOffset(slot), count }));
 }
