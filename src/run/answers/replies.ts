@@ -11,6 +11,7 @@
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
+import { areMany } from "./norms.ts";
 import type { ContributionAnswer, KeyUse, StepAnswer } from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
@@ -75,11 +76,7 @@ export class Replies {
 
   /** Keeps an answer. It replaces an earlier answer to the same request. */
   add(use: KeyUse, answer: StepAnswer | ContributionAnswer): void {
-    const whole = answerText(answer);
-    const kept = whole.length > ANSWER_LENGTH_MAX
-      ? answerText({ ...answer, variables: {}, warnings: [] })
-      : whole;
-    this.#add({ ...use, answer: kept });
+    this.#add({ ...use, answer: keptText(answer) });
     for (const [key, { at, answer: text }] of this.#replies) {
       const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
       if (!isOld || this.#replies.size <= KEPT_COUNT) break;
@@ -93,4 +90,10 @@ export class Replies {
     this.#replies.set(reply.key, reply);
     this.#length += reply.answer.length;
   }
+}
+
+function keptText(answer: StepAnswer | ContributionAnswer): string {
+  const whole = areMany(answer.variables) ? undefined : answerText(answer);
+  if (whole !== undefined && whole.length <= ANSWER_LENGTH_MAX) return whole;
+  return answerText({ ...answer, variables: {}, warnings: [] });
 }

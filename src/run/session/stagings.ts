@@ -14,7 +14,12 @@ interface StagingsParts {
   readonly memory: Memory;
   readonly state: RunState;
   readonly recorder: Recorder;
+  /** Whether contributions' regions are taken over by rounds. */
+  readonly takesRegions: boolean;
 }
+
+/** With fewer variables, regions of their own cost less. */
+const SHARING_COUNT_MIN = 16;
 
 export class Stagings {
   readonly #parts: StagingsParts;
@@ -35,12 +40,13 @@ export class Stagings {
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
-    const { memory, state, recorder } = this.#parts;
+    const { memory, state, recorder, takesRegions } = this.#parts;
     const staging = new ArenaStaging({
       kind,
       memory,
       state,
       keepsBytes: recorder.keepsChanges,
+      sharesRegions: state.variables.size >= SHARING_COUNT_MIN && (kind === "values" || !takesRegions),
       released: () => {
         this.#open.delete(staging);
         this.#releaseIfOver();

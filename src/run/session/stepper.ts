@@ -10,10 +10,11 @@ import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
 import { setAverage } from "../rounds/accumulator.ts";
-import { asItIs, checkResults } from "../rounds/check_results.ts";
+import { checkAsItIs } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { forOneStep } from "../step/overrides.ts";
 import { assertStepCost } from "../step/step_cost.ts";
+import { areMany } from "../answers/norms.ts";
 import type { SessionHost } from "./host.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
@@ -24,6 +25,8 @@ import { planStep, type StepPlan } from "../step/plan_step.ts";
 
 /** Count of applied steps that a run remembers. */
 const STEPS_MAX = 64;
+/** Norms of single variables that they may have together; the oldest steps lose theirs first. */
+const NORMS_MAX = 2 ** 20;
 
 /** Data of a performed step that its plan does not have. */
 export interface PerformedStep {
@@ -85,7 +88,7 @@ export class Stepper {
     }
     const skipped = checkFinite(state, staged, spec.nonFinite);
     if (skipped.length === 0 && !options.isRecorded) {
-      skipped.push(...checkResults(state, staged.tensors.values(), spec.nonFinite, asItIs));
+      skipped.push(...checkAsItIs(state, staged, spec.nonFinite));
     }
     const warnings = [...absent, ...stepping.warnings, ...skipped];
     const plan = this.plan(staged, stepping.optimizer);
@@ -93,7 +96,7 @@ export class Stepper {
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
     const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
-    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
+    const averages = [...staged.apart.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
     const answer = this.perform(plan, averages, { sequence, ...told });
     if (options.key) session.replies.add(options.key, answer);
@@ -126,11 +129,20 @@ export class Stepper {
     this.#count += 1;
     changed();
     const answer = this.#figures(plan, { applied: true, ...step });
-    this.#latest.push(answer);
-    if (this.#latest.length > STEPS_MAX) this.#latest.shift();
+    this.#remember(answer);
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
     return answer;
+  }
+
+  #remember(answer: StepAnswer): void {
+    const latest = this.#latest;
+    latest.push(answer);
+    if (latest.length > STEPS_MAX) latest.shift();
+    if (!areMany(answer.variables)) return;
+    const place = latest.length - 1 - Math.max(1, Math.floor(NORMS_MAX / answer.variables.norms.length));
+    const old = latest[place];
+    if (old && areMany(old.variables)) latest[place] = { ...old, variables: {} };
   }
 
   #figures(
@@ -146,13 +158,9 @@ export class Stepper {
       gradient_norm: plan.gradientNorm,
       clip_factor: plan.clipFactor,
       contributions,
-      variables: normsOf(plan.variableNorms),
+      variables: plan.variableFigures,
       warnings,
       ...rest,
     };
   }
 }
-
-/** Norms in the form that answers have. */
-export const normsOf = (norms: ReadonlyMap<string, number>) =>
-  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

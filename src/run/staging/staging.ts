@@ -18,41 +18,15 @@ import {
 } from "../../tensor.ts";
 import { type Inexact, isInteger, showInexact } from "../../wire/integers.ts";
 import type { Staging } from "../api/run_session.ts";
-import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
+import { type FloatRegion, floatRegion, isFloat } from "./float_region.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { integerSink } from "./integer_sink.ts";
 import { placeEntries } from "./packed_sinks.ts";
 import { indexBytes, indexSink } from "./sinks.ts";
+import type { Staged, StagedDense, StagedSparse } from "./staged.ts";
+import { eachApart, type Settled, Together } from "./together.ts";
+import { Arrangement } from "./arrangement.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
-
-/** A dense tensor in staging. */
-export interface StagedDense {
-  readonly kind: "dense";
-  readonly variable: VariableState;
-  /** Byte offset of the float32 values. */
-  readonly values: number;
-  readonly count: number;
-  /** Float64 sum of the float32 squares; finite only if every element is. */
-  squares: number;
-  readonly wire: WireBytes;
-  /** For a tensor received as entries, whose values are at `wire`: byte offset of their int32 element numbers. */
-  readonly entries?: { readonly indices: number; readonly count: number };
-}
-
-/** Rows of a variable in staging. */
-export interface StagedSparse {
-  readonly kind: "sparse";
-  readonly variable: VariableState;
-  /** Byte offset of the int32 row numbers, each in range. */
-  readonly indices: number;
-  readonly rows: number;
-  readonly values: number;
-  readonly count: number;
-  squares: number;
-  readonly wire: WireBytes;
-}
-
-export type Staged = StagedDense | StagedSparse;
 
 interface StagingParts {
   readonly kind: "gradients" | "values";
@@ -60,14 +34,26 @@ interface StagingParts {
   readonly state: RunState;
   /** Whether to keep the received bytes of tensors. */
   readonly keepsBytes: boolean;
+  /** Whether small dense tensors share regions: then no region of theirs can be handed over. */
+  readonly sharesRegions?: boolean;
   readonly released: () => void;
 }
+
+/** The arrangement of all optimized variables in order. */
+const wholeRuns = new WeakMap<RunState, Arrangement>();
 
 export class ArenaStaging implements Staging {
   readonly kind: "gradients" | "values";
   /** Names of the variables without a gradient: Keras' None. */
   readonly absent: string[] = [];
-  readonly tensors = new Map<string, Staged>();
+  /** The tensors that have regions of their own. */
+  readonly apart = new Map<string, Staged>();
+  /** All variables that have a tensor, in the order of the body. */
+  readonly #arrived: VariableState[] = [];
+  #together: Together | undefined;
+  #expanded: ReadonlyMap<string, Staged> | undefined;
+  /** By the index of a variable: whether the body has named it. */
+  readonly #named: Uint8Array;
   readonly #memory: Memory;
   readonly #state: RunState;
   readonly #keepsBytes: boolean;
@@ -83,6 +69,54 @@ export class ArenaStaging implements Staging {
     this.#state = parts.state;
     this.#keepsBytes = parts.keepsBytes;
     this.#released = parts.released;
+    this.#named = new Uint8Array(parts.state.variables.size);
+    if (parts.sharesRegions) this.#together = this.#newTogether();
+  }
+
+  #newTogether(): Together {
+    return new Together({
+      arena: () => this.#state.arena,
+      allocate: (bytes) => this.allocate(bytes),
+      closed: () => void (this.#open -= 1),
+    });
+  }
+
+  /** Count of the variables that have a tensor. */
+  get size(): number {
+    return this.apart.size + (this.#together?.order.length ?? 0);
+  }
+
+  /** All variables that have a tensor, in the order of the body. */
+  get arrived(): readonly VariableState[] {
+    return this.apart.size === 0 && this.#together ? this.#together.order : this.#arrived;
+  }
+
+  /** The tensors that share regions; undefined if there are none. All must be complete. */
+  get together(): (Settled & { readonly received: () => Uint8Array[] }) | undefined {
+    const together = this.#together;
+    if (!together || together.order.length === 0) return undefined;
+    return { ...together.settle(), received: () => together.received() };
+  }
+
+  /** Each tensor by itself, in the order of the body. */
+  get tensors(): ReadonlyMap<string, Staged> {
+    const { together } = this;
+    return together ? this.#expanded ??= eachApart(together, this.arrived, this.apart) : this.apart;
+  }
+
+  /** Takes all tensors of a body that has the same ones as an earlier one. */
+  all(arrangement: Arrangement): ByteSink {
+    if (this.size > 0) throw new Error("The staging has tensors already");
+    this.#together ??= this.#newTogether();
+    this.#open += 1;
+    return this.#together.addAll(arrangement);
+  }
+
+  /** Takes float32 values of all optimized variables, in the run's order. */
+  allInOrder(): { readonly sink: ByteSink; readonly bytes: number } {
+    let arrangement = wholeRuns.get(this.#state);
+    if (!arrangement) wholeRuns.set(this.#state, arrangement = new Arrangement(this.#state.optimized));
+    return { sink: this.all(arrangement), bytes: 4 * arrangement.count };
   }
 
   /** Bytes that this staging holds in the arena. */
@@ -128,12 +162,23 @@ export class ArenaStaging implements Staging {
   #dense(name: string, tensor: PackedTensor): PackedSinks {
     const variable = this.#take(name);
     this.#checkShape(name, tensor.values.shape, variable.shape);
+    if (this.#together && this.#isShared(variable, tensor)) {
+      this.#arrive(variable);
+      this.#open += 1;
+      return { values: this.#together.add(variable) };
+    }
     const whole = (squares: number) => staged.squares = squares;
     const { sinks, ...region } = this.#integers(variable, tensor, whole) ??
       this.#floats({ name, count: variable.count, whole }, tensor);
     const staged: StagedDense = { kind: "dense", variable, squares: 0, ...region };
-    this.tensors.set(name, staged);
+    this.#arrive(variable);
+    this.apart.set(name, staged);
     return sinks;
+  }
+
+  #isShared({ home, count, role }: VariableState, { values: { dtype }, scale }: PackedTensor): boolean {
+    return home.bytes > 4 * count && dtype === "F32" && !scale &&
+      (this.kind === "values" || role === "optimize");
   }
 
   #rows(name: string, tensor: PackedTensor & { readonly indices: WireTensor }) {
@@ -153,7 +198,8 @@ export class ArenaStaging implements Staging {
     const { sinks, ...region } = this.#floats({ name, count: rows * variable.rowLength, whole }, tensor);
     const indices = this.allocate(indexBytes(dtype, rows));
     const staged: StagedSparse = { kind: "sparse", variable, indices, rows, squares: 0, ...region };
-    this.tensors.set(name, staged);
+    this.#arrive(variable);
+    this.apart.set(name, staged);
     const { arena } = this.#state;
     const list = { arena, name, target: indices, count: rows, limit: variable.rows };
     return { ...sinks, indices: this.#counted(indexSink(list, dtype)) };
@@ -182,7 +228,8 @@ export class ArenaStaging implements Staging {
       wire: region.wire,
       entries: { indices, count: entries },
     };
-    this.tensors.set(name, staged);
+    this.#arrive(variable);
+    this.apart.set(name, staged);
     const list = indexSink(
       { arena, name, target: indices, count: entries, limit: count },
       tensor.indices.dtype,
@@ -195,15 +242,16 @@ export class ArenaStaging implements Staging {
   }
 
   none(name: string): void {
-    this.#take(name);
+    const { index } = this.#take(name);
     if (this.kind === "values") this.#refuse("invalid_request", name, "is null, must be a tensor");
+    this.#named[index] = 1;
     this.absent.push(name);
   }
 
   release(): void {
     for (const offset of this.#regions.keys()) this.#memory.release(this.#state.arena, offset);
     this.#regions.clear();
-    this.tensors.clear();
+    this.apart.clear();
     this.#bytes = 0;
     this.#released();
   }
@@ -215,10 +263,15 @@ export class ArenaStaging implements Staging {
   /** The variable. Throws if this body has named it before. */
   #take(name: string): VariableState {
     const variable = this.#state.variable(name);
-    if (this.tensors.has(name) || this.absent.includes(name)) {
+    if (this.#named[variable.index] === 1) {
       this.#refuse("invalid_request", name, "is given twice, must be given once");
     }
     return variable;
+  }
+
+  #arrive(variable: VariableState): void {
+    this.#named[variable.index] = 1;
+    this.#arrived.push(variable);
   }
 
   #checkShape(name: string, given: Shape, wanted: Shape): void {

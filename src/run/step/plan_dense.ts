@@ -11,16 +11,16 @@ import {
   constraintLines,
   type FusedLines,
   isLight,
-  isLightRule,
   joined,
   linesCall,
+  loadOfRule,
   NOTHING,
   type RuleStep,
   type StepContext,
   transformerParts,
   wholeCall,
 } from "./fused_lines.ts";
-import type { StagedDense } from "../staging/staging.ts";
+import type { StagedDense } from "../staging/staged.ts";
 
 export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines): Instruction[] {
   const { context, rule } = step;
@@ -47,7 +47,8 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines)
   const constraint = constraintLines(variable);
   // A reduction in the constraint would make a kernel run the rule again, so a costly rule is kept apart.
   const isApart = constraint &&
-    (!isLight(constraint) || (constraint.load.reductions > 0 && !isLightRule(step, variable)));
+    (!isLight(constraint) ||
+      (constraint.load.reductions > 0 && !isLight({ load: loadOfRule(step, variable) })));
   if (constraint && !isApart) update = joined(update, constraint);
   instructions.push(wholeCall(step, variable, { ...update, g: staged.values }));
   if (isApart) instructions.push(wholeCall(step, variable, constraint));

@@ -172,6 +172,13 @@ export class RunState implements Releasable {
     return this.#isCreated.get(slot)?.bits[variable.index] === 1;
   }
 
+  /** Whether Keras would have created all slots of all variables by now. */
+  get areAllCreated(): boolean {
+    return this.#slotNames.values().every((slot) =>
+      this.#isCreated.get(slot)?.count === this.optimized.length
+    );
+  }
+
   /** The slots that Keras would have created by now, in its order. */
   get created(): readonly CreatedSlot[] {
     return this.#created;

@@ -38,7 +38,10 @@ export class VariableState implements ResolvedVariable {
   /** Byte offset in each region of its home. */
   readonly place: number;
 
-  constructor({ name, shape, constraint, role }: ResolvedVariable, index: number, home: Home) {
+  constructor(
+    { name, shape, constraint, role }: ResolvedVariable,
+    { index, home, place = home.bytes }: { index: number; home: Home; place?: number },
+  ) {
     this.name = name;
     this.shape = shape;
     this.constraint = constraint;
@@ -48,7 +51,13 @@ export class VariableState implements ResolvedVariable {
     this.rows = shape[0] ?? 1;
     this.rowLength = this.rows === 0 ? 0 : this.count / this.rows;
     this.home = home;
-    this.place = home.bytes;
+    this.place = place;
+  }
+
+  /** `count` elements from the first of this variable on as one tensor, over variables that lie side by side. */
+  spanning(count: number): VariableState {
+    const { name, role, index, home, place } = this;
+    return new VariableState({ name, shape: [count], constraint: null, role }, { index, home, place });
   }
 
   /** Byte offset of the float32 values. It changes with the arena. */
@@ -81,7 +90,7 @@ export function settle(
       home = newHome(role);
       if (elementCount(variable.shape) <= SMALL_COUNT_MAX) shared.set(role, home);
     }
-    const made = new VariableState(variable, index, home);
+    const made = new VariableState(variable, { index, home });
     home.variables.push(made);
     home.bytes += 4 * made.count;
     return made;
