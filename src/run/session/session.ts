@@ -181,6 +181,7 @@ export class Session implements RunSession {
   shrink(): boolean {
     if (this.#ending || this.isReceiving || !this.isQuiet) return false;
     this.#reader.invalidate();
+    this.#stagings.shrink();
     return this.#state.shrink();
   }
 

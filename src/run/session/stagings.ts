@@ -5,6 +5,7 @@
  */
 import type { Staging } from "../api/run_session.ts";
 import type { Recorder } from "../journal/recorder.ts";
+import { Bodies } from "../staging/bodies.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -24,10 +25,17 @@ const SHARING_COUNT_MIN = 16;
 export class Stagings {
   readonly #parts: StagingsParts;
   readonly #open = new Set<ArenaStaging>();
+  readonly #bodies: Bodies;
   #isOver = false;
 
   constructor(parts: StagingsParts) {
     this.#parts = parts;
+    this.#bodies = new Bodies(parts.state);
+  }
+
+  /** Forgets what only makes later bodies faster. */
+  shrink(): void {
+    this.#bodies.clear();
   }
 
   get isReceiving(): boolean {
@@ -41,12 +49,14 @@ export class Stagings {
 
   stage(kind: "gradients" | "values"): ArenaStaging {
     const { memory, state, recorder, takesRegions } = this.#parts;
+    const sharesRegions = state.variables.size >= SHARING_COUNT_MIN && (kind === "values" || !takesRegions);
     const staging = new ArenaStaging({
       kind,
       memory,
       state,
       keepsBytes: recorder.keepsChanges,
-      sharesRegions: state.variables.size >= SHARING_COUNT_MIN && (kind === "values" || !takesRegions),
+      bodies: this.#bodies,
+      sharesRegions,
       released: () => {
         this.#open.delete(staging);
         this.#releaseIfOver();

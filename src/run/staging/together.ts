@@ -10,6 +10,7 @@ import { squaresOfEach } from "../../../kernels/routines/ingest.ts";
 import type { ByteSink } from "../../tensor.ts";
 import type { VariableState } from "../tensors/state.ts";
 import { Arrangement } from "./arrangement.ts";
+import type { Regions } from "./regions.ts";
 import type { Staged } from "./staged.ts";
 
 /** Bytes of the first region; each further one is twice as large as the one before. */
@@ -19,13 +20,6 @@ interface Region {
   readonly offset: number;
   readonly bytes: number;
   filled: number;
-}
-
-interface Place {
-  readonly arena: () => Arena;
-  readonly allocate: (bytes: number) => number;
-  /** Called when a sink was closed. */
-  readonly closed: () => void;
 }
 
 /** Tensors in the run's order. */
@@ -38,14 +32,23 @@ export interface Settled {
 }
 
 export class Together {
-  readonly #place: Place;
+  readonly #all: Regions;
+  /** It grows, so that its views are made for each use. */
+  readonly #place: { readonly arena: Arena };
   readonly #order: VariableState[] = [];
   readonly #regions: Region[] = [];
+  #open = 0;
   #arrangement: Arrangement | undefined;
   #settled: Settled | undefined;
 
-  constructor(place: Place) {
+  constructor(regions: Regions, place: { readonly arena: Arena }) {
+    this.#all = regions;
     this.#place = place;
+  }
+
+  /** Whether bytes are missing. */
+  get isOpen(): boolean {
+    return this.#open > 0;
   }
 
   /** In the order of the body. */
@@ -57,23 +60,28 @@ export class Together {
   add(variable: VariableState): ByteSink {
     this.#order.push(variable);
     const bytes = 4 * variable.count;
-    return new RegionSink(this.#place, { name: variable.name, offset: this.#take(bytes), bytes });
+    return this.#sink({ name: variable.name, offset: this.#take(bytes), bytes });
   }
 
   /** Adds all tensors of a body. The sink takes the values of all, in the order of the body. */
   addAll(arrangement: Arrangement): ByteSink {
     this.#arrangement = arrangement;
     const bytes = 4 * arrangement.count;
-    this.#regions.push({ offset: this.#place.allocate(bytes), bytes, filled: bytes });
+    this.#regions.push({ offset: this.#all.allocate(bytes), bytes, filled: bytes });
     const { offset } = this.#regions[0] as Region;
-    return new RegionSink(this.#place, { name: "all tensors", offset, bytes });
+    return this.#sink({ name: "all tensors", offset, bytes });
+  }
+
+  #sink(at: RegionBytes): ByteSink {
+    this.#open += 1;
+    return new RegionSink(this.#place, at, () => void (this.#open -= 1));
   }
 
   #take(bytes: number): number {
     let last = this.#regions.at(-1);
     if (!last || last.filled + bytes > last.bytes) {
       const size = Math.max(bytes, last ? 2 * last.bytes : FIRST_BYTES);
-      last = { offset: this.#place.allocate(size), bytes: size, filled: 0 };
+      last = { offset: this.#all.allocate(size), bytes: size, filled: 0 };
       this.#regions.push(last);
     }
     const offset = last.offset + last.filled;
@@ -91,19 +99,19 @@ export class Together {
     if (!isInOrder || more.length > 0) {
       let received = values;
       if (more.length > 0) received = this.#joined();
-      values = isInOrder ? received : this.#place.allocate(4 * count);
-      const arena = this.#place.arena();
+      values = isInOrder ? received : this.#all.allocate(4 * count);
+      const arena = this.#place.arena;
       if (!isInOrder) arrangement.sort(arena.i32(received, count), arena.i32(values, count));
     }
     const { variables } = arrangement;
-    const squares = squaresOfEach(this.#place.arena(), values, variables);
+    const squares = squaresOfEach(this.#place.arena, values, variables);
     return this.#settled = { arrangement, values, squares };
   }
 
   /** All received bytes in one region. */
   #joined(): number {
-    const to = this.#place.allocate(this.#regions.reduce((sum, { filled }) => sum + filled, 0));
-    const arena = this.#place.arena();
+    const to = this.#all.allocate(this.#regions.reduce((sum, { filled }) => sum + filled, 0));
+    const arena = this.#place.arena;
     let at = to;
     for (const { offset, filled } of this.#regions) {
       arena.u8(at, filled).set(arena.u8(offset, filled));
@@ -114,7 +122,7 @@ export class Together {
 
   /** The received bytes in the order of the body; to be used at once. */
   received(): Uint8Array[] {
-    const arena = this.#place.arena();
+    const arena = this.#place.arena;
     return this.#regions.map(({ offset, filled }) => arena.u8(offset, filled));
   }
 }
@@ -140,14 +148,22 @@ export function eachApart(
   );
 }
 
+interface RegionBytes {
+  readonly name: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 class RegionSink implements ByteSink {
-  readonly #place: Place;
-  readonly #at: { readonly name: string; readonly offset: number; readonly bytes: number };
+  readonly #place: { readonly arena: Arena };
+  readonly #at: RegionBytes;
+  readonly #closed: () => void;
   #written = 0;
 
-  constructor(place: Place, at: { name: string; offset: number; bytes: number }) {
+  constructor(place: { readonly arena: Arena }, at: RegionBytes, closed: () => void) {
     this.#place = place;
     this.#at = at;
+    this.#closed = closed;
   }
 
   write(piece: Uint8Array): void {
@@ -155,13 +171,13 @@ class RegionSink implements ByteSink {
     if (this.#written + piece.length > bytes) {
       throw new RangeError(`Got more than ${bytes} bytes for ${name}`);
     }
-    this.#place.arena().u8(offset + this.#written, piece.length).set(piece);
+    this.#place.arena.u8(offset + this.#written, piece.length).set(piece);
     this.#written += piece.length;
   }
 
   close(): void {
     const { name, bytes } = this.#at;
     if (this.#written !== bytes) throw new RangeError(`Got ${this.#written} of ${bytes} bytes for ${name}`);
-    this.#place.closed();
+    this.#closed();
   }
 }
