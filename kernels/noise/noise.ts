@@ -44,7 +44,7 @@ export interface Noise {
   readonly stddev: number;
 }
 
-/** Elements that the kernel processes at a time: 64 bytes, as many as the free ones at the beginning of an arena. */
+/** Elements that the kernel processes at a time: 64 bytes, as many as no region takes at the beginning of an arena. */
 const GROUP = 16;
 
 /** kernel(target, groups, block, c1, c2, c3, k0, k1, stddev) */
@@ -95,10 +95,11 @@ export function addGaussianNoise(
   const kernel = arena.kernel(module), groups = Math.floor(count / GROUP), whole = groups * GROUP;
   kernel(offset, groups, 0, ...counter, ...key, stddev);
   if (whole === count) return;
-  // What lies behind the last number is not ours, so the last group is made at the beginning, which is zero otherwise.
-  const rest = arena.f32(offset + 4 * whole, count - whole), free = arena.f32(0, GROUP);
+  // What lies behind the last number is not ours, so the last group is made at the arena's beginning.
+  const free = arena.f32(0, GROUP), rest = arena.f32(offset + 4 * whole, count - whole);
+  const kept = arena.u8(0, 4 * GROUP).slice();
   free.set(rest);
   kernel(0, 1, 4 * groups, ...counter, ...key, stddev);
   rest.set(free.subarray(0, rest.length));
-  free.fill(0);
+  arena.u8(0, 4 * GROUP).set(kept);
 }
