@@ -85,7 +85,9 @@ export class ArenaStaging implements Staging {
 
   /** All variables that have a tensor, in the order of the body. */
   get arrived(): readonly VariableState[] {
-    return this.apart.size === 0 && this.#together ? this.#together.order : this.#arrived;
+    const order = this.#together?.order ?? [];
+    if (order.length === 0) return [...this.apart.values()].map(({ variable }) => variable);
+    return this.apart.size === 0 ? order : this.#arrived;
   }
 
   /** The tensors that share regions; undefined if there are none. All must be complete. */
