@@ -79,15 +79,20 @@ export class Creator {
     return session;
   }
 
+  /** Whether the run gets files. */
+  isStored({ durability }: Pick<Session, "durability">): boolean {
+    return this.#parts.store !== undefined && durability !== "none";
+  }
+
   /** Adds a complete session to the runs, after it has been stored. */
   async keep(
     session: Session,
     { sequence, key, created, replaces }: Kept,
   ): Promise<Session> {
-    const { id, createdAt, durability } = session;
+    const { id, createdAt } = session;
     const { table, store: parts, newId } = this.#parts;
     const { class_name, definition } = session.optimizerMember;
-    const store = parts && durability !== "none"
+    const store = parts && this.isStored(session)
       ? new RunStore(parts, {
         id,
         incarnation: newId(),
