@@ -73,10 +73,10 @@ export interface Place {
   readonly given: Config;
 }
 
-/** Says where a form's member is; `has` tells whether the family has a member. Throws for a module that it does not know. */
+/** Says where a form's member is; `at` gives the member of a place. Throws for a module that it does not know. */
 export type PlaceOf = (
   form: Form,
-  family: { readonly path: string; has(className: string, module?: string): boolean },
+  family: { readonly path: string; at(className: string, module?: string): Member | undefined },
 ) => Place;
 
 const inOnePlace: PlaceOf = ({ class_name, config }) => ({ className: class_name, given: config ?? {} });
@@ -151,8 +151,8 @@ export class Family<M extends Member> {
         issues,
       );
     }
-    const has = (name: string, module?: string) => this.#byName.has(keyOf(name, module));
-    const { className, module, given } = this.#placeOf(form.data, { path, has });
+    const at = (name: string, module?: string) => this.#byName.get(keyOf(name, module));
+    const { className, module, given } = this.#placeOf(form.data, { path, at });
     const member = this.find(className, { path, module });
     return { member, given, spelling: spellingOf(form.data, member, className) };
   }
