@@ -87,7 +87,7 @@ Deno.test("get_optimizer_definition gives the optimizer of the module that the q
     assert.deepEqual(await answer(getDefinition, response), variants[0]?.definition);
   }
   const unknown = await send("GET", "/v1/optimizers/Adam?module=nobody.optim");
-  assert.equal((await answer(getDefinition, unknown, 404)).code, "unknown_optimizer");
+  assert.deepEqual([unknown.status, (await unknown.json()).code], [404, "unknown_optimizer"]);
 });
 
 Deno.test("delete_optimizer deletes an optimizer unless a run uses it", async () => {
