@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
+import { clipNorms } from "./clip_norms/mod.ts";
 import { constraints } from "./constraints/mod.ts";
 import { type Config, type Family, type Member, serialize } from "./mechanism/family.ts";
 import { definitionOf } from "./optimizers/custom/definition_of_member.ts";
@@ -50,6 +51,7 @@ export interface Catalog {
   readonly initializers: readonly CatalogMember[];
   readonly aggregators: readonly CatalogMember[];
   readonly staleness_weightings: readonly CatalogMember[];
+  readonly clip_norms: readonly CatalogMember[];
   readonly transformers: readonly CatalogMember[];
 }
 
@@ -62,6 +64,7 @@ export function catalog(family: OptimizerFamily = optimizers): Catalog {
     initializers: describe(initializers),
     aggregators: describe(aggregators),
     staleness_weightings: describe(stalenessWeightings),
+    clip_norms: describe(clipNorms),
     transformers: describe(transformers),
   };
 }
