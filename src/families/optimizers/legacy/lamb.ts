@@ -9,8 +9,8 @@
  * is 1 where either norm is 0. Sparse gradients decay and move every row, since the norms are those of the whole
  * variable.
  */
-import { number } from "../mechanism/fields.ts";
-import { optimizer } from "./base.ts";
+import { number } from "../../mechanism/fields.ts";
+import { optimizer } from "../member/base.ts";
 
 export const lamb = optimizer({
   class_name: "Lamb",

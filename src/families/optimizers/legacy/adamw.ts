@@ -8,8 +8,8 @@
  * Variant: Keras 3's: the decay comes first and is multiplied by the learning rate of the step; ε is outside the root
  * and not bias-corrected. Sparse gradients decay and move every row, as in Adam here.
  */
-import { flag, number } from "../mechanism/fields.ts";
-import { optimizer } from "./base.ts";
+import { flag, number } from "../../mechanism/fields.ts";
+import { optimizer } from "../member/base.ts";
 
 export const adamw = optimizer({
   class_name: "AdamW",

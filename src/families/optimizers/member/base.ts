@@ -5,11 +5,12 @@
  * Invariant: a constructed config has its keys in the order of Keras' `get_config`.
  */
 import { z } from "zod";
-import { type Config, type Problem, REFERENCE, serialize } from "../mechanism/family.ts";
-import { float32 } from "../../float32.ts";
-import { maybeNumber } from "../mechanism/fields.ts";
-import { join } from "../mechanism/issues.ts";
-import { schedules } from "../schedules/mod.ts";
+import { type Config, type Problem, REFERENCE, serialize } from "../../mechanism/family.ts";
+import { float32 } from "../../../float32.ts";
+import { maybeNumber } from "../../mechanism/fields.ts";
+import { join } from "../../mechanism/issues.ts";
+import { schedules } from "../../schedules/mod.ts";
+import { RATE } from "./numbers.ts";
 import type { Constructed, OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./optimizer_member.ts";
 
 /** The keys that may hold a schedule in built-in optimizers. */
@@ -39,21 +40,29 @@ export interface BuiltIn<F extends z.ZodRawShape> {
 }
 
 /** A number or a schedule. */
-export function learningRate(fallback: number) {
-  return z.union([float32(), REFERENCE], { error: "must be a number or a schedule {class_name, config}" })
+export function learningRate(fallback: number, range: Parameters<typeof float32>[0] = {}) {
+  const bound = range.minimum === undefined ? "" : ` >= ${range.minimum}`;
+  return z.union([float32(range), REFERENCE], {
+    error: `must be a number${bound} or a schedule {class_name, config}`,
+  })
     .default(fallback)
     .describe("The learning rate: a number, or a learning-rate schedule in the form {class_name, config}.");
 }
+
+/** What every optimizer of the service takes, whatever its framework has. */
+export const clipFields = {
+  clipnorm: maybeNumber("Clips each variable's gradient to this L2 norm.", { minimum: 0 }),
+  clipvalue: maybeNumber("Clips each element of the gradients to ± this value.", { minimum: 0 }),
+  global_clipnorm: maybeNumber("Clips all gradients together to this L2 norm; not with clipnorm.", {
+    minimum: 0,
+  }),
+};
 
 export function baseFields(className: string, rate: number) {
   return {
     name: z.string().nullable().default(className)
       .describe("A name for the optimizer; empty or null becomes the class name in snake_case."),
-    clipnorm: maybeNumber("Clips each variable's gradient to this L2 norm.", { minimum: 0 }),
-    clipvalue: maybeNumber("Clips each element of the gradients to ± this value.", { minimum: 0 }),
-    global_clipnorm: maybeNumber("Clips all gradients together to this L2 norm; not with clipnorm.", {
-      minimum: 0,
-    }),
+    ...clipFields,
     learning_rate: learningRate(rate),
   };
 }
@@ -73,6 +82,16 @@ export function snakeCase(className: string): string {
   return className.replace(/(.)([A-Z][a-z0-9]+)/g, "$1_$2").replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
 }
 
+/** The config with every schedule's defaults filled in. */
+export function withRates(
+  { schedulable }: Pick<OptimizerMember, "schedulable">,
+  config: Config,
+  path: string,
+): OptimizerConfig {
+  const rates = schedulable.map((key) => [key, resolveRate(config[key], { key, path })]);
+  return { ...(config as OptimizerConfig), ...Object.fromEntries(rates) };
+}
+
 /** Fills in all defaults of a schedule in any of its forms; returns a number unchanged. */
 export function resolveRate(value: unknown, { key, path }: { key: string; path: string }): Schedulable {
   if (typeof value === "number") return value;
@@ -87,15 +106,11 @@ export function constructBase(
 ): Constructed {
   const { name } = config as OptimizerConfig;
   const warnings: string[] = [];
-  let named = name;
+  const named = name || snakeCase(className);
   if (!name) {
-    named = snakeCase(className);
     warnings.push(`name ${JSON.stringify(name)} becomes "${named}"; unlike in Keras it is not made unique`);
   }
-  const rates = Object.fromEntries(
-    schedulable.map((key) => [key, resolveRate(config[key], { key, path })]),
-  );
-  return { config: { ...(config as OptimizerConfig), name: named, ...rates }, warnings };
+  return { config: { ...withRates({ schedulable }, config, path), name: named }, warnings };
 }
 
 /** Defines an optimizer that Keras' legacy family lacks: no `decay`, no `lr`, and an epsilon of 0 stays 0. */
@@ -111,6 +126,7 @@ export function optimizer<F extends z.ZodRawShape>(
     fixed: ["name", ...fixed ?? []],
     schedulable: SCHEDULABLE,
     timeDecay: false,
+    rateKey: RATE,
     check: bothNorms,
     construct: (config, _given, path) =>
       constructBase({ class_name, schedulable: SCHEDULABLE }, config, path),

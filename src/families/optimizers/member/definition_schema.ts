@@ -5,8 +5,8 @@
  * `DefinitionSchema` has every key, in a fixed order, so that equal definitions have equal JSON.
  */
 import { z } from "zod";
-import { float32 } from "../../float32.ts";
-import { isName, LINES_MAX, NAME_WANTED } from "../mechanism/user_formula.ts";
+import { float32 } from "../../../float32.ts";
+import { isName, LINES_MAX, NAME_WANTED } from "../../mechanism/user_formula.ts";
 
 export const HYPERPARAMETERS_MAX = 32;
 export const SLOTS_MAX = 16;
@@ -98,7 +98,12 @@ export const DefinitionSchema = z.strictObject({
   state: named(First, { max: STATE_MAX, what: "numbers", example: { count: FIRST } }).default({}).describe(
     "Numbers that live as long as the run.",
   ),
-  scalars: lines("Lines over hyperparameters, state, t and T that give one number a step.").default([]),
+  doubles: lines(
+    "Lines over hyperparameters, t and T that give one number a step, computed in float64 and rounded once.",
+  ).default([]),
+  scalars: lines("Lines over hyperparameters, doubles, state, t and T that give one number a step.").default(
+    [],
+  ),
   dense: lines("Lines for each element, over w, g, slots, hyperparameters, state and scalars.").min(1),
   sparse: maybe(Sparse).describe(
     "Lines for sparse gradients; null: the dense lines run on the touched rows.",

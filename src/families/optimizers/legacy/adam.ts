@@ -8,8 +8,8 @@
  * Variant: ε is outside the root and not bias-corrected ("epsilon hat"); amsgrad takes the maximum of the raw v and
  * leaves the bias correction in α. Sparse gradients decay and move every row; their α is associated differently.
  */
-import { flag, number } from "../mechanism/fields.ts";
-import { epsilon, legacy } from "./keras.ts";
+import { flag, number } from "../../mechanism/fields.ts";
+import { epsilon, legacy } from "./legacy_constructor.ts";
 
 export const adam = legacy({
   class_name: "Adam",

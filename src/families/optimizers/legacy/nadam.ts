@@ -9,8 +9,8 @@
  * decay is discarded, so that Keras' own round trip loses it. K, the product of all u so far, is one scalar per run.
  * Sparse gradients decay m and v on every row and move only their own rows.
  */
-import { number } from "../mechanism/fields.ts";
-import { epsilon, legacy } from "./keras.ts";
+import { number } from "../../mechanism/fields.ts";
+import { epsilon, legacy } from "./legacy_constructor.ts";
 
 export const nadam = legacy({
   class_name: "Nadam",

@@ -8,8 +8,8 @@
  * Variant: both papers': no bias correction, ε outside the root; v starts from initial_accumulator_value, 1e-6 = τ²
  * for the default ε = τ = 1e-3. Sparse gradients change only their own rows.
  */
-import { number } from "../mechanism/fields.ts";
-import { optimizer } from "./base.ts";
+import { number } from "../../mechanism/fields.ts";
+import { optimizer } from "../member/base.ts";
 
 export const yogi = optimizer({
   class_name: "Yogi",

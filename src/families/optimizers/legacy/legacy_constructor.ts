@@ -6,11 +6,24 @@
  * accepts and refuses what Keras refuses; where Keras is surprising, a warning says so.
  */
 import { z } from "zod";
-import type { Config } from "../mechanism/family.ts";
-import { float32 } from "../../float32.ts";
-import { number } from "../mechanism/fields.ts";
-import { baseFields, bothNorms, type BuiltIn, constructBase, SCHEDULABLE, type Values } from "./base.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember, Schedulable } from "./optimizer_member.ts";
+import type { Config } from "../../mechanism/family.ts";
+import { float32 } from "../../../float32.ts";
+import { number } from "../../mechanism/fields.ts";
+import {
+  baseFields,
+  bothNorms,
+  type BuiltIn,
+  constructBase,
+  SCHEDULABLE,
+  type Values,
+} from "../member/base.ts";
+import { RATE } from "../member/numbers.ts";
+import type {
+  Constructed,
+  OptimizerConfig,
+  OptimizerMember,
+  Schedulable,
+} from "../member/optimizer_member.ts";
 
 /** Keras' backend epsilon, which replaces an epsilon of 0 or null. */
 export const BACKEND_EPSILON = 1e-7;
@@ -70,6 +83,7 @@ export function legacy<F extends z.ZodRawShape>(
     fixed: ["name", "decay", ...fixed ?? []],
     schedulable: SCHEDULABLE,
     timeDecay: !discarded,
+    rateKey: RATE,
     check: (given) => [...bothNorms(given), ...check?.(given) ?? []],
     // Keras' order: early checks of the subclass, the base class's keywords in the order given, both norms, the rest.
     rank: (key, kind) => {

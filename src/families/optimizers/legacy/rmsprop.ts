@@ -10,9 +10,9 @@
  * fall below 0. Sparse gradients: without momentum r and q decay on every row; with momentum nothing decays, and
  * TensorFlow's rule uses an approximate 1/√, this one the exact one.
  */
-import { flag, number } from "../mechanism/fields.ts";
-import type { Rule } from "./optimizer_member.ts";
-import { epsilon, legacy, withoutMomentum } from "./keras.ts";
+import { flag, number } from "../../mechanism/fields.ts";
+import type { Rule } from "../member/optimizer_member.ts";
+import { epsilon, legacy, withoutMomentum } from "./legacy_constructor.ts";
 
 export const rmsprop = legacy({
   class_name: "RMSprop",

@@ -7,8 +7,8 @@
  * Variant: D accumulates u without η (the paper has η = 1). TensorFlow uses an approximate 1/√ on full vectors, this
  * rule the exact one: they differ by a few units in the last place per step.
  */
-import { number } from "../mechanism/fields.ts";
-import { epsilon, legacy } from "./keras.ts";
+import { number } from "../../mechanism/fields.ts";
+import { epsilon, legacy } from "./legacy_constructor.ts";
 
 export const adadelta = legacy({
   class_name: "Adadelta",

@@ -6,8 +6,8 @@
  * Source: Duchi, Hazan, Singer 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
  * Variant: ε is outside the root; the accumulator starts at 0.1. Sparse gradients change only their own rows.
  */
-import { number } from "../mechanism/fields.ts";
-import { epsilon, legacy } from "./keras.ts";
+import { number } from "../../mechanism/fields.ts";
+import { epsilon, legacy } from "./legacy_constructor.ts";
 
 export const adagrad = legacy({
   class_name: "Adagrad",

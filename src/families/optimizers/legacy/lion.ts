@@ -7,8 +7,8 @@
  * Variant: the paper's, with its weight decay (default 0) applied first, as in Keras 3: the same in exact arithmetic.
  * sign(0) is 0. Sparse gradients change only their own rows.
  */
-import { number } from "../mechanism/fields.ts";
-import { optimizer } from "./base.ts";
+import { number } from "../../mechanism/fields.ts";
+import { optimizer } from "../member/base.ts";
 
 export const lion = optimizer({
   class_name: "Lion",

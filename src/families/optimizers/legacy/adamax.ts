@@ -6,8 +6,8 @@
  * Source: Kingma, Ba 2015, "Adam: A method for stochastic optimization", section 7.
  * Variant: ε is added to the norm (the paper has none). Sparse gradients change only their own rows.
  */
-import { number } from "../mechanism/fields.ts";
-import { epsilon, legacy } from "./keras.ts";
+import { number } from "../../mechanism/fields.ts";
+import { epsilon, legacy } from "./legacy_constructor.ts";
 
 export const adamax = legacy({
   class_name: "Adamax",

@@ -9,9 +9,9 @@
  * on sparse rows of one element. w is computed from z alone, so that the first step forgets a variable's initial
  * value. Slots are created variable by variable.
  */
-import { number } from "../mechanism/fields.ts";
-import type { Rule } from "./optimizer_member.ts";
-import { legacy } from "./keras.ts";
+import { number } from "../../mechanism/fields.ts";
+import type { Rule } from "../member/optimizer_member.ts";
+import { legacy } from "./legacy_constructor.ts";
 
 export const ftrl = legacy({
   class_name: "Ftrl",

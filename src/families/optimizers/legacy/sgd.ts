@@ -7,8 +7,8 @@
  * Variant: Keras' form. The learning rate is folded into the velocity, so that changing it does not rescale the
  * velocity so far. The constructor decides once whether there is momentum.
  */
-import { flag, number } from "../mechanism/fields.ts";
-import { legacy, withoutMomentum } from "./keras.ts";
+import { flag, number } from "../../mechanism/fields.ts";
+import { legacy, withoutMomentum } from "./legacy_constructor.ts";
 
 export const sgd = legacy({
   class_name: "SGD",

@@ -5,7 +5,7 @@
  * Invariant: a rule contains no number of a config. Hyperparameters are uniforms, so that changing one compiles
  * nothing; only switches (nesterov, amsgrad, …) choose between rules.
  */
-import type { Config, Member } from "../mechanism/family.ts";
+import type { Config, Member } from "../../mechanism/family.ts";
 import type { Definition } from "./definition_schema.ts";
 
 /** An update rule with exactly the order and the parentheses of its source. */
@@ -16,9 +16,14 @@ export interface Rule {
   readonly slotOrder?: "slot" | "variable";
   /** Scalars that live as long as the run: name → initial value. */
   readonly state?: Readonly<Record<string, number>>;
-  /** Lines over hyperparameters, state, `t` and `T = t + 1` that give one number per step. */
+  /**
+   * Lines over hyperparameters, `t` and `T = t + 1` that give one number per step, computed in float64 and rounded to
+   * float32 once, as frameworks do that compute such numbers in Python or JavaScript.
+   */
+  readonly doubles?: readonly string[];
+  /** Lines over hyperparameters, doubles, state, `t` and `T` that give one number per step, in float32. */
   readonly scalars?: readonly string[];
-  /** Lines per element, over `w` (the variable), `g` (the gradient), slots, hyperparameters and scalars. */
+  /** Lines per element, over `w` (the variable), `g` (the gradient), slots, hyperparameters, doubles and scalars. */
   readonly dense: readonly string[];
   /** Absent: the dense lines run on the touched rows, duplicates summed first. */
   readonly sparse?: {
@@ -40,11 +45,12 @@ export const CLIPS: ReadonlySet<string> = new Set(["clipnorm", "clipvalue", "glo
 
 /** The config keys that functions over all optimizers need. */
 export interface OptimizerConfig extends Config {
-  readonly name: string;
+  /** Absent where the framework has none. */
+  readonly name?: string;
   readonly clipnorm: number | null;
   readonly clipvalue: number | null;
   readonly global_clipnorm: number | null;
-  /** Absent if the optimizer has none, as a custom one may. */
+  /** Absent if the optimizer has none, as a custom one may, or has another key for it. */
   readonly learning_rate?: Schedulable;
 }
 
@@ -67,8 +73,13 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly fixed: readonly string[];
   /** Keys that may hold a schedule instead of a number. */
   readonly schedulable: readonly string[];
-  /** Formula names of keys that have another name in formulas: `{momentum: "mu"}`. */
+  /**
+   * Formula names of keys that have another name in formulas: `{momentum: "mu"}`. An item of a list has the key
+   * `"betas.0"`. A switch with a name is 1 where it is on, else 0.
+   */
   readonly symbols?: Readonly<Record<string, string>>;
+  /** The key of the learning rate, which formulas call `learning_rate`. The config may lack it, as a custom one's. */
+  readonly rateKey: string;
   /** Whether config `decay` divides the learning rate by `1 + decay · t`. */
   readonly timeDecay: boolean;
   /** How weight lists saved by Keras' first optimizers differ; `set_weights` accepts those too. */
@@ -79,6 +90,8 @@ export interface OptimizerMember<C extends Config = Config> extends Member {
   readonly variants: readonly Config[];
   /** Why overwriting `key` has no effect on an optimizer constructed this way; undefined if it has one. */
   idle?(constructed: Config, key: string): string | undefined;
+  /** The config as its framework writes it, from the current attributes; absent: all keys that are not null. */
+  written?(config: Config): Config;
   /** Turns what `get_config` gives into a config that constructs the same optimizer, where Keras' own does not. */
   again?(config: Config): Config;
   /** Constructs from a checked config; `given` is the config as it was sent. */
