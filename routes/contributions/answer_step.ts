@@ -4,6 +4,7 @@ import type { ContributionAnswer, StepAnswer } from "../../src/run/api/steps.ts"
 import { answerJson, answerPreferred, answerTensors } from "../http/answer.ts";
 import { answerPieces } from "../http/answer_pieces.ts";
 import type { AppContext, Services } from "../http/context.ts";
+import { sayReplayed } from "../http/idempotency.ts";
 import type { TensorType } from "../http/negotiate.ts";
 import { areMany, normsJson, normsOf, numbersOf, stepJson } from "./step_json.ts";
 
@@ -54,7 +55,7 @@ export function answerReplayed(
   c: AppContext,
   step: StepAnswer | ContributionAnswer,
 ): Response | Promise<Response> {
-  c.header("Idempotency-Replayed", "true");
+  sayReplayed(c);
   return answerFigures(c, step);
 }
 

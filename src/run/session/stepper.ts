@@ -9,7 +9,7 @@ import type { Loss, StepAnswer, StepOptions } from "../api/steps.ts";
 import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import { setAverage } from "../rounds/accumulator.ts";
+import { EDITION, setAverage, TELLING_EDITION } from "../rounds/accumulator.ts";
 import { checkAsItIs } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { NonFiniteCounts } from "../step/non_finite_counts.ts";
@@ -34,6 +34,8 @@ const NORMS_MAX = 2 ** 20;
 export interface PerformedStep {
   /** Sequence number of its change. */
   readonly sequence: number;
+  /** The edition that it is made with: the newest, or that of the journal. */
+  readonly edition: number;
   readonly contributions: number;
   readonly warnings: readonly string[];
   readonly round?: number;
@@ -48,7 +50,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<SessionHost, "stepSecondsMax" | "stepped">;
   readonly runner: Runner;
   readonly recorder: Recorder;
   /** The remembered steps, oldest first. */
@@ -62,8 +64,6 @@ export class Stepper {
   readonly #latest: StepAnswer[];
   readonly #nonFinite: NonFiniteCounts;
   readonly #averaged: readonly VariableState[];
-  #count = 0;
-  #divergedCount = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
@@ -72,16 +72,6 @@ export class Stepper {
     this.optimizer = parts.spec.optimizer;
     this.#nonFinite = new NonFiniteCounts(parts.state);
     this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
-  }
-
-  /** Count of the steps that this session has applied. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#divergedCount;
   }
 
   /** The latest steps, oldest first. */
@@ -107,10 +97,11 @@ export class Stepper {
     const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
+    const edition = options.isRecorded ? options.edition ?? 1 : EDITION;
+    const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options, edition } }));
     const averages = [...staged.apart.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
-    const answer = this.perform(plan, averages, { sequence, ...told });
+    const answer = this.perform(plan, averages, { sequence, edition, ...told });
     if (options.key) session.replies.add(options.key, answer);
     return answer;
   }
@@ -122,7 +113,7 @@ export class Stepper {
   }
 
   /** The answer of a step that is planned but not made. */
-  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence">): StepAnswer {
+  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence" | "edition">): StepAnswer {
     return this.#figures(plan, { applied: false, ...step });
   }
 
@@ -135,18 +126,18 @@ export class Stepper {
   perform(
     plan: StepPlan,
     averages: readonly Instruction[],
-    { sequence, warnings, ...step }: PerformedStep,
+    { sequence, edition, warnings, ...step }: PerformedStep,
   ): StepAnswer {
-    const { state, runner, session, changed } = this.#parts;
+    const { state, runner, session, host, changed } = this.#parts;
     const changing = averages.length > 0 ? [...plan.variables, ...this.#averaged] : plan.variables;
     this.#nonFinite.prepare(changing);
     perform(state, [...plan.instructions, ...averages], runner);
-    const increases = this.#nonFinite.increases(changing);
+    const found = this.#nonFinite.increases(changing);
+    const increases = edition >= TELLING_EDITION ? found : [];
     state.createSlots(plan.rule, plan.variables);
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
-    this.#count += 1;
     changed();
     const answer = this.#figures(plan, {
       applied: true,
@@ -156,8 +147,8 @@ export class Stepper {
     this.#remember(answer);
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
+    host.stepped(increases.length > 0);
     if (increases.length > 0) {
-      this.#divergedCount += 1;
       const { iterations, version } = answer;
       session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
     }
@@ -176,7 +167,7 @@ export class Stepper {
 
   #figures(
     plan: StepPlan,
-    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
+    { warnings, ...step }: Omit<PerformedStep, "sequence" | "edition"> & { readonly applied: boolean },
   ): StepAnswer {
     const { applied, contributions, ...rest } = step;
     return {
