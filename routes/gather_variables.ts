@@ -73,7 +73,7 @@ export const register: Register = (app, services) =>
     return answerTensors(c, services, {
       type,
       run,
-      tensors: [rows],
+      source: { tensors: [rows] },
       figures: { iterations: run.iterations, version: run.version },
       json: () => ({ name, values: nest(rows.values, rows.shape) }),
     });

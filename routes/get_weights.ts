@@ -42,7 +42,13 @@ export const register: Register = (app, services) =>
     return answerUnlessFresh(c, { run }, () => {
       const { tensors, nested } = weightsOf(run);
       const figures = { iterations: run.iterations, version: run.version };
-      return answerTensors(c, services, { type, run, tensors, figures, json: () => ({ weights: nested() }) });
+      return answerTensors(c, services, {
+        type,
+        run,
+        source: { tensors },
+        figures,
+        json: () => ({ weights: nested() }),
+      });
     });
   });
 

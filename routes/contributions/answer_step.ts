@@ -21,13 +21,15 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
     plain: () => answerJson(c, figures, { run: step, status: statusOf(step) }),
     full: (type) => {
       const publication = run.publish();
-      const { tensors } = publication;
       return answerTensors(c, services, {
         type,
         run,
-        tensors,
+        source: publication,
         figures,
-        json: () => ({ ...figures, variables: withValues(figures.variables, nestByName(tensors)) }),
+        json: () => ({
+          ...figures,
+          variables: withValues(figures.variables, nestByName(publication.tensors)),
+        }),
         owner: publication,
       });
     },

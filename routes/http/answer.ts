@@ -4,12 +4,12 @@
  * Invariant: a publication is released exactly once, even if the caller disconnects or sent a HEAD.
  */
 import { StepwellError } from "../../src/errors.ts";
-import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
+import type { Publication, PublishedFile, RunSession } from "../../src/run/api/run_session.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { nest, type Nested } from "../../src/wire/nested_numbers.ts";
-import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { encodeSafetensors, fileOf, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import type { AppContext, Services } from "./context.ts";
 import { isSafetensors, JSON_TYPE, type TensorType } from "./negotiate.ts";
 import { etagOf, isFresh } from "./preconditions.ts";
@@ -64,10 +64,15 @@ export function answerUnlessFresh(
   return c.body(null, 304);
 }
 
+interface TensorSource {
+  readonly tensors: readonly WritableTensor[];
+  readonly file?: PublishedFile | undefined;
+}
+
 interface TensorAnswer {
   readonly type: TensorType;
   readonly run: { readonly version: number };
-  readonly tensors: readonly WritableTensor[];
+  readonly source: TensorSource;
   /** In safetensors they are in `__metadata__`, as JSON if they are not strings. */
   readonly figures: Readonly<Record<string, unknown>>;
   /** The JSON body around the values. */
@@ -78,16 +83,19 @@ interface TensorAnswer {
 
 /** Answers with tensors in the negotiated type. */
 export function answerTensors(c: AppContext, services: Services, answer: TensorAnswer): Response {
-  const { type, run, tensors, figures, owner } = answer;
+  const { type, run, source, figures, owner } = answer;
   if (!isSafetensors(type)) {
     using _owner = owner;
-    checkJsonSize(tensors, services);
+    checkJsonSize(source.tensors, services);
     return answerJson(c, answer.json(), { run });
   }
   const metadata = Object.fromEntries(
     Object.entries(figures).map(([key, value]) => [key, figureText(value)]),
   );
-  const file = encodeSafetensors(tensors, { metadata, onEnd: () => owner?.release() });
+  const onEnd = () => owner?.release();
+  const file = source.file
+    ? fileOf([source.file.header(metadata), source.file.data], onEnd)
+    : encodeSafetensors(source.tensors, { metadata, onEnd });
   c.header("ETag", etagOf(run));
   c.header("Content-Type", type);
   c.header("Content-Length", String(file.byteLength));
@@ -104,15 +112,15 @@ interface VariablesAnswer {
 
 /** Answers with published values and no other figures. */
 export function answerVariables(c: AppContext, services: Services, answer: VariablesAnswer): Response {
-  const { tensors, iterations, version } = answer.publication;
+  const { publication } = answer, { iterations, version } = publication;
   const figures = { iterations, version };
   return answerTensors(c, services, {
     type: answer.type,
     run: answer.run,
-    tensors,
+    source: publication,
     figures,
-    json: () => ({ ...figures, variables: nestByName(tensors) }),
-    owner: answer.publication,
+    json: () => ({ ...figures, variables: nestByName(publication.tensors) }),
+    owner: publication,
   });
 }
 
