@@ -9,6 +9,7 @@ import { isIP } from "node:net";
 import { BODIES } from "./settings/bodies.ts";
 import { BOUNDS } from "./settings/bounds.ts";
 import { DOOR } from "./settings/door.ts";
+import { LANE } from "./settings/lane.ts";
 import { LOSSES } from "./settings/losses.ts";
 import { STORAGE } from "./settings/storage.ts";
 import { WAITS } from "./settings/waits.ts";
@@ -20,6 +21,7 @@ const TOKEN_LENGTH_MIN = 16;
 /** In the order of the README. */
 export const SETTINGS = {
   ...DOOR,
+  ...LANE,
   ...BOUNDS,
   ...BODIES,
   ...WAITS,
