@@ -178,8 +178,9 @@ Deno.test("heads are read as llhttp reads them, or refused", () => {
     const ours = parse(bytes), theirs = parseWithLlhttp(bytes);
     const said = `${JSON.stringify(text)} (seed ${seed})`;
     if (ours) {
-      // llhttp knows a list of methods.
+      // llhttp does not know every method, nor a tab behind a length, which RFC 9110, 5.5 allows.
       if (!/^(GET|POST|PUT|DELETE|HEAD|PATCH|OPTIONS)$/.test(ours.method) && !theirs.isHeadDone) continue;
+      if (/^content-length:[ \t]*\d+[ \t]*\t/im.test(text) && !theirs.isHeadDone) continue;
       assert.ok(theirs.isHeadDone, `llhttp refuses ${said}`);
       const { method, target, fields } = theirs;
       assert.deepEqual([ours.method, ours.target, ours.fields], [method, target, fields], said);
