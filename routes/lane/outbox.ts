@@ -60,65 +60,69 @@ export class Outbox {
 
   /** Sends an answer. Returns whether the connection can stay open. Throws when it broke, and what the body throws. */
   async send(response: Response, options: AnswerOptions): Promise<boolean> {
-    const { method, minor, isKept } = options;
-    const { status, headers, body } = response;
-    const isBare = status === 204 || status === 304 || status < 200;
-    const declared = headers.get("content-length");
-    const isChunked = body !== null && declared === null && !isBare && minor === 1 && method !== "HEAD";
-    const isUntilEnd = body !== null && declared === null && !isBare && minor === 0;
-    const stays = isKept && !isUntilEnd;
-    const head = headOf(response, {
-      ...options,
-      stays,
-      length: isBare || declared !== null || method === "HEAD"
-        ? ""
-        : isChunked
-        ? "transfer-encoding: chunked\r\n"
-        : isUntilEnd
-        ? ""
-        : "content-length: 0\r\n",
-    });
-    if (method === "HEAD" || isBare || body === null) {
+    const { body, status } = response;
+    const isBare = status === 204 || status === 304;
+    if (options.method === "HEAD" || isBare || body === null) {
       await body?.cancel();
-      await this.write(this.#encode(head));
-      return stays;
+      const framing = body === null && !isBare && options.method !== "HEAD" ? "content-length: 0\r\n" : "";
+      await this.write(this.#encode(headOf(response, options, { stays: options.isKept, framing })));
+      return options.isKept;
     }
-    const length = declared === null ? undefined : Number(declared);
-    if (length !== undefined && length <= JOINED_BYTES_MAX) {
+    const text = response.headers.get("content-length");
+    if (text === null) return await this.#sendStream(response, body, options);
+    const head = headOf(response, options, { stays: options.isKept, framing: "" });
+    const length = Number(text);
+    if (length <= JOINED_BYTES_MAX) {
       const bytes = await response.bytes();
-      if (bytes.length !== length) {
-        throw new Error(`The body has ${bytes.length} bytes, its head says ${length}`);
-      }
+      if (bytes.length !== length) throw wrongLength(bytes.length, length);
       await this.write(this.#encode(head, bytes));
-      return stays;
-    }
-    await this.#stream(head, body, { length, isChunked });
-    return stays;
+    } else await this.#sendLong(head, body, length);
+    return options.isKept;
   }
 
-  async #stream(
-    head: string,
-    body: ReadableStream<Uint8Array>,
-    { length, isChunked }: { readonly length: number | undefined; readonly isChunked: boolean },
-  ): Promise<void> {
-    const reader = body.getReader();
+  async #sendLong(head: string, body: ReadableStream<Uint8Array>, length: number): Promise<void> {
     let sent = 0;
+    await this.write(this.#encode(head));
+    await eachPiece(body, async (piece) => {
+      sent += piece.length;
+      if (sent > length) throw wrongLength(sent, length);
+      await this.write(piece);
+    });
+    if (sent < length) throw wrongLength(sent, length);
+  }
+
+  /** Sends a body without a declared length. One that is whole already gets its length. */
+  async #sendStream(
+    response: Response,
+    body: ReadableStream<Uint8Array>,
+    options: AnswerOptions,
+  ): Promise<boolean> {
+    const reader = body.getReader();
     try {
-      await this.write(this.#encode(head));
-      for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
-        if (!value || value.length === 0) continue;
-        sent += value.length;
-        if (length !== undefined && sent > length) throw new Error(`The body is longer than ${length} bytes`);
-        await (isChunked ? this.#writeChunk(value) : this.write(value));
+      let part = await reader.read();
+      let next = part.done ? undefined : reader.read();
+      const isWhole = !next || await isDoneNow(next);
+      // HTTP/1.0 has no chunks: the end of the connection is that of the body.
+      const isChunked = !isWhole && options.minor === 1, stays = options.isKept && (isWhole || isChunked);
+      const framing = isWhole
+        ? `content-length: ${part.value?.length ?? 0}\r\n`
+        : isChunked
+        ? "transfer-encoding: chunked\r\n"
+        : "";
+      const head = headOf(response, options, { stays, framing });
+      if (isWhole) await this.write(this.#encode(head, part.value));
+      else await this.write(this.#encode(head));
+      while (!isWhole && !part.done) {
+        if (part.value.length > 0) await (isChunked ? this.#writeChunk(part.value) : this.write(part.value));
+        part = await (next ?? reader.read());
+        next = undefined;
       }
+      if (isChunked) await this.write(LAST_CHUNK);
+      return stays;
     } catch (error) {
       await reader.cancel(error).catch(() => {});
       throw error;
     }
-    if (length !== undefined && sent < length) {
-      throw new Error(`The body has ${sent} bytes, its head says ${length}`);
-    }
-    if (isChunked) await this.write(LAST_CHUNK);
   }
 
   async #writeChunk(bytes: Uint8Array): Promise<void> {
@@ -151,17 +155,44 @@ function fill(buffer: Buffer, head: string, body: Uint8Array | undefined, tail: 
   return buffer.subarray(0, end + tail.length);
 }
 
+/** Reads a stream to its end; cancels it if `onPiece` throws. */
+async function eachPiece(
+  body: ReadableStream<Uint8Array>,
+  onPiece: (piece: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const reader = body.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) await onPiece(part.value);
+  } catch (error) {
+    await reader.cancel(error).catch(() => {});
+    throw error;
+  }
+}
+
+/** Whether a read has found the end of its stream, without waiting for it: a body made of one text has. */
+async function isDoneNow(read: Promise<ReadableStreamReadResult<Uint8Array>>): Promise<boolean> {
+  let isDone = false;
+  read.then(({ done }) => isDone = done, () => {});
+  for (let turn = 0; turn < 3; turn++) await undefined;
+  return isDone;
+}
+
+const wrongLength = (bytes: number, declared: number) =>
+  new Error(`The answer has ${bytes} bytes, its Content-Length is ${declared}`);
+
 /** What the server says of the connection, whatever the app's answer says. */
 const OWN = new Set(["connection", "date", "transfer-encoding", "keep-alive"]);
 
+/** `framing` says how long the body is, where the answer's headers do not. */
 function headOf(
   { status, headers }: Response,
-  { minor, date, stays, length }: AnswerOptions & { readonly stays: boolean; readonly length: string },
+  { minor, date }: AnswerOptions,
+  { stays, framing }: { readonly stays: boolean; readonly framing: string },
 ): string {
   let text = `HTTP/1.${minor} ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
   for (const [name, value] of headers) {
     if (!OWN.has(name)) text += `${name}: ${value}\r\n`;
   }
   const connection = !stays ? "connection: close\r\n" : minor === 0 ? "connection: keep-alive\r\n" : "";
-  return `${text}${length}${connection}date: ${date}\r\n\r\n`;
+  return `${text}${framing}${connection}date: ${date}\r\n\r\n`;
 }

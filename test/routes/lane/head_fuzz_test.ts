@@ -155,7 +155,7 @@ const STRICTER: readonly ((text: string, lines: readonly string[]) => boolean)[]
   (_, [first = ""]) => !/^[^ ]+ \/[\x21\x22\x24-\x7e]* HTTP\/1\.[01]$/.test(first),
   // No Host, an empty one, or two.
   (_, lines) =>
-    lines.filter((line) => /^host:[ \t]*\S/i.test(line)).length !== 1 ||
+    lines.filter((line) => /^host:[ \t]*[^ \t]/i.test(line)).length !== 1 ||
     lines.some((line) => /^host:[ \t]*$/i.test(line)),
   // More than one transfer coding, or another than chunked; in HTTP/1.0, any.
   (_, lines) =>
