@@ -142,7 +142,14 @@ export class Connection {
     let response: Response | undefined;
     try {
       const request = new LaneRequest({ head, framing, body: body.whole() ?? body.stream(), hangUp, origin });
-      response = await handler(request, { remoteAddr: socket.remoteAddr as Deno.NetAddr });
+      try {
+        response = await handler(request, { remoteAddr: socket.remoteAddr as Deno.NetAddr });
+      } catch (error) {
+        this.#parts.onFailure(error);
+        this.#isUnread = true;
+        await this.#refuse(asRefusal(undefined));
+        return false;
+      }
       // A client that waits for `100 Continue` may send the body after this answer, or not.
       const isReadable = body.isDone || (isContinued && body.left <= UNWANTED_BYTES_MAX);
       const isEnded = response.headers.get("connection")?.toLowerCase() === "close";
@@ -151,7 +158,7 @@ export class Connection {
         method: head.method,
         minor: head.minor,
         isKept: framing.isKept && isReadable && !isEnded && !this.#isLast &&
-          !(inbox.isOver && inbox.length === 0),
+          !(inbox.isOver && inbox.length === 0 && body.isDone),
         date: wallClock().toUTCString(),
       });
       if (stays && !body.isDone) await this.#drop(body);

@@ -99,23 +99,26 @@ export class Outbox {
   ): Promise<boolean> {
     const reader = body.getReader();
     try {
-      let part = await reader.read();
-      let next = part.done ? undefined : reader.read();
-      const isWhole = !next || await isDoneNow(next);
+      const first = await resultNow(reader.read());
+      const second = first.result?.done === false ? await resultNow(reader.read()) : first;
+      const isWhole = second.result?.done === true;
       // HTTP/1.0 has no chunks: the end of the connection is that of the body.
       const isChunked = !isWhole && options.minor === 1, stays = options.isKept && (isWhole || isChunked);
       const framing = isWhole
-        ? `content-length: ${part.value?.length ?? 0}\r\n`
+        ? `content-length: ${first.result?.value?.length ?? 0}\r\n`
         : isChunked
         ? "transfer-encoding: chunked\r\n"
         : "";
       const head = headOf(response, options, { stays, framing });
-      if (isWhole) await this.write(this.#encode(head, part.value));
-      else await this.write(this.#encode(head));
-      while (!isWhole && !part.done) {
-        if (part.value.length > 0) await (isChunked ? this.#writeChunk(part.value) : this.write(part.value));
-        part = await (next ?? reader.read());
-        next = undefined;
+      if (isWhole) await this.write(this.#encode(head, first.result?.value));
+      else {
+        await this.write(this.#encode(head));
+        const ahead = first === second ? [first] : [first, second];
+        for (let part = await next(reader, ahead); !part.done; part = await next(reader, ahead)) {
+          if (part.value.length > 0) {
+            await (isChunked ? this.#writeChunk(part.value) : this.write(part.value));
+          }
+        }
       }
       if (isChunked) await this.write(LAST_CHUNK);
       return stays;
@@ -169,12 +172,24 @@ async function eachPiece(
   }
 }
 
-/** Whether a read has found the end of its stream, without waiting for it: a body made of one text has. */
-async function isDoneNow(read: Promise<ReadableStreamReadResult<Uint8Array>>): Promise<boolean> {
-  let isDone = false;
-  read.then(({ done }) => isDone = done, () => {});
+type Part = ReadableStreamReadResult<Uint8Array>;
+
+/** A read that has begun, and its result if there was nothing to wait for: a body made of one text has it at once. */
+interface BegunRead {
+  readonly read: Promise<Part>;
+  readonly result: Part | undefined;
+}
+
+async function resultNow(read: Promise<Part>): Promise<BegunRead> {
+  let result: Part | undefined;
+  read.then((part) => result = part, () => {});
   for (let turn = 0; turn < 3; turn++) await undefined;
-  return isDone;
+  return { read, result };
+}
+
+/** The next part of a stream whose first reads have begun already. */
+function next(reader: ReadableStreamDefaultReader<Uint8Array>, ahead: BegunRead[]): Promise<Part> {
+  return ahead.shift()?.read ?? reader.read();
 }
 
 const wrongLength = (bytes: number, declared: number) =>

@@ -10,10 +10,14 @@ export interface Lane extends AsyncDisposable {
   shutdown(): Promise<void>;
 }
 
-export function openLane(handler: LaneParts["handler"], settings: Partial<Settings> = {}): Lane {
+export function openLane(
+  handler: LaneParts["handler"],
+  settings: Partial<Settings> = {},
+  hostname = "127.0.0.1",
+): Lane {
   const lines: Readonly<Record<string, unknown>>[] = [], failures: unknown[] = [];
   let ids = 0;
-  const server = serveLane({ hostname: "127.0.0.1", port: 0 }, {
+  const server = serveLane({ hostname, port: 0 }, {
     settings: { ...readSettings(() => undefined), ...settings },
     handler,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),
@@ -48,8 +52,8 @@ export class Client implements Disposable {
     this.#socket = socket;
   }
 
-  static async connect(port: number): Promise<Client> {
-    return new Client(await Deno.connect({ hostname: "127.0.0.1", port }));
+  static async connect(port: number, hostname = "127.0.0.1"): Promise<Client> {
+    return new Client(await Deno.connect({ hostname, port }));
   }
 
   /** Sends text, a byte for each character. */
