@@ -6,10 +6,12 @@ import assert from "node:assert/strict";
 import { serveLane } from "../../../routes/lane/lane.ts";
 import type { App, Services } from "../../../routes/http/context.ts";
 
-export type Door = "deno" | "lane";
+export const DOORS = ["deno", "lane"] as const;
+export type Door = (typeof DOORS)[number];
 
 export interface OpenDoor extends AsyncDisposable {
   readonly port: number;
+  shutdown(): Promise<void>;
 }
 
 export function openDoor(door: Door, app: App, services: Services): OpenDoor {
@@ -22,7 +24,8 @@ export function openDoor(door: Door, app: App, services: Services): OpenDoor {
       throw error;
     },
   });
-  return { port: (server.addr as Deno.NetAddr).port, [Symbol.asyncDispose]: () => server.shutdown() };
+  const shutdown = () => server.shutdown();
+  return { port: (server.addr as Deno.NetAddr).port, shutdown, [Symbol.asyncDispose]: shutdown };
 }
 
 export interface Sent {
