@@ -55,6 +55,11 @@ export function readSettings(lookup: (name: string) => string | undefined): Sett
 
 /** The rules that several settings make together. */
 function checkAccess(settings: Settings): void {
+  if ((settings.STEPWELL_TLS_CERT === "") !== (settings.STEPWELL_TLS_KEY === "")) {
+    throw new SettingError(
+      "Cannot speak TLS: must have both STEPWELL_TLS_CERT and STEPWELL_TLS_KEY, or neither",
+    );
+  }
   const { STEPWELL_HOST: host, STEPWELL_TOKEN: token } = settings;
   if (token === "") {
     if (!isLoopback(host)) {

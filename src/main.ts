@@ -107,15 +107,28 @@ function settingsOrExit(): Settings {
   }
 }
 
+/** Certificate and key, for TLS. */
+function tlsOrExit({ STEPWELL_TLS_CERT: certPath, STEPWELL_TLS_KEY: keyPath }: Settings) {
+  if (certPath === "") return undefined;
+  try {
+    return { cert: Deno.readTextFileSync(certPath), key: Deno.readTextFileSync(keyPath) };
+  } catch (error) {
+    exitWith(
+      `Cannot read STEPWELL_TLS_CERT or STEPWELL_TLS_KEY: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
 function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings): OpenPort {
+  const tls = tlsOrExit(settings);
   const onListen = (opened: Deno.NetAddr) => {
     if (!address) console.log(`Stepwell is ready at ${urlOf(opened)}`);
     address = opened;
   };
   const serve = () => {
     const place = { hostname, port: address?.port ?? port };
-    if (settings.STEPWELL_HTTP === "deno") return Deno.serve({ ...place, onListen }, handle);
-    const lane = serveLane(place, {
+    if (settings.STEPWELL_HTTP === "deno") return Deno.serve({ ...place, ...tls, onListen }, handle);
+    const lane = serveLane({ ...place, tls }, {
       settings,
       handler: handle,
       wallClock: () => new Date(),
@@ -191,7 +204,8 @@ async function handle(request: Request, info: { readonly remoteAddr: Deno.Addr }
 }
 
 function urlOf({ hostname, port }: Deno.NetAddr): string {
-  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  const scheme = settings.STEPWELL_TLS_CERT === "" ? "http" : "https";
+  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 function exitWith(message: string): never {

@@ -11,7 +11,7 @@ import { HangUp } from "./hang_up.ts";
 import { type Head, type HeadLimits, HeadScan, parseHead } from "./head.ts";
 import { Inbox } from "./inbox.ts";
 import { IncomingBody } from "./incoming_body.ts";
-import type { LaneParts } from "./lane.ts";
+import type { LaneParts } from "./lane_parts.ts";
 import { LaneRequest, type Origin } from "./lane_request.ts";
 import { Outbox } from "./outbox.ts";
 import { asRefusal, refusalOf } from "./refusal.ts";

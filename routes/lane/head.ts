@@ -61,6 +61,8 @@ export class HeadScan {
 
 /** Reads the head at `bytes`, with the empty line at its end. Throws malformed_request, head_too_large. */
 export function parseHead(bytes: Buffer, { headersMax }: HeadLimits): Head {
+  // One string for all: a byte is a character, and its parts are slices.
+  const text = bytes.toString("latin1");
   const lineEnd = bytes.indexOf(LF) - 1;
   const methodEnd = runOf(TOKEN, bytes, 0, lineEnd);
   if (methodEnd === 0 || bytes[methodEnd] !== SPACE) throw malformed("its first line has no method");
@@ -68,7 +70,7 @@ export function parseHead(bytes: Buffer, { headersMax }: HeadLimits): Head {
   if (targetEnd === methodEnd + 1 || bytes[targetEnd] !== SPACE) {
     throw malformed("its first line has no target, or one with other characters than those of a URL");
   }
-  const version = bytes.toString("latin1", targetEnd + 1, lineEnd);
+  const version = text.slice(targetEnd + 1, lineEnd);
   if (version !== "HTTP/1.1" && version !== "HTTP/1.0") {
     throw malformed("its first line must end with HTTP/1.1 or HTTP/1.0");
   }
@@ -81,19 +83,24 @@ export function parseHead(bytes: Buffer, { headersMax }: HeadLimits): Head {
         `Cannot read the request: it has more than ${headersMax} headers`,
       );
     }
-    fields.push(parseField(bytes, at, end));
+    fields.push(parseField(bytes, text, at, end));
     at = end + 2;
   }
   return {
-    method: bytes.toString("latin1", 0, methodEnd),
-    target: bytes.toString("latin1", methodEnd + 1, targetEnd),
+    method: text.slice(0, methodEnd),
+    target: text.slice(methodEnd + 1, targetEnd),
     minor: version === "HTTP/1.1" ? 1 : 0,
     fields,
   };
 }
 
-/** Reads a line `name: value`, of a head or of trailers. Throws malformed_request. */
-export function parseField(bytes: Buffer, start: number, end: number): readonly [string, string] {
+/** Reads a line `name: value`, of a head or of trailers; `text` has a character for each of the bytes. Throws malformed_request. */
+export function parseField(
+  bytes: Buffer,
+  text: string,
+  start: number,
+  end: number,
+): readonly [string, string] {
   const nameEnd = runOf(TOKEN, bytes, start, end);
   if (nameEnd === start || bytes[nameEnd] !== COLON) {
     const isFolded = bytes[start] === SPACE || bytes[start] === TAB;
@@ -105,7 +112,7 @@ export function parseField(bytes: Buffer, start: number, end: number): readonly 
   while (from < to && isBlank(bytes[from]!)) from++;
   while (to > from && isBlank(bytes[to - 1]!)) to--;
   if (runOf(VALUE, bytes, from, to) !== to) throw malformed("a header's value has a control character");
-  return [bytes.toString("latin1", start, nameEnd).toLowerCase(), bytes.toString("latin1", from, to)];
+  return [text.slice(start, nameEnd).toLowerCase(), text.slice(from, to)];
 }
 
 const isBlank = (byte: number) => byte === SPACE || byte === TAB;

@@ -124,7 +124,7 @@ export class IncomingBody {
       if (line === "") return;
       bytes += line.length;
       if (count === headersMax || bytes > headBytesMax) throw malformed("it has too many trailers");
-      parseField(Buffer.from(line, "latin1"), 0, line.length);
+      parseField(Buffer.from(line, "latin1"), line, 0, line.length);
     }
   }
 

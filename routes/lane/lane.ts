@@ -5,23 +5,8 @@
  * Invariant: a server whose port closes though nobody asked for it says so through `finished`; its connections are
  * served on.
  */
-import type { Settings } from "../../src/config.ts";
-import type { Metrics } from "../http/metrics.ts";
 import { Connection } from "./connection.ts";
-
-export interface LaneParts {
-  readonly settings: Settings;
-  readonly handler: (
-    request: Request,
-    info: { readonly remoteAddr: Deno.NetAddr },
-  ) => Response | Promise<Response>;
-  readonly wallClock: () => Date;
-  readonly newId: () => string;
-  readonly log: (line: Readonly<Record<string, unknown>>) => void;
-  readonly metrics: Pick<Metrics, "request">;
-  /** An answer could not be ended. */
-  readonly onFailure: (error: unknown) => void;
-}
+import type { LaneParts } from "./lane_parts.ts";
 
 export interface LaneServer {
   readonly addr: Deno.NetAddr;

@@ -45,4 +45,21 @@ export const LANE = {
       "How long a connection stays open, with `lane`, on which no request comes, or whose client takes nothing of its " +
       "answer.",
   },
+  STEPWELL_TLS_CERT: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[^\0,]{1,4096}$/,
+    wanted: "a path without commas",
+    description:
+      "File with the certificate chain in PEM, read at the start: the service then speaks TLS. Needs STEPWELL_TLS_KEY.",
+  },
+  STEPWELL_TLS_KEY: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[^\0,]{1,4096}$/,
+    wanted: "a path without commas",
+    description: "File with the private key of the certificate in PEM.",
+  },
 } as const satisfies Record<string, Setting>;

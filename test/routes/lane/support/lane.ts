@@ -1,6 +1,7 @@
 /** A lane on loopback with a handler of the test, and sockets that speak to it byte by byte. */
 import { readSettings, type Settings } from "../../../../src/config.ts";
-import { type LaneParts, serveLane } from "../../../../routes/lane/lane.ts";
+import { serveLane } from "../../../../routes/lane/lane.ts";
+import type { LaneParts } from "../../../../routes/lane/lane_parts.ts";
 import { within } from "../../../support/waiting.ts";
 
 export interface Lane extends AsyncDisposable {
