@@ -34,6 +34,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["src/wire/", "src/store/", "src/families/mechanism/"],
   [
     "src/families/aggregators/",
+    "src/families/clip_norms/",
     "src/families/constraints/",
     "src/families/initializers/",
     "src/families/schedules/",

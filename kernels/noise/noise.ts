@@ -12,7 +12,7 @@
  * floating-point sums lets values be distinguished (Mironov 2012, "On significance of the least significant bits for
  * differential privacy").
  */
-import type { Arena } from "../arena.ts";
+import { Arena } from "../arena.ts";
 import { Lines } from "../wasm/lines.ts";
 import { normalPairs } from "./normal.ts";
 import { philox } from "./philox.ts";
@@ -78,6 +78,18 @@ function emit(): Uint8Array<ArrayBuffer> {
 }
 
 let module: WebAssembly.Module | undefined;
+let single: Arena | undefined;
+
+/** One number of the noise: that of element 0. */
+export function gaussian(noise: Noise): number {
+  single ??= new Arena({ bytesMax: 2 ** 16 });
+  const offset = single.allocate(4 * GROUP);
+  single.f32(offset, 1).fill(0);
+  addGaussianNoise(single, { offset, count: 1 }, noise);
+  const [drawn = 0] = single.f32(offset, 1);
+  single.release(offset);
+  return drawn;
+}
 
 const WORD = 2 ** 32;
 

@@ -3,6 +3,7 @@ import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { ContributionAnswer, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerJson, answerPreferred, answerTensors, nestByName, sayable } from "../http/answer.ts";
 import type { AppContext, Services } from "../http/context.ts";
+import { sayReplayed } from "../http/idempotency.ts";
 import type { TensorType } from "../http/negotiate.ts";
 
 interface Step {
@@ -36,7 +37,7 @@ export function answerStep(c: AppContext, services: Services, { run, step, repre
 
 /** Answers a repeated request with the figures of the first. The ETag is of that time; the run may be past it. */
 export function answerReplayed(c: AppContext, step: StepAnswer | ContributionAnswer): Response {
-  c.header("Idempotency-Replayed", "true");
+  sayReplayed(c);
   return answerJson(c, figuresOf(step), { run: step, status: statusOf(step) });
 }
 

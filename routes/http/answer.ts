@@ -5,12 +5,14 @@
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
+import type { ChangeAnswer } from "../../src/run/api/steps.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { nest, type Nested } from "../../src/wire/nested_numbers.ts";
 import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import type { AppContext, Services } from "./context.ts";
+import { sayReplayed } from "./idempotency.ts";
 import { isSafetensors, JSON_TYPE, type TensorType } from "./negotiate.ts";
 import { etagOf, isFresh } from "./preconditions.ts";
 
@@ -150,6 +152,12 @@ export function answerChange(c: AppContext, services: Services, { run, represent
     plain: () => answerJson(c, { iterations: run.iterations, version: run.version }, { run }),
     full: (type) => answerVariables(c, services, { type, run, publication: run.publish() }),
   });
+}
+
+/** Answers a repeated change with where the run stood after the first one. The run may be past it. */
+export function answerChangedBefore(c: AppContext, { iterations, version }: ChangeAnswer): Response {
+  sayReplayed(c);
+  return answerJson(c, { iterations, version }, { run: { version } });
 }
 
 function figureText(value: unknown): string {

@@ -1,5 +1,6 @@
 /** The options of a step or a contribution, and the answers to them. */
 import type { Releasable } from "../../releasable.ts";
+import type { Member, RunDescription } from "./run_description.ts";
 
 /** A number as JSON can express it: "NaN", "Infinity" or "-Infinity" if it is not finite. */
 export type Loss = number | string;
@@ -29,6 +30,8 @@ export interface StepOptions {
    * Whether the journal has it: a replay repeats what was accepted, and checks nothing that an earlier version did not.
    */
   readonly isRecorded?: boolean | undefined;
+  /** The edition of a recorded step (EDITION in src/run/rounds/accumulator.ts); absent: before the third. */
+  readonly edition?: number | undefined;
 }
 
 /** The result of a step, or with `applied: false` the result that it would have had. */
@@ -73,10 +76,34 @@ export interface ContributionAnswer {
   readonly loss?: Loss;
 }
 
+/** The answer to any other change: where the run stood after it. */
+export interface ChangeAnswer {
+  readonly iterations: number;
+  readonly version: number;
+  /** After hyperparameters were overwritten: the optimizer as it was then. */
+  readonly optimizer?: PatchedOptimizer;
+  /** After a restore, if it is not too long: the run as it was then. */
+  readonly run?: RunDescription;
+  /** After a restore: whether there was no such run before. */
+  readonly created?: boolean;
+}
+
+/** An optimizer whose hyperparameters were overwritten, with what Keras would have ignored. */
+export interface PatchedOptimizer extends Member {
+  readonly warnings: readonly string[];
+}
+
+export type KeptAnswer = StepAnswer | ContributionAnswer | ChangeAnswer;
+
 /** The answers to keyed requests. */
 export interface KeyedAnswers {
   /** Marks a key as in progress until it is released. Throws key_in_progress. */
   acquireKey(key: string): Releasable;
-  /** Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. */
-  find(use: { readonly key: string; readonly hash: string }): StepAnswer | ContributionAnswer | undefined;
+  /**
+   * Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. The
+   * answer is of the caller's own kind, because the hash covers method and path.
+   */
+  find<A extends KeptAnswer = StepAnswer | ContributionAnswer>(
+    use: { readonly key: string; readonly hash: string },
+  ): A | undefined;
 }

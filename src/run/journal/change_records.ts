@@ -12,7 +12,7 @@ import type { Arena } from "../../../kernels/arena.ts";
 import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
-import type { StepOptions } from "../api/steps.ts";
+import type { KeyUse, StepOptions } from "../api/steps.ts";
 import type { ArenaStaging, Staged } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
@@ -48,6 +48,8 @@ const Head = z.strictObject({
   options: z.record(z.string(), z.unknown()),
   tensors: z.array(Tensor),
   absent: z.array(z.string()),
+  /** Of a change that is no contribution; a contribution has it among its options. */
+  key: z.strictObject({ key: z.string(), hash: z.string(), at: z.number() }).exactOptional(),
 });
 type Head = z.infer<typeof Head>;
 
@@ -87,12 +89,15 @@ export function withdrawalChange(clientId: string): Change {
 export function stagedChange(
   { arena }: RunState,
   staging: ArenaStaging,
-  options: Readonly<Record<string, unknown>> = {},
-  kind: number = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables,
+  { options = {}, kind = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables, key }: {
+    readonly options?: Readonly<Record<string, unknown>>;
+    readonly kind?: number;
+    readonly key?: KeyUse | undefined;
+  },
 ): Change {
   const recorded = [...staging.tensors.values()].map((staged) => recordOf(staged, arena));
   const tensors = recorded.map(({ tensor }) => tensor), bytes = recorded.flatMap(({ bytes }) => bytes);
-  return change(kind, { options: { ...options }, tensors, absent: staging.absent }, bytes);
+  return change(kind, { options: { ...options }, tensors, absent: staging.absent, ...key && { key } }, bytes);
 }
 
 const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
@@ -122,7 +127,11 @@ function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor
 }
 
 /** A list of weights that is set, with the iteration count beside it. */
-export function weightsChange(iterations: number, weights: readonly Omit<NamedTensor, "name">[]): Change {
+export function weightsChange(
+  iterations: number,
+  weights: readonly Omit<NamedTensor, "name">[],
+  key?: KeyUse,
+): Change {
   const tensors = weights.map(({ shape }, index) => ({
     name: String(index),
     dense: { dtype: "F32" as const, shape: [...shape] },
@@ -130,11 +139,11 @@ export function weightsChange(iterations: number, weights: readonly Omit<NamedTe
   const bytes = weights.map(({ values }) =>
     new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
   );
-  return change(KINDS.weights, { options: { iterations }, tensors, absent: [] }, bytes);
+  return change(KINDS.weights, { options: { iterations }, tensors, absent: [], ...key && { key } }, bytes);
 }
 
-export function optimizerChange(config: Readonly<Record<string, unknown>>): Change {
-  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [] }, []);
+export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
+  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);
 }
 
 /** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
@@ -149,9 +158,9 @@ export interface Replayable {
   contribute(staging: ArenaStaging, options: ContributionOptions): unknown;
   endRound(end: RoundEnd): unknown;
   withdraw(clientId: string): void;
-  setVariables(staging: ArenaStaging): void;
-  setWeights(weights: readonly unknown[]): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>): unknown;
+  setVariables(staging: ArenaStaging, key?: KeyUse): void;
+  setWeights(weights: readonly unknown[], key?: KeyUse): void;
+  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
 }
 
 /**
@@ -159,15 +168,15 @@ export interface Replayable {
  */
 export function replay(session: Replayable, record: JournalRecord): void {
   const { kind } = record;
-  const content = read(record), { head } = content, { options } = head;
-  if (kind === KINDS.optimizer) session.patchOptimizer(options);
-  else if (kind === KINDS.weights) session.setWeights(weightsOf(content));
+  const content = read(record), { head: { options, key } } = content;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options, key);
+  else if (kind === KINDS.weights) session.setWeights(weightsOf(content), key);
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
   else if (kind === KINDS.variables) {
     using staging = session.stage("values");
     fill(staging, content);
-    session.setVariables(staging);
+    session.setVariables(staging, key);
   } else if (kind === KINDS.gradients) {
     using staging = session.stage("gradients");
     fill(staging, content);

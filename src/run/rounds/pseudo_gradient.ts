@@ -73,12 +73,12 @@ const optimizedOf = (staged: readonly Staged[]) =>
 
 function figuresOf(
   staged: readonly Staged[],
-  { aggregation, stalenessFactor, staleness, weight, loss }: Preparation,
+  { state, aggregation, stalenessFactor, staleness, weight, loss }: Preparation,
 ): PseudoGradient {
   const gradients = optimizedOf(staged);
   const squares = gradients.reduce((sum, each) => sum + each.squares, 0);
   const norm = Math.sqrt(squares);
-  const clipFactor = clipFactorOf(norm, aggregation);
+  const clipFactor = clipFactorOf(norm, state, aggregation);
   const sign = aggregation.payload === "delta" ? -1 : 1;
   return {
     gradients,
@@ -118,9 +118,9 @@ function weigh(figures: Figures, { rule }: Aggregation): { weight: number; divis
 }
 
 /** The factor that bounds the norm; 1 for a NaN norm. */
-function clipFactorOf(norm: number, { clientClipnorm, rule }: Aggregation): number {
+function clipFactorOf(norm: number, { clipNorm }: RunState, { rule }: Aggregation): number {
   const bound = Math.min(
-    clientClipnorm ?? Infinity,
+    clipNorm ?? Infinity,
     rule.kind === "sum" ? rule.normBound ?? Infinity : Infinity,
   );
   return norm > bound ? Math.fround(bound / norm) : 1;

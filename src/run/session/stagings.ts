@@ -43,10 +43,12 @@ export class Stagings {
       keepsBytes: recorder.keepsChanges,
       released: () => {
         this.#open.delete(staging);
+        memory.stagings.delete(staging);
         this.#releaseIfOver();
       },
     });
     this.#open.add(staging);
+    memory.stagings.add(staging);
     return staging;
   }
 
@@ -62,6 +64,8 @@ export class Stagings {
   /** Called when the session has ended: releases the run's memory, now or after the last body. */
   end(): void {
     this.#isOver = true;
+    // What is still on its way to a run that has ended is no longer counted.
+    for (const staging of this.#open) this.#parts.memory.stagings.delete(staging);
     this.#releaseIfOver();
   }
 

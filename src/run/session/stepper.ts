@@ -9,7 +9,7 @@ import type { Loss, StepAnswer, StepOptions } from "../api/steps.ts";
 import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import { setAverage } from "../rounds/accumulator.ts";
+import { EDITION, setAverage, TELLING_EDITION } from "../rounds/accumulator.ts";
 import { asItIs, checkResults } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { NonFiniteCounts } from "../step/non_finite_counts.ts";
@@ -31,6 +31,8 @@ const STEPS_MAX = 64;
 export interface PerformedStep {
   /** Sequence number of its change. */
   readonly sequence: number;
+  /** The edition that it is made with: the newest, or that of the journal. */
+  readonly edition: number;
   readonly contributions: number;
   readonly warnings: readonly string[];
   readonly round?: number;
@@ -45,7 +47,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<SessionHost, "stepSecondsMax" | "stepped">;
   readonly runner: Runner;
   readonly recorder: Recorder;
   /** The remembered steps, oldest first. */
@@ -59,8 +61,6 @@ export class Stepper {
   readonly #latest: StepAnswer[];
   readonly #nonFinite: NonFiniteCounts;
   readonly #averaged: readonly VariableState[];
-  #count = 0;
-  #divergedCount = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
@@ -69,16 +69,6 @@ export class Stepper {
     this.optimizer = parts.spec.optimizer;
     this.#nonFinite = new NonFiniteCounts(parts.state);
     this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
-  }
-
-  /** Count of the steps that this session has applied. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#divergedCount;
   }
 
   /** The latest steps, oldest first. */
@@ -104,10 +94,11 @@ export class Stepper {
     const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
+    const edition = options.isRecorded ? options.edition ?? 1 : EDITION;
+    const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options, edition } }));
     const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
-    const answer = this.perform(plan, averages, { sequence, ...told });
+    const answer = this.perform(plan, averages, { sequence, edition, ...told });
     if (options.key) session.replies.add(options.key, answer);
     return answer;
   }
@@ -119,7 +110,7 @@ export class Stepper {
   }
 
   /** The answer of a step that is planned but not made. */
-  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence">): StepAnswer {
+  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence" | "edition">): StepAnswer {
     return this.#figures(plan, { applied: false, ...step });
   }
 
@@ -132,18 +123,18 @@ export class Stepper {
   perform(
     plan: StepPlan,
     averages: readonly Instruction[],
-    { sequence, warnings, ...step }: PerformedStep,
+    { sequence, edition, warnings, ...step }: PerformedStep,
   ): StepAnswer {
-    const { state, runner, session, changed } = this.#parts;
+    const { state, runner, session, host, changed } = this.#parts;
     const changing = averages.length > 0 ? [...plan.variables, ...this.#averaged] : plan.variables;
     this.#nonFinite.prepare(changing);
     perform(state, [...plan.instructions, ...averages], runner);
-    const increases = this.#nonFinite.increases(changing);
+    const found = this.#nonFinite.increases(changing);
+    const increases = edition >= TELLING_EDITION ? found : [];
     state.createSlots(plan.rule, plan.variables);
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
-    this.#count += 1;
     changed();
     const answer = this.#figures(plan, {
       applied: true,
@@ -154,8 +145,8 @@ export class Stepper {
     if (this.#latest.length > STEPS_MAX) this.#latest.shift();
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
+    host.stepped(increases.length > 0);
     if (increases.length > 0) {
-      this.#divergedCount += 1;
       const { iterations, version } = answer;
       session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
     }
@@ -164,7 +155,7 @@ export class Stepper {
 
   #figures(
     plan: StepPlan,
-    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
+    { warnings, ...step }: Omit<PerformedStep, "sequence" | "edition"> & { readonly applied: boolean },
   ): StepAnswer {
     const { applied, contributions, ...rest } = step;
     return {

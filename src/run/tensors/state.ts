@@ -13,6 +13,7 @@ import type { Rule } from "../../families/optimizers/optimizer_member.ts";
 import type { Releasable } from "../../releasable.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";
+import { initialClipNorm } from "../spec/aggregation.ts";
 import type { ResolvedSpec, ResolvedVariable } from "../spec/spec.ts";
 
 /** A variable in the arena. Rows are along the first axis; a scalar is one row of one element. */
@@ -74,6 +75,8 @@ export class RunState implements Releasable {
   /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
   hypersCreated = false;
   iterations = 0;
+  /** The bound on the norm of each contribution; null without one. */
+  clipNorm: number | null;
   readonly #memory: Memory;
   readonly #created: CreatedSlot[] = [];
   readonly #createdOffsets = new Set<number>();
@@ -106,6 +109,7 @@ export class RunState implements Releasable {
     this.#addSlots(rule, isBlank);
     made.move();
     this.scalars = { ...rule.state };
+    this.clipNorm = initialClipNorm(spec.aggregation);
   }
 
   /** It changes with `shrink`, which no request can notice. */

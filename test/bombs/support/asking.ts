@@ -1,0 +1,71 @@
+/**
+ * A client in a thread of its own that asks one service for /healthz again and again, on one connection. It tells the
+ * longest wait when it is told to stop.
+ *
+ * A wait counts as long as the service's main thread was at work in it, where the system tells that: on a busy machine
+ * time passes in which the service is not at work, and that is not its fault.
+ */
+/// <reference lib="deno.worker" />
+
+export interface Asking {
+  readonly port: number;
+  /** Of the service. */
+  readonly pid: number;
+}
+
+export interface Waits {
+  readonly answers: number;
+  /** Milliseconds of work of the service in the wait in which it was longest. */
+  readonly worst: number;
+  /** The longest wait, in milliseconds. */
+  readonly longest: number;
+  /** Connections that the service closed before it answered. */
+  readonly lost: number;
+}
+
+const PAUSE_MS = 10;
+
+/** Milliseconds that the process's main thread was at work; NaN where that is not known. */
+function workOf(pid: number): number {
+  try {
+    return Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/schedstat`).split(" ")[0]) / 1e6;
+  } catch {
+    return NaN;
+  }
+}
+
+let stops = false;
+const waits = { answers: 0, worst: 0, longest: 0, lost: 0 };
+
+async function ask({ port, pid }: Asking): Promise<void> {
+  const buffer = new Uint8Array(4096);
+  const text = new TextEncoder().encode(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+  while (!stops) {
+    using connection = await Deno.connect({ port, hostname: "127.0.0.1" });
+    while (!stops) {
+      const start = performance.now(), work = workOf(pid);
+      await connection.write(text).catch(() => {});
+      // A small answer is one piece, or the end of the connection.
+      const count = await connection.read(buffer).catch(() => null);
+      const passed = performance.now() - start, worked = workOf(pid) - work;
+      waits.worst = Math.max(waits.worst, Number.isNaN(worked) ? passed : Math.min(passed, worked));
+      waits.longest = Math.max(waits.longest, passed);
+      if (!count) {
+        waits.lost += 1;
+        break;
+      }
+      waits.answers += 1;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
+
+self.onmessage = async ({ data }: MessageEvent<Asking | "stop">) => {
+  if (data === "stop") {
+    stops = true;
+    return;
+  }
+  await ask(data);
+  self.postMessage(waits satisfies Waits);
+  self.close();
+};
