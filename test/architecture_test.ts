@@ -61,7 +61,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["src/run/session/"],
   ["src/run/registry/"],
   ["routes/http/"],
-  ["routes/contract/"],
+  ["routes/contract/", "routes/lane/"],
   ["routes/contributions/"],
   ["routes/"],
   ["routes/app.ts"],
