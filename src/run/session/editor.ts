@@ -47,16 +47,21 @@ export class Editor {
 
   setVariables(staged: ArenaStaging, key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts;
-    if (staged.tensors.size === 0) {
+    if (staged.size === 0) {
       throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
         { path: "variables", message: "is empty, must name one variable or more" },
       ]);
     }
+    const { together } = staged;
     const sequence = recorder.record(() => stagedChange(state, staged, { key }));
-    for (const { variable, values, count } of staged.tensors.values()) {
+    for (const { variable, values, count } of staged.apart.values()) {
       state.values(variable).set(state.arena.f32(values, count));
     }
-    stepper.wasSet([...staged.tensors.values()].map(({ variable }) => variable));
+    for (const { first, count, at } of together?.arrangement.spans ?? []) {
+      const values = (together?.values as number) + 4 * at;
+      state.arena.f32(first.offset, count).set(state.arena.f32(values, count));
+    }
+    stepper.wasSet(staged.arrived);
     this.#tell(sequence, "variables");
     this.#keep(key);
   }

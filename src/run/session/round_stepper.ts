@@ -31,7 +31,7 @@ import type { RunState } from "../tensors/state.ts";
 import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
 import { isSkipped, withDrop } from "./contribution_answers.ts";
-import { normsOf, type Stepper } from "./stepper.ts";
+import type { Stepper } from "./stepper.ts";
 
 /** Delay before a round that is complete but could not be closed is tried again. */
 const RETRY_MS = 1000;
@@ -158,7 +158,7 @@ export class RoundStepper {
   }
 
   #answer(
-    { norm, variableNorms, weight, clipFactor }: PseudoGradient,
+    { norm, variableFigures, weight, clipFactor }: PseudoGradient,
     options: StepOptions,
     { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
   ): ContributionAnswer {
@@ -174,7 +174,7 @@ export class RoundStepper {
       weight,
       gradient_norm: norm,
       clip_factor: clipFactor,
-      variables: normsOf(variableNorms),
+      variables: variableFigures,
       warnings,
       ...options.loss !== undefined && { loss: options.loss },
     };

@@ -9,7 +9,7 @@ import { countNonFinite } from "../../../kernels/routines/non_finite.ts";
 import { refusal } from "../../errors.ts";
 import type { Fill } from "../../families/initializers/initializer.ts";
 import { initialize } from "../../families/initializers/mod.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import { nextTurn, Slices } from "../../slices.ts";
 import { fitsShape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
@@ -68,7 +68,7 @@ export async function writeInitialValues(
   }
   for (const slot of state.slotNames) {
     const filling = { begin: () => constant(initialOf(rule, slot)), work: 0, units: FILLED_UNITS };
-    for (const { slots, count } of state.optimized) await write(slots.get(slot) as number, count, filling);
+    for (const variable of state.optimized) await write(variable.slotOffset(slot), variable.count, filling);
   }
 }
 
