@@ -1,5 +1,6 @@
 /** GET /v1/runs/{run}/events: streams the events of a run. */
 import { StepwellError } from "../src/errors.ts";
+import { revocation } from "./http/access.ts";
 import type { Register } from "./http/context.ts";
 import { eventStream } from "./contributions/event_stream.ts";
 import { headers } from "./http/headers.ts";
@@ -30,12 +31,13 @@ const DESCRIPTION = `Server-sent events, each told of once it is on disk. The da
 | \`gap\` | as \`state\`, in place of events that are no longer kept |
 
 A reader that comes back with \`Last-Event-ID\` gets what it has missed. A comment comes when nothing else has for a
-while. The stream ends when the run is deleted or replaced, or the service stops.`;
+while. The stream ends when the run is deleted or replaced, the token is revoked, or the service stops.`;
 
 export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/events",
   operationId: "get_events",
+  "x-required-scope": "read",
   tags: ["rounds"],
   summary: "Watch the run",
   description: DESCRIPTION,
@@ -86,7 +88,7 @@ export const register: Register = (app, { registry, settings, stopping, streams 
       from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
       pauseMs: () => streams.open > UNPAUSED ? streams.open * PAUSE_MS : 0,
       heartbeatSeconds: settings.STEPWELL_HEARTBEAT_SECONDS,
-      signals: [c.req.raw.signal, stopping],
+      signals: [c.req.raw.signal, stopping, ...revocation(c)],
       owned: unsent.move(),
     });
     return c.body(stream, 200);
