@@ -1,7 +1,7 @@
 /**
  * What the file of tokens says: a JSON array with an entry for each token. It knows no request.
  *
- * Invariant: a file is taken as a whole or not at all. No message quotes it, because somebody may have put a token
+ * Invariant: a file is taken as a whole or not at all. No message quotes a value, because somebody may have put a token
  * where its hash belongs.
  */
 import { z } from "@hono/zod-openapi";
