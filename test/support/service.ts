@@ -15,14 +15,16 @@ export interface RunningService extends AsyncDisposable {
 }
 
 /** The task's command for a data folder, so that tests run with exactly its permissions and flags. */
-export function startCommand(data: string, address = ""): readonly string[] {
+export function startCommand(data: string, address = "", tokens = ""): readonly string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
   const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", "FOLDERS")
-    .replace("$(deno task --quiet address)", address);
+    .replace("$(deno task --quiet address)", address).replace("$(deno task --quiet token:file)", "TOKENS");
   const [deno, ...args] = command.split(" ");
   assert.equal(deno, "deno");
   // After the split, because a folder's name may contain spaces.
-  return args.map((argument) => argument.replace("FOLDERS", () => data));
+  return args.map((argument) =>
+    argument.replace("FOLDERS", () => data).replace("TOKENS", () => tokens === "" ? "" : `,${tokens}`)
+  );
 }
 
 /** Default data folders of services, removed when the tests end. */
@@ -33,7 +35,7 @@ globalThis.addEventListener("unload", () => Deno.removeSync(scratch, { recursive
 /** `descriptors`: how many files the process may open. */
 export function spawn(env: Readonly<Record<string, string>>, descriptors?: number): Deno.ChildProcess {
   const data = env["STEPWELL_DATA"] ?? `${scratch}/${folders++}`;
-  const args = startCommand(data, addressOf(env));
+  const args = startCommand(data, addressOf(env), env["STEPWELL_TOKENS"]);
   const limited = ["-c", `ulimit -n ${descriptors}; exec "$0" "$@"`, Deno.execPath(), ...args];
   return new Deno.Command(descriptors === undefined ? Deno.execPath() : "sh", {
     args: descriptors === undefined ? [...args] : limited,
