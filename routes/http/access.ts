@@ -33,15 +33,18 @@ export function identified({ settings, tokens, now }: Services): MiddlewareHandl
       return caller !== undefined;
     },
   });
-  return async (c, next) => {
-    let refusal: unknown;
-    if (!tokens.areAsked) c.set("caller", ANYBODY);
-    else if (!OPEN_PATHS.test(c.req.path)) {
-      await authenticate(c, () => Promise.resolve()).catch((error: unknown) => refusal = error);
-    }
+  const pass: MiddlewareHandler<AppEnv> = (c, next) => {
     if (limit && c.req.path !== UNLIMITED_PATH) count(c, limit);
-    if (refusal !== undefined) throw refusal;
-    await next();
+    return next();
+  };
+  const ask: MiddlewareHandler<AppEnv> = async (c, next) => {
+    let refusal: unknown;
+    await authenticate(c, () => Promise.resolve()).catch((error: unknown) => refusal = error);
+    return await pass(c, () => refusal === undefined ? next() : Promise.reject(refusal));
+  };
+  return (c, next) => {
+    if (!tokens.areAsked) c.set("caller", ANYBODY);
+    return tokens.areAsked && !OPEN_PATHS.test(c.req.path) ? ask(c, next) : pass(c, next);
   };
 }
 
