@@ -2,8 +2,8 @@
  * A `WebAssembly.Memory`, its allocator, and the kernels instantiated on it. An arena holds the tensors of one large
  * run or of many small ones, and knows nothing about runs.
  *
- * Invariants: regions are 64-byte aligned and disjoint. The first 64 bytes are never allocated and stay zero, so
- * offset 0 is the index list of "one row, row 0". Growing replaces the buffer: make views with `f32()` and the like,
+ * Invariants: regions are 64-byte aligned and disjoint. The first 64 bytes are never allocated. The first 32 stay zero,
+ * so offset 0 is the index list of "one row, row 0"; at {@link FLAG_OFFSET} kernels leave a mark. Growing replaces the buffer: make views with `f32()` and the like,
  * use them at once, and never keep one across an allocation or an `await`.
  */
 import { hostFunctions } from "./language/ops.ts";
@@ -16,6 +16,9 @@ const ALIGNMENT = 64;
 const GROWTH_BYTES_MAX = 4 * 1024 ** 2;
 /** The end of the wasm32 address space. */
 export const ARENA_BYTES_MAX = 4 * 1024 ** 3;
+
+/** Byte offset of the int32 that kernels set to 1 when they store a number that is not finite. They never clear it. */
+export const FLAG_OFFSET = 32;
 
 export type KernelFunction = (...args: number[]) => number | number[] | undefined;
 
@@ -36,10 +39,13 @@ export class Arena {
   readonly #free: Gap[] = [];
   #end = ALIGNMENT;
   #used = 0;
+  /** A view of the mark, in the memory's latest buffer. */
+  #flag: Int32Array<ArrayBuffer>;
 
   constructor(options: { bytesMax: number }) {
     this.bytesMax = Math.min(options.bytesMax, ARENA_BYTES_MAX);
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(this.bytesMax / PAGE_BYTES) });
+    this.#flag = this.i32(FLAG_OFFSET, 1);
   }
 
   /** The current buffer of the memory. Growing the memory replaces it. */
@@ -129,6 +135,18 @@ export class Arena {
       else low = middle + 1;
     }
     return low;
+  }
+
+  /**
+   * Clears the mark that kernels leave, and returns whether there was one: since the last call, a kernel may have stored
+   * a number that is not finite. Without a mark, all numbers that kernels stored are finite.
+   */
+  takeFlag(): boolean {
+    // Growing the memory detaches the view.
+    if (this.#flag.length === 0) this.#flag = this.i32(FLAG_OFFSET, 1);
+    const isSet = this.#flag[0] !== 0;
+    if (isSet) this.#flag[0] = 0;
+    return isSet;
   }
 
   u8(offset: number, bytes: number): Uint8Array<ArrayBuffer> {

@@ -1,7 +1,9 @@
 /** GET /v1/runs/{run}/events: streams the events of a run. */
 import { StepwellError } from "../src/errors.ts";
+import type { RunSession } from "../src/run/api/run_session.ts";
 import { revocation } from "./http/access.ts";
-import type { Register } from "./http/context.ts";
+import type { Register, Services } from "./http/context.ts";
+import { EventFeed } from "./contributions/event_feed.ts";
 import { eventStream } from "./contributions/event_stream.ts";
 import { headers } from "./http/headers.ts";
 import { answers, createRoute, mount, requestHeader, RunParams, z } from "./contract/operation.ts";
@@ -26,6 +28,7 @@ const DESCRIPTION = `Server-sent events, each told of once it is on disk. The da
 | \`contribution_withdrawn\` | \`round, client_id, contributions, missing, deadline\` |
 | \`round_dropped\` | \`round, reason, contributions\` |
 | \`step_applied\` | the figures of the step, without those of its variables |
+| \`step_diverged\` | \`tensors\`: a list of \`variable, slot, count, before\`; the step left so many numbers that are not finite, \`more\`: how many tensors the list leaves out |
 | \`round_opened\` | \`round\` |
 | \`run_changed\` | \`changed\`: what was set, \`variables\`, \`weights\` or \`optimizer\` |
 | \`gap\` | as \`state\`, in place of events that are no longer kept |
@@ -60,10 +63,31 @@ export const route = createRoute({
   }, ["unknown_run", "busy", "shutting_down", "out_of_memory", "run_damaged", "storage_failed"]),
 });
 
-/** So many streams get each event at once. With more, each pauses for so many milliseconds for each that is open. */
-const UNPAUSED = 16, PAUSE_MS = 3;
+/** The longest tick, and its part for each open stream: with few of them events are hardly ever held back. */
+const TICK_MS_MAX = 50, TICK_MS_PER_STREAM = 0.1;
 
-export const register: Register = (app, { registry, settings, stopping, streams }) =>
+/** The feed of a run, which all of its streams share. */
+function feeds({ registry, settings, streams }: Services): (run: RunSession) => EventFeed {
+  const open = new WeakMap<RunSession, EventFeed>();
+  return (run) => {
+    const present = open.get(run);
+    if (present) return present;
+    const feed: EventFeed = new EventFeed({
+      run,
+      lease: registry.lease(run.id),
+      heartbeatMs: 1000 * settings.STEPWELL_HEARTBEAT_SECONDS,
+      tickMs: () => Math.min(streams.open * TICK_MS_PER_STREAM, TICK_MS_MAX),
+      // After a failure there may be another one by now.
+      onEnd: () => void (open.get(run) === feed && open.delete(run)),
+    });
+    open.set(run, feed);
+    return feed;
+  };
+}
+
+export const register: Register = (app, services) => {
+  const { registry, stopping, streams } = services;
+  const feedOf = feeds(services);
   mount(app, route, (c) => {
     const { run: id } = c.req.valid("param");
     const run = registry.get(id);
@@ -78,18 +102,15 @@ export const register: Register = (app, { registry, settings, stopping, streams 
         "Cannot open a stream of events: the service was told to stop",
       );
     }
-    using unsent = new DisposableStack();
-    unsent.use(streams.acquireNow());
-    const lease = unsent.use(registry.lease(id));
+    using owned = new DisposableStack();
+    owned.use(streams.acquireNow());
     const stream = eventStream({
-      run,
-      lease,
+      feed: feedOf(run),
       // The header first: a browser's EventSource reconnects to its first URL, with an old query.
       from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
-      pauseMs: () => streams.open > UNPAUSED ? streams.open * PAUSE_MS : 0,
-      heartbeatSeconds: settings.STEPWELL_HEARTBEAT_SECONDS,
       signals: [c.req.raw.signal, stopping, ...revocation(c)],
-      owned: unsent.move(),
+      owned: owned.move(),
     });
     return c.body(stream, 200);
   });
+};

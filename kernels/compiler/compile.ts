@@ -50,7 +50,7 @@ export class Kernel {
 
   constructor(program: Program, layoutOf: (name: string) => TensorLayout) {
     this.program = program;
-    this.passes = splitPasses(program.graph, layoutOf);
+    this.passes = splitPasses(program.graph, layoutOf, program.scope.isWatched);
   }
 
   /** The module of a pass, compiled on first use. */
@@ -99,5 +99,6 @@ function describePass(nodes: readonly GraphNode[], pass: Pass): string {
     lines.join(";"),
     pass.reductions.map(({ arg, combine }) => `${combine}(${show(arg)})`),
     pass.stores.map(({ tensor, node }) => `t${tensor}=${show(node)}`),
+    pass.isWatched,
   ].join("|");
 }

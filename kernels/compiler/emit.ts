@@ -8,24 +8,19 @@
  * elements. A single element goes through the same vector code with its value in lane 0, so each op has one
  * emission and no scalar variant.
  *
- * Subnormal results are flushed when they are stored, at four ops per vector. Testing for subnormals first, and
- * flushing only the groups that have some, gains a little for Adagrad but loses a little for SGD and a third where
- * there are zeros.
- *
  * Reductions follow the order that interpret.ts defines. A row is split into blocks of {@link BLOCK} elements. In a
  * block, element j of the full groups goes to float64 accumulator j mod 16; the remaining elements go one by one to
  * a 17th accumulator.
  */
-import { decodeBf16, decodeF16 } from "./decode.ts";
 import type { GraphNode } from "../language/graph.ts";
 import { BLOCK, GROUP } from "./interpret.ts";
 import { emitHostCall, OPS } from "../language/ops.ts";
 import { type Access, ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
+import { emitLoad } from "./loads.ts";
+import { emitStore, mark, watchedStores } from "./stores.ts";
 import { touchRows } from "./touch.ts";
 import * as wasm from "../wasm/wasm.ts";
-import { type Code, f32x4, F64, f64, f64x2, I32, i32, i32x4, local, V128, v128 } from "../wasm/wasm.ts";
-
-const lane0 = (offset: number, address: Code) => v128.load32zero(offset, address);
+import { type Code, f32x4, F64, f64, f64x2, I32, i32, local, V128, v128 } from "../wasm/wasm.ts";
 
 class PassEmitter {
   readonly #nodes: readonly GraphNode[];
@@ -46,6 +41,9 @@ class PassEmitter {
   readonly #lanes: Map<number, number>[] = [];
   readonly #atOnce: number;
   readonly #scratch: number;
+  /** The stores that are watched (stores.ts), and the local with the greatest exponent that they had. */
+  readonly #watched: ReadonlySet<Pass["stores"][number]>;
+  readonly #greatest: number;
 
   constructor(nodes: readonly GraphNode[], pass: Pass) {
     this.#nodes = nodes;
@@ -58,6 +56,8 @@ class PassEmitter {
     this.#rests = reductions.map(() => this.#local(F64));
     this.#accumulators = reductions.map(() => Array.from({ length: GROUP / 2 }, () => this.#local(V128)));
     this.#scratch = this.#local(V128);
+    this.#watched = watchedStores(nodes, pass);
+    this.#greatest = this.#local(V128);
     uniforms.forEach((id, index) => {
       const value = f32x4.splat(local.get(3 + tensors.length + index));
       // A comparison of scalars is passed as 1 or 0; `where` needs it as a mask.
@@ -103,21 +103,14 @@ class PassEmitter {
   #load(tensor: number, element: number, width: 1 | 4): Code {
     const { access, type } = this.#pass.tensors[tensor]?.layout as { access: Access; type: ElementType };
     if (access === "splat") return local.get(this.#splats.get(tensor) as number);
-    const address = local.get(this.#pointers[tensor] as number);
-    const offset = element * ELEMENT_BYTES[type];
-    if (type === "f32") return width === 4 ? v128.load(offset, address) : lane0(offset, address);
-    if (type === "f64") {
-      const half = (at: number) => f32x4.demoteF64x2Zero(v128.load(at, address));
-      return width === 4
-        ? v128.shuffle32(half(offset), half(offset + 16), [0, 1, 4, 5])
-        : f32x4.demoteF64x2Zero(v128.load64zero(offset, address));
-    }
-    const halves = width === 4 ? v128.load64zero(offset, address) : i32x4.splat(i32.load16u(offset, address));
-    if (type === "bf16") return decodeBf16(halves);
-    return [
-      ...local.set(this.#scratch, i32x4.extendLow16u(halves)),
-      ...decodeF16(local.get(this.#scratch), this.#constant),
-    ];
+    return emitLoad({
+      type,
+      address: local.get(this.#pointers[tensor] as number),
+      element,
+      width,
+      scratch: this.#scratch,
+      constant: this.#constant,
+    });
   }
 
   #apply(op: string, args: readonly Code[], width: 1 | 4): Code {
@@ -132,11 +125,17 @@ class PassEmitter {
     return row.emit(a, b, c);
   }
 
-  #store({ tensor, node, flushes }: Pass["stores"][number], lane: number, width: 1 | 4): Code {
-    const address = local.get(this.#pointers[tensor] as number);
-    const value = this.#value(node, lane);
-    const final = flushes ? this.#apply("flush", [value], width) : value;
-    return width === 4 ? v128.store(16 * lane, address, final) : v128.store32lane(0, address, final);
+  #store(store: Pass["stores"][number], lane: number, width: 1 | 4): Code {
+    return emitStore({
+      value: this.#value(store.node, lane),
+      scratch: this.#scratch,
+      greatest: this.#watched.has(store) ? this.#greatest : undefined,
+      address: local.get(this.#pointers[store.tensor] as number),
+      offset: 16 * lane,
+      width,
+      flushes: store.flushes,
+      constant: this.#constant,
+    });
   }
 
   #reduce(index: number, lane: number, width: 1 | 4): Code {
@@ -267,11 +266,12 @@ class PassEmitter {
         ...local.set(row, i32.add(local.get(row), i32.const(1))),
       ],
     );
+    const told = this.#watched.size > 0 ? mark(local.get(this.#greatest)) : [];
     return wasm.assemble({
       parameters: this.#parameters,
       results: reductions.map(() => F64),
       locals: this.#locals,
-      body: [...this.#prologue, ...rows, ...this.#totals.flatMap((total) => local.get(total))],
+      body: [...this.#prologue, ...rows, ...told, ...this.#totals.flatMap((total) => local.get(total))],
       imports: this.#imports,
       globals: touched.length > 0 ? 1 : 0,
     });

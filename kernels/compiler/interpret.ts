@@ -9,7 +9,7 @@
  * A block's total is (even + odd) + rest. Blocks and rows add to the total in order. The terms are float32 numbers:
  * squares are rounded before they are added, as in TensorFlow.
  */
-import type { Arena } from "../arena.ts";
+import { type Arena, FLAG_OFFSET } from "../arena.ts";
 import type { GraphNode } from "../language/graph.ts";
 import { COMBINE, flush, OPS } from "../language/ops.ts";
 import { ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
@@ -104,6 +104,7 @@ export function interpretPass(
       for (const { tensor, node, flushes } of pass.stores) {
         const value = flushes ? flush(valueOf(node)) : valueOf(node);
         new DataView(buffer).setFloat32(address(tensor, element), value, true);
+        if (pass.isWatched && !Number.isFinite(value)) arena.i32(FLAG_OFFSET, 1)[0] = 1;
       }
       pass.reductions.forEach(({ arg }, index) => terms[index]?.push(valueOf(arg)));
     }

@@ -36,10 +36,16 @@ export interface Pass {
   }[];
   /** `flushes`: subnormal numbers are stored as zero of the same sign. Copies are stored unchanged. */
   readonly stores: readonly { readonly tensor: number; readonly node: number; readonly flushes: boolean }[];
+  /** Whether the arena is marked when a number is stored that is not finite. */
+  readonly isWatched: boolean;
 }
 
 /** The passes in order. Throws RangeError when a stored tensor has a layout that cannot be written. */
-export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayout): Pass[] {
+export function splitPasses(
+  graph: Graph,
+  layoutOf: (name: string) => TensorLayout,
+  isWatched = true,
+): Pass[] {
   const { nodes, stores } = graph;
   for (const name of stores.keys()) {
     const { access, type } = layoutOf(name);
@@ -73,6 +79,7 @@ export function splitPasses(graph: Graph, layoutOf: (name: string) => TensorLayo
       tensors: names.map((name) => ({ name, layout: layoutOf(name) })),
       uniforms,
       reductions,
+      isWatched,
       stores: stored.map(([name, node]) => ({
         tensor: names.indexOf(name),
         node,

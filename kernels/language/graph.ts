@@ -27,6 +27,8 @@ export interface Scope {
   readonly tensors: readonly string[];
   readonly stored: readonly string[];
   readonly uniforms: readonly string[];
+  /** Whether a kernel marks its arena when it stores a number that is not finite; absent: true. */
+  readonly isWatched?: boolean;
 }
 
 export interface Graph {

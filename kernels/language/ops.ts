@@ -25,6 +25,8 @@ interface OpRow {
   readonly emit?: (a: Code, b: Code, c: Code) => Code;
   /** Vectors that `emit` takes after its arguments; a kernel computes them once, before the elements. */
   readonly constants?: readonly Code[];
+  /** So many of the first arguments make the result NaN or infinite whenever they are. */
+  readonly keeps?: number;
   /** Takes a dozen cycles or more. */
   readonly slow?: true;
   /** A function of the host, called per lane: the same bits as `evaluate`, 50 to 80 ns per element. */
@@ -33,14 +35,16 @@ interface OpRow {
   readonly meaning: string;
 }
 
-const { fround } = Math;
-
-const SMALLEST_NORMAL = 2 ** -126;
+const { fround } = Math, SMALLEST_NORMAL = 2 ** -126;
 
 /** Replaces a subnormal number by zero of the same sign, as TensorFlow's CPU kernels do. */
 export function flush(value: number): number {
   return Math.abs(value) < SMALLEST_NORMAL ? value * 0 : value;
 }
+
+/** The same for vectors, from the bits of their exponents: an exponent of 0 means zero or subnormal. */
+export const flushed = (value: Code, exponents: Code, zero: Code): Code =>
+  v128.andnot(value, i32x4.shru(i32x4.eq(exponents, zero), i32.const(1)));
 
 /** Rounds to the nearest integer, ties to even, as IEEE 754 does; Math.round rounds ties up. */
 function roundToEven(value: number): number {
@@ -52,6 +56,7 @@ function roundToEven(value: number): number {
 export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   add: {
     arity: 2,
+    keeps: 2,
     symbol: "+",
     evaluate: (a, b) => fround(a + b),
     emit: f32x4.add,
@@ -59,6 +64,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   sub: {
     arity: 2,
+    keeps: 2,
     symbol: "-",
     evaluate: (a, b) => fround(a - b),
     emit: f32x4.sub,
@@ -66,6 +72,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   mul: {
     arity: 2,
+    keeps: 2,
     symbol: "*",
     evaluate: (a, b) => fround(a * b),
     emit: f32x4.mul,
@@ -73,6 +80,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   div: {
     arity: 2,
+    keeps: 1,
     symbol: "/",
     evaluate: (a, b) => fround(a / b),
     emit: f32x4.div,
@@ -88,6 +96,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   },
   neg: {
     arity: 1,
+    keeps: 1,
     symbol: "-",
     evaluate: (a) => -a,
     emit: f32x4.neg,
@@ -162,10 +171,8 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   flush: {
     arity: 1,
     evaluate: flush,
-    // An exponent of 0 means zero or subnormal: only the sign is kept.
     constants: [v128.constI32(0x7f800000), v128.zero],
-    emit: (a, exponent, zero) =>
-      v128.andnot(a, i32x4.shru(i32x4.eq(v128.and(a, exponent), zero), i32.const(1))),
+    emit: (a, exponent, zero) => flushed(a, v128.and(a, exponent), zero),
     meaning: "zero of the same sign where the argument is subnormal, else the argument",
   },
   abs: { arity: 1, evaluate: (a) => Math.abs(a), emit: f32x4.abs, meaning: "absolute value, exact" },

@@ -10,7 +10,13 @@ import { type Kernel, Program } from "../compiler/compile.ts";
 import type { ElementType } from "../compiler/pass.ts";
 
 const squares = new Program(["n = norm(g)"], { tensors: ["g"], stored: [], uniforms: [] }).kernel();
-const decode = new Program(["x = g", "n = norm(g)"], { tensors: ["g", "x"], stored: ["x"], uniforms: [] });
+/** Unwatched: the sum tells what is not finite. */
+const decode = new Program(["x = g", "n = norm(g)"], {
+  tensors: ["g", "x"],
+  stored: ["x"],
+  uniforms: [],
+  isWatched: false,
+});
 /** Looked up once: a block takes a microsecond, and so would the lookup of its layout. */
 const decoders = {
   f32: decode.kernel(),

@@ -123,6 +123,7 @@ export const v128 = {
   or: simd(0x50),
   xor: simd(0x51),
   bitselect: simd(0x52),
+  anyTrue: simd(0x53),
   /** Selects `lanes` from the eight 32-bit lanes of two vectors. */
   shuffle32: (a: Code, b: Code, lanes: readonly number[]): Code => [
     ...a,
@@ -140,6 +141,7 @@ export const i16x8 = {
 
 export const i32x4 = {
   splat: simd(0x11),
+  extract: simdLane(0x1b),
   eq: simd(0x37),
   gts: simd(0x3b),
   lts: simd(0x39),
@@ -149,6 +151,7 @@ export const i32x4 = {
   shl: simd(0xab),
   shru: simd(0xad),
   add: simd(0xae),
+  maxs: simd(0xb8),
 };
 
 export const f32x4 = {

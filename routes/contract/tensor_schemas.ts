@@ -148,7 +148,8 @@ export const Member = z.object({ class_name: ClassName, config: Config }).openap
 });
 
 export const Warnings = z.array(z.string()).openapi({
-  description: "What was done as Keras does it, though a reader might expect otherwise.",
+  description:
+    "What a reader might not expect: what was done as Keras does it, and what a step left that is not finite.",
   example: ["No gradient was given for dense/bias"],
 });
 

@@ -59,6 +59,11 @@ export class Metrics {
       counter("stepwell_body_bytes_total", "Bytes of request bodies read.", this.#bytesIn),
       counter("stepwell_answer_bytes_total", "Bytes of answers with a declared length.", this.#bytesOut),
       counter("stepwell_steps_total", "Optimizer steps applied.", runs.steps),
+      counter(
+        "stepwell_diverged_steps_total",
+        "Steps that left numbers in variables or slots that are not finite.",
+        runs.divergedSteps,
+      ),
       gauge("stepwell_runs", "Open runs.", runs.runs),
       gauge("stepwell_arenas", "WebAssembly memories in use.", runs.arenas),
       gauge("stepwell_arena_bytes", "Bytes of those memories.", runs.arenaBytes),

@@ -3,6 +3,7 @@
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { AppContext } from "./context.ts";
+import { listParts } from "./header_list.ts";
 
 export const JSON_TYPE = "application/json";
 export const SAFETENSORS_TYPE = "application/vnd.safetensors";
@@ -26,7 +27,7 @@ export function negotiate(c: AppContext): TensorType {
   c.header("Vary", "Accept");
   const header = c.req.header("Accept");
   if (header === undefined || header.trim() === "") return JSON_TYPE;
-  const ranges = parts(header, ",").filter((range) => range.trim() !== "").map(parseRange);
+  const ranges = [...listParts(header, ",")].filter((range) => range.trim() !== "").map(parseRange);
   let best: TensorType | undefined;
   let bestQuality = 0;
   for (const offer of OFFERS) {
@@ -50,7 +51,7 @@ const RANGE = new RegExp(`^(\\*/\\*|${TOKEN}/(\\*|${TOKEN}))$`);
 const QUALITY = /^(0?\.\d+|0\.?|1(\.0*)?)$/;
 
 function parseRange(text: string): MediaRange {
-  const [given = "", ...parameters] = parts(text, ";").map((part) => part.trim().toLowerCase());
+  const [given = "", ...parameters] = [...listParts(text, ";")].map((part) => part.trim().toLowerCase());
   // The HTTP client of Java 8 and 11 sends a bare asterisk.
   const range = given === "*" ? "*/*" : given;
   const quality = parameters.find((parameter) => /^q\s*=/.test(parameter))?.replace(/^q\s*=\s*/, "") ?? "1";
@@ -60,12 +61,6 @@ function parseRange(text: string): MediaRange {
     ]);
   }
   return { range, quality: Number(quality) };
-}
-
-/** Splits at a separator that is not inside a quoted string. */
-function parts(text: string, separator: "," | ";"): string[] {
-  const part = separator === "," ? /(?:"(?:[^"\\]|\\.)*"|[^,])+/g : /(?:"(?:[^"\\]|\\.)*"|[^;])+/g;
-  return text.match(part) ?? [];
 }
 
 function qualityOf(type: TensorType, ranges: readonly MediaRange[]): number {

@@ -3,6 +3,7 @@
  * unknown preferences are ignored, and the first counts if one is given twice.
  */
 import type { AppContext } from "./context.ts";
+import { listParts } from "./header_list.ts";
 import { negotiate, type TensorType } from "./negotiate.ts";
 
 /** A preference: its name, and its value as a token or a quoted string. Parameters are ignored. */
@@ -12,29 +13,13 @@ const PREFERENCE =
 /** Preferences by name in lower case. One without a value has the empty string. */
 export function preferences(header: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
-  for (const element of elements(header)) {
+  for (const element of listParts(header, ",")) {
     const [, name, token, quoted] = PREFERENCE.exec(element) ?? [];
     const key = name?.toLowerCase();
     if (key === undefined || found.has(key)) continue;
     found.set(key, token ?? quoted?.replaceAll(/\\(.)/g, "$1") ?? "");
   }
   return found;
-}
-
-/** Splits at commas, except those between quotes. */
-function* elements(header: string): Generator<string> {
-  let start = 0;
-  let isQuoted = false;
-  for (let at = 0; at < header.length; at++) {
-    const letter = header[at];
-    if (letter === '"') isQuoted = !isQuoted;
-    else if (isQuoted) at += letter === "\\" ? 1 : 0;
-    else if (letter === ",") {
-      yield header.slice(start, at);
-      start = at + 1;
-    }
-  }
-  yield header.slice(start);
 }
 
 /** The value of a preference of this request; undefined if it is not there. */

@@ -2,35 +2,12 @@
  * Waits with a time limit for a change of a run. Any number of requests can wait at once. It knows no operation and
  * reads no event: a waiting request that is woken looks for its result itself.
  *
- * Invariant: however a wait ends, it leaves nothing behind: no timer, no listener, no growing chain of promises.
+ * Invariant: however a wait ends, it leaves nothing behind: no timer, no listener.
  */
 import { type Releasable, releasable } from "../../src/releasable.ts";
 import type { RunEvents } from "../../src/run/api/run_events.ts";
 
 type Listeners = Set<() => void>;
-
-/** The listeners by run. All of them share one promise of its events. */
-const watches = new WeakMap<RunEvents, Listeners>();
-
-/** Calls `listener` after each event until it is released. */
-function watch(events: RunEvents, listener: () => void): Releasable {
-  const present = watches.get(events);
-  const listeners: Listeners = present ?? new Set();
-  listeners.add(listener);
-  if (!present) {
-    watches.set(events, listeners);
-    void wakeAll(events, listeners);
-  }
-  return releasable(() => void listeners.delete(listener));
-}
-
-async function wakeAll(events: RunEvents, listeners: Listeners): Promise<void> {
-  while (listeners.size > 0 && !events.closed) {
-    await events.changed();
-    for (const listener of listeners) listener();
-  }
-  watches.delete(events);
-}
 
 interface Abort {
   readonly listeners: Listeners;
@@ -105,7 +82,7 @@ export function waitFor<T>(events: RunEvents, waiting: Waiting<T>): Promise<T | 
     // A microtask later: the result may come in the same turn as the signal.
     const lookSoon = () => queueMicrotask(look);
     held.defer(() => clearTimeout(timer));
-    held.use(watch(events, look));
+    held.use(events.watch(look));
     for (const signal of signals) held.use(onAbort(signal, lookSoon));
   });
 }

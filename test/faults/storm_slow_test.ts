@@ -15,7 +15,11 @@ Deno.test("service loses nothing and applies nothing twice when it is killed und
   const seed = Number(values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
   console.log(`seed ${seed}: --seed=${seed} makes the same plan again`);
   const folder = await Deno.makeTempDir({ prefix: "stepwell-faults-" });
-  const { world, startMs, ...figures } = await storm({ kills: Number(values.kills), seed, folder });
+  const { world, startMs, forgetful, ...figures } = await storm({
+    kills: Number(values.kills),
+    seed,
+    folder,
+  });
   const lives = [...world.lives.values()];
   const sum = (of: (life: typeof lives[number]) => number) =>
     lives.reduce((total, life) => total + of(life), 0);
@@ -23,6 +27,8 @@ Deno.test("service loses nothing and applies nothing twice when it is killed und
     ...figures,
     steps: sum(({ steps }) => steps),
     contributions: sum(({ contributions }) => contributions),
+    minimized: sum(({ minimized }) => minimized),
+    forgotten: forgetful.map(({ id, steps, forgotten }) => `${id}: ${forgotten} of ${steps}`),
     lostAndFound: sum(({ found }) => found),
     checkedReads: sum(({ checkedReads }) => checkedReads),
     runsDeleted: world.deleted.length,

@@ -212,9 +212,10 @@ Deno.test(`create_run refuses ${SPECS.length} kinds of bad requests and creates 
       assert.equal(response.headers.get("Retry-After"), STATUSES[code] === 503 ? "1" : null);
     });
   }
+  // Before a run is refused for lack of memory, idle runs give back their copies for readers.
+  const given = { arenas: 0, arenaBytes: 0, publishedBytes: 0 };
+  assert.ok(figures.publishedBytes > 0);
   const now = service.registry.figures();
-  assert.ok(now.publishedBytes <= figures.publishedBytes, "copies for readers may have been given back");
-  const same = { arenas: 0, arenaBytes: 0, publishedBytes: 0 };
-  assert.deepEqual({ ...now, ...same }, { ...figures, ...same });
+  assert.deepEqual({ ...now, arenas: 0, arenaBytes: 0 }, { ...figures, ...given });
   assert.equal(await stateOf(service), before);
 });

@@ -5,6 +5,7 @@
  * A replay of the journal makes the same events with the same ids. Invariant: `since` returns events in order and
  * each one once, or reports that some are missing.
  */
+import { type Releasable, releasable } from "../../releasable.ts";
 import type { RunEvent, RunEvents } from "../api/run_events.ts";
 
 /** Count of events that are kept: enough for a reader that was away for a few hundred steps. */
@@ -33,7 +34,9 @@ export class EventLog implements RunEvents {
   /** The newest event that is not kept, or the place where this log begins. */
   #floor: Place;
   #last: Place;
-  #waiting = Promise.withResolvers<void>();
+  #count = 0;
+  readonly #listeners = new Set<() => void>();
+  #isWaking = false;
   #closed = false;
 
   /**
@@ -48,6 +51,10 @@ export class EventLog implements RunEvents {
     return this.#closed;
   }
 
+  get count(): number {
+    return this.#count;
+  }
+
   get last(): string {
     return `${this.#last.sequence}.${this.#last.index}`;
   }
@@ -55,6 +62,7 @@ export class EventLog implements RunEvents {
   add(sequence: number, type: RunEvent["type"], data: RunEvent["data"]): void {
     const index = this.#last.sequence === sequence ? this.#last.index + 1 : 1;
     this.#last = { sequence, index };
+    this.#count += 1;
     this.#kept.push({ sequence, index, event: { id: this.last, type, data } });
     // Events are dropped in bulk, because removing the first item of a long list moves all others.
     if (this.#kept.length >= 2 * KEPT) {
@@ -75,8 +83,9 @@ export class EventLog implements RunEvents {
     return { events: this.#kept.slice(seen + 1).map(({ event }) => event), missed: !isKnown };
   }
 
-  changed(): Promise<void> {
-    return this.#closed ? Promise.resolve() : this.#waiting.promise;
+  watch(listener: () => void): Releasable {
+    this.#listeners.add(listener);
+    return releasable(() => void this.#listeners.delete(listener));
   }
 
   close(): void {
@@ -84,8 +93,13 @@ export class EventLog implements RunEvents {
     this.#wake();
   }
 
+  /** Calls the listeners after the turn, because in the middle of it the run is not yet what it will be. */
   #wake(): void {
-    this.#waiting.resolve();
-    this.#waiting = Promise.withResolvers<void>();
+    if (this.#isWaking || this.#listeners.size === 0) return;
+    this.#isWaking = true;
+    queueMicrotask(() => {
+      this.#isWaking = false;
+      for (const listener of this.#listeners) listener();
+    });
   }
 }

@@ -80,6 +80,7 @@ export interface RunRegistry {
     readonly runs: number;
     readonly runsInMemory: number;
     readonly steps: number;
+    readonly divergedSteps: number;
     readonly arenas: number;
     readonly arenaBytes: number;
     readonly runBytes: number;

@@ -178,6 +178,10 @@ export class Registry implements RunRegistry {
       runs: this.#table.size,
       runsInMemory: sessions.length,
       steps: sessions.reduce((sum, { stepCount }) => sum + stepCount, this.#table.stepsOfClosed),
+      divergedSteps: sessions.reduce(
+        (sum, { divergedCount }) => sum + divergedCount,
+        this.#table.divergedOfClosed,
+      ),
       arenas,
       arenaBytes,
       runBytes: sessions.reduce((sum, { bytes }) => sum + bytes.state, 0),

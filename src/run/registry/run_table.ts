@@ -56,6 +56,7 @@ export class RunTable {
   readonly #endings = new WeakMap<RunSession, Ending>();
   #sequence = 0;
   #stepsOfClosed = 0;
+  #divergedOfClosed = 0;
 
   constructor(parts: RunTableParts) {
     this.#parts = parts;
@@ -72,6 +73,11 @@ export class RunTable {
   /** Count of the steps of sessions that have left memory. */
   get stepsOfClosed(): number {
     return this.#stepsOfClosed;
+  }
+
+  /** Count of those that left numbers that are not finite. */
+  get divergedOfClosed(): number {
+    return this.#divergedOfClosed;
   }
 
   all(): RunEntry[] {
@@ -155,6 +161,7 @@ export class RunTable {
       const session = recover({ store: entry.store, memory, optimizers, runner, now: () => now().getTime() });
       // Replayed steps were counted before.
       this.#stepsOfClosed -= session.stepCount;
+      this.#divergedOfClosed -= session.divergedCount;
       this.attach(entry, session);
     }
     return entry.session as Session;
@@ -244,6 +251,7 @@ export class RunTable {
     if (!entry.session) return;
     this.#endings.set(entry.session, ending);
     this.#stepsOfClosed += entry.session.stepCount;
+    this.#divergedOfClosed += entry.session.divergedCount;
     entry.store?.leaving();
     entry.session.close(ending);
     entry.session = undefined;

@@ -37,7 +37,7 @@ export class Editor {
   }
 
   setVariables(staged: ArenaStaging): void {
-    const { state, recorder } = this.#parts;
+    const { state, recorder, stepper } = this.#parts;
     if (staged.tensors.size === 0) {
       throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
         { path: "variables", message: "is empty, must name one variable or more" },
@@ -47,18 +47,21 @@ export class Editor {
     for (const { variable, values, count } of staged.tensors.values()) {
       state.values(variable).set(state.arena.f32(values, count));
     }
+    stepper.wasSet([...staged.tensors.values()].map(({ variable }) => variable));
     this.#tell(sequence, "variables");
   }
 
   setWeights(weights: readonly unknown[]): void {
-    const { state, recorder, stepper: { optimizer } } = this.#parts;
+    const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
     let sequence = 0;
     const changed = setWeights(state, weights, {
       member: optimizer.member,
       rule: ruleOf(optimizer),
       record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest)),
     });
-    if (changed) this.#tell(sequence, "weights");
+    if (!changed) return;
+    stepper.wasSet(state.optimized);
+    this.#tell(sequence, "weights");
   }
 
   /** Overwrites hyperparameters and returns warnings. */

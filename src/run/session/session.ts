@@ -113,6 +113,11 @@ export class Session implements RunSession {
     return this.#stepper.count;
   }
 
+  /** Count of those that left numbers that are not finite. */
+  get divergedCount(): number {
+    return this.#stepper.divergedCount;
+  }
+
   /** Bytes of variables and slots, and of the bodies being received. */
   get bytes(): { readonly state: number; readonly staging: number } {
     return { state: this.#state.bytes, staging: this.#stagings.bytes };

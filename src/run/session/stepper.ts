@@ -12,6 +12,7 @@ import type { EventLog } from "../answers/events.ts";
 import { setAverage } from "../rounds/accumulator.ts";
 import { asItIs, checkResults } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
+import { NonFiniteCounts } from "../step/non_finite_counts.ts";
 import { forOneStep } from "../step/overrides.ts";
 import { assertStepCost } from "../step/step_cost.ts";
 import type { SessionHost } from "./host.ts";
@@ -19,8 +20,9 @@ import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
-import type { RunState } from "../tensors/state.ts";
+import type { RunState, VariableState } from "../tensors/state.ts";
 import { planStep, type StepPlan } from "../step/plan_step.ts";
+import { divergence, divergenceWarnings } from "./divergence.ts";
 
 /** Count of applied steps that a run remembers. */
 const STEPS_MAX = 64;
@@ -55,18 +57,28 @@ interface StepperParts {
 export class Stepper {
   readonly #parts: StepperParts;
   readonly #latest: StepAnswer[];
+  readonly #nonFinite: NonFiniteCounts;
+  readonly #averaged: readonly VariableState[];
   #count = 0;
+  #divergedCount = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
     this.#parts = parts;
     this.#latest = [...parts.latest];
     this.optimizer = parts.spec.optimizer;
+    this.#nonFinite = new NonFiniteCounts(parts.state);
+    this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
   }
 
   /** Count of the steps that this session has applied. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Count of those that left numbers that are not finite. */
+  get divergedCount(): number {
+    return this.#divergedCount;
   }
 
   /** The latest steps, oldest first. */
@@ -111,25 +123,42 @@ export class Stepper {
     return this.#figures(plan, { applied: false, ...step });
   }
 
+  /** Called when something else than a step has set the values of variables or of their slots. */
+  wasSet(variables: Iterable<VariableState>): void {
+    this.#nonFinite.forget(variables);
+  }
+
   /** Performs a recorded step and remembers it. */
   perform(
     plan: StepPlan,
     averages: readonly Instruction[],
-    { sequence, ...step }: PerformedStep,
+    { sequence, warnings, ...step }: PerformedStep,
   ): StepAnswer {
     const { state, runner, session, changed } = this.#parts;
+    const changing = averages.length > 0 ? [...plan.variables, ...this.#averaged] : plan.variables;
+    this.#nonFinite.prepare(changing);
     perform(state, [...plan.instructions, ...averages], runner);
+    const increases = this.#nonFinite.increases(changing);
     state.createSlots(plan.rule, plan.variables);
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
     this.#count += 1;
     changed();
-    const answer = this.#figures(plan, { applied: true, ...step });
+    const answer = this.#figures(plan, {
+      applied: true,
+      warnings: [...warnings, ...divergenceWarnings(increases)],
+      ...step,
+    });
     this.#latest.push(answer);
     if (this.#latest.length > STEPS_MAX) this.#latest.shift();
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
+    if (increases.length > 0) {
+      this.#divergedCount += 1;
+      const { iterations, version } = answer;
+      session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
+    }
     return answer;
   }
 

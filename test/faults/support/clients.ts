@@ -103,6 +103,22 @@ export async function stepOnAndOn(stage: Stage, life: Life, stepper: Stepper): P
   }
 }
 
+/** Lets the service compute the gradients, one keyed request after the other. */
+export async function minimizeOnAndOn(stage: Stage, life: Life, body: unknown): Promise<void> {
+  while (!stage.stopped()) {
+    const headers = { "Idempotency-Key": newKey() };
+    const call = jsonCall("POST", `${life.path}/minimize`, body, headers);
+    const floor = life.seen;
+    life.pending.add(call);
+    const answer = await deliver(stage, call);
+    life.pending.delete(call);
+    assert.equal(answer.status, 200, textOf(answer));
+    if (answer.replayed) stage.figures.replays += 1;
+    life.changed(call, answer, { floor, keyed: true });
+    life.minimized += 1;
+  }
+}
+
 /** Reads, and changes that cannot be sent again because they have no key. */
 export async function own(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
   let checkpoint: Uint8Array<ArrayBuffer> | undefined, weights: Uint8Array<ArrayBuffer> | undefined;

@@ -47,6 +47,8 @@ export class Life {
   /** Number of changes whose answer was lost and that were made. */
   found = 0;
   checkedReads = 0;
+  /** Number of acknowledged steps whose gradients the service computed. */
+  minimized = 0;
   /** Number of acknowledged contributions, without those that completed a round. */
   contributions = 0;
   /** Whether iterations equal the number of steps. False once weights are set, which include the iterations. */

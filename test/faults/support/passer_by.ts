@@ -63,6 +63,15 @@ export async function passBy(stage: Stage, world: World, next: Random): Promise<
   }
 }
 
+/** Creates runs and deletes them at once, so that a kill meets a creation or a deletion. */
+export async function comeAndGo(stage: Stage, world: World, next: Random): Promise<void> {
+  for (let made = 0; !stage.stopped(); made += 1) {
+    const life = await create(stage, world, { id: `brief-${made}`, plan: PASSING });
+    if (next() < 0.5) await step(stage, life, { plan: PASSING, next });
+    await remove(stage, world, life);
+  }
+}
+
 /** Creates another run from a run's checkpoint. */
 async function fork(stage: Stage, world: World, { life, id }: { life: Life; id: string }): Promise<Life> {
   const path = `${life.path}/checkpoint`, floor = life.seen;

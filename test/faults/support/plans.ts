@@ -21,6 +21,11 @@ export interface Plan {
   /** Whether every contribution must hold all variables, dense. */
   readonly holds?: true;
   readonly durability?: "journal" | "snapshot" | "none";
+  /**
+   * A loss that the run's only client minimizes, as the body of its requests. With others there would be steps between
+   * the gradients and their step, which the twin cannot repeat.
+   */
+  readonly loss?: Readonly<Record<string, unknown>>;
   /** Configs with which the optimizer is patched now and then. */
   readonly patches: readonly Readonly<Record<string, unknown>>[];
 }
@@ -100,6 +105,12 @@ export const PLANS: Readonly<Record<string, Plan>> = {
       { beta: formula({ expression: "where(mod(T, 3) == 0, 0.5, 0.9)" }) },
     ],
   },
+  minimized: {
+    optimizer: { class_name: "Adam", config: { learning_rate: 0.05 } },
+    variables: [KERNEL, ROWS],
+    loss: { loss: "sum(square(kernel)) + sum(square(gather(emb, rows)))", inputs: { rows: [1, 3] } },
+    patches: [],
+  },
   fedavg: {
     optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
     variables: [KERNEL, ROWS, SCALE, { name: "statistics", shape: [4], role: "average" }],
@@ -129,6 +140,9 @@ export const PASSING: Plan = {
   patches: [],
 };
 
-export function createBody(id: string, { patches: _, holds: __, definition: ___, ...spec }: Plan): unknown {
+export function createBody(
+  id: string,
+  { patches: _, holds: __, definition: ___, loss: ____, ...spec }: Plan,
+): unknown {
   return { id, ...spec };
 }

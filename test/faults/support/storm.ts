@@ -7,10 +7,11 @@ import { ConfigStore } from "../../../src/store/kv.ts";
 import { random } from "../../kernels/support/special.ts";
 import { below, pick, type Random } from "./bodies.ts";
 import { type Call, codeOf, getCall, jsonCall, textOf } from "./calls.ts";
-import { own, type Stage, stepOnAndOn } from "./clients.ts";
+import { minimizeOnAndOn, own, type Stage, stepOnAndOn } from "./clients.ts";
 import { contributeOnAndOn } from "./contributors.ts";
+import { Forgetful } from "./forgetful.ts";
 import type { Acknowledged } from "./life.ts";
-import { create, passBy, type World } from "./passer_by.ts";
+import { comeAndGo, create, passBy, type World } from "./passer_by.ts";
 import { PLANS } from "./plans.ts";
 import { Server } from "./server.ts";
 import { Twin } from "./twin.ts";
@@ -34,17 +35,26 @@ const SETTINGS = {
   // Too little for all runs at once: a run that is loaded evicts idle ones.
   STEPWELL_MEMORY_BYTES_MAX: "1500000",
   STEPWELL_HOST: "127.0.0.1",
+  // The machine may be busy.
+  STEPWELL_LOSS_SECONDS: "3600",
 };
 
 export async function storm({ kills, seed, folder }: StormOptions) {
   await using server = new Server({ ...SETTINGS, STEPWELL_DATA: folder });
   const world: World = { twin: new Twin(), lives: new Map(), deleted: [], created: [] };
-  const figures = { answers: 0, retries: 0, replays: 0 };
+  const figures = { answers: 0, retries: 0, replays: 0, databasesLost: 0 };
   const next = random(seed);
   let stops = false, failure: { readonly error: unknown } | undefined;
   const stage: Stage = { server, stopped: () => stops || failure !== undefined, figures };
   const guarded = (work: Promise<void>) => work.catch((error) => void (failure ??= { error }));
-  const clients = [guarded(passBy(stage, world, random(seed + 1)))];
+  const forgetful = (["snapshot", "none"] as const).map((durability, at) =>
+    new Forgetful({ durability, next: random(seed + 3 + at) })
+  );
+  const clients = [
+    guarded(passBy(stage, world, random(seed + 1))),
+    guarded(comeAndGo(stage, world, random(seed + 2))),
+    ...forgetful.map((run) => guarded(run.stepOnAndOn(stage))),
+  ];
   for (const [index, [id, plan]] of Object.entries(PLANS).entries()) {
     const seeds = Array.from(
       { length: 1 + (plan.aggregation ? CONTRIBUTORS_PER_RUN : STEPPERS_PER_RUN) },
@@ -53,6 +63,7 @@ export async function storm({ kills, seed, folder }: StormOptions) {
     clients.push(guarded((async () => {
       const life = await create(stage, world, { id, plan });
       life.countsSteps = !RESTORED.includes(id);
+      if (plan.loss) return await minimizeOnAndOn(stage, life, plan.loss);
       const [owner = next, ...steppers] = seeds;
       await Promise.all([
         own(stage, life, { plan, next: owner }),
@@ -64,20 +75,30 @@ export async function storm({ kills, seed, folder }: StormOptions) {
       ]);
     })()));
   }
-  let killed = 0, stopped = 0;
+  let killed = 0, stopped = 0, wasAsked = true;
+  const restarted = async () => {
+    await server.start();
+    await lookAround(stage, world, next);
+    for (const run of forgetful) await run.restarted(server, { wasAsked });
+  };
   try {
     while (killed < kills) {
-      if (next() < 0.1) {
-        await server.startAndKill(below(next, 1000));
+      const isLost = next() < 0.1;
+      if (isLost) await loseDatabase(folder, world);
+      if (isLost) figures.databasesLost += 1;
+      if (next() < (isLost ? 0.5 : 0.1)) {
+        // Sometimes about the time at which it compares folders and database.
+        const usual = server.startMs.at(-1) ?? 1000;
+        await server.startAndKill(next() < 0.5 ? below(next, 1000) : usual * (0.5 + next() / 2));
         killed += 1;
         continue;
       }
-      await server.start();
-      await lookAround(stage, world, next);
+      await restarted();
       server.open();
       await lasting(next);
       if (failure) throw failure.error;
-      if (next() < 0.1) {
+      wasAsked = next() < 0.1;
+      if (wasAsked) {
         await server.end("SIGTERM");
         stopped += 1;
       } else {
@@ -85,20 +106,33 @@ export async function storm({ kills, seed, folder }: StormOptions) {
         killed += 1;
       }
     }
-    await server.start();
-    await lookAround(stage, world, next);
+    await restarted();
     stops = true;
     server.open();
     await Promise.all(clients);
     if (failure) throw (failure as { error: unknown }).error;
-    await lookAtAll(stage, world);
+    await lookAtAll(stage, world, forgetful.map(({ id }) => id));
     await server.end("SIGTERM");
     await lookAtFolder(folder);
   } catch (error) {
     // A client's failure says more than the failures that follow from it.
     throw failure?.error ?? error;
+  } finally {
+    world.twin.close();
   }
-  return { killed, stopped, ...figures, startMs: server.startMs, world };
+  return { killed, stopped, ...figures, startMs: server.startMs, world, forgetful };
+}
+
+/**
+ * The folders are the truth: what is gone with the database is what runs do not need, which are the answers to the
+ * creations of runs that were deleted since.
+ */
+async function loseDatabase(folder: string, world: World): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith("kv.sqlite")) await Deno.remove(`${folder}/${name}`);
+  }
+  const kept = world.created.filter(({ text }) => world.lives.has((JSON.parse(text) as { id: string }).id));
+  world.created.splice(0, Infinity, ...kept);
 }
 
 /** Lets the clients work: mostly for a short time, now and then until about the time of the snapshots. */
@@ -129,7 +163,8 @@ async function replay(server: Server, { call, version, text, status }: Acknowled
   if (status !== 201) assert.equal(again.version, version);
   const { headers, method, path } = call;
   const key = { "Idempotency-Key": headers["Idempotency-Key"] ?? "" };
-  const other: Call = jsonCall(method, path, OTHER_BODY[status] ?? {}, key);
+  const body = path.endsWith("/minimize") ? { loss: "sum(emb)" } : OTHER_BODY[status] ?? {};
+  const other: Call = jsonCall(method, path, body, key);
   const refused = await server.send(other);
   assert.equal(refused.status, 422, textOf(refused));
   assert.equal(codeOf(refused), "key_reused");
@@ -148,7 +183,7 @@ async function isGone(server: Server, id: string): Promise<void> {
 }
 
 /** Checks all bits of all runs, that deleted runs are gone, and that there are no other runs. */
-async function lookAtAll({ server }: Stage, world: World): Promise<void> {
+async function lookAtAll({ server }: Stage, world: World, others: readonly string[]): Promise<void> {
   for (const life of world.lives.values()) {
     for (const path of ["/variables", "/weights", "/optimizer", "/checkpoint"]) {
       life.read(life.path + path, await server.send(getCall(life.path + path)), life.seen);
@@ -171,7 +206,7 @@ async function lookAtAll({ server }: Stage, world: World): Promise<void> {
     if (!page.next_cursor) break;
     cursor = `&cursor=${page.next_cursor}`;
   }
-  assert.deepEqual(ids.sort(), [...world.lives.keys()].sort());
+  assert.deepEqual(ids.sort(), [...world.lives.keys(), ...others].sort());
 }
 
 /** Checks that there is no file that no record needs. */

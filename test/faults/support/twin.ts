@@ -16,9 +16,11 @@ import { type Answer, answerOf, type Call, requestInit } from "./calls.ts";
 
 export class Twin {
   readonly #app: ReturnType<typeof createApp>;
+  readonly #losses: Losses;
 
   constructor() {
     const settings = readSettings(() => undefined);
+    this.#losses = new Losses(settings);
     this.#app = createApp({
       settings,
       registry: new Registry({
@@ -31,7 +33,7 @@ export class Twin {
       }),
       creations: new KeysInProgress(),
       wallClock: () => new Date(),
-      losses: new Losses(settings),
+      losses: this.#losses,
       ...gatesOf(settings),
       metrics: new Metrics(),
       tokens: new Tokens(settings),
@@ -44,5 +46,10 @@ export class Twin {
 
   async send(call: Call): Promise<Answer> {
     return await answerOf(await this.#app.request(call.path, requestInit(call)));
+  }
+
+  /** Ends the thread that computes gradients. */
+  close(): void {
+    this.#losses.close();
   }
 }

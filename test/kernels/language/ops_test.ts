@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { Program } from "../../../kernels/compiler/compile.ts";
 import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
+import { SPECIAL as SPECIAL_NUMBERS } from "../support/special.ts";
 import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
 
 const TINY = 2 ** -140, SMALLEST = 2 ** -126, LARGEST = Math.fround(3.4028234663852886e38);
@@ -158,4 +159,25 @@ Deno.test("every reduction returns what its row of the table says", () => {
       }
     }
   }
+});
+
+Deno.test("`keeps` of an op: where one of those arguments is not finite, neither is the result", () => {
+  const others = [...SPECIAL_NUMBERS, 3, -2];
+  let tried = 0;
+  for (const [name, { keeps = 0, arity, evaluate }] of OPS) {
+    if (keeps === 0) continue;
+    assert.ok(keeps <= arity && evaluate, `${name} has so many arguments`);
+    for (let place = 0; place < keeps; place++) {
+      for (const bad of [NaN, Infinity, -Infinity]) {
+        for (const other of others) {
+          const args = [other, other, other];
+          args[place] = bad;
+          const [a = 0, b = 0, c = 0] = args;
+          assert.ok(!Number.isFinite(evaluate(a, b, c)), `${name}(${args.slice(0, arity)})`);
+          tried += 1;
+        }
+      }
+    }
+  }
+  assert.ok(tried > 100, `${tried} were tried`);
 });

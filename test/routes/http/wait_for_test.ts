@@ -1,15 +1,20 @@
 /** Waiting for changes of a run: what wakes a waiting request, and that it leaves nothing behind. */
 import assert from "node:assert/strict";
+import { type Releasable, releasable } from "../../../src/releasable.ts";
 import { waitFor } from "../../../routes/http/wait_for.ts";
 import { EventLog } from "../../../src/run/answers/events.ts";
 
-/** Events that count the calls of `changed`. */
+/** Events that count their listeners. */
 class Counted extends EventLog {
-  asked = 0;
+  watching = 0;
 
-  override changed(): Promise<void> {
-    this.asked += 1;
-    return super.changed();
+  override watch(listener: () => void): Releasable {
+    const watch = super.watch(listener);
+    this.watching += 1;
+    return releasable(() => {
+      this.watching -= 1;
+      watch.release();
+    });
   }
 }
 
@@ -100,26 +105,25 @@ Deno.test("waitFor() throws what a later look throws, and leaves nothing behind"
   assert.equal(listeners(), 0);
 });
 
-Deno.test("waitFor() leaves no listener and no promise behind when nothing happens to the run", async () => {
+Deno.test("waitFor() leaves no listener behind when nothing happens to the run", async () => {
   const events = new Counted(0);
   const { signal, listeners } = countedSignal();
   for (let round = 0; round < 3; round++) {
-    await Promise.all(
-      Array.from(
-        { length: 100 },
-        () => waitFor(events, { seconds: 0.001, signals: [signal], find: () => undefined }),
-      ),
+    const waits = Array.from(
+      { length: 100 },
+      () => waitFor(events, { seconds: 0.001, signals: [signal], find: () => undefined }),
     );
-    assert.equal(listeners(), 0);
+    assert.deepEqual([events.watching, listeners()], [100, 1]);
+    await Promise.all(waits);
+    assert.deepEqual([events.watching, listeners()], [0, 0]);
   }
-  // All share one promise, which settles with the next event.
-  assert.equal(events.asked, 1);
+  const waiting = waitFor(events, { ...LONG, find: () => events.last === "2.1" || undefined });
   events.add(1, "run_changed", {});
   await new Promise((resolve) => setTimeout(resolve));
-  assert.equal(events.asked, 1);
-  const waiting = waitFor(events, { ...LONG, find: () => events.last === "2.1" || undefined });
+  assert.equal(events.watching, 1);
   events.add(2, "run_changed", {});
   assert.equal(await waiting, true);
+  assert.equal(events.watching, 0);
 });
 
 Deno.test("waitFor() adds one listener to a signal for all waiting requests, however often they are woken", async () => {
