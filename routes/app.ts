@@ -33,7 +33,7 @@ import * as getRun from "./get_run.ts";
 import * as getSlot from "./get_slot.ts";
 import * as getVariables from "./get_variables.ts";
 import * as getWeights from "./get_weights.ts";
-import { ownHostOnly } from "./http/hosts.ts";
+import { ownHostOnly, routedByTarget } from "./http/hosts.ts";
 import { invalidRequest } from "./http/invalid_request.ts";
 import * as listRuns from "./list_runs.ts";
 import * as listSlots from "./list_slots.ts";
@@ -100,7 +100,7 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 export function createApp(services: Services): App {
   const { settings, log } = services;
   const app: App = new OpenAPIHono<AppEnv>({
-    getPath: routedPath(settings),
+    getPath: routedByTarget(routedPath(settings)),
     defaultHook: (result) => {
       if (!result.success) throw invalidRequest(result.target, result.error);
     },

@@ -7,7 +7,7 @@ import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
 import { describeRun } from "./http/describe_run.ts";
 import type { AppContext, Register } from "./http/context.ts";
 import { outsidePath } from "./http/path_prefix.ts";
-import { keyedRequest } from "./http/idempotency.ts";
+import { keyedRequest, sayReplayed } from "./http/idempotency.ts";
 import { RunId } from "./http/ids.ts";
 import {
   answers,
@@ -129,7 +129,7 @@ export const register: Register = (app, services) => {
 
 /** The first answer to this request. A long one was not kept: then the current description of the run. */
 function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
-  c.header("Idempotency-Replayed", "true");
+  sayReplayed(c);
   const run = answer === null ? registry.get(id).describe() : JSON.parse(answer);
   return answerJson(c, describeRun(run, registry), { status: 201, run });
 }

@@ -87,6 +87,7 @@ const Catalog = z.object({
   initializers: members("What makes first values."),
   aggregators: members("What makes one gradient of several contributions."),
   staleness_weightings: members("What a contribution counts that was computed some iterations ago."),
+  clip_norms: members("What moves the bound on the norms of contributions."),
   transformers: members("What gradients may go through."),
   functions: z.array(CatalogFunction).openapi({
     description: "What the text of a loss may call.",

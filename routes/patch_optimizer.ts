@@ -2,11 +2,13 @@
 import { describeOptimizer } from "./http/describe_run.ts";
 import { answerJson } from "./http/answer.ts";
 import { receiveJson } from "./http/receive_body.ts";
+import { sayReplayed } from "./http/idempotency.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
   BODY_ERRORS,
   createRoute,
+  IDEMPOTENCY_KEY,
   IF_MATCH,
   json,
   jsonBody,
@@ -17,7 +19,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { Config, Member, Warnings } from "./contract/tensor_schemas.ts";
-import { checkRun } from "./http/checked_run.ts";
+import { checkRun, oneChangeOf } from "./http/checked_run.ts";
 
 const OptimizerPatch = z.strictObject({ config: Config }).openapi("OptimizerPatch", {
   description: "Hyperparameters to overwrite; the others stay.",
@@ -35,13 +37,17 @@ export const route = createRoute({
   summary: "Overwrite hyperparameters",
   description:
     "Keras' `optimizer.learning_rate = …`: a number or a schedule. What Keras would ignore is in `warnings`.",
-  parameters: [IF_MATCH],
+  parameters: [IF_MATCH, IDEMPOTENCY_KEY],
   request: { params: RunParams, query: NoQuery, body: jsonBody(OptimizerPatch, "What to overwrite.") },
   responses: answers({ 200: json("The optimizer as it is now.", PatchedOptimizer, STATE_HEADERS) }, [
     ...BODY_ERRORS,
     "unknown_run",
     "run_replaced",
     "version_mismatch",
+    "key_in_progress",
+    "key_reused",
+    "storage_full",
+    "storage_failed",
     "unknown_class",
     "invalid_config",
     "out_of_memory",
@@ -51,8 +57,18 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, change } = checkRun(c, services, c.req.valid("param").run);
+    using once = oneChangeOf(run, c, services);
     using body = await receiveJson(c, services, OptimizerPatch);
     const { config } = body.value;
-    const patched = await change(() => run.patchOptimizer(config));
+    const { key, earlier } = once.use();
+    if (earlier) {
+      sayReplayed(c);
+      // A long optimizer was not kept: then it is the present one, which the version of then does not name.
+      const { version, optimizer = { ...run.optimizer(), warnings: [] } } = earlier;
+      return answerJson(c, describeOptimizer(optimizer, services.registry), {
+        run: earlier.optimizer ? { version } : run,
+      });
+    }
+    const patched = await change(() => run.patchOptimizer(config, key));
     return answerJson(c, describeOptimizer(patched, services.registry), { run });
   });

@@ -1,6 +1,7 @@
 /** PUT /v1/runs/{run}/checkpoint: restores a run from a file, under its own or a new id. */
 import { StepwellError } from "../src/errors.ts";
 import type { Restoration } from "../src/run/api/checkpoints.ts";
+import type { RunDescription } from "../src/run/api/run_description.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
 import { describeRun } from "./http/describe_run.ts";
@@ -8,12 +9,14 @@ import { answerJson } from "./http/answer.ts";
 import { receiveFile } from "./http/receive_body.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import type { Register } from "./http/context.ts";
+import { oneChange, sayReplayed } from "./http/idempotency.ts";
 import { preconditions } from "./http/preconditions.ts";
 import {
   answers,
   CREATED_HEADERS,
   createRoute,
   fileBody,
+  IDEMPOTENCY_KEY,
   IF_MATCH,
   json,
   mount,
@@ -34,7 +37,7 @@ export const route = createRoute({
   description:
     "What `get_checkpoint` gave, into this run or into one that does not exist yet. A new version either " +
     "way; `If-None-Match: *` refuses to overwrite a run.",
-  parameters: [IF_MATCH],
+  parameters: [IF_MATCH, IDEMPOTENCY_KEY],
   request: { params: RunParams, query: NoQuery, body: fileBody("A checkpoint.") },
   responses: answers({
     200: json("The restored run.", Run, STATE_HEADERS),
@@ -42,6 +45,10 @@ export const route = createRoute({
   }, [
     ...TENSOR_BODY_ERRORS,
     "version_mismatch",
+    "key_in_progress",
+    "key_reused",
+    "storage_full",
+    "storage_failed",
     "unknown_class",
     "invalid_config",
     "run_too_large",
@@ -57,17 +64,29 @@ export const register: Register = (app, services) => {
     const { run: id } = c.req.valid("param");
     const confirm = preconditions(c);
     using restoration = registry.restore(id);
-    confirm(restoration.current());
+    using once = oneChange(c, services, {
+      // A run that is not there yet holds no keys.
+      acquireKey: (key) => services.creations.acquire(key, id),
+      find: restoration.earlier,
+    });
+    // A retry of a request with a key names the version before its own restore.
+    if (c.req.header("Idempotency-Key") === undefined) confirm(restoration.current());
     const { target, onMetadata } = deferred(restoration);
     const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
     await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
+    const answer = (run: RunDescription, created: boolean) => {
+      if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
+      return answerJson(c, describeRun(run, registry), { status: created ? 201 : 200, run });
+    };
+    const { key, earlier } = once.use();
+    if (earlier) {
+      sayReplayed(c);
+      // A long description was not kept: then it is the present one.
+      return answer(earlier.run ?? registry.get(id).describe(), earlier.created === true);
+    }
     confirm(restoration.current());
-    const { description, created } = await restoration.commit();
-    if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
-    return answerJson(c, describeRun(description, registry), {
-      status: created ? 201 : 200,
-      run: description,
-    });
+    const { description, created } = await restoration.commit(key);
+    return answer(description, created);
   });
 };
 

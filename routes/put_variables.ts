@@ -1,5 +1,5 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
-import { answerChange } from "./http/answer.ts";
+import { answerChange, answerChangedBefore } from "./http/answer.ts";
 import { receiveTensors } from "./http/receive_body.ts";
 import { noFields } from "../src/wire/metadata_fields.ts";
 import type { Register } from "./http/context.ts";
@@ -7,6 +7,7 @@ import { preferredRepresentation } from "./http/prefer.ts";
 import {
   answers,
   createRoute,
+  IDEMPOTENCY_KEY,
   IF_MATCH,
   mount,
   NoQuery,
@@ -18,7 +19,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { Changed, TensorMap } from "./contract/tensor_schemas.ts";
-import { checkRun } from "./http/checked_run.ts";
+import { checkRun, oneChangeOf } from "./http/checked_run.ts";
 
 const VariablesRequest = z.strictObject({ variables: TensorMap }).openapi("VariablesRequest", {
   description: "Values of some or all variables, each of the variable's own shape.",
@@ -32,13 +33,17 @@ export const route = createRoute({
   tags: ["variables"],
   summary: "Set values",
   description: "Sets whole variables; the others, slots and iterations stay. All of them are set, or none.",
-  parameters: [IF_MATCH, PREFER],
+  parameters: [IF_MATCH, PREFER, IDEMPOTENCY_KEY],
   request: { params: RunParams, query: NoQuery, body: tensorBody(VariablesRequest, "The new values.") },
   responses: answers({ 200: tensors("Where the run stands now.", Changed) }, [
     ...TENSOR_BODY_ERRORS,
     "unknown_run",
     "run_replaced",
     "version_mismatch",
+    "key_in_progress",
+    "key_reused",
+    "storage_full",
+    "storage_failed",
     "not_acceptable",
     "out_of_memory",
   ]),
@@ -48,6 +53,7 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, change } = checkRun(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
+    using once = oneChangeOf(run, c, services);
     using target = run.stage("values");
     await receiveTensors(c, services, {
       bytesMax: (format) => run.limits.bodyBytesMax(format),
@@ -58,6 +64,8 @@ export const register: Register = (app, services) =>
       schema: VariablesRequest,
       fields: noFields,
     });
-    await change(() => run.setVariables(target));
+    const { key, earlier } = once.use();
+    if (earlier) return answerChangedBefore(c, earlier);
+    await change(() => run.setVariables(target, key));
     return answerChange(c, services, { run, representation });
   });

@@ -1,9 +1,10 @@
 /** PUT /v1/runs/{run}/weights: Keras' set_weights. */
-import { answerChange } from "./http/answer.ts";
+import { answerChange, answerChangedBefore } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
   createRoute,
+  IDEMPOTENCY_KEY,
   IF_MATCH,
   json,
   mount,
@@ -14,7 +15,7 @@ import {
   tensorBody,
 } from "./contract/operation.ts";
 import { Changed, Weights } from "./contract/tensor_schemas.ts";
-import { checkRun } from "./http/checked_run.ts";
+import { checkRun, oneChangeOf } from "./http/checked_run.ts";
 import { receiveWeights } from "./weight_list.ts";
 
 export const route = createRoute({
@@ -25,7 +26,7 @@ export const route = createRoute({
   tags: ["weights"],
   summary: "Set weights",
   description: "Keras' `set_weights`, with its errors: what `get_weights` gave, in the same order.",
-  parameters: [IF_MATCH],
+  parameters: [IF_MATCH, IDEMPOTENCY_KEY],
   request: {
     params: RunParams,
     query: NoQuery,
@@ -36,6 +37,10 @@ export const route = createRoute({
     "unknown_run",
     "run_replaced",
     "version_mismatch",
+    "key_in_progress",
+    "key_reused",
+    "storage_full",
+    "storage_failed",
     "invalid_weights",
   ]),
 });
@@ -43,7 +48,10 @@ export const route = createRoute({
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run, change } = checkRun(c, services, c.req.valid("param").run);
+    using once = oneChangeOf(run, c, services);
     const weights = await receiveWeights(c, services, run);
-    await change(() => run.setWeights(weights));
+    const { key, earlier } = once.use();
+    if (earlier) return answerChangedBefore(c, earlier);
+    await change(() => run.setWeights(weights, key));
     return answerChange(c, services, { run, representation: undefined });
   });

@@ -27,6 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
     "src/line_log.ts",
     "src/releasable.ts",
     "src/slices.ts",
+    "src/sorting.ts",
     "src/descriptors.ts",
   ],
   ["src/settings/"],
@@ -34,6 +35,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["src/wire/", "src/store/", "src/families/mechanism/"],
   [
     "src/families/aggregators/",
+    "src/families/clip_norms/",
     "src/families/constraints/",
     "src/families/initializers/",
     "src/families/schedules/",

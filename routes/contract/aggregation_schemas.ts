@@ -33,9 +33,14 @@ const counts = (description: string, example: number) =>
   z.int().min(1).max(COUNT_MAX).optional().openapi({ description, example });
 
 const NOISE = {
-  stddev: float32({ minimum: 0 }).openapi({
+  stddev: float32({ minimum: 0 }).optional().openapi({
     description: "Standard deviation of each element.",
     example: 0.01,
+  }),
+  multiplier: float32({ minimum: 0 }).optional().openapi({
+    description:
+      "In place of stddev: the standard deviation as a multiple of the bound on the norms of contributions.",
+    example: 1,
   }),
   seed: z.int().min(0).max(NOISE_SEED_MAX).openapi({
     description: "What the noise follows from.",
@@ -59,11 +64,17 @@ const DEADLINE_WORDS = {
   example: 60,
 };
 const STALENESS = orNull(z.int().min(0));
-const CLIPNORM = orNull(positive());
 const CLIPNORM_WORDS = {
-  description: "Bound on the norm of each contribution over all variables; null: none.",
+  description:
+    "Bound on the norm of each contribution over all variables, or a member that moves it (AdaptiveQuantile); null: " +
+    "none.",
   example: 1,
 };
+
+export const ClipNorm = orNull(z.number()).openapi({
+  description: "The bound on the norm of the next contribution; null: none.",
+  example: 1,
+});
 
 /**
  * One shape for all modes, so that generators make one plain type. It accepts what an answer shows, including null
@@ -83,7 +94,7 @@ export const AggregationRequest = z.strictObject({
     example: 5,
   }),
   staleness_weighting: MemberRequest.optional(),
-  client_clipnorm: CLIPNORM.optional().openapi(CLIPNORM_WORDS),
+  client_clipnorm: orNull(z.union([positive(), MemberRequest])).optional().openapi(CLIPNORM_WORDS),
   partial: z.boolean().optional().openapi({ description: PARTIAL, example: true }),
   noise: orNull(z.strictObject(NOISE)).optional().openapi({
     description: NOISE_WORDS,
@@ -110,7 +121,7 @@ export const Aggregation = z.object({
     example: 0,
   }),
   staleness_weighting: Member,
-  client_clipnorm: CLIPNORM.openapi(CLIPNORM_WORDS),
+  client_clipnorm: orNull(z.union([positive(), Member])).openapi(CLIPNORM_WORDS),
   partial: z.boolean().optional().openapi({ description: PARTIAL, example: false }),
   noise: orNull(z.object(NOISE)).openapi({ description: NOISE_WORDS, example: { stddev: 0.01, seed: 7 } }),
 }).openapi("Aggregation", {

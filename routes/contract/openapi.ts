@@ -87,10 +87,18 @@ function rewritten(value: unknown, rule: (value: Json) => Json): unknown {
   return rule(Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, rule)])));
 }
 
-/** OpenAPI 3.0 has no type null, nor the `nullable` without a type that the generator writes for "anything". */
+const OLD_NULL: Json = { type: "string", nullable: true, enum: [null] };
+
+/**
+ * OpenAPI 3.0 has no type null, nor the `nullable` without a type that the generator writes for "anything", and for
+ * null among others.
+ */
 function withOldNull(value: Json): Json {
-  if (value["type"] === "null") return { type: "string", nullable: true, enum: [null] };
-  const { nullable: _bare, ...rest } = value;
+  if (value["type"] === "null") return OLD_NULL;
+  const { nullable: _bare, anyOf, ...rest } = value;
+  if (Array.isArray(anyOf)) {
+    return { ...rest, anyOf: anyOf.map((each: Json) => Object.keys(each).length === 0 ? OLD_NULL : each) };
+  }
   return "type" in value ? value : rest;
 }
 

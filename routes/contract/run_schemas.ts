@@ -3,8 +3,8 @@
  */
 import { z } from "@hono/zod-openapi";
 import { isShape } from "../../src/tensor.ts";
-import { Aggregation, OpenRoundNumber, Role } from "./aggregation_schemas.ts";
 import { RunId } from "../http/ids.ts";
+import { Aggregation, ClipNorm, OpenRoundNumber, Role } from "./aggregation_schemas.ts";
 import { Iterations, Member, NULL, VariableName, Version, Warnings } from "./tensor_schemas.ts";
 
 export const Shape = z.array(z.int().min(0)).max(32).refine(isShape, "Must not have 2^53 elements or more")
@@ -54,6 +54,7 @@ export const Run = z.object({
   parameters: z.int().openapi({ description: "Elements of all variables.", example: 15 }),
   bytes: z.int().openapi({ description: "Memory of variables and slots.", example: 180 }),
   aggregation: Aggregation,
+  clip_norm: ClipNorm,
   round: OpenRoundNumber,
   gradient_transformers: z.array(Member).openapi({
     description: "What gradients go through after clipping, in order.",

@@ -4,7 +4,9 @@
  */
 import { StepwellError } from "../../src/errors.ts";
 import type { RunSession } from "../../src/run/api/run_session.ts";
+import type { ChangeAnswer } from "../../src/run/api/steps.ts";
 import type { AppContext, Services } from "./context.ts";
+import { type OneChange, oneChange } from "./idempotency.ts";
 import { preconditions } from "./preconditions.ts";
 
 export interface CheckedRun {
@@ -43,4 +45,12 @@ export function checkRun(c: AppContext, { registry }: Services, id: string): Che
       return act();
     },
   };
+}
+
+/** The change of a run that is made once for each key. Throws malformed_header, key_in_progress. */
+export function oneChangeOf({ replies }: RunSession, c: AppContext, services: Services): OneChange {
+  return oneChange(c, services, {
+    acquireKey: (key) => replies.acquireKey(key),
+    find: (use) => replies.find<ChangeAnswer>(use),
+  });
 }

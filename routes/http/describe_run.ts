@@ -1,5 +1,6 @@
 /** Descriptions of runs and optimizers as answers: the configs of their parts are written as Keras writes them. */
 import { aggregators } from "../../src/families/aggregators/mod.ts";
+import { clipNorms } from "../../src/families/clip_norms/mod.ts";
 import { constraints } from "../../src/families/constraints/mod.ts";
 import { withFloats } from "../../src/families/float_config.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
@@ -22,7 +23,7 @@ function describeAgain({ class_name, config }: Member, registry: Registry): Memb
 }
 
 export function describeRun(run: RunDescription, registry: Registry): RunDescription {
-  const { aggregation } = run;
+  const { aggregation } = run, { client_clipnorm: clipNorm } = aggregation;
   return {
     ...run,
     optimizer: describeAgain(run.optimizer, registry),
@@ -34,6 +35,7 @@ export function describeRun(run: RunDescription, registry: Registry): RunDescrip
       ...aggregation,
       aggregator: withFloats(aggregation.aggregator, aggregators),
       staleness_weighting: withFloats(aggregation.staleness_weighting, stalenessWeightings),
+      client_clipnorm: typeof clipNorm === "object" && clipNorm ? withFloats(clipNorm, clipNorms) : clipNorm,
     },
     gradient_transformers: run.gradient_transformers.map((part) => withFloats(part, transformers)),
   };

@@ -41,6 +41,25 @@ export function isOwnHost(authority: string, settings: HostSettings, ownPort: nu
   );
 }
 
+/** A path that no operation has. */
+const NOWHERE = "/*";
+
+/**
+ * Routes requests by their target alone. A Host that is not a plain name could add to the path, and so decide which
+ * operation the log and the metrics name: such a request goes nowhere, and `ownHostOnly` refuses it.
+ */
+export function routedByTarget(getPath: (request: Request) => string): (request: Request) => string {
+  let known: string | undefined;
+  return (request) => {
+    const host = request.headers.get("Host");
+    if (host !== null && host !== known) {
+      if (parse(host) === undefined) return NOWHERE;
+      known = host;
+    }
+    return getPath(request);
+  };
+}
+
 /** The host and port of the URL that the server made of the request. */
 function authorityOfUrl(url: string): string {
   const start = url.indexOf("//") + 2, end = url.indexOf("/", start);
@@ -55,7 +74,7 @@ export function hostOf(c: AppContext): string {
 /** Refuses a request for another host. Throws misdirected_request. */
 export function ownHostOnly({ settings, ownPort }: Services): MiddlewareHandler<AppEnv> {
   /** The last names that were found to be the service's own: most callers use one. */
-  let known = "";
+  let known: string | undefined;
   const check = (authority: string) => {
     if (authority === known) return;
     if (!isOwnHost(authority, settings, ownPort())) throw misdirected(authority);

@@ -1,13 +1,14 @@
 /**
- * The Idempotency-Key of a request: which keys are valid, and the hash of the request. The answers to keys are kept
- * by the run (src/run/answers/replies.ts) or, for creations, by the store.
+ * The Idempotency-Key of a request: which keys are valid, the hash of the request, and changes that are made once for
+ * each key. The answers to keys are kept by the run (src/run/answers/replies.ts) or, for creations, by the store.
  *
  * The hash covers method, path, query, Content-Type, Content-Encoding and the body's bytes as received, and the client
  * that the token is bound to. Invariant: a token of the file meets no key of another one.
  */
 import { createHash } from "node:crypto";
 import { StepwellError } from "../../src/errors.ts";
-import { type KeyUse, scopedKey } from "../../src/run/api/steps.ts";
+import { type Releasable, releasable } from "../../src/releasable.ts";
+import { type ChangeAnswer, type KeyedAnswers, type KeyUse, scopedKey } from "../../src/run/api/steps.ts";
 import { callerOf } from "./access.ts";
 import type { AppContext, Services } from "./context.ts";
 
@@ -64,4 +65,38 @@ export function keyedRequest(
     c.req.raw = new Request(raw, { body });
   }
   return { key: ownKey, use: () => ({ key: ownKey, hash: hash.digest("hex"), at: wallClock().getTime() }) };
+}
+
+/** A change that is made once for each key. The key is in progress until this is released. */
+export interface OneChange extends Releasable {
+  /**
+   * The key to make the change with, and the answer to an equal, earlier request, which is then the answer to this
+   * one too. Call it once the body has been read to the end. Throws key_reused.
+   */
+  use(): { readonly key: KeyUse | undefined; readonly earlier: ChangeAnswer | undefined };
+}
+
+/** Call it before the body is read. Throws malformed_header, key_in_progress. */
+export function oneChange(
+  c: AppContext,
+  services: Pick<Services, "wallClock">,
+  { acquireKey, find }: {
+    readonly acquireKey: KeyedAnswers["acquireKey"];
+    readonly find: (use: KeyUse) => ChangeAnswer | undefined;
+  },
+): OneChange {
+  const keyed = keyedRequest(c, services);
+  const held = keyed && acquireKey(keyed.key);
+  return {
+    use() {
+      const key = keyed?.use();
+      return { key, earlier: key && find(key) };
+    },
+    ...releasable(() => held?.release()),
+  };
+}
+
+/** Says that the answer is that to an earlier, equal request. */
+export function sayReplayed(c: AppContext): void {
+  c.header("Idempotency-Replayed", "true");
 }

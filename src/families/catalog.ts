@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
+import { clipNorms } from "./clip_norms/mod.ts";
 import { constraints } from "./constraints/mod.ts";
 import type { Config, Family, Member } from "./mechanism/family.ts";
 import { definitionOf } from "./optimizers/custom/definition_of_member.ts";
@@ -48,6 +49,7 @@ export interface Catalog {
   readonly initializers: readonly CatalogMember[];
   readonly aggregators: readonly CatalogMember[];
   readonly staleness_weightings: readonly CatalogMember[];
+  readonly clip_norms: readonly CatalogMember[];
   readonly transformers: readonly CatalogMember[];
 }
 
@@ -60,6 +62,7 @@ export function catalog(family: OptimizerFamily = optimizers): Catalog {
     initializers: describe(initializers),
     aggregators: describe(aggregators),
     staleness_weightings: describe(stalenessWeightings),
+    clip_norms: describe(clipNorms),
     transformers: describe(transformers),
   };
 }

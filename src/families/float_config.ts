@@ -35,9 +35,11 @@ function withFloat(value: unknown, field: z.ZodType | undefined): unknown {
   if (field === undefined) return value;
   if (Array.isArray(value)) {
     const items = inner(field);
-    return items instanceof z.ZodArray
-      ? value.map((item) => withFloat(item, items.element as z.ZodType))
-      : value;
+    if (!(items instanceof z.ZodArray)) return value;
+    const element = items.element as z.ZodType;
+    // Looked up once: a list may have a hundred thousand numbers.
+    if (isFloat(element)) return value.map((item) => typeof item === "number" ? exactNumber(item) : item);
+    return value.map((item) => withFloat(item, element));
   }
   return typeof value === "number" && isFloat(field) ? exactNumber(value) : value;
 }

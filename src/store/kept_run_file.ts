@@ -1,6 +1,7 @@
 /** The run's own file as one store keeps it: what it says beside the record stays as long as the run lives. */
 import { CheckedFileDamage } from "./checked_file.ts";
 import type { Files } from "./files.ts";
+import type { CreationRecord } from "./kv.ts";
 import { readRunFile, type RunFile, writeRunFile } from "./run_file.ts";
 
 type WrittenFile = Pick<RunFile, "record" | "config" | "sequence">;
@@ -8,6 +9,12 @@ type WrittenFile = Pick<RunFile, "record" | "config" | "sequence">;
 /** Where the run came from. */
 interface Origin {
   readonly creation?: RunFile["creation"] | undefined;
+  readonly replaces?: string | undefined;
+}
+
+/** The same for a run that is being made: the request is asked for when the files are there. */
+export interface Beginning {
+  readonly creation?: (() => Required<CreationRecord>) | undefined;
   readonly replaces?: string | undefined;
 }
 
@@ -25,6 +32,11 @@ export class KeptRunFile {
   /** Sequence number of the next change when the file was written: the journals reach at least that far. */
   get sequence(): number {
     return this.#sequence;
+  }
+
+  /** The keyed request that created the run, or the run whose place it has taken. */
+  get creation(): RunFile["creation"] {
+    return this.#origin.creation;
   }
 
   /** Takes over what the file of this incarnation says. One that is damaged is written anew with the next snapshot. */

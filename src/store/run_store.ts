@@ -19,7 +19,7 @@ import { JournalChain } from "./journal_chain.ts";
 import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type SnapshotRecord } from "./kv.ts";
 import { giveUp, mark, unmark } from "./marks.ts";
 import { Deletion } from "./deletion.ts";
-import { KeptRunFile } from "./kept_run_file.ts";
+import { type Beginning, KeptRunFile } from "./kept_run_file.ts";
 import { openFiles, type Rebuild } from "./open_files.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
 import {
@@ -123,6 +123,11 @@ export class RunStore {
     return this.#parts.configs.config(this.#record);
   }
 
+  /** The keyed request that created the run, once it is open. */
+  get creation(): Required<CreationRecord> | undefined {
+    return this.#file.creation;
+  }
+
   /** The newest snapshot, unless it is known to be damaged. */
   get newestSnapshot(): SnapshotRecord | undefined {
     const [newest] = this.#record.snapshots;
@@ -145,13 +150,7 @@ export class RunStore {
    * Makes a new run durable with its first snapshot; `creation` is asked when the files are there; `replaces` is the
    * incarnation of the same id whose place it takes. Leaves nothing behind when it throws.
    */
-  async create(
-    take: (owner: SnapshotOwner) => Taken,
-    { creation, replaces }: {
-      creation?: (() => Required<CreationRecord>) | undefined;
-      replaces?: string | undefined;
-    } = {},
-  ): Promise<void> {
+  async create(take: (owner: SnapshotOwner) => Taken, { creation, replaces }: Beginning = {}): Promise<void> {
     const { files, configs, folder } = this.#parts;
     try {
       await files.makeFolder(this.#folder);

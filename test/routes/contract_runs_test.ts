@@ -44,6 +44,7 @@ Deno.test("create_run creates the run and answers with its location", async () =
         client_clipnorm: null,
         noise: null,
       },
+      clip_norm: null,
       round: null,
       gradient_transformers: [],
       non_finite: "reject",
@@ -132,7 +133,9 @@ Deno.test("get_catalog lists every family with schemas, get_healthz and get_read
   const { send } = startService();
   const catalog = await answer(getCatalog, await send("GET", "/v1/catalog"));
   const families = ["optimizers", "schedules", "constraints", "initializers", "transformers"];
-  for (const family of [...families, "aggregators", "staleness_weightings", "layers", "losses"]) {
+  for (
+    const family of [...families, "aggregators", "staleness_weightings", "clip_norms", "layers", "losses"]
+  ) {
     assert.ok(catalog[family].length > 0, family);
     for (const member of catalog[family]) assert.equal(member.config.type, "object", member.class_name);
   }

@@ -80,6 +80,30 @@ const AGGREGATIONS: readonly Rejection[] = [
   badAggregation("noise without a seed", { ...ROUND, noise: { stddev: 1 } }, "noise.seed"),
   badAggregation("a seed beyond 32 bits", { ...ROUND, noise: { stddev: 1, seed: 2 ** 32 } }, "noise.seed"),
   badAggregation("an unknown field of noise", { ...ROUND, noise: { stddev: 1, seed: 1, mean: 0 } }, "noise"),
+  badAggregation("noise of two kinds", { ...ROUND, noise: { stddev: 1, multiplier: 1, seed: 1 } }, "noise"),
+  badAggregation("noise of no kind", { ...ROUND, noise: { seed: 1 } }, "noise"),
+  badAggregation(
+    "a multiple of no bound",
+    { ...ROUND, noise: { multiplier: 1, seed: 1 } },
+    "noise.multiplier",
+  ),
+  badAggregation(
+    "a negative multiple",
+    { ...ROUND, client_clipnorm: 1, noise: { multiplier: -1, seed: 1 } },
+    "noise.multiplier",
+  ),
+  badAggregation(
+    "an unknown bound",
+    { ...ROUND, client_clipnorm: "Nope" },
+    "client_clipnorm",
+    "unknown_class",
+  ),
+  badAggregation(
+    "a bound that starts at 0",
+    { ...ROUND, client_clipnorm: { class_name: "AdaptiveQuantile", config: { initial_l2_norm_clip: 0 } } },
+    "client_clipnorm",
+    "invalid_config",
+  ),
   badAggregation("noise that is a number", { ...ROUND, noise: 0.5 }, "noise"),
   badAggregation(
     "an unknown aggregator",

@@ -4,14 +4,21 @@
  *
  * The newest {@link KEPT_COUNT} keys are kept whatever their age; older keys are kept for {@link KEPT_MS}, as long as
  * all answers together have at most {@link KEPT_LENGTH_MAX} characters. An answer that is longer than {@link
- * ANSWER_LENGTH_MAX}, because the run has many variables, is kept without warnings and figures per variable. The
- * replies are part of the run's state: journal records carry key and hash, snapshots carry the table. Invariant: a
- * key gets the same answer for as long as it is kept.
+ * ANSWER_LENGTH_MAX}, because the run has many variables, is kept without warnings and figures per variable, and
+ * without the optimizer or the run that it describes. The replies are part of the run's state: journal records carry
+ * key and hash, snapshots carry the table. Invariant: a key gets the same answer for as long as it is kept.
  */
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
-import { type ContributionAnswer, type KeyUse, plainKey, type StepAnswer } from "../api/steps.ts";
+import { areMany } from "./norms.ts";
+import {
+  type ContributionAnswer,
+  type KeptAnswer,
+  type KeyUse,
+  plainKey,
+  type StepAnswer,
+} from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
@@ -28,9 +35,10 @@ export interface Reply extends KeyUse {
 export class KeysInProgress {
   readonly #keys = new Set<string>();
 
-  /** Marks a key as in progress until it is released. Throws key_in_progress. */
-  acquire(key: string): Releasable {
-    if (this.#keys.has(key)) {
+  /** Marks a key as in progress until it is released. Keys of different runs are different. Throws key_in_progress. */
+  acquire(key: string, run = ""): Releasable {
+    const own = `${run} ${key}`;
+    if (this.#keys.has(own)) {
       throw new StepwellError(
         "key_in_progress",
         `Cannot take this request: another one with the Idempotency-Key ${
@@ -38,23 +46,29 @@ export class KeysInProgress {
         } is in progress`,
       );
     }
-    this.#keys.add(key);
-    return releasable(() => void this.#keys.delete(key));
+    this.#keys.add(own);
+    return releasable(() => void this.#keys.delete(own));
   }
 }
 
 export class Replies {
   /** Oldest first. */
   readonly #replies = new Map<string, Reply>();
-  readonly #inProgress = new KeysInProgress();
+  readonly #inProgress: KeysInProgress;
   #length = 0;
 
-  constructor(replies: readonly Reply[] = []) {
+  constructor(replies: readonly Reply[] = [], inProgress = new KeysInProgress()) {
+    this.#inProgress = inProgress;
     for (const reply of replies) this.#add(reply);
   }
 
   get all(): readonly Reply[] {
     return [...this.#replies.values()];
+  }
+
+  /** A copy for the run that takes this one's place. Keys in progress are those of both. */
+  copy(): Replies {
+    return new Replies(this.all, this.#inProgress);
   }
 
   /** As {@link KeysInProgress.acquire}. */
@@ -63,7 +77,9 @@ export class Replies {
   }
 
   /** Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. */
-  find({ key, hash }: { key: string; hash: string }): StepAnswer | ContributionAnswer | undefined {
+  find<A extends KeptAnswer = StepAnswer | ContributionAnswer>(
+    { key, hash }: { key: string; hash: string },
+  ): A | undefined {
     const reply = this.#replies.get(key);
     if (!reply) return undefined;
     if (reply.hash === hash) return readAnswer(reply.answer);
@@ -76,12 +92,8 @@ export class Replies {
   }
 
   /** Keeps an answer. It replaces an earlier answer to the same request. */
-  add(use: KeyUse, answer: StepAnswer | ContributionAnswer): void {
-    const whole = answerText(answer);
-    const kept = whole.length > ANSWER_LENGTH_MAX
-      ? answerText({ ...answer, variables: {}, warnings: [] })
-      : whole;
-    this.#add({ ...use, answer: kept });
+  add(use: KeyUse, answer: KeptAnswer): void {
+    this.#add({ ...use, answer: keptText(answer) });
     for (const [key, { at, answer: text }] of this.#replies) {
       const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
       if (!isOld || this.#replies.size <= KEPT_COUNT) break;
@@ -95,4 +107,16 @@ export class Replies {
     this.#replies.set(reply.key, reply);
     this.#length += reply.answer.length;
   }
+}
+
+function keptText(answer: KeptAnswer): string {
+  const isLong = "variables" in answer && areMany(answer.variables);
+  const whole = isLong ? undefined : answerText(answer);
+  return whole !== undefined && whole.length <= ANSWER_LENGTH_MAX ? whole : answerText(shortened(answer));
+}
+
+function shortened(answer: KeptAnswer): KeptAnswer {
+  if ("variables" in answer) return { ...answer, variables: {}, warnings: [] };
+  const { optimizer: _, run: __, ...rest } = answer;
+  return rest;
 }

@@ -3,6 +3,7 @@ import type { Releasable } from "../../releasable.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import type { RunDescription } from "./run_description.ts";
 import type { RunSession } from "./run_session.ts";
+import type { ChangeAnswer, KeyUse } from "./steps.ts";
 
 /** An upload of a checkpoint: call `begin` once with the file's metadata, write the tensors, then call `commit`. */
 export interface Restoration extends Releasable {
@@ -10,11 +11,13 @@ export interface Restoration extends Releasable {
   current(): { readonly version: number } | undefined;
   /** Throws if the metadata does not describe a run, or describes one that this service cannot hold. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
+  /** Finds the answer to an earlier restore with this key. Throws key_reused if that request was a different one. */
+  earlier(use: KeyUse): ChangeAnswer | undefined;
   /**
-   * Replaces or creates the run, and resolves when it is on disk. Throws for a missing tensor, storage_full,
-   * storage_failed.
+   * Replaces or creates the run, and resolves when it is on disk. With a key, the answer is kept by the run. Throws
+   * for a missing tensor, storage_full, storage_failed.
    */
-  commit(): Promise<{
+  commit(key?: KeyUse): Promise<{
     readonly session: RunSession;
     /** The run as the checkpoint made it. */
     readonly description: RunDescription;

@@ -19,7 +19,8 @@ export interface AggregationDescription {
   readonly payload: Payload;
   readonly max_staleness: number | null;
   readonly staleness_weighting: Member;
-  readonly client_clipnorm: number | null;
+  /** A member moves the bound from step to step. */
+  readonly client_clipnorm: number | Member | null;
   /** Absent for aggregators that add contributions up, which take any variables. */
   readonly partial?: boolean;
   readonly noise: Noise | null;
@@ -45,6 +46,8 @@ export interface RunDescription {
   /** Bytes of variables and slots in memory. */
   readonly bytes: number;
   readonly aggregation: AggregationDescription;
+  /** The bound on the norm of the next contribution; null without one. */
+  readonly clip_norm: number | null;
   /** Number of the open round, from 0; null in mode immediate. */
   readonly round: number | null;
   readonly gradient_transformers: readonly Member[];

@@ -9,7 +9,14 @@ import type { NamedTensor, TensorTarget } from "../../tensor.ts";
 import type { RoundDescription, RoundOutcome } from "./rounds.ts";
 import type { AggregationDescription, Member, RunDescription } from "./run_description.ts";
 import type { RunEvents } from "./run_events.ts";
-import type { ContributionAnswer, KeyedAnswers, StepAnswer, StepOptions } from "./steps.ts";
+import type {
+  ContributionAnswer,
+  KeyedAnswers,
+  KeyUse,
+  PatchedOptimizer,
+  StepAnswer,
+  StepOptions,
+} from "./steps.ts";
 
 /** Tensors that no later step changes. They must be released after the last byte was read. */
 export interface Publication extends Releasable {
@@ -72,11 +79,10 @@ export interface RunSession {
   outcome(round: number): RoundOutcome | undefined;
   /** Takes a client's contribution out of the open round. Throws unknown_contribution, busy, storage_failed. */
   withdraw(clientId: string): void;
-  setVariables(staging: Staging): void;
+  /** With a key, a change that was made is among `replies`, as a {@link ChangeAnswer}; so it is for the next two. */
+  setVariables(staging: Staging, key?: KeyUse): void;
   /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
-  setWeights(weights: readonly unknown[]): void;
+  setWeights(weights: readonly unknown[], key?: KeyUse): void;
   /** Throws invalid_config; settings that Keras silently ignores give `warnings`. */
-  patchOptimizer(
-    config: Readonly<Record<string, unknown>>,
-  ): Member & { readonly warnings: readonly string[] };
+  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer;
 }

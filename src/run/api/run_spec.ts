@@ -26,9 +26,13 @@ export const DEADLINE_SECONDS_MAX = 2_000_000;
 
 export const NOISE_SEED_MAX = 2 ** 32 - 1;
 
-/** Gaussian noise on the sum of the contributions, before any division. */
+/**
+ * Gaussian noise on the sum of the contributions, before any division. Either `stddev` or `multiplier` is there.
+ */
 export interface Noise {
-  readonly stddev: number;
+  readonly stddev?: number | undefined;
+  /** The standard deviation as a multiple of the bound on the contributions' norms. */
+  readonly multiplier?: number | undefined;
   /** An integer in 0..NOISE_SEED_MAX. */
   readonly seed: number;
 }
@@ -49,8 +53,8 @@ export interface AggregationSpec {
   /** The largest staleness that is accepted; null: any. Absent: 0 in mode round, else any. */
   readonly max_staleness?: number | null | undefined;
   readonly staleness_weighting?: MemberSpec;
-  /** Bound on the L2 norm of each contribution, over all variables; null or absent: none. */
-  readonly client_clipnorm?: number | null | undefined;
+  /** Bound on the L2 norm of each contribution, over all variables, or what moves it; null or absent: none. */
+  readonly client_clipnorm?: MemberSpec | number | null | undefined;
   /** Aggregators that keep whole contributions: whether one may leave variables out. Absent: false. */
   readonly partial?: boolean | undefined;
   readonly noise?: Noise | null | undefined;

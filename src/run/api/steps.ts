@@ -1,5 +1,6 @@
 /** The options of a step or a contribution, and the answers to them. */
 import type { Releasable } from "../../releasable.ts";
+import type { Member, RunDescription } from "./run_description.ts";
 
 /** A number as JSON can express it: "NaN", "Infinity" or "-Infinity" if it is not finite. */
 export type Loss = number | string;
@@ -36,7 +37,20 @@ export interface StepOptions {
    * Whether the journal has it: a replay repeats what was accepted, and checks nothing that an earlier version did not.
    */
   readonly isRecorded?: boolean | undefined;
+  /** The edition of a recorded step (EDITION in src/run/rounds/accumulator.ts); absent: before the third. */
+  readonly edition?: number | undefined;
 }
+
+/** Norms of the gradients of many variables: objects for each would take too much memory. As JSON it is the record. */
+export interface ManyNorms {
+  readonly variables: readonly { readonly name: string }[];
+  /** In the order of `variables`. */
+  readonly norms: Float64Array;
+  toJSON(): Readonly<Record<string, { readonly gradient_norm: number }>>;
+}
+
+/** The L2 norm of each variable's gradient. */
+export type VariableFigures = Readonly<Record<string, { readonly gradient_norm: number }>> | ManyNorms;
 
 /** The result of a step, or with `applied: false` the result that it would have had. */
 export interface StepAnswer {
@@ -47,7 +61,7 @@ export interface StepAnswer {
   readonly gradient_norm: number;
   readonly clip_factor: number;
   readonly contributions: number;
-  readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
+  readonly variables: VariableFigures;
   readonly warnings: readonly string[];
   /** The round that became this step; absent in mode immediate. */
   readonly round?: number;
@@ -74,16 +88,40 @@ export interface ContributionAnswer {
   readonly gradient_norm: number;
   /** The factor by which `client_clipnorm` (or the aggregator's bound) scales it. */
   readonly clip_factor: number;
-  readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
+  readonly variables: VariableFigures;
   readonly warnings: readonly string[];
   /** As the client sent it. */
   readonly loss?: Loss;
 }
 
+/** The answer to any other change: where the run stood after it. */
+export interface ChangeAnswer {
+  readonly iterations: number;
+  readonly version: number;
+  /** After hyperparameters were overwritten: the optimizer as it was then. */
+  readonly optimizer?: PatchedOptimizer;
+  /** After a restore, if it is not too long: the run as it was then. */
+  readonly run?: RunDescription;
+  /** After a restore: whether there was no such run before. */
+  readonly created?: boolean;
+}
+
+/** An optimizer whose hyperparameters were overwritten, with what Keras would have ignored. */
+export interface PatchedOptimizer extends Member {
+  readonly warnings: readonly string[];
+}
+
+export type KeptAnswer = StepAnswer | ContributionAnswer | ChangeAnswer;
+
 /** The answers to keyed requests. */
 export interface KeyedAnswers {
   /** Marks a key as in progress until it is released. Throws key_in_progress. */
   acquireKey(key: string): Releasable;
-  /** Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. */
-  find(use: { readonly key: string; readonly hash: string }): StepAnswer | ContributionAnswer | undefined;
+  /**
+   * Finds the answer to an earlier request with this key. Throws key_reused if that request was a different one. The
+   * answer is of the caller's own kind, because the hash covers method and path.
+   */
+  find<A extends KeptAnswer = StepAnswer | ContributionAnswer>(
+    use: { readonly key: string; readonly hash: string },
+  ): A | undefined;
 }

@@ -67,6 +67,8 @@ export function liveCheckpointOf(
     round,
     iterations: state.iterations,
     hypers_created: state.hypersCreated,
+    ...typeof spec.aggregation.clientClipnorm === "object" && state.clipNorm !== null &&
+      { clip_norm: state.clipNorm },
     scalars: Object.fromEntries(
       Object.entries(state.scalars).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
     ),

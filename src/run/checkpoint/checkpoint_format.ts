@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
+import { FLOAT32_MAX, FLOAT32_NORMAL_MIN } from "../../float32.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
 
 /** Metadata key of the owner of a snapshot, as JSON. A checkpoint sent to a client does not have it. */
@@ -30,9 +31,13 @@ const SavedAggregation = z.strictObject({
   payload: z.enum(["gradient", "delta", "weights"]).optional(),
   max_staleness: z.int().min(0).nullish(),
   staleness_weighting: z.unknown().optional(),
-  client_clipnorm: z.number().positive().nullish(),
+  client_clipnorm: z.union([z.number().positive(), z.looseObject({ class_name: z.string() })]).nullish(),
   partial: z.boolean().optional(),
-  noise: z.strictObject({ stddev: z.number().min(0), seed: z.int().min(0).max(NOISE_SEED_MAX) }).nullish(),
+  noise: z.strictObject({
+    stddev: z.number().min(0).optional(),
+    multiplier: z.number().min(0).optional(),
+    seed: z.int().min(0).max(NOISE_SEED_MAX),
+  }).nullish(),
 });
 
 export const Saved = z.strictObject({
@@ -45,6 +50,8 @@ export const Saved = z.strictObject({
   round: z.int().min(0).optional(),
   iterations: z.int().min(0),
   hypers_created: z.boolean(),
+  /** The bound on the contributions' norms, if it moves. */
+  clip_norm: z.number().min(FLOAT32_NORMAL_MIN).max(FLOAT32_MAX).optional(),
   /** Numbers as in JSON tensors: strings stand for numbers that JSON cannot express. */
   scalars: z.record(z.string(), z.unknown()),
   created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),

@@ -68,6 +68,7 @@ export class CheckpointReader implements TensorTarget, Releasable {
     state.addSlots({ ...rule, slots: Object.fromEntries(idle.map((slot) => [slot, 0])) });
     state.iterations = saved.iterations;
     state.hypersCreated = saved.hypers_created;
+    state.clipNorm = readClipNorm(saved, this.spec, state.clipNorm);
     state.scalars = readScalars(saved.scalars, Object.keys(rule.state ?? {}));
     if (!saved.hypers_created && (saved.iterations > 0 || saved.created.length > 0)) {
       refuse("hypers_created is false, must be true for an optimizer that has made a step");
@@ -78,9 +79,12 @@ export class CheckpointReader implements TensorTarget, Releasable {
       }
       state.markCreated({ variable: state.variable(variable), slot });
     }
-    for (const { name, shape, offset, slots } of state.variables.values()) {
+    for (const variable of state.variables.values()) {
+      const { name, shape, offset } = variable;
       this.#expected.set(variableTensor(name), { shape, offset });
-      for (const [slot, at] of slots) this.#expected.set(slotTensor(slot, name), { shape, offset: at });
+      for (const slot of variable.home.slots.keys()) {
+        this.#expected.set(slotTensor(slot, name), { shape, offset: variable.slotOffset(slot) });
+      }
     }
   }
 
@@ -124,6 +128,21 @@ export class CheckpointReader implements TensorTarget, Releasable {
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+/** `otherwise`: the bound of a new run, which is the one that does not move. */
+function readClipNorm(
+  { clip_norm: bound }: z.output<typeof Saved>,
+  { aggregation: { clientClipnorm } }: ResolvedSpec,
+  otherwise: number | null,
+): number | null {
+  const moves = typeof clientClipnorm === "object" && clientClipnorm !== null;
+  if (moves !== (bound !== undefined)) {
+    refuse(`clip_norm is ${bound ?? "missing"}, must be there if and only if the run's bound moves`);
+  }
+  if (bound === undefined) return otherwise;
+  if (Math.fround(bound) !== bound) refuse(`clip_norm is ${bound}, must be a float32 number`);
+  return bound;
 }
 
 function readScalars(saved: Readonly<Record<string, unknown>>, names: readonly string[]) {

@@ -12,8 +12,9 @@ import type { Arena } from "../../../kernels/arena.ts";
 import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
-import type { StepOptions } from "../api/steps.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { KeyUse, StepOptions } from "../api/steps.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /** Maximum bytes of a record that are read at a time. */
@@ -44,10 +45,14 @@ const Tensor = z.union([
   z.strictObject({ name: z.string(), indices: Wire, values: Wire }),
   z.strictObject({ name: z.string(), packed: Packed }),
 ]);
+/** Dense float32 tensors of all optimized variables, in the run's order. */
+const ALL = "all";
 const Head = z.strictObject({
   options: z.record(z.string(), z.unknown()),
-  tensors: z.array(Tensor),
+  tensors: z.union([z.literal(ALL), z.array(Tensor)]),
   absent: z.array(z.string()),
+  /** Of a change that is no contribution; a contribution has it among its options. */
+  key: z.strictObject({ key: z.string(), hash: z.string(), at: z.number() }).exactOptional(),
 });
 type Head = z.infer<typeof Head>;
 
@@ -85,14 +90,44 @@ export function withdrawalChange(clientId: string): Change {
 
 /** The tensors of a body. The payload has views of the arena, so it must be written at once. */
 export function stagedChange(
-  { arena }: RunState,
+  state: RunState,
   staging: ArenaStaging,
-  options: Readonly<Record<string, unknown>> = {},
-  kind: number = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables,
+  { options = {}, kind = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables, key }: {
+    readonly options?: Readonly<Record<string, unknown>>;
+    readonly kind?: number;
+    readonly key?: KeyUse | undefined;
+  },
 ): Change {
+  const { arena } = state, all = allOf(state, staging);
+  const head = (tensors: Head["tensors"], absent: string[]): Head => ({
+    options: { ...options },
+    tensors,
+    absent,
+    ...key && { key },
+  });
+  if (all) return change(kind, head(ALL, []), [all]);
+  const { together, apart, arrived, absent } = staging;
+  if (together && apart.size === 0) {
+    const tensors = arrived.map(({ name, shape }) => ({
+      name,
+      dense: { dtype: "F32" as const, shape: [...shape] },
+    }));
+    return change(kind, head(tensors, absent), together.received());
+  }
   const recorded = [...staging.tensors.values()].map((staged) => recordOf(staged, arena));
   const tensors = recorded.map(({ tensor }) => tensor), bytes = recorded.flatMap(({ bytes }) => bytes);
-  return change(kind, { options: { ...options }, tensors, absent: staging.absent }, bytes);
+  return change(kind, head(tensors, absent), bytes);
+}
+
+/**
+ * The bytes of a gradient of all variables, for the short form; undefined if it has no such form. The order of a body
+ * decides in which order slots are created, so it is told as long as that matters.
+ */
+function allOf(state: RunState, { kind, apart, together }: ArenaStaging): Uint8Array | undefined {
+  if (kind !== "gradients" || !together || apart.size > 0) return undefined;
+  const { arrangement: { variables, count, isInOrder }, values } = together;
+  if (variables.length < state.optimized.length || !(isInOrder || state.areAllCreated)) return undefined;
+  return state.arena.u8(values, 4 * count);
 }
 
 const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
@@ -122,7 +157,11 @@ function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor
 }
 
 /** A list of weights that is set, with the iteration count beside it. */
-export function weightsChange(iterations: number, weights: readonly Omit<NamedTensor, "name">[]): Change {
+export function weightsChange(
+  iterations: number,
+  weights: readonly Omit<NamedTensor, "name">[],
+  key?: KeyUse,
+): Change {
   const tensors = weights.map(({ shape }, index) => ({
     name: String(index),
     dense: { dtype: "F32" as const, shape: [...shape] },
@@ -130,11 +169,11 @@ export function weightsChange(iterations: number, weights: readonly Omit<NamedTe
   const bytes = weights.map(({ values }) =>
     new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
   );
-  return change(KINDS.weights, { options: { iterations }, tensors, absent: [] }, bytes);
+  return change(KINDS.weights, { options: { iterations }, tensors, absent: [], ...key && { key } }, bytes);
 }
 
-export function optimizerChange(config: Readonly<Record<string, unknown>>): Change {
-  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [] }, []);
+export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
+  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);
 }
 
 /** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
@@ -149,9 +188,9 @@ export interface Replayable {
   contribute(staging: ArenaStaging, options: ContributionOptions): unknown;
   endRound(end: RoundEnd): unknown;
   withdraw(clientId: string): void;
-  setVariables(staging: ArenaStaging): void;
-  setWeights(weights: readonly unknown[]): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>): unknown;
+  setVariables(staging: ArenaStaging, key?: KeyUse): void;
+  setWeights(weights: readonly unknown[], key?: KeyUse): void;
+  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
 }
 
 /**
@@ -159,15 +198,15 @@ export interface Replayable {
  */
 export function replay(session: Replayable, record: JournalRecord): void {
   const { kind } = record;
-  const content = read(record), { head } = content, { options } = head;
-  if (kind === KINDS.optimizer) session.patchOptimizer(options);
-  else if (kind === KINDS.weights) session.setWeights(weightsOf(content));
+  const content = read(record), { head: { options, key } } = content;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options, key);
+  else if (kind === KINDS.weights) session.setWeights(weightsOf(content), key);
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
   else if (kind === KINDS.variables) {
     using staging = session.stage("values");
     fill(staging, content);
-    session.setVariables(staging);
+    session.setVariables(staging, key);
   } else if (kind === KINDS.gradients) {
     using staging = session.stage("gradients");
     fill(staging, content);
@@ -214,6 +253,7 @@ function* take(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuffe
 }
 
 function weightsOf({ head, payload }: Content): unknown[] {
+  if (head.tensors === ALL) throw new Error("A list of weights has no short form");
   const tensors = head.tensors.map((tensor) => {
     const shape = "dense" in tensor ? tensor.dense.shape : [];
     const values = new Float32Array(elementCount(shape)), bytes = new Uint8Array(values.buffer);
@@ -229,6 +269,7 @@ function weightsOf({ head, payload }: Content): unknown[] {
 
 /** Stages the tensors of a record as they were received. */
 function fill(staging: ArenaStaging, { head, payload }: Content): void {
+  if (head.tensors === ALL) return fillAll(staging, payload);
   const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
     if (!sink || !wire) return;
     for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
@@ -249,4 +290,10 @@ function fill(staging: ArenaStaging, { head, payload }: Content): void {
     }
   }
   for (const name of head.absent) staging.none(name);
+}
+
+function fillAll(staging: ArenaStaging, payload: Payload): void {
+  const { sink, bytes } = staging.allInOrder();
+  for (const piece of take(payload, bytes)) sink.write(piece);
+  sink.close();
 }

@@ -16,6 +16,7 @@ import { type KeyUse, plainKey } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
+import { assertNewSpec } from "../spec/new_constants.ts";
 import { assertStepCost } from "../step/step_cost.ts";
 import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
@@ -51,6 +52,7 @@ export class Creator {
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
     const resolved = resolveSpec(spec, optimizers.family);
+    assertNewSpec(resolved);
     assertStepCost(resolved, resolved.optimizer, {
       secondsMax: table.stepSecondsMax,
       action: "create the run",
@@ -79,15 +81,20 @@ export class Creator {
     return session;
   }
 
+  /** Whether the run gets files. */
+  isStored({ durability }: Pick<Session, "durability">): boolean {
+    return this.#parts.store !== undefined && durability !== "none";
+  }
+
   /** Adds a complete session to the runs, after it has been stored. */
   async keep(
     session: Session,
-    { sequence, key, replaces }: Kept,
+    { sequence, key, created, replaces }: Kept,
   ): Promise<Session> {
-    const { id, createdAt, durability } = session;
+    const { id, createdAt } = session;
     const { table, store: parts, newId } = this.#parts;
     const { class_name, definition } = session.optimizerMember;
-    const store = parts && durability !== "none"
+    const store = parts && this.isStored(session)
       ? new RunStore(parts, {
         id,
         incarnation: newId(),
@@ -101,7 +108,7 @@ export class Creator {
     const entry = table.make(id, sequence, store);
     // This comes first, because the remembered response describes the storage.
     table.attach(entry, session);
-    const creation = key && (() => creationOf(session, key));
+    const creation = key ? () => creationOf(session, key) : created && (() => created);
     if (store) await store.create((owner) => takeSnapshot(session, { owner }), { creation, replaces });
     else if (key) this.#creations.set(key.key, creationOf(session, key));
     table.set(entry);
@@ -128,6 +135,8 @@ interface Kept {
   readonly sequence: number;
   /** The request that created it, where it has a key. */
   readonly key?: KeyUse | undefined;
+  /** The same for a run that takes another's place: the request that created that one. */
+  readonly created?: Required<CreationRecord> | undefined;
   /** The incarnation of the same id whose place it takes. */
   readonly replaces?: string | undefined;
 }

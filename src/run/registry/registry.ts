@@ -172,20 +172,17 @@ export class Registry implements RunRegistry {
   }
 
   figures() {
-    const sessions = this.#table.all().flatMap(({ session }) => session ?? []);
-    const { arenas, arenaBytes, publishedBytes } = this.#memory.figures();
+    const { steps, divergedSteps, runsInMemory, runBytes } = this.#table.tally;
+    const { arenas, arenaBytes, stagingBytes, publishedBytes } = this.#memory.figures();
     return {
       runs: this.#table.size,
-      runsInMemory: sessions.length,
-      steps: sessions.reduce((sum, { stepCount }) => sum + stepCount, this.#table.stepsOfClosed),
-      divergedSteps: sessions.reduce(
-        (sum, { divergedCount }) => sum + divergedCount,
-        this.#table.divergedOfClosed,
-      ),
+      runsInMemory,
+      steps,
+      divergedSteps,
       arenas,
       arenaBytes,
-      runBytes: sessions.reduce((sum, { bytes }) => sum + bytes.state, 0),
-      stagingBytes: sessions.reduce((sum, { bytes }) => sum + bytes.staging, 0),
+      runBytes,
+      stagingBytes,
       publishedBytes,
     };
   }

@@ -7,6 +7,8 @@
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
 import type { Restoration } from "../api/checkpoints.ts";
+import type { RunDescription } from "../api/run_description.ts";
+import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
 import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
@@ -55,13 +57,19 @@ export class Restorer {
         held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
         return reader;
       },
-      commit: async () => {
+      earlier: (use) => current()?.replies.find<ChangeAnswer>(use),
+      commit: async (key) => {
         if (!reader) throw new Error("Nothing has been read yet");
         reader.finish();
         // This comes first: a stored run whose optimizer is not registered could not be read again.
         const { definition } = reader.spec.optimizer.member;
         if (definition) await optimizers.register(definition);
-        return await this.#replace(id, { reader, past: current(), kept: () => reader = undefined });
+        return await this.#replace(id, {
+          reader,
+          past: current(),
+          kept: () => reader = undefined,
+          key,
+        });
       },
       ...releasable(() => held.dispose()),
     };
@@ -80,7 +88,7 @@ export class Restorer {
   }
 
   /** `kept` is called once the new run owns the reader's memory. */
-  async #replace(id: string, { reader, past, kept }: Replacement) {
+  async #replace(id: string, { reader, past, kept, key }: Replacement) {
     const { table, creator, memory, runner, now } = this.#parts;
     const secondsMax = table.stepSecondsMax;
     assertStepCost(reader.spec, reader.spec.optimizer, {
@@ -91,6 +99,8 @@ export class Restorer {
     using _id = past ? undefined : table.reserve(id);
     // A change of the old run that is acknowledged from here on would be lost.
     using _frozen = past && table.freeze(past.entry);
+    // A change of another kind may have used the key meanwhile.
+    if (key) past?.replies.find(key);
     const session = new Session({
       id,
       spec: reader.spec,
@@ -105,15 +115,21 @@ export class Restorer {
       sequence: Math.max(reader.sequence, past?.sequence ?? 0) + 1,
       round: Math.max(reader.round, (past?.round ?? -1) + 1),
       // A retry of a request to the old run must still be recognized.
-      ...past && { replies: past.replies },
+      ...past && { replies: past.replies.copy() },
     });
+    const { iterations, version } = session;
+    const description: RunDescription = {
+      ...session.describe(),
+      // As it is once the snapshot is written, which holds this description; its journal has no record then.
+      snapshot_version: creator.isStored(session) ? version : null,
+    };
+    if (key) session.replies.add(key, { iterations, version, run: description, created: !past });
     await creator.keep(session, {
       sequence: past?.entry.sequence ?? table.takeSequence(),
+      created: past?.entry.store?.creation,
       replaces: past?.entry.store?.record.incarnation,
     });
     kept();
-    // Other requests may change the run while the old files are removed.
-    const description = session.describe();
     if (past) {
       const { entry: { store }, entry: old } = past;
       table.closeSession(old, "replaced");
@@ -140,4 +156,5 @@ interface Replacement {
   readonly reader: CheckpointReader;
   readonly past: Past | undefined;
   readonly kept: () => void;
+  readonly key: KeyUse | undefined;
 }

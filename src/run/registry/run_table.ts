@@ -17,8 +17,9 @@ import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { recover } from "./recover.ts";
 import type { Session } from "../session/session.ts";
+import { type Countable, Tally } from "./tally.ts";
 
-export interface RunEntry {
+export interface RunEntry extends Countable {
   readonly id: string;
   /** Increases with every run created. A page's cursor refers to it, so that deletions do not shift pages. */
   readonly sequence: number;
@@ -55,8 +56,7 @@ export class RunTable {
   readonly #reserved = new Set<string>();
   readonly #endings = new WeakMap<RunSession, Ending>();
   #sequence = 0;
-  #stepsOfClosed = 0;
-  #divergedOfClosed = 0;
+  readonly tally = new Tally();
 
   constructor(parts: RunTableParts) {
     this.#parts = parts;
@@ -68,16 +68,6 @@ export class RunTable {
 
   get size(): number {
     return this.#entries.size;
-  }
-
-  /** Count of the steps of sessions that have left memory. */
-  get stepsOfClosed(): number {
-    return this.#stepsOfClosed;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedOfClosed(): number {
-    return this.#divergedOfClosed;
   }
 
   all(): RunEntry[] {
@@ -107,13 +97,21 @@ export class RunTable {
       openings: 0,
       frozen: undefined,
       whenQuiet: undefined,
+      counted: undefined,
     };
   }
 
   /** Puts the entry into the table: from now on the id names its run. */
   set(entry: RunEntry): void {
-    this.#entries.set(entry.id, entry);
+    this.#enter(entry);
     this.#sequence = Math.max(this.#sequence, entry.sequence + 1);
+  }
+
+  #enter(entry: RunEntry): void {
+    const before = this.#entries.get(entry.id);
+    if (before) this.tally.forget(before);
+    this.#entries.set(entry.id, entry);
+    this.tally.count(entry);
   }
 
   has(id: string): boolean {
@@ -159,9 +157,6 @@ export class RunTable {
     if (!entry.session && entry.store) {
       const { memory, optimizers, runner, now } = this.#parts;
       const session = recover({ store: entry.store, memory, optimizers, runner, now: () => now().getTime() });
-      // Replayed steps were counted before.
-      this.#stepsOfClosed -= session.stepCount;
-      this.#divergedOfClosed -= session.divergedCount;
       this.attach(entry, session);
     }
     return entry.session as Session;
@@ -200,6 +195,9 @@ export class RunTable {
   attach(entry: RunEntry, session: Session): void {
     entry.session = session;
     entry.openings += 1;
+    // A run that is being created is counted when it is in the table.
+    const count = () => this.#entries.get(entry.id) === entry && this.tally.count(entry);
+    count();
     if (entry.frozen) entry.frozen.session = session.freeze();
     const { store } = entry, { deadlines } = this.#parts;
     session.attach({
@@ -209,6 +207,8 @@ export class RunTable {
         journal_bytes: store?.journalBytes ?? 0,
         snapshot_version: store?.newest?.version ?? null,
       }),
+      resized: () => void count(),
+      stepped: (isDiverged) => this.tally.stepped(isDiverged),
       deadlineChanged: (at) => deadlines?.set(entry, session, at),
       becameQuiet: () => {
         const { whenQuiet } = entry;
@@ -250,12 +250,11 @@ export class RunTable {
   closeSession(entry: RunEntry, ending: Ending): void {
     if (!entry.session) return;
     this.#endings.set(entry.session, ending);
-    this.#stepsOfClosed += entry.session.stepCount;
-    this.#divergedOfClosed += entry.session.divergedCount;
     entry.store?.leaving();
     entry.session.close(ending);
     entry.session = undefined;
     entry.whenQuiet = undefined;
+    this.tally.forget(entry);
   }
 
   /** Drops the session and closes the files; the next use reads the run from them. */
@@ -273,11 +272,12 @@ export class RunTable {
     using _optimizer = optimizer === undefined ? undefined : this.#parts.optimizers.retain(optimizer);
     using _id = this.#reserve(id);
     this.#entries.delete(id);
+    this.tally.forget(entry);
     try {
       await entry.store?.remove();
       this.closeSession(entry, "deleted");
     } catch (error) {
-      this.#entries.set(id, entry);
+      this.#enter(entry);
       throw error;
     }
   }

@@ -14,7 +14,8 @@ import type { Memory } from "../tensors/memory.ts";
 import type { Releasable } from "../../releasable.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { PseudoGradient } from "./pseudo_gradient.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
 export interface AccumulatorParts {
@@ -48,10 +49,12 @@ export interface Accumulator extends Releasable {
 }
 
 /**
- * The edition of the arithmetic with which rounds are closed. The journal has it with each round, so that a replay
- * gives the bits of then. Edition 1 did not count weights in MultiKrum.
+ * The edition of the arithmetic and of the answers with which steps are made. The journal has it with each step, so
+ * that a replay gives the bits and the answers of then. Edition 1 did not count weights in MultiKrum.
  */
-export const EDITION = 2;
+export const EDITION = 3;
+/** The first edition that tells of numbers that are not finite after a step. */
+export const TELLING_EDITION = 3;
 
 /** Adds noise to a variable's sum at a byte offset. */
 export type Noisy = (variable: VariableState, offset: number) => void;

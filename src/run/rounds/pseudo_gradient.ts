@@ -7,9 +7,11 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Figures } from "../../families/aggregators/aggregator.ts";
+import { figuresOfVariables } from "../answers/norms.ts";
+import type { VariableFigures } from "../api/steps.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
-import type { Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
 import type { RunState } from "../tensors/state.ts";
 
 export interface PseudoGradient {
@@ -21,7 +23,7 @@ export interface PseudoGradient {
   readonly factor: number;
   /** L2 norms of the whole pseudo-gradient and of each variable's, before the factor. */
   readonly norm: number;
-  readonly variableNorms: ReadonlyMap<string, number>;
+  readonly variableFigures: VariableFigures;
   /** Weight of the contribution in a mean: above 0, or what the aggregator's formula gives. */
   readonly weight: number;
   /** What it adds to the divisor of a mean: its weight, unless the aggregator says otherwise. */
@@ -73,19 +75,22 @@ const optimizedOf = (staged: readonly Staged[]) =>
 
 function figuresOf(
   staged: readonly Staged[],
-  { aggregation, stalenessFactor, staleness, weight, loss }: Preparation,
+  { state, aggregation, stalenessFactor, staleness, weight, loss }: Preparation,
 ): PseudoGradient {
   const gradients = optimizedOf(staged);
   const squares = gradients.reduce((sum, each) => sum + each.squares, 0);
   const norm = Math.sqrt(squares);
-  const clipFactor = clipFactorOf(norm, aggregation);
+  const clipFactor = clipFactorOf(norm, state, aggregation);
   const sign = aggregation.payload === "delta" ? -1 : 1;
   return {
     gradients,
     averages: staged.filter(({ variable }) => variable.role === "average"),
     factor: Math.fround(Math.fround(sign * clipFactor) * Math.fround(stalenessFactor)),
     norm,
-    variableNorms: new Map(gradients.map((each) => [each.variable.name, Math.sqrt(each.squares)])),
+    variableFigures: figuresOfVariables(
+      gradients.map(({ variable }) => variable),
+      Float64Array.from(gradients, (each) => Math.sqrt(each.squares)),
+    ),
     ...weigh({ norm, bounded: norm * clipFactor, staleness, weight, loss }, aggregation),
     clipFactor,
   };
@@ -118,9 +123,9 @@ function weigh(figures: Figures, { rule }: Aggregation): { weight: number; divis
 }
 
 /** The factor that bounds the norm; 1 for a NaN norm. */
-function clipFactorOf(norm: number, { clientClipnorm, rule }: Aggregation): number {
+function clipFactorOf(norm: number, { clipNorm }: RunState, { rule }: Aggregation): number {
   const bound = Math.min(
-    clientClipnorm ?? Infinity,
+    clipNorm ?? Infinity,
     rule.kind === "sum" ? rule.normBound ?? Infinity : Infinity,
   );
   return norm > bound ? Math.fround(bound / norm) : 1;

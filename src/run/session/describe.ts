@@ -37,6 +37,7 @@ export function describeRun(
     parameters: variables.reduce((sum, { count }) => sum + count, 0),
     bytes: state.bytes,
     aggregation: serializeAggregation(spec.aggregation),
+    clip_norm: state.clipNorm,
     round: spec.aggregation.mode === "immediate" ? null : round,
     gradient_transformers: serializeSpec(spec, optimizer).gradient_transformers as readonly Member[],
     non_finite: spec.nonFinite,

@@ -7,21 +7,30 @@ import { StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { EventLog } from "../answers/events.ts";
+import type { Replies } from "../answers/replies.ts";
+import type { Member } from "../api/run_description.ts";
+import type { KeyUse, PatchedOptimizer } from "../api/steps.ts";
 import { optimizerChange, stagedChange, weightsChange } from "../journal/change_records.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { setWeights } from "../tensors/weights.ts";
+import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { assertStepCost } from "../step/step_cost.ts";
-import type { SessionHost } from "./host.ts";
+import type { LateHost } from "./host.ts";
 import type { Stepper } from "./stepper.ts";
 
 interface EditorParts {
-  readonly session: { readonly version: number; readonly events: EventLog };
+  readonly session: {
+    readonly version: number;
+    readonly events: EventLog;
+    readonly replies: Replies;
+    optimizer(): Member;
+  };
   readonly state: RunState;
   readonly spec: ResolvedSpec;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<LateHost, "stepSecondsMax" | "isAttached" | "resized">;
   readonly recorder: Recorder;
   /** Holds the optimizer. */
   readonly stepper: Stepper;
@@ -36,52 +45,66 @@ export class Editor {
     this.#parts = parts;
   }
 
-  setVariables(staged: ArenaStaging): void {
+  setVariables(staged: ArenaStaging, key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts;
-    if (staged.tensors.size === 0) {
+    if (staged.size === 0) {
       throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
         { path: "variables", message: "is empty, must name one variable or more" },
       ]);
     }
-    const sequence = recorder.record(() => stagedChange(state, staged));
-    for (const { variable, values, count } of staged.tensors.values()) {
+    const { together } = staged;
+    const sequence = recorder.record(() => stagedChange(state, staged, { key }));
+    for (const { variable, values, count } of staged.apart.values()) {
       state.values(variable).set(state.arena.f32(values, count));
     }
-    stepper.wasSet([...staged.tensors.values()].map(({ variable }) => variable));
+    for (const { first, count, at } of together?.arrangement.spans ?? []) {
+      const values = (together?.values as number) + 4 * at;
+      state.arena.f32(first.offset, count).set(state.arena.f32(values, count));
+    }
+    stepper.wasSet(staged.arrived);
     this.#tell(sequence, "variables");
+    this.#keep(key);
   }
 
-  setWeights(weights: readonly unknown[]): void {
+  setWeights(weights: readonly unknown[], key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
     let sequence = 0;
     const changed = setWeights(state, weights, {
       member: optimizer.member,
       rule: ruleOf(optimizer),
-      record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest)),
+      record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest, key)),
     });
     if (!changed) return;
     stepper.wasSet(state.optimized);
     this.#tell(sequence, "weights");
+    this.#keep(key);
   }
 
-  /** Overwrites hyperparameters and returns warnings. */
-  patchOptimizer(config: Readonly<Record<string, unknown>>): readonly string[] {
-    const { state, recorder, stepper } = this.#parts;
+  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer {
+    const { session, state, recorder, stepper } = this.#parts;
     const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
       hypersCreated: state.hypersCreated,
     });
-    const secondsMax = this.#parts.host.stepSecondsMax;
-    assertStepCost(this.#parts.spec, optimizer, {
-      secondsMax,
-      action: "patch the optimizer",
-      path: "config",
-    });
+    const { spec, host: { isAttached, stepSecondsMax: secondsMax } } = this.#parts;
+    const told = { action: "patch the optimizer", path: "config" };
+    if (isAttached) assertNewSchedules(optimizer, { ...told, before: stepper.optimizer });
+    assertStepCost(spec, optimizer, { ...told, secondsMax });
+    const slotCount = state.slotNames.length;
     using added = state.addSlots(ruleOf(optimizer));
-    const sequence = recorder.record(() => optimizerChange(config));
+    const sequence = recorder.record(() => optimizerChange(config, key));
     added.move();
     stepper.optimizer = optimizer;
+    if (state.slotNames.length > slotCount) this.#parts.host.resized();
     this.#tell(sequence, "optimizer");
-    return warnings;
+    const patched = { ...session.optimizer(), warnings };
+    this.#keep(key, { optimizer: patched });
+    return patched;
+  }
+
+  /** Keeps the answer to a change with a key. */
+  #keep(key: KeyUse | undefined, more: { readonly optimizer?: PatchedOptimizer } = {}): void {
+    const { session, state } = this.#parts;
+    if (key) session.replies.add(key, { iterations: state.iterations, version: session.version, ...more });
   }
 
   /** Makes the next version and adds an event. */

@@ -12,6 +12,10 @@ export interface SessionHost {
   describeStorage(): Pick<RunDescription, "journal_bytes" | "snapshot_version">;
   /** A step is one turn of the event loop; none may take longer. */
   readonly stepSecondsMax: number;
+  /** Called after each step that was made, but not for those of a replay. */
+  stepped(isDiverged: boolean): void;
+  /** Called when the run has got further slots. */
+  resized(): void;
   /** Called when the deadline of the open round changes: milliseconds since 1970, or null for no deadline. */
   deadlineChanged(at: number | null): void;
   /** Called within the turn in which the open round has ended or lost its last contribution. */
@@ -29,6 +33,8 @@ export class LateHost implements SessionHost {
       log: { changing: () => {}, ...records && { records } },
       describeStorage: () => ({ journal_bytes: 0, snapshot_version: null }),
       stepSecondsMax: Infinity,
+      stepped: () => {},
+      resized: () => {},
       deadlineChanged: () => {},
       becameQuiet: () => {},
     };
@@ -38,6 +44,11 @@ export class LateHost implements SessionHost {
     if (this.#isAttached) throw new Error("The session has a host already");
     this.#isAttached = true;
     this.#host = host;
+  }
+
+  /** Whether changes come from requests; before, they are read from a journal. */
+  get isAttached(): boolean {
+    return this.#isAttached;
   }
 
   get log(): ChangeLog {
@@ -50,6 +61,14 @@ export class LateHost implements SessionHost {
 
   describeStorage() {
     return this.#host.describeStorage();
+  }
+
+  stepped(isDiverged: boolean): void {
+    this.#host.stepped(isDiverged);
+  }
+
+  resized(): void {
+    this.#host.resized();
   }
 
   deadlineChanged(at: number | null): void {

@@ -20,6 +20,7 @@ import { type Combined, EDITION } from "../rounds/accumulator.ts";
 import { overflowsOf } from "../rounds/check_results.ts";
 import { checkContribution, checkFinite, checkIterations, checkNoise } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
+import { nextClipNorm } from "../rounds/next_clip_norm.ts";
 import type { PseudoGradient } from "../rounds/pseudo_gradient.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
@@ -30,7 +31,7 @@ import type { RunState } from "../tensors/state.ts";
 import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
 import { isSkipped, withDrop } from "./contribution_answers.ts";
-import { normsOf, type Stepper } from "./stepper.ts";
+import type { Stepper } from "./stepper.ts";
 
 /** Delay before a round that is complete but could not be closed is tried again. */
 const RETRY_MS = 1000;
@@ -133,7 +134,9 @@ export class RoundStepper {
     }
 
     const claims: ContributionOptions = { ...options, at: options.at ?? now() };
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...claims }, KINDS.contribution));
+    const sequence = recorder.record(() =>
+      stagedChange(state, staged, { options: { ...claims }, kind: KINDS.contribution })
+    );
     const pseudoGradient = this.round.join(staged, claims, {
       acceptedAt: claims.at,
       sequence,
@@ -155,7 +158,7 @@ export class RoundStepper {
   }
 
   #answer(
-    { norm, variableNorms, weight, clipFactor }: PseudoGradient,
+    { norm, variableFigures, weight, clipFactor }: PseudoGradient,
     options: StepOptions,
     { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
   ): ContributionAnswer {
@@ -171,7 +174,7 @@ export class RoundStepper {
       weight,
       gradient_norm: norm,
       clip_factor: clipFactor,
-      variables: normsOf(variableNorms),
+      variables: variableFigures,
       warnings,
       ...options.loss !== undefined && { loss: options.loss },
     };
@@ -219,21 +222,22 @@ export class RoundStepper {
   }
 
   #perform(end: RoundEnd, combined: ArenaStaging, { averages, warnings }: Combined): StepAnswer {
-    const { number, contributions, loss } = this.round;
-    const plan = this.#parts.stepper.plan(combined);
-    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const { number, contributions, loss } = this.round, { state, spec, stepper } = this.#parts;
+    const plan = stepper.plan(combined), clipNorm = nextClipNorm(state, spec.aggregation, contributions);
     const step = {
-      sequence,
+      sequence: this.#parts.recorder.record(() => roundChange(end)),
+      edition: end.edition ?? 1,
       contributions: contributions.length,
       warnings,
       ...this.round.isSeen && { round: number },
       ...loss !== undefined && { loss },
     };
-    const answer = this.#parts.stepper.perform(plan, averages, step);
+    const answer = stepper.perform(plan, averages, step);
+    state.clipNorm = clipNorm;
     // The client that completed the round gets the step as its answer.
     const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
     if (key) this.#session.replies.add(key, answer);
-    this.#ended(sequence, { kind: "applied", answer });
+    this.#ended(step.sequence, { kind: "applied", answer });
     return answer;
   }
 
@@ -242,16 +246,15 @@ export class RoundStepper {
     const sequence = this.#parts.recorder.record(() => roundChange(end));
     const reason = end.why ??
       `at its deadline it had ${contributions.length} of the ${minimum} contributions that it needs`;
-    const count = contributions.length;
     this.#session.events.add(sequence, "round_dropped", {
       round: number,
       reason,
-      contributions: count,
+      contributions: contributions.length,
       ...this.#place,
     });
     const key = end.why !== undefined && end.reason === "complete" ? contributions.at(-1)?.key : undefined;
-    const told = key && this.#session.replies.find(key);
-    if (key && told) this.#session.replies.add(key, withDrop(told as ContributionAnswer, reason));
+    const told = key && this.#session.replies.find<ContributionAnswer>(key);
+    if (key && told) this.#session.replies.add(key, withDrop(told, reason));
     this.#ended(sequence, { kind: "dropped", reason });
   }
 

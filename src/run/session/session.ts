@@ -14,7 +14,7 @@ import { Replies } from "../answers/replies.ts";
 import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
 import type { BodyLimits, Publication, RunSession, Staging } from "../api/run_session.ts";
-import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
+import type { ContributionAnswer, KeyUse, PatchedOptimizer, StepAnswer, StepOptions } from "../api/steps.ts";
 import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
 import { Recorder } from "../journal/recorder.ts";
@@ -70,7 +70,7 @@ export class Session implements RunSession {
     const recorder = this.#recorder = new Recorder(parts.sequence ?? parts.version, host);
     this.replies = parts.replies ?? new Replies();
     this.events = new EventLog(recorder.sequence, parts.lastEvent);
-    this.#stagings = new Stagings({ id: parts.id, memory, state, recorder });
+    this.#stagings = new Stagings({ id: parts.id, memory, state, recorder, takesRegions: !this.#isPlain });
     const round = this.#round = new Round({ state, memory, runner, aggregation }, parts.round ?? 0);
     const changes = { session: this, host, spec, state, recorder, changed: () => this.#changed() };
     const stepper = this.#stepper = new Stepper({ ...changes, runner, latest: parts.steps ?? [] });
@@ -106,16 +106,6 @@ export class Session implements RunSession {
   /** Whether a body is being received. */
   get isReceiving(): boolean {
     return this.#stagings.isReceiving;
-  }
-
-  /** Count of the steps that this session has applied, for metrics. */
-  get stepCount(): number {
-    return this.#stepper.count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#stepper.divergedCount;
   }
 
   /** Bytes of variables and slots, and of the bodies being received. */
@@ -186,6 +176,7 @@ export class Session implements RunSession {
   shrink(): boolean {
     if (this.#ending || this.isReceiving || !this.isQuiet) return false;
     this.#reader.invalidate();
+    this.#stagings.shrink();
     return this.#state.shrink();
   }
 
@@ -243,21 +234,18 @@ export class Session implements RunSession {
     this.#roundStepper.withdraw(clientId);
   }
 
-  setVariables(staging: Staging): void {
-    this.#editor.setVariables(this.#staged(staging, "values"));
+  setVariables(staging: Staging, key?: KeyUse): void {
+    this.#editor.setVariables(this.#staged(staging, "values"), key);
   }
 
-  setWeights(weights: readonly unknown[]): void {
+  setWeights(weights: readonly unknown[], key?: KeyUse): void {
     this.#assertUnfrozen();
-    this.#editor.setWeights(weights);
+    this.#editor.setWeights(weights, key);
   }
 
-  patchOptimizer(
-    config: Readonly<Record<string, unknown>>,
-  ): Member & { readonly warnings: readonly string[] } {
+  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer {
     this.#assertUnfrozen();
-    const warnings = this.#editor.patchOptimizer(config);
-    return { ...this.optimizer(), warnings };
+    return this.#editor.patchOptimizer(config, key);
   }
 
   /** Ends the session. Its memory is released once the last body being received is. */

@@ -9,15 +9,17 @@ import type { Loss, StepAnswer, StepOptions } from "../api/steps.ts";
 import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
-import { setAverage } from "../rounds/accumulator.ts";
-import { asItIs, checkResults } from "../rounds/check_results.ts";
+import { EDITION, setAverage, TELLING_EDITION } from "../rounds/accumulator.ts";
+import { checkAsItIs } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { NonFiniteCounts } from "../step/non_finite_counts.ts";
 import { forOneStep } from "../step/overrides.ts";
 import { assertStepCost } from "../step/step_cost.ts";
+import { areMany } from "../answers/norms.ts";
 import type { SessionHost } from "./host.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
+import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
@@ -26,11 +28,15 @@ import { divergence, divergenceWarnings } from "./divergence.ts";
 
 /** Count of applied steps that a run remembers. */
 const STEPS_MAX = 64;
+/** Norms of single variables that they may have together; the oldest steps lose theirs first. */
+const NORMS_MAX = 2 ** 20;
 
 /** Data of a performed step that its plan does not have. */
 export interface PerformedStep {
   /** Sequence number of its change. */
   readonly sequence: number;
+  /** The edition that it is made with: the newest, or that of the journal. */
+  readonly edition: number;
   readonly contributions: number;
   readonly warnings: readonly string[];
   readonly round?: number;
@@ -45,7 +51,7 @@ interface StepperParts {
   };
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly host: Pick<SessionHost, "stepSecondsMax">;
+  readonly host: Pick<SessionHost, "stepSecondsMax" | "stepped">;
   readonly runner: Runner;
   readonly recorder: Recorder;
   /** The remembered steps, oldest first. */
@@ -59,8 +65,6 @@ export class Stepper {
   readonly #latest: StepAnswer[];
   readonly #nonFinite: NonFiniteCounts;
   readonly #averaged: readonly VariableState[];
-  #count = 0;
-  #divergedCount = 0;
   optimizer: Optimizer;
 
   constructor(parts: StepperParts) {
@@ -69,16 +73,6 @@ export class Stepper {
     this.optimizer = parts.spec.optimizer;
     this.#nonFinite = new NonFiniteCounts(parts.state);
     this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
-  }
-
-  /** Count of the steps that this session has applied. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Count of those that left numbers that are not finite. */
-  get divergedCount(): number {
-    return this.#divergedCount;
   }
 
   /** The latest steps, oldest first. */
@@ -92,22 +86,26 @@ export class Stepper {
     const absent = checkContribution(state, staged, options);
     const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
     if (stepping.optimizer !== this.optimizer) {
-      const secondsMax = host.stepSecondsMax;
-      assertStepCost(spec, stepping.optimizer, { secondsMax, action: "step", path: "hyperparameters" });
+      const told = { action: "step", path: "hyperparameters" };
+      if (!options.isRecorded) {
+        assertNewSchedules(stepping.optimizer, { ...told, before: this.optimizer });
+      }
+      assertStepCost(spec, stepping.optimizer, { ...told, secondsMax: host.stepSecondsMax });
     }
     const skipped = checkFinite(state, staged, spec.nonFinite);
     if (skipped.length === 0 && !options.isRecorded) {
-      skipped.push(...checkResults(state, staged.tensors.values(), spec.nonFinite, asItIs));
+      skipped.push(...checkAsItIs(state, staged, spec.nonFinite));
     }
     const warnings = [...absent, ...stepping.warnings, ...skipped];
     const plan = this.plan(staged, stepping.optimizer);
     const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
-    const sequence = recorder.record(() => stagedChange(state, staged, { ...options }));
-    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
+    const edition = options.isRecorded ? options.edition ?? 1 : EDITION;
+    const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options, edition } }));
+    const averages = [...staged.apart.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
-    const answer = this.perform(plan, averages, { sequence, ...told });
+    const answer = this.perform(plan, averages, { sequence, edition, ...told });
     if (options.key) session.replies.add(options.key, answer);
     return answer;
   }
@@ -119,7 +117,7 @@ export class Stepper {
   }
 
   /** The answer of a step that is planned but not made. */
-  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence">): StepAnswer {
+  rehearse(plan: StepPlan, step: Omit<PerformedStep, "sequence" | "edition">): StepAnswer {
     return this.#figures(plan, { applied: false, ...step });
   }
 
@@ -132,39 +130,48 @@ export class Stepper {
   perform(
     plan: StepPlan,
     averages: readonly Instruction[],
-    { sequence, warnings, ...step }: PerformedStep,
+    { sequence, edition, warnings, ...step }: PerformedStep,
   ): StepAnswer {
-    const { state, runner, session, changed } = this.#parts;
+    const { state, runner, session, host, changed } = this.#parts;
     const changing = averages.length > 0 ? [...plan.variables, ...this.#averaged] : plan.variables;
     this.#nonFinite.prepare(changing);
     perform(state, [...plan.instructions, ...averages], runner);
-    const increases = this.#nonFinite.increases(changing);
+    const found = this.#nonFinite.increases(changing);
+    const increases = edition >= TELLING_EDITION ? found : [];
     state.createSlots(plan.rule, plan.variables);
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
-    this.#count += 1;
     changed();
     const answer = this.#figures(plan, {
       applied: true,
       warnings: [...warnings, ...divergenceWarnings(increases)],
       ...step,
     });
-    this.#latest.push(answer);
-    if (this.#latest.length > STEPS_MAX) this.#latest.shift();
+    this.#remember(answer);
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
+    host.stepped(increases.length > 0);
     if (increases.length > 0) {
-      this.#divergedCount += 1;
       const { iterations, version } = answer;
       session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
     }
     return answer;
   }
 
+  #remember(answer: StepAnswer): void {
+    const latest = this.#latest;
+    latest.push(answer);
+    if (latest.length > STEPS_MAX) latest.shift();
+    if (!areMany(answer.variables)) return;
+    const place = latest.length - 1 - Math.max(1, Math.floor(NORMS_MAX / answer.variables.norms.length));
+    const old = latest[place];
+    if (old && areMany(old.variables)) latest[place] = { ...old, variables: {} };
+  }
+
   #figures(
     plan: StepPlan,
-    { warnings, ...step }: Omit<PerformedStep, "sequence"> & { readonly applied: boolean },
+    { warnings, ...step }: Omit<PerformedStep, "sequence" | "edition"> & { readonly applied: boolean },
   ): StepAnswer {
     const { applied, contributions, ...rest } = step;
     return {
@@ -175,13 +182,9 @@ export class Stepper {
       gradient_norm: plan.gradientNorm,
       clip_factor: plan.clipFactor,
       contributions,
-      variables: normsOf(plan.variableNorms),
+      variables: plan.variableFigures,
       warnings,
       ...rest,
     };
   }
 }
-
-/** Norms in the form that answers have. */
-export const normsOf = (norms: ReadonlyMap<string, number>) =>
-  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

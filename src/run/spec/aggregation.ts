@@ -6,6 +6,8 @@
 import { refusal } from "../../errors.ts";
 import type { AggregatorMember, AggregatorRule } from "../../families/aggregators/aggregator.ts";
 import { aggregators } from "../../families/aggregators/mod.ts";
+import type { ClipNormMember } from "../../families/clip_norms/clip_norm.ts";
+import { clipNorms } from "../../families/clip_norms/mod.ts";
 import { type Part, serialize } from "../../families/mechanism/family.ts";
 import { stalenessWeightings } from "../../families/staleness_weightings/mod.ts";
 import type { StalenessWeightingMember } from "../../families/staleness_weightings/staleness_weighting.ts";
@@ -25,7 +27,8 @@ export interface Aggregation {
   readonly payload: Payload;
   readonly maxStaleness: number | null;
   readonly stalenessWeighting: Part<StalenessWeightingMember>;
-  readonly clientClipnorm: number | null;
+  /** The bound on the norm of each contribution, or what moves it. */
+  readonly clientClipnorm: number | Part<ClipNormMember> | null;
   readonly noise: Noise | null;
   /** Whether contributions that are kept whole may leave variables out. */
   readonly partial: boolean;
@@ -78,7 +81,8 @@ export function resolveAggregation(
       `is ${spec.partial}, must be absent: ${name} takes contributions without some variables`,
     );
   }
-  const noise = spec.noise ?? null, clientClipnorm = spec.client_clipnorm ?? null;
+  const noise = spec.noise ?? null, clientClipnorm = resolveClipNorm(spec.client_clipnorm ?? null);
+  if (noise) checkNoise(noise, clientClipnorm);
   const payload = spec.payload ?? "gradient";
   const maxStaleness = spec.max_staleness === undefined ? mode === "round" ? 0 : null : spec.max_staleness;
   return {
@@ -94,7 +98,10 @@ export function resolveAggregation(
     clientClipnorm,
     noise,
     partial: spec.partial ?? false,
-    warnings: rule.kind === "list" ? rule.warn?.(minimum) ?? [] : [],
+    warnings: [
+      ...rule.kind === "list" ? rule.warn?.(minimum) ?? [] : [],
+      ...noise?.stddev !== undefined && isMoving(clientClipnorm) ? [STAYING_NOISE] : [],
+    ],
     isPlain: mode === "immediate" && payload === "gradient" && !hasAverages && noise === null &&
       clientClipnorm === null && maxStaleness === null &&
       stalenessWeighting.member.class_name === "Constant" &&
@@ -119,8 +126,39 @@ function checkListRule(
   }
 }
 
+/** The noise of a bound that moves should move with it. */
+const STAYING_NOISE = "noise.stddev stays as it is while client_clipnorm moves: noise.multiplier follows it";
+
+const isMoving = (clipNorm: Aggregation["clientClipnorm"]) =>
+  typeof clipNorm === "object" && clipNorm !== null;
+
+function resolveClipNorm(given: unknown): Aggregation["clientClipnorm"] {
+  if (given === null || typeof given === "number") return given;
+  return clipNorms.resolve(given, "aggregation.client_clipnorm");
+}
+
+function checkNoise({ stddev, multiplier }: Noise, clipNorm: Aggregation["clientClipnorm"]): void {
+  if ((stddev === undefined) === (multiplier === undefined)) {
+    const given = stddev === undefined ? "neither stddev nor multiplier" : "both stddev and multiplier";
+    refuse("noise", `has ${given}, must have one of them`);
+  }
+  if (multiplier === undefined || clipNorm !== null) return;
+  refuse("noise.multiplier", `is ${multiplier}, must be absent without client_clipnorm, which it multiplies`);
+}
+
+/** The bound on the norms of a new run's contributions; null without one. */
+export function initialClipNorm({ clientClipnorm }: Aggregation): number | null {
+  if (clientClipnorm === null || typeof clientClipnorm === "number") return clientClipnorm;
+  return clientClipnorm.member.initial(clientClipnorm.config);
+}
+
 function refuse(field: string, problem: string): never {
   throw refusal("invalid_request", "create the run", `aggregation.${field}`, problem);
+}
+
+function serializeClipNorm({ clientClipnorm }: Aggregation): AggregationDescription["client_clipnorm"] {
+  if (clientClipnorm === null || typeof clientClipnorm === "number") return clientClipnorm;
+  return serialize(clientClipnorm);
 }
 
 /** A description that creates the same aggregation again. */
@@ -134,7 +172,7 @@ export function serializeAggregation(aggregation: Aggregation): AggregationDescr
     payload: aggregation.payload,
     max_staleness: aggregation.maxStaleness,
     staleness_weighting: serialize(aggregation.stalenessWeighting),
-    client_clipnorm: aggregation.clientClipnorm,
+    client_clipnorm: serializeClipNorm(aggregation),
     noise: aggregation.noise,
     ...aggregation.rule.kind === "list" && { partial: aggregation.partial },
   };

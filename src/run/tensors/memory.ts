@@ -32,6 +32,8 @@ export class Memory {
   readonly #owned = new Set<Arena>();
   #idle: Arena[] = [];
   #publishedBytes = 0;
+  /** The bodies that are on their way into runs, a few at a time. */
+  readonly stagings = new Set<{ readonly bytes: number }>();
   /** Callbacks that release regions which can be freed early, by arena. */
   readonly #borrowers = new WeakMap<Arena, Set<() => void>>();
 
@@ -203,12 +205,13 @@ export class Memory {
     return releasable(() => void (this.#publishedBytes -= bytes));
   }
 
-  figures(): { arenas: number; arenaBytes: number; usedBytes: number; publishedBytes: number } {
+  figures() {
     const arenas = this.#arenas;
     return {
       arenas: arenas.length,
       arenaBytes: arenas.reduce((sum, arena) => sum + arena.bytesReserved, 0),
       usedBytes: arenas.reduce((sum, arena) => sum + arena.bytesUsed, 0),
+      stagingBytes: this.stagings.values().reduce((sum, { bytes }) => sum + bytes, 0),
       publishedBytes: this.#publishedBytes,
     };
   }

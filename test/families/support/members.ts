@@ -1,5 +1,6 @@
 /** Every member of every family, with a config that has what it needs. */
 import { aggregators } from "../../../src/families/aggregators/mod.ts";
+import { clipNorms } from "../../../src/families/clip_norms/mod.ts";
 import { constraints } from "../../../src/families/constraints/mod.ts";
 import type { Family, Member } from "../../../src/families/mechanism/family.ts";
 import { initializers } from "../../../src/families/initializers/mod.ts";
@@ -15,6 +16,7 @@ export const FAMILIES: Record<string, Family<Member>> = {
   initializers,
   aggregators,
   staleness_weightings: stalenessWeightings,
+  clip_norms: clipNorms,
   transformers,
 };
 

@@ -1,6 +1,6 @@
 /**
  * Clients that use the service while it is killed and restarted: steppers (keyed steps, sent again until answered),
- * and an owner for each run (reads, and changes without a key). passer_by.ts creates, forks and deletes runs.
+ * and an owner for each run (reads, and changes with and without a key). passer_by.ts creates, forks and deletes runs.
  *
  * Clients know the service only by its answers, which they record in lives (life.ts).
  */
@@ -119,12 +119,14 @@ export async function minimizeOnAndOn(stage: Stage, life: Life, body: unknown): 
   }
 }
 
-/** Reads, and changes that cannot be sent again because they have no key. */
+/** Reads, and changes: half of them cannot be sent again, because they have no key. */
 export async function own(stage: Stage, life: Life, { plan, next }: Stepper): Promise<void> {
   let checkpoint: Uint8Array<ArrayBuffer> | undefined, weights: Uint8Array<ArrayBuffer> | undefined;
   // A checkpoint of a run with rounds changes with each contribution, without a new version.
   const whole = life.gathers ? [] : ["/checkpoint"];
   const reads = ["/variables", "/variables", "/weights", "/optimizer", ...whole];
+  const change = (call: Call) =>
+    next() < 0.5 ? changeKeyed(stage, life, call) : changeOnce(stage, life, call);
   while (!stage.stopped()) {
     const dice = next();
     if (dice < 0.6) {
@@ -132,14 +134,14 @@ export async function own(stage: Stage, life: Life, { plan, next }: Stepper): Pr
       const answer = await read(stage, life, life.path + path);
       if (path === "/checkpoint") checkpoint = answer?.body ?? checkpoint;
       if (path === "/weights" && life.steps > 0) weights = answer?.body ?? weights;
-    } else if (dice < 0.75) await change(stage, life, variablesCall(next, plan, `${life.path}/variables`));
+    } else if (dice < 0.75) await change(variablesCall(next, plan, `${life.path}/variables`));
     else if (dice < 0.9) {
       const config = pick(next, plan.patches);
-      await change(stage, life, jsonCall("PATCH", `${life.path}/optimizer`, { config }));
+      await change(jsonCall("PATCH", `${life.path}/optimizer`, { config }));
     } else if (!life.countsSteps && dice < 0.95 && weights) {
-      await change(stage, life, fileCall("PUT", `${life.path}/weights`, weights));
+      await change(fileCall("PUT", `${life.path}/weights`, weights));
     } else if (!life.countsSteps && checkpoint) {
-      await change(stage, life, fileCall("PUT", `${life.path}/checkpoint`, checkpoint));
+      await change(fileCall("PUT", `${life.path}/checkpoint`, checkpoint));
     }
     await sleep(below(next, 20));
   }
@@ -155,13 +157,31 @@ async function read(stage: Stage, life: Life, path: string): Promise<Answer | un
   return answer;
 }
 
-async function change(stage: Stage, life: Life, call: Call): Promise<void> {
+/** Sends it again until it is answered: then it was made once. */
+async function changeKeyed(stage: Stage, life: Life, { headers, ...rest }: Call): Promise<void> {
+  const call = { ...rest, headers: { ...headers, "Idempotency-Key": newKey() } };
+  const floor = life.seen;
+  life.pending.add(call);
+  const answer = await deliver(stage, call);
+  life.pending.delete(call);
+  if (isForAnotherState(answer)) return;
+  assert.equal(answer.status, 200, textOf(answer));
+  if (answer.replayed) {
+    stage.figures.replays += 1;
+    assert.ok(answer.attempts > 1, "An answer was replayed, but the request was sent once");
+  }
+  life.changed(call, answer, { floor, keyed: true });
+}
+
+/** The weights of a run that has stepped do not fit the run after a restore to its beginning: it has no slots. */
+const isForAnotherState = (answer: Answer) => answer.status === 422 && codeOf(answer) === "invalid_weights";
+
+async function changeOnce(stage: Stage, life: Life, call: Call): Promise<void> {
   await stage.server.opened;
   const floor = life.seen;
   const answer = await attempt(stage, call);
   if (!answer) return life.lost(call, floor);
-  // The weights of a run that has stepped do not fit the run after a restore to its beginning: it has no slots.
-  if (comesAgain(answer) || (answer.status === 422 && codeOf(answer) === "invalid_weights")) return;
+  if (comesAgain(answer) || isForAnotherState(answer)) return;
   assert.equal(answer.status, 200, textOf(answer));
   life.changed(call, answer, { floor, keyed: false });
 }

@@ -100,6 +100,8 @@ export class Life {
   /** Records an acknowledged change. */
   changed(call: Call, answer: Answer, options: { floor: number; keyed: boolean }): void {
     const { version } = answer, text = options.keyed ? textOf(answer) : undefined;
+    // A restored run says when it was created and where its files stand, which the twin cannot know.
+    const isTwins = !call.path.endsWith("/checkpoint");
     // A replayed answer may be older than the versions that other clients know by now.
     if (!answer.replayed) this.told(version, options.floor + 1);
     this.seen = Math.max(this.seen, version);
@@ -109,10 +111,10 @@ export class Life {
         this.#made.get(version)
       }`,
     );
-    this.#changes.set(version, { call, text });
+    this.#changes.set(version, { call, text: isTwins ? text : undefined });
     this.#made.set(version, shown(call));
     if (text === undefined) return;
-    this.steps += 1;
+    if (isStep(call)) this.steps += 1;
     this.#remember({ call, version, text, status: answer.status });
   }
 
@@ -144,7 +146,7 @@ export class Life {
       lost.rivals = new Set(this.pending);
     }
     if (!this.countsSteps) return;
-    const most = this.steps + this.pending.size;
+    const most = this.steps + [...this.pending].filter(isStep).length;
     assert.ok(
       iterations >= this.steps && iterations <= most,
       `${this.id} is at iteration ${iterations}: ${this.steps} steps were acknowledged, at most ${most} requested`,
@@ -232,5 +234,7 @@ export class Life {
     await this.#twin.send({ method: "DELETE", path: this.path, headers: {} });
   }
 }
+
+const isStep = ({ path }: Call) => /\/(gradients|minimize)$/.test(path);
 
 const shown = ({ method, path, headers }: Call) => `${method} ${path} ${headers["Idempotency-Key"] ?? ""}`;

@@ -163,18 +163,23 @@ async function replay(server: Server, { call, version, text, status }: Acknowled
   if (status !== 201) assert.equal(again.version, version);
   const { headers, method, path } = call;
   const key = { "Idempotency-Key": headers["Idempotency-Key"] ?? "" };
-  const body = path.endsWith("/minimize") ? { loss: "sum(emb)" } : OTHER_BODY[status] ?? {};
-  const other: Call = jsonCall(method, path, body, key);
+  const part = path.slice(path.lastIndexOf("/") + 1);
+  const other: Call = part === "checkpoint"
+    ? { ...call, headers: { ...headers, "Content-Type": "application/octet-stream" } }
+    : jsonCall(method, path, OTHER_BODY[part], key);
   const refused = await server.send(other);
   assert.equal(refused.status, 422, textOf(refused));
   assert.equal(codeOf(refused), "key_reused");
 }
 
-/** Well-formed bodies that no client sends, by the status of the first answer. */
-const OTHER_BODY: Readonly<Record<number, unknown>> = {
-  200: { gradients: {} },
-  202: { gradients: {} },
-  201: { optimizer: "SGD", variables: [{ name: "other", shape: [1] }] },
+/** Well-formed bodies that no client sends, by the last part of the path. */
+const OTHER_BODY: Readonly<Record<string, unknown>> = {
+  gradients: { gradients: {} },
+  minimize: { loss: "sum(emb)" },
+  variables: { variables: {} },
+  weights: { weights: [] },
+  optimizer: { config: {} },
+  runs: { optimizer: "SGD", variables: [{ name: "other", shape: [1] }] },
 };
 
 async function isGone(server: Server, id: string): Promise<void> {

@@ -103,3 +103,44 @@ Deno.test("a request for another host is 421 wherever it goes, and changes nothi
   }
   assert.equal(await stateOf(service), before);
 });
+
+Deno.test("a Host that is not a plain name shapes neither the log's route and run nor the metrics", async () => {
+  for (const STEPWELL_PATH_PREFIX of ["", "/stepwell"]) {
+    const service = startService({ STEPWELL_PATH_PREFIX });
+    const hosts = [
+      ...MALFORMED,
+      "x/v1/runs/demo#",
+      "x/v1/runs/demo?",
+      "x/stepwell/v1/runs/demo#",
+      "x/metrics#",
+    ];
+    for (const host of hosts) {
+      for (const target of ["/healthz", "/v1/runs/other", "/stepwell/v1/runs/other"]) {
+        // The server makes the URL of the header and the target.
+        let request: Request;
+        try {
+          request = new Request(`http://${host}${target}`, { headers: { Host: host } });
+        } catch {
+          continue;
+        }
+        await assertProblem(await service.app.request(request), "misdirected_request", 421);
+        const line = service.lines.at(-1);
+        assert.deepEqual([line?.["route"], line?.["run"]], ["/*", undefined], host + target);
+      }
+    }
+    assert.ok(service.lines.length > hosts.length);
+    const text = service.metrics.render({ ...service, streams: service.streams, waits: service.waits });
+    const routes = [...text.matchAll(/^stepwell_requests_total\{.*route="([^"]*)"/gm)].map(([, route]) =>
+      route
+    );
+    assert.deepEqual(routes, ["/*"]);
+  }
+  // A plain name adds nothing: the log tells what was asked for.
+  const service = startService();
+  await assertProblem(
+    await service.send("GET", "/v1/runs/demo", { headers: { Host: "evil.example" } }),
+    "misdirected_request",
+    421,
+  );
+  assert.equal(service.lines.at(-1)?.["route"], "/v1/runs/{run}");
+});

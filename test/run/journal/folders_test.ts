@@ -7,6 +7,7 @@ import { StepwellError } from "../../../src/errors.ts";
 import type { Registry } from "../../../src/run/registry/registry.ts";
 import type { Notice } from "../../../src/store/notice.ts";
 import type { Disk } from "../../store/support/disk.ts";
+import { checkpointOf, restore } from "../checkpoint/support/checkpoints.ts";
 import { step } from "../support/harness.ts";
 import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../support/stored.ts";
 
@@ -75,6 +76,7 @@ const DATABASES: Readonly<Record<string, (world: World) => Promise<void>>> = {
   "that lost all runs": async ({ configs }) => {
     for (const record of await configs.runs()) await configs.remove(record);
   },
+  "that is new": (world) => world.loseDatabase(),
 };
 
 for (const [harm, act] of Object.entries(HARMS)) {
@@ -138,7 +140,7 @@ Deno.test("a run that the database does not know is taken in with a notice, its 
   await using world = await newWorld({ journalBytesMax: 0, onNotice: (notice) => void notices.push(notice) });
   const { states } = await withRuns(world);
   const spec = { ...SMALL, id: "second" };
-  for (const record of await world.configs.runs()) await world.configs.remove(record);
+  await world.loseDatabase();
   await world.restart();
   assert.deepEqual(notices.map(({ run }) => run).sort(), ["first", "second", "third"]);
   assert.deepEqual((await world.registry.list({ limit: 10 })).runs.map(({ id }) => id), [...IDS]);
@@ -147,6 +149,17 @@ Deno.test("a run that the database does not know is taken in with a notice, its 
   notices.length = 0;
   await world.restart();
   assert.deepEqual(notices, []);
+});
+
+Deno.test("a run whose place a checkpoint has taken keeps the key that created it, whatever the database has lost", async () => {
+  await using world = await newWorld({ journalBytesMax: 0 });
+  await withRuns(world);
+  await restore(world.registry, "second", checkpointOf(world.registry.get("first")));
+  await world.loseDatabase();
+  await world.restart();
+  const found = await world.registry.creation({ key: "second", hash: "h" });
+  assert.equal(found?.id, "second");
+  assert.equal(found.answer === null ? undefined : JSON.parse(found.answer).version, 0);
 });
 
 Deno.test("a record without its folder is a damaged run, which can be deleted", async () => {

@@ -71,6 +71,23 @@ const AGGREGATIONS: readonly AggregationSpec[] = [
   { mode: "buffer", buffer_size: 3, aggregator: "GeometricMedian", ...STALE },
   { mode: "buffer", buffer_size: 2, aggregator: member("NormBoundedMean", { norm_bound: 1 }), ...STALE },
   { mode: "immediate", payload: "weights", ...STALE },
+  {
+    mode: "round",
+    quorum: 3,
+    minimum: 2,
+    deadline_seconds: 10,
+    aggregator: "Mean",
+    payload: "delta",
+    client_clipnorm: member("AdaptiveQuantile", { learning_rate: 1, clipped_count_stddev: 0.5, seed: 4 }),
+    noise: { multiplier: 0.1, seed: 3 },
+  },
+  {
+    mode: "buffer",
+    buffer_size: 3,
+    aggregator: "Median",
+    client_clipnorm: member("AdaptiveQuantile", { initial_l2_norm_clip: 5 }),
+    ...STALE,
+  },
 ];
 
 /** The state of a run that a restart must restore, and its events and answers. */

@@ -38,6 +38,8 @@ function listening(): { host: SessionHost; told: unknown[] } {
   const host: SessionHost = {
     log: { changing: () => told.push("changing"), append: (kind) => told.push(`record ${kind}`) },
     stepSecondsMax: Infinity,
+    stepped: () => {},
+    resized: () => {},
     describeStorage: () => ({ journal_bytes: 12, snapshot_version: 3 }),
     deadlineChanged: (at) => told.push({ deadline: at }),
     becameQuiet: () => told.push("quiet"),

@@ -23,12 +23,27 @@ export type Change =
       readonly dtype: FloatDtype;
     }[];
     readonly hyperparameters: Readonly<Record<string, unknown>> | undefined;
-    readonly key: number | undefined;
+    readonly key?: number | undefined;
     readonly dryRun: boolean;
   }
-  | { readonly do: "variables"; readonly seed: number; readonly count: number; readonly dtype: FloatDtype }
-  | { readonly do: "weights"; readonly seed: number; readonly iterations: number }
-  | { readonly do: "patch"; readonly config: Readonly<Record<string, unknown>> }
+  | {
+    readonly do: "variables";
+    readonly seed: number;
+    readonly count: number;
+    readonly dtype: FloatDtype;
+    readonly key?: number | undefined;
+  }
+  | {
+    readonly do: "weights";
+    readonly seed: number;
+    readonly iterations: number;
+    readonly key?: number | undefined;
+  }
+  | {
+    readonly do: "patch";
+    readonly config: Readonly<Record<string, unknown>>;
+    readonly key?: number | undefined;
+  }
   | { readonly do: "restore" };
 
 /** Some are refused by some optimizers, for the run and for its twin. */
@@ -54,6 +69,8 @@ const PATCHES: readonly Readonly<Record<string, unknown>>[] = [
   { nonsense: 1 },
 ];
 
+const key = fc.option(fc.nat({ max: 9 }), { nil: undefined });
+
 const step: fc.Arbitrary<Change> = fc.record({
   do: fc.constant("step"),
   seed: fc.nat({ max: 1000 }),
@@ -75,7 +92,7 @@ const step: fc.Arbitrary<Change> = fc.record({
       nil: undefined,
     },
   ),
-  key: fc.option(fc.nat({ max: 9 }), { nil: undefined }),
+  key,
   dryRun: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
 });
 
@@ -88,6 +105,7 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
       seed: fc.nat({ max: 1000 }),
       count: fc.nat({ max: Object.keys(SHAPES).length }),
       dtype: fc.constantFrom(...DTYPES),
+      key,
     }),
   },
   {
@@ -96,9 +114,10 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
       do: fc.constant("weights"),
       seed: fc.nat({ max: 1000 }),
       iterations: fc.constantFrom(0, 3, 2 ** 24 + 1, 1.5),
+      key,
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("patch"), config: fc.constantFrom(...PATCHES) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("patch"), config: fc.constantFrom(...PATCHES), key }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restore") }) },
 );
 
@@ -108,7 +127,7 @@ export async function make(registry: Registry, id: string, what: Change): Promis
     const session = registry.get(id);
     if (what.do === "step") return stepOf(session, what);
     if (what.do === "variables") return setSome(session, what);
-    if (what.do === "patch") return session.patchOptimizer(what.config);
+    if (what.do === "patch") return session.patchOptimizer(what.config, keyOf(what.key));
     if (what.do === "restore") return (await restore(registry, id, checkpointOf(session))).version;
     const { tensors } = session.weights();
     return session.setWeights([
@@ -117,12 +136,15 @@ export async function make(registry: Registry, id: string, what: Change): Promis
         shape,
         values: Float32Array.from(numbers(values.length, { seed: what.seed + n }), Math.abs),
       })),
-    ]);
+    ], keyOf(what.key));
   } catch (error) {
     if (error instanceof StepwellError) return error.code;
     throw error;
   }
 }
+
+const keyOf = (key: number | undefined, seed = 0) =>
+  key === undefined ? undefined : { key: `key-${key}`, hash: `hash-${key}`, at: 1000 * seed };
 
 function stepOf(session: Session, what: Change & { do: "step" }) {
   const { seed, special, forms, hyperparameters, key, dryRun } = what;
@@ -162,20 +184,20 @@ function stepOf(session: Session, what: Change & { do: "step" }) {
       aggregate: true,
       dryRun,
       hyperparameters,
-      key: key === undefined ? undefined : { key: `key-${key}`, hash: `hash-${key}`, at: 1000 * seed },
+      key: keyOf(key, seed),
     });
   } finally {
     staging.release();
   }
 }
 
-function setSome(session: Session, { seed, count, dtype }: Change & { do: "variables" }): void {
+function setSome(session: Session, { seed, count, dtype, key }: Change & { do: "variables" }): void {
   const staging = session.stage("values");
   try {
     for (const [name, shape] of Object.entries(SHAPES).slice(0, count)) {
       pour(staging.dense(name, { dtype, shape }), encode(numbers(sizeOf(shape), { seed }), dtype));
     }
-    session.setVariables(staging);
+    session.setVariables(staging, keyOf(key));
   } finally {
     staging.release();
   }

@@ -16,6 +16,8 @@ export interface World extends AsyncDisposable {
   disk: Disk;
   registry: Registry;
   readonly configs: ConfigStore;
+  /** The database is gone; the next process begins with an empty one. */
+  loseDatabase(): Promise<void>;
   /** Called before each operation of KV with the method's name. It can throw to make the operation fail. */
   fault: (method: string) => void;
   /** Operations of KV that are not finished. */
@@ -27,14 +29,19 @@ export interface World extends AsyncDisposable {
 }
 
 export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<World> {
-  const configs = await ConfigStore.open(":memory:");
+  let configs = await ConfigStore.open(":memory:");
   const unanswered = new Set<Promise<unknown>>();
   let ids = 0;
-  const asked = watched(configs, { asking: (method) => world.fault(method), unanswered });
   const world: World = {
     disk: new Disk(),
     registry: undefined as unknown as Registry,
-    configs,
+    get configs() {
+      return configs;
+    },
+    loseDatabase: async () => {
+      configs.close();
+      configs = await ConfigStore.open(":memory:");
+    },
     fault: () => {},
     unanswered,
     now: 0,
@@ -49,7 +56,7 @@ export async function newWorld(options: Partial<RegistryOptions> = {}): Promise<
         drawSeed: () => 7,
         store: {
           files: disk,
-          configs: asked,
+          configs: watched(configs, { asking: (method) => world.fault(method), unanswered }),
           folder: FOLDER,
           room: new Room({ files: disk, folder: FOLDER }),
         },

@@ -164,6 +164,7 @@ Deno.test("describe() returns the spec and the present state", async () => {
       client_clipnorm: null,
       noise: null,
     },
+    clip_norm: null,
     round: null,
     gradient_transformers: [{ class_name: "Centralize", config: {} }, {
       class_name: "Scale",
