@@ -69,7 +69,7 @@ export const register: Register = (app, services) =>
     return await answerTensors(c, services, {
       type,
       run: { version },
-      tensors: gradients.flatMap(partsOf),
+      source: { tensors: gradients.flatMap(partsOf) },
       figures: { loss: sayable(loss), base_iteration: iterations },
       json: () =>
         recordJson([

@@ -74,7 +74,7 @@ export const register: Register = (app, services) =>
     return await answerTensors(c, services, {
       type,
       run,
-      tensors: [rows],
+      source: { tensors: [rows] },
       figures: { iterations: run.iterations, version: run.version },
       json: () => recordJson([["name", plainJson(name)], ["values", tensorJson(rows.values, rows.shape)]]),
     });

@@ -39,6 +39,10 @@ const CatalogVariant = z.object({ config: Config, definition: OptimizerDefinitio
 
 const CatalogOptimizer = z.object({
   ...CatalogMember.shape,
+  module: z.string().optional().openapi({
+    description: "What the module of its configs must be; absent: none is needed.",
+    example: "torch.optim",
+  }),
   description: z.string().openapi({
     description: "Where it comes from.",
     example: "Robbins and Monro, 1951.",

@@ -47,6 +47,6 @@ export const register: Register = (app, services) =>
       const tensors = run.readSlot(slot);
       const figures = { slot, iterations: run.iterations, version: run.version };
       const json = () => valuesJson(figures, tensors);
-      return answerTensors(c, services, { type, run, tensors, figures, json });
+      return answerTensors(c, services, { type, run, source: { tensors }, figures, json });
     });
   });

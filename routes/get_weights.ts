@@ -46,7 +46,7 @@ export const register: Register = (app, services) =>
       return answerTensors(c, services, {
         type,
         run,
-        tensors,
+        source: { tensors },
         figures,
         json: () => recordJson([["weights", listJson(list())]]),
       });

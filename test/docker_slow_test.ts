@@ -59,8 +59,8 @@ async function copyInto(folder: string, path: string): Promise<void> {
   for await (const { name } of Deno.readDir(new URL(path, ROOT))) await copyInto(folder, `${path}/${name}`);
 }
 
-/** Where a file of tokens is mounted: the service may read it, and not write it. */
-const TOKENS = ",/etc/stepwell";
+/** Where files of tokens, certificate and key are mounted: the service may read it, and not write it. */
+const SECRETS = ",/etc/stepwell";
 
 Deno.test("Dockerfile runs the service like the task start, as a user without rights", () => {
   const { tasks } = JSON.parse(read("deno.json")) as { tasks: { start: { command: string } } };
@@ -69,7 +69,7 @@ Deno.test("Dockerfile runs the service like the task start, as a user without ri
     "$(deno task --quiet folders)",
     environment["STEPWELL_DATA"] ?? "",
     // A container may listen at any address.
-  ).replace("$(deno task --quiet address)", "").replace("$(deno task --quiet token:file)", TOKENS);
+  ).replace("$(deno task --quiet address)", "").replace("$(deno task --quiet secrets)", SECRETS);
   assert.deepEqual(cmd.filter((word) => word !== "--cached-only"), started.split(" "));
   assert.ok(cmd.includes("--cached-only"));
   assert.equal(one("USER"), "deno");

@@ -36,7 +36,7 @@ function caller(url: string) {
 }
 
 Deno.test("the command of the service may read the file of tokens and not write it", () => {
-  const allowed = startCommand("data", "", "/etc/stepwell/tokens.json").filter((each) =>
+  const allowed = startCommand("data", "", ["/etc/stepwell/tokens.json"]).filter((each) =>
     each.startsWith("--allow-read") || each.startsWith("--allow-write")
   );
   assert.deepEqual(allowed, ["--allow-read=src,data,/etc/stepwell/tokens.json", "--allow-write=data"]);

@@ -41,12 +41,13 @@ function operations(): Table {
 function optimizers(): Table {
   return [
     ["optimizer", "slots", "what it is"],
-    ...catalog().optimizers.map((member) => [code(member.class_name), slots(member), member.summary]),
+    ...catalog().optimizers.filter(({ module }) => module === undefined)
+      .map((member) => [code(member.class_name), slots(member), member.summary]),
   ];
 }
 
 /** The slots of all variants in order; slots that only some variants have are in parentheses. */
-function slots({ variants }: CatalogOptimizer): string {
+export function slots({ variants }: CatalogOptimizer): string {
   const names = new Set(variants.flatMap((variant) => Object.keys(variant.definition.slots)));
   const shown = [...names].map((name) =>
     variants.every((variant) => name in variant.definition.slots) ? code(name) : `(${code(name)})`

@@ -138,14 +138,28 @@ export const MemberRequest = z.union([z.string(), z.record(z.string(), z.unknown
   "MemberRequest",
   {
     description:
-      "A family member as Keras serializes it (module and registered_name are taken, not used), or its name.",
+      "A family member as Keras serializes it, or its name. An optimizer's module says whose rule it is.",
     example: { class_name: "SGD", config: { learning_rate: 0.1 } },
   },
 );
 
-export const Member = z.object({ class_name: ClassName, config: Config }).openapi("Member", {
-  description: "A family member in the form that Keras loads.",
-});
+export const MemberSpelling = {
+  module: z.string().optional().openapi({
+    description: "Whose optimizer it is, as it was given; other members have none.",
+    example: "keras.optimizers",
+  }),
+  registered_name: z.string().nullable().optional().openapi({
+    description: "As it was given beside the module.",
+    example: null,
+  }),
+};
+
+export const Member = z.object({ class_name: ClassName, config: Config, ...MemberSpelling }).openapi(
+  "Member",
+  {
+    description: "A family member in the form that its framework loads.",
+  },
+);
 
 export const Warnings = z.array(z.string()).openapi({
   description:

@@ -1,6 +1,6 @@
 /** The registry of all runs and optimizers, as the HTTP layer sees it. It is implemented in registry.ts. */
 import type { StepwellError } from "../../errors.ts";
-import type { Definition } from "../../families/optimizers/definition_schema.ts";
+import type { Definition } from "../../families/optimizers/member/definition_schema.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import type { Releasable } from "../../releasable.ts";
 import type { Checkpoint, Restoration } from "./checkpoints.ts";
@@ -26,7 +26,7 @@ export interface Creation {
 export interface OptimizerRegistry {
   readonly family: OptimizerFamily;
   /** Throws unknown_optimizer. */
-  definition(className: string): Definition;
+  definition(className: string, module?: string): Definition;
   /**
    * Throws invalid_definition, optimizer_exists, too_many_optimizers, out_of_memory, storage_full, storage_failed.
    */
