@@ -8,9 +8,10 @@ import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
 import type { ChangeAnswer } from "../../src/run/api/steps.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
+import { inSlices } from "../../src/slices.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { type JsonPieces, plainJson, recordJson, tensorJson } from "../../src/wire/json_writer.ts";
-import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { encodingSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import { answerJson } from "./answer_json.ts";
 import { answerPieces } from "./answer_pieces.ts";
 import type { AppContext, Services } from "./context.ts";
@@ -69,7 +70,7 @@ export async function answerTensors(
   const metadata = Object.fromEntries(
     Object.entries(figures).map(([key, value]) => [key, figureText(value)]),
   );
-  const file = encodeSafetensors(tensors, { metadata, onEnd: () => owner?.release() });
+  const file = await inSlices(encodingSafetensors(tensors, { metadata, onEnd: () => owner?.release() }));
   c.header("ETag", etagOf(run));
   c.header("Content-Type", type);
   c.header("Content-Length", String(file.byteLength));

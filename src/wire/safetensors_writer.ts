@@ -7,7 +7,9 @@
  * not sent (tried with a slow client: values overwritten at the end of the stream arrived in place of the last MiB).
  */
 
-import type { NamedTensor, Shape } from "../tensor.ts";
+import { atOnce } from "../slices.ts";
+import { sorting } from "../sorting.ts";
+import { elementCount, type NamedTensor, type Shape } from "../tensor.ts";
 import { METADATA } from "./safetensors_header.ts";
 
 /** Integers, such as the iteration count; written as I64. */
@@ -29,26 +31,55 @@ export interface SafetensorsFile {
 /** Below this size a copy is cheaper than a stream. */
 const SMALL_BYTES_MAX = 64 << 10;
 const PIECE_BYTES_MAX = 1 << 20;
+/** Longer tensors are not copied. */
+const JOINED_BYTES_MAX = 16 << 10;
 
-/** Prefix and header of the file, and the tensors in the order of their bytes. */
-export function encodeHeader<T extends WritableTensor>(
-  tensors: readonly T[],
-  metadata: Readonly<Record<string, string>> = {},
-): { bytes: Uint8Array<ArrayBuffer>; ordered: T[] } {
-  const width = (tensor: WritableTensor) => tensor.values.BYTES_PER_ELEMENT;
-  const ordered = [...tensors].sort((a, b) => width(b) - width(a) || (a.name < b.name ? -1 : 1));
-  const members: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA, metadata]] : [];
-  const names = new Set([METADATA]);
-  let end = 0;
-  for (const { name, shape, values } of ordered) {
-    if (names.has(name)) throw new Error(`Two entries of a safetensors file would be named "${name}"`);
-    names.add(name);
-    const dtype = values instanceof Float32Array ? "F32" : "I64";
-    members.push([name, { dtype, shape, data_offsets: [end, end += values.byteLength] }]);
+/** A tensor of a file: its values, or the dtype that they have. */
+interface Described {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly values?: WritableTensor["values"];
+}
+
+/** The entries of a header, and the tensors in the order of their bytes. */
+export interface FileLayout<T> {
+  /** As in the header, without braces. */
+  readonly entries: string;
+  readonly ordered: readonly T[];
+}
+
+const ENTRY_UNITS = 600;
+
+/** Lays out a file, in pieces. Tensors without values are float32. */
+export function* layingOut<T extends Described>(tensors: readonly T[]): Generator<number, FileLayout<T>> {
+  const isWide = ({ values }: Described) => values instanceof BigInt64Array ? 1 : 0;
+  const ordered = yield* sorting(tensors, (a, b) => isWide(b) - isWide(a) || (a.name < b.name ? -1 : 1));
+  let entries = "", end = 0, last = METADATA;
+  for (const tensor of ordered) {
+    const { name, shape } = tensor, wide = isWide(tensor);
+    // Of one width, equal names are neighbours; no file of ours has both widths under one name.
+    if (name === last || name === METADATA) {
+      throw new Error(`Two entries of a safetensors file would be named "${name}"`);
+    }
+    last = name;
+    const start = end;
+    end += (wide ? 8 : 4) * elementCount(shape);
+    const offsets = `"shape":[${shape.join()}],"data_offsets":[${start},${end}]`;
+    entries += `${entries === "" ? "" : ","}${JSON.stringify(name)}:{"dtype":"${
+      wide ? "I64" : "F32"
+    }",${offsets}}`;
+    yield ENTRY_UNITS;
   }
-  // Written member by member, because a tensor named __proto__ would become the prototype of an object.
-  const json = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",");
-  return { bytes: frameHeader(`{${json}}`), ordered };
+  return { entries, ordered };
+}
+
+/** Prefix and header of a file. */
+export function headerOf(
+  { entries }: Pick<FileLayout<unknown>, "entries">,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  if (Object.keys(metadata).length === 0) return frameHeader(`{${entries}}`);
+  return frameHeader(`{"${METADATA}":${JSON.stringify(metadata)}${entries === "" ? "" : ","}${entries}}`);
 }
 
 /** Prefix and padded header: the beginning of the file. */
@@ -67,18 +98,31 @@ export function frameHeader(json: string): Uint8Array<ArrayBuffer> {
  */
 export function encodeSafetensors(
   tensors: readonly WritableTensor[],
-  { metadata = {}, onEnd = () => {} }: { metadata?: Readonly<Record<string, string>>; onEnd?: () => void } =
-    {},
+  options: FileOptions = {},
 ): SafetensorsFile {
-  const { bytes, ordered } = encodeHeader(tensors, metadata);
-  const parts = [bytes, ...ordered.map(({ values }) => bytesOf(values))];
-  const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
-  if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(parts, onEnd) };
+  return atOnce(encodingSafetensors(tensors, options));
+}
+
+interface FileOptions {
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly onEnd?: () => void;
+}
+
+/** As {@link encodeSafetensors}, in pieces. */
+export function* encodingSafetensors(
+  tensors: readonly WritableTensor[],
+  { metadata = {}, onEnd = () => {} }: FileOptions,
+): Generator<number, SafetensorsFile> {
+  const layout = yield* layingOut(tensors), { ordered } = layout;
+  const header = headerOf(layout, metadata);
+  const byteLength = ordered.reduce((sum, { values }) => sum + values.byteLength, header.length);
+  if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(header, ordered, onEnd) };
   const body = new Uint8Array(byteLength);
-  let at = 0;
-  for (const part of parts) {
-    body.set(part, at);
-    at += part.length;
+  body.set(header);
+  let at = header.length;
+  for (const { values } of ordered) {
+    body.set(bytesOf(values), at);
+    at += values.byteLength;
   }
   onEnd();
   return { byteLength, body };
@@ -89,8 +133,8 @@ function bytesOf(values: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>)
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-function streamOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void) {
-  const pieces = piecesOf(parts);
+function streamOf(header: Uint8Array<ArrayBuffer>, ordered: readonly WritableTensor[], onEnd: () => void) {
+  const pieces = piecesOf(header, ordered);
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       const { value, done } = pieces.next();
@@ -102,8 +146,29 @@ function streamOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void) 
   }, { highWaterMark: 0 });
 }
 
-function* piecesOf(parts: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>, void> {
-  for (const part of parts) {
-    for (let at = 0; at < part.length; at += PIECE_BYTES_MAX) yield part.subarray(at, at + PIECE_BYTES_MAX);
+/** Small tensors are copied together: a piece for each would take longer. */
+function* piecesOf(
+  header: Uint8Array<ArrayBuffer>,
+  ordered: readonly WritableTensor[],
+): Generator<Uint8Array<ArrayBuffer>, void> {
+  yield* cut(header);
+  let joined = new Uint8Array(SMALL_BYTES_MAX), filled = 0;
+  for (const { values } of ordered) {
+    const part = bytesOf(values);
+    if (filled > 0 && (part.length >= JOINED_BYTES_MAX || filled + part.length > joined.length)) {
+      yield joined.subarray(0, filled);
+      joined = new Uint8Array(SMALL_BYTES_MAX);
+      filled = 0;
+    }
+    if (part.length >= JOINED_BYTES_MAX) yield* cut(part);
+    else {
+      joined.set(part, filled);
+      filled += part.length;
+    }
   }
+  if (filled > 0) yield joined.subarray(0, filled);
+}
+
+function* cut(part: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>, void> {
+  for (let at = 0; at < part.length; at += PIECE_BYTES_MAX) yield part.subarray(at, at + PIECE_BYTES_MAX);
 }

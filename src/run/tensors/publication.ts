@@ -43,6 +43,7 @@ export class Publisher {
       readers: 0,
       over: false,
     };
+    if (!names) this.#copyAll(current);
     for (const variable of variables) {
       if (current.copies.has(variable.name)) continue;
       current.counted.use(this.#memory.publish(4 * variable.count));
@@ -58,6 +59,19 @@ export class Publisher {
         this.#drop(current);
       }),
     };
+  }
+
+  /** Small variables that lie side by side are copied together. */
+  #copyAll({ counted, copies }: Version): void {
+    for (const { variables, bytes, offset } of this.#state.homes) {
+      if (variables.length < 2 || variables.every(({ name }) => copies.has(name))) continue;
+      counted.use(this.#memory.publish(bytes));
+      const all = this.#state.arena.f32(offset, bytes / 4).slice();
+      for (const { name, shape, place, count } of variables) {
+        if (copies.has(name)) continue;
+        copies.set(name, { name, shape, values: all.subarray(place / 4, place / 4 + count) });
+      }
+    }
   }
 
   /** Called after a change of state: the next reader gets new copies. */
