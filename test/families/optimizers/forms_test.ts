@@ -1,5 +1,6 @@
 /** Whose rule a form means, and that answers, checkpoints and journals keep how it was written. */
 import assert from "node:assert/strict";
+import type { PartJson } from "../../../src/families/mechanism/family.ts";
 import { getConfig, parseOptimizer } from "../../../src/families/optimizers/optimizer.ts";
 import { loadOptimizer, saveOptimizer } from "../../../src/families/optimizers/saved.ts";
 import { readTrajectories } from "../support/trajectories.ts";
@@ -66,11 +67,21 @@ Deno.test("an answer has the form that was given", () => {
   assert.deepEqual(Object.keys(answered("Adam")), ["class_name", "config"]);
 });
 
+/** tf_keras writes schedules whose name is null, which Keras 3 refuses. */
+function withNamedSchedule(form: PartJson): PartJson {
+  const { learning_rate: rate } = form.config;
+  if (typeof rate !== "object" || rate === null) return form;
+  const { config: { name, ...config }, ...rest } = rate as PartJson;
+  const named = { ...rest, config: { ...config, ...name !== null && { name } } };
+  return { ...form, config: { ...form.config, learning_rate: named } };
+}
+
 for (const framework of ["keras", "tf_keras"]) {
   for (const { name, form } of readTrajectories(framework).forms ?? []) {
     Deno.test(`what serialize() of ${framework} writes is taken whole, and answered as it was: ${name}`, () => {
-      assert.deepEqual(answered(form), form);
-      assert.deepEqual(answered(JSON.parse(JSON.stringify(answered(form)))), form);
+      const wanted = withNamedSchedule(form);
+      assert.deepEqual(answered(form), wanted);
+      assert.deepEqual(answered(JSON.parse(JSON.stringify(answered(form)))), wanted);
       const isLegacy = form.class_name === "Adam" && form.module === undefined;
       assert.equal(moduleOf(form), isLegacy ? undefined : "keras.optimizers");
     });

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { float32 } from "../../../float32.ts";
-import type { Config } from "../../mechanism/family.ts";
+import type { Config, PartJson } from "../../mechanism/family.ts";
 import { maybeNumber, number } from "../../mechanism/fields.ts";
 import {
   bothNorms,
@@ -127,11 +127,14 @@ export function keras<F extends z.ZodRawShape>(
   };
 }
 
-const isSchedule = (value: unknown): value is object => typeof value === "object" && value !== null;
+const isSchedule = (value: unknown): value is PartJson => typeof value === "object" && value !== null;
 
-/** A schedule in the form that Keras 3 loads inside an optimizer's config. */
-const spelled = (schedule: object) => ({
-  module: "keras.optimizers.schedules",
-  ...schedule,
-  registered_name: null,
-});
+/** A schedule in the form that Keras loads inside an optimizer's config. Keras 3 takes no name that is null. */
+function spelled({ class_name, config: { name, ...config } }: PartJson): PartJson {
+  return {
+    module: "keras.optimizers.schedules",
+    class_name,
+    config: { ...config, ...typeof name === "string" && { name } },
+    registered_name: null,
+  };
+}
