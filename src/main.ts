@@ -10,6 +10,7 @@ import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";
+import { serveLane } from "../routes/lane/lane.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
@@ -62,6 +63,7 @@ const registry = await storeOrExit(Registry.open({
 /** Of the port, once it is open. */
 let address: Deno.NetAddr | undefined;
 const losses = new Losses(settings);
+const metrics = new Metrics();
 const app = createApp({
   settings,
   losses,
@@ -73,7 +75,7 @@ const app = createApp({
     STEPWELL_EVENT_STREAMS_MAX: Math.min(settings.STEPWELL_EVENT_STREAMS_MAX, descriptors.waitingMax),
     STEPWELL_WAITS_MAX: Math.min(settings.STEPWELL_WAITS_MAX, descriptors.waitingMax),
   }),
-  metrics: new Metrics(),
+  metrics,
   ownPort: () => address?.port ?? settings.STEPWELL_PORT,
   now: () => performance.now() - start,
   log: logLine,
@@ -105,14 +107,42 @@ function settingsOrExit(): Settings {
   }
 }
 
+/** Certificate and key, for TLS. */
+function tlsOrExit({ STEPWELL_TLS_CERT: certPath, STEPWELL_TLS_KEY: keyPath }: Settings) {
+  if (certPath === "") return undefined;
+  try {
+    return { cert: Deno.readTextFileSync(certPath), key: Deno.readTextFileSync(keyPath) };
+  } catch (error) {
+    exitWith(
+      `Cannot read STEPWELL_TLS_CERT or STEPWELL_TLS_KEY: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
 function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings): OpenPort {
+  const tls = tlsOrExit(settings);
   const onListen = (opened: Deno.NetAddr) => {
     if (!address) console.log(`Stepwell is ready at ${urlOf(opened)}`);
     address = opened;
   };
+  const serve = () => {
+    const place = { hostname, port: address?.port ?? port };
+    if (settings.STEPWELL_HTTP === "deno") return Deno.serve({ ...place, ...tls, onListen }, handle);
+    const lane = serveLane({ ...place, tls }, {
+      settings,
+      handler: handle,
+      wallClock: () => new Date(),
+      newId: () => crypto.randomUUID(),
+      log: logLine,
+      metrics,
+      onFailure: logFailure,
+    });
+    onListen(lane.addr);
+    return lane;
+  };
   try {
     return new OpenPort({
-      serve: () => Deno.serve({ hostname, port: address?.port ?? port, onListen }, handle),
+      serve,
       descriptors,
       onNotice: (notice) => logLine({ level: "warn", notice }),
       onEnd: endUnasked,
@@ -163,7 +193,7 @@ function logLine(line: Readonly<Record<string, unknown>>): void {
   log.add({ time: new Date().toISOString(), ...line });
 }
 
-async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
+async function handle(request: Request, info: { readonly remoteAddr: Deno.Addr }): Promise<Response> {
   const answer = Promise.resolve(app.fetch(request, info));
   inFlight.add(answer);
   try {
@@ -174,7 +204,8 @@ async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Re
 }
 
 function urlOf({ hostname, port }: Deno.NetAddr): string {
-  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  const scheme = settings.STEPWELL_TLS_CERT === "" ? "http" : "https";
+  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 function exitWith(message: string): never {
