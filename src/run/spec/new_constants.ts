@@ -11,14 +11,15 @@ import type { ResolvedSpec } from "./spec.ts";
 
 /** Checks the schedules that `before` does not have. Throws invalid_config. */
 export function assertNewSchedules(
-  { current }: Optimizer,
+  { member, current }: Optimizer,
   { before, action, path }: {
     readonly before?: Optimizer;
     readonly action: string;
     readonly path: string;
   },
 ): void {
-  for (const [key, value] of Object.entries(current)) {
+  for (const key of member.schedulable) {
+    const value = current[key];
     if (typeof value !== "object" || value === null || before?.current[key] === value) continue;
     const { class_name, config } = value as { readonly class_name: string; readonly config: Config };
     assertFiniteConstants({ member: schedules.find(class_name), config }, { action, path: `${path}.${key}` });
