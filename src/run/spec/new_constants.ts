@@ -4,7 +4,7 @@
  */
 import { constraints } from "../../families/constraints/mod.ts";
 import { assertFiniteConstants } from "../../families/mechanism/finite_constants.ts";
-import type { Config } from "../../families/mechanism/family.ts";
+import type { Schedulable } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { schedules } from "../../families/schedules/mod.ts";
 import type { ResolvedSpec } from "./spec.ts";
@@ -19,9 +19,9 @@ export function assertNewSchedules(
   },
 ): void {
   for (const key of member.schedulable) {
-    const value = current[key];
+    const value = current[key] as Schedulable | null;
     if (typeof value !== "object" || value === null || before?.current[key] === value) continue;
-    const { class_name, config } = value as { readonly class_name: string; readonly config: Config };
+    const { class_name, config } = value;
     assertFiniteConstants({ member: schedules.find(class_name), config }, { action, path: `${path}.${key}` });
   }
 }
