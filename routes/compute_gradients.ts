@@ -43,6 +43,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/compute-gradients",
   operationId: "compute_gradients",
+  "x-required-scope": "contribute",
   tags: ["steps"],
   summary: "Differentiate a loss",
   description:

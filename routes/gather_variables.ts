@@ -38,6 +38,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/variables/gather",
   operationId: "gather_variables",
+  "x-required-scope": "read",
   tags: ["variables"],
   summary: "Get rows",
   description:

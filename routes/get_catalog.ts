@@ -105,6 +105,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/catalog",
   operationId: "get_catalog",
+  "x-required-scope": "read",
   tags: ["catalog"],
   summary: "Get the catalogue",
   description:

@@ -19,6 +19,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/optimizer",
   operationId: "get_optimizer",
+  "x-required-scope": "read",
   tags: ["optimizer"],
   summary: "Get the optimizer",
   description:

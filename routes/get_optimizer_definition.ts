@@ -8,6 +8,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/optimizers/{class_name}",
   operationId: "get_optimizer_definition",
+  "x-required-scope": "read",
   tags: ["optimizers"],
   summary: "Get an optimizer's definition",
   description:

@@ -24,6 +24,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/slots/{slot}",
   operationId: "get_slot",
+  "x-required-scope": "read",
   tags: ["slots"],
   summary: "Get a slot",
   description: "Keras' `get_slot`, for all variables: the optimizer's companion tensor of each.",

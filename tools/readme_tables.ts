@@ -24,11 +24,18 @@ export function readmeTables(): ReadonlyMap<string, Table> {
 
 function operations(): Table {
   const app = createApp({ settings: readSettings(() => undefined) } as Services);
-  const { paths } = openapi31(app) as { paths: Record<string, Record<string, { summary: string }>> };
+  type Operations = Record<string, { summary: string; "x-required-scope": string }>;
+  const { paths } = openapi31(app) as { paths: Record<string, Operations> };
   const rows = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { summary }]) => [code(`${method.toUpperCase()} ${path}`), summary])
+    Object.entries(methods).map((
+      [method, { summary, "x-required-scope": scope }],
+    ) => [code(`${method.toUpperCase()} ${path}`), summary, scope])
   );
-  return [["request", "what it does"], ...rows, [code("GET /docs"), "Read that document as a page"]];
+  return [["request", "what it does", "scope"], ...rows, [
+    code("GET /docs"),
+    "Read that document as a page",
+    "none",
+  ]];
 }
 
 function optimizers(): Table {

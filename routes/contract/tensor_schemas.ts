@@ -8,14 +8,6 @@ import { z } from "@hono/zod-openapi";
 import { JSON_DTYPES } from "../../src/wire/dtypes.ts";
 import { BLOCK_DEFAULT } from "../../src/wire/packing.ts";
 
-const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-export const RunId = z.string().regex(
-  RUN_ID,
-  "Must be 1 to 128 of A-Z a-z 0-9 . _ - and begin with a letter or digit",
-)
-  .openapi({ description: "The run's id.", example: "demo" });
-
 export const VariableName = z.string().min(1).max(256)
   // deno-lint-ignore no-control-regex
   .regex(/^[^#\u0000-\u001f\u007f]*$/, "Must not hold # or control characters")

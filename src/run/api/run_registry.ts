@@ -53,10 +53,14 @@ export interface RunRegistry {
   /** Keeps a run in memory while a request uses it. There need not be a run with this id. */
   lease(id: string): Lease;
   /**
-   * Runs in order of creation. `cursor` is the `next` of an earlier page. Throws invalid_request for any other
-   * cursor.
+   * Runs in order of creation, without those that `isListed` leaves out. `cursor` is the `next` of an earlier page.
+   * Throws invalid_request for any other cursor.
    */
-  list(page: { readonly limit: number; readonly cursor?: string | undefined }): Promise<{
+  list(page: {
+    readonly limit: number;
+    readonly cursor?: string | undefined;
+    readonly isListed?: (id: string) => boolean;
+  }): Promise<{
     readonly runs: readonly RunDescription[];
     readonly next?: string | undefined;
   }>;
