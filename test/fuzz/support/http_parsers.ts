@@ -39,7 +39,7 @@ interface Sent {
   readonly body: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
-const RUNS = ["demo", "round", "demo", "round", "new", "nope"];
+const RUNS = ["demo", "demo", "demo", "demo", "round", "new", "nope"];
 
 /** Every path and method. A path that is not here is `unknown_route`. */
 const OPERATIONS = [
@@ -190,6 +190,8 @@ const headers = fc.array(
   ),
   { maxLength: 2 },
 ).map((pairs): Readonly<Record<string, string>> => Object.fromEntries(pairs));
+/** Mostly none, where it is the body that is tried. */
+const seldomHeaders = seldom(fc.constant({}), headers, 3);
 
 const gradientFields = {
   gradients: GRADIENTS,
@@ -207,7 +209,10 @@ const ROUND = {
   aggregation: { mode: "round", quorum: 3, payload: "delta" },
 };
 const ids = fc.constantFrom("new", "other", "demo", ".x", "");
-const COUNTS = { w: 1, kernel: [[1, 2, 3], [4, 5, 6]], bias: [1, 2, 3] };
+const VALUES = { kernel: [[1, 2, 3], [4, 5, 6]], bias: [1, 2, 3] };
+/** Of the run "demo": its iterations, then two slots of each variable. */
+const SLOTS = [VALUES.kernel, VALUES.bias, [[0, 0], [0, 0], [0, 0], [0, 0]], 0];
+const WEIGHTS = [1, ...SLOTS, ...SLOTS];
 
 /** JSON bodies by operation, mostly nearly right. */
 const JSON_BODIES: readonly (readonly [method: string, path: string, fc.Arbitrary<unknown>])[] = [
@@ -218,9 +223,9 @@ const JSON_BODIES: readonly (readonly [method: string, path: string, fc.Arbitrar
   [
     "PUT",
     "/v1/runs/RUN/variables",
-    fc.oneof(twisted({ variables: COUNTS }), someTensors.map((variables) => ({ variables }))),
+    fc.oneof(twisted({ variables: VALUES }), someTensors.map((variables) => ({ variables }))),
   ],
-  ["PUT", "/v1/runs/RUN/weights", twisted({ weights: [1, COUNTS.kernel, COUNTS.bias, [], 0.5] })],
+  ["PUT", "/v1/runs/RUN/weights", twisted({ weights: WEIGHTS })],
   ["PATCH", "/v1/runs/RUN/optimizer", twisted({ config: { learning_rate: 0.5 } })],
   ["POST", "/v1/runs/RUN/variables/gather", twisted({ name: "emb", indices: [0, 3, 1] })],
   ["POST", "/v1/optimizers", twisted(SIGNUM)],
@@ -269,17 +274,27 @@ const checkpoint = twisted(savedText).map((saved) =>
   file({ "variables/w": f32([2], [1, 2]) }, { stepwell: JSON.stringify(saved) ?? "" })
 );
 const GRADIENT_FILE = file({ kernel: f32([2, 3], [1, 2, 3, 4, 5, 6]), scale: f32([], [1]) }, { weight: "2" });
+const GRADIENTS_PATH = ["POST", "/v1/runs/RUN/gradients"] as const;
+const CHECKPOINT_PATH = ["PUT", "/v1/runs/RUN/checkpoint"] as const;
 const FILE_PATHS = [
-  ["POST", "/v1/runs/RUN/gradients"],
+  GRADIENTS_PATH,
+  CHECKPOINT_PATH,
   ["PUT", "/v1/runs/RUN/variables"],
   ["PUT", "/v1/runs/RUN/weights"],
-  ["PUT", "/v1/runs/RUN/checkpoint"],
 ] as const;
+const gradientFile = damagedBytes(fc.constant(GRADIENT_FILE));
 const fileBody = fc.tuple(
-  fc.constantFrom(...FILE_PATHS),
   fc.constantFrom(...RUNS),
-  fc.oneof(checkpoint, damagedBytes(checkpoint), damagedBytes(fc.constant(GRADIENT_FILE)), anyFile),
-).map(([[method, path], run, body]) => ({ method: method as string, path: path.replace("RUN", run), body }));
+  fc.oneof(
+    fc.tuple(fc.constant(GRADIENTS_PATH), gradientFile),
+    fc.tuple(fc.constant(CHECKPOINT_PATH), fc.oneof(checkpoint, damagedBytes(checkpoint))),
+    fc.tuple(fc.constantFrom(...FILE_PATHS), fc.oneof(checkpoint, gradientFile, anyFile)),
+  ),
+).map(([run, [[method, path], body]]) => ({
+  method: method as string,
+  path: path.replace("RUN", run),
+  body,
+}));
 
 const typed = (
   type: string,
@@ -392,7 +407,7 @@ export const HTTP_PARSERS: readonly Parser[] = [
   }),
   parser({
     name: "JSON requests",
-    inputs: fc.tuple(jsonBody, headers).map(([{ method, path, body }, headers]): Sent => ({
+    inputs: fc.tuple(jsonBody, seldomHeaders).map(([{ method, path, body }, headers]): Sent => ({
       method,
       path,
       headers: typed(JSON_TYPE, headers, body),
@@ -403,7 +418,7 @@ export const HTTP_PARSERS: readonly Parser[] = [
   }),
   parser({
     name: "safetensors requests",
-    inputs: fc.tuple(fileBody, headers).map(([{ method, path, body }, headers]): Sent => ({
+    inputs: fc.tuple(fileBody, seldomHeaders).map(([{ method, path, body }, headers]): Sent => ({
       method,
       path,
       headers: typed(FILE_TYPE, headers, body),
