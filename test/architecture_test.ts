@@ -27,6 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
     "src/line_log.ts",
     "src/releasable.ts",
     "src/slices.ts",
+    "src/sorting.ts",
     "src/descriptors.ts",
   ],
   ["src/settings/"],

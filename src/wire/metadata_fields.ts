@@ -29,6 +29,8 @@ const FIELDS: readonly string[] = [
 const FOREIGN: ReadonlySet<string> = new Set(["format", "iterations", "version"]);
 /** A longer key is nobody's slip. */
 const KEY_LENGTH_MAX = 32;
+/** Strange keys that are looked at: those of a file with thousands are another tool's. */
+const GUESSED_MAX = 1000;
 
 /**
  * Reads `base_iteration` and `weight` as JSON numbers, `loss` as one or as the text of a number that JSON lacks,
@@ -38,6 +40,7 @@ const KEY_LENGTH_MAX = 32;
  */
 export function gradientFields(metadata: ReadonlyMap<string, string>): GradientFields {
   const fields: GradientFields = {};
+  let strange = 0;
   for (const [key, text] of metadata) {
     const path = `${METADATA}.${key}`;
     if (key === "client_id") fields.client_id = text;
@@ -52,7 +55,7 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
         throw unreadable(path, "must be a JSON object");
       }
       fields.hyperparameters = object as Record<string, unknown>;
-    } else if (!PACKING_KEYS.has(key) && !FOREIGN.has(key)) {
+    } else if (!PACKING_KEYS.has(key) && !FOREIGN.has(key) && ++strange <= GUESSED_MAX) {
       const meant = guess(key);
       if (meant !== undefined) throw unreadable(path, `is unknown, must be ${meant} if that is meant`);
     }

@@ -27,6 +27,8 @@ export interface Member {
   readonly aliases?: readonly string[];
   /** A strict object; every field carries its default, range and description. */
   readonly config: z.ZodObject;
+  /** Keys whose values are formulas: an expression, or lines. */
+  readonly formulas?: readonly string[];
   /** Checks that involve several keys of the config as it was sent. */
   check?(given: Config): readonly Problem[];
   /** Problems with a lower rank are reported first, equal ranks in the order found. `across`: it is from `check`. */

@@ -11,6 +11,7 @@
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
+import { areMany } from "./norms.ts";
 import type { ContributionAnswer, KeptAnswer, KeyUse, StepAnswer } from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
@@ -84,9 +85,7 @@ export class Replies {
 
   /** Keeps an answer. It replaces an earlier answer to the same request. */
   add(use: KeyUse, answer: KeptAnswer): void {
-    const whole = answerText(answer);
-    const kept = whole.length > ANSWER_LENGTH_MAX ? answerText(shortened(answer)) : whole;
-    this.#add({ ...use, answer: kept });
+    this.#add({ ...use, answer: keptText(answer) });
     for (const [key, { at, answer: text }] of this.#replies) {
       const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
       if (!isOld || this.#replies.size <= KEPT_COUNT) break;
@@ -100,6 +99,12 @@ export class Replies {
     this.#replies.set(reply.key, reply);
     this.#length += reply.answer.length;
   }
+}
+
+function keptText(answer: KeptAnswer): string {
+  const isLong = "variables" in answer && areMany(answer.variables);
+  const whole = isLong ? undefined : answerText(answer);
+  return whole !== undefined && whole.length <= ANSWER_LENGTH_MAX ? whole : answerText(shortened(answer));
 }
 
 function shortened(answer: KeptAnswer): KeptAnswer {

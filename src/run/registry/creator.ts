@@ -16,6 +16,7 @@ import type { KeyUse } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
+import { assertNewSpec } from "../spec/new_constants.ts";
 import { assertStepCost } from "../step/step_cost.ts";
 import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
@@ -51,6 +52,7 @@ export class Creator {
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
     const resolved = resolveSpec(spec, optimizers.family);
+    assertNewSpec(resolved);
     assertStepCost(resolved, resolved.optimizer, {
       secondsMax: table.stepSecondsMax,
       action: "create the run",

@@ -9,7 +9,8 @@ import { readDefinition } from "../../families/optimizers/custom/custom_member.t
 import { definitionOf } from "../../families/optimizers/custom/definition_of_member.ts";
 import { type Definition, DefinitionSchema } from "../../families/optimizers/definition_schema.ts";
 import { differences, OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
-import { join } from "../../families/mechanism/issues.ts";
+import { constantIssues } from "../../families/mechanism/finite_constants.ts";
+import { join, refusalOfAll } from "../../families/mechanism/issues.ts";
 import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
@@ -79,6 +80,7 @@ export class Optimizers {
     const definition = readDefinition(json);
     return this.#afterOthers(async () => {
       if (this.#isKnown(definition)) return { definition, created: false };
+      assertConstants(definition);
       if (this.#set.customCount >= CUSTOM_MAX) {
         throw new StepwellError(
           "too_many_optimizers",
@@ -177,5 +179,22 @@ export class Optimizers {
     const done = this.#last.then(change);
     this.#last = done.catch(() => {});
     return done;
+  }
+}
+
+/** Throws invalid_definition for constants in the formulas that are not finite as float32. */
+function assertConstants({ scalars, dense, sparse }: Definition): void {
+  const issues = constantIssues({
+    scalars,
+    dense,
+    ...sparse && {
+      "sparse.all": sparse.all,
+      "sparse.rows": sparse.rows,
+      "sparse.scalar_rows": sparse.scalar_rows,
+      "sparse.after": sparse.after,
+    },
+  });
+  if (issues.length > 0) {
+    throw refusalOfAll("invalid_definition", "register the optimizer", issues, { path: "" });
   }
 }

@@ -63,7 +63,7 @@ export async function writeInitialValues(
   }
   for (const slot of state.slotNames) {
     const filling = { begin: () => constant(initialOf(rule, slot)), work: 0, units: FILLED_UNITS };
-    for (const { slots, count } of state.optimized) await write(slots.get(slot) as number, count, filling);
+    for (const variable of state.optimized) await write(variable.slotOffset(slot), variable.count, filling);
   }
 }
 
