@@ -99,24 +99,19 @@ export function stagedChange(
   },
 ): Change {
   const { arena } = state, all = allOf(state, staging);
-  const head = (tensors: Head["tensors"], absent: string[]): Head => ({
-    options: { ...options },
-    tensors,
-    absent,
-    ...key && { key },
-  });
-  if (all) return change(kind, head(ALL, []), [all]);
+  const head = { options: { ...options }, ...key && { key } };
+  if (all) return change(kind, { ...head, tensors: ALL, absent: [] }, [all]);
   const { together, apart, arrived, absent } = staging;
   if (together && apart.size === 0) {
     const tensors = arrived.map(({ name, shape }) => ({
       name,
       dense: { dtype: "F32" as const, shape: [...shape] },
     }));
-    return change(kind, head(tensors, absent), together.received());
+    return change(kind, { ...head, tensors, absent }, together.received());
   }
   const recorded = [...staging.tensors.values()].map((staged) => recordOf(staged, arena));
   const tensors = recorded.map(({ tensor }) => tensor), bytes = recorded.flatMap(({ bytes }) => bytes);
-  return change(kind, head(tensors, absent), bytes);
+  return change(kind, { ...head, tensors, absent }, bytes);
 }
 
 /**

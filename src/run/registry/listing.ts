@@ -7,10 +7,12 @@ import type { RunTable } from "./run_table.ts";
 /** Errors that make a list omit a run. */
 const SKIPPED: ReadonlySet<ErrorCode> = new Set(["run_damaged", "unknown_run"]);
 
-interface Page {
+export interface Page {
   readonly limit: number;
   /** The `next` of an earlier page. */
   readonly cursor?: string | undefined;
+  /** Leaves runs out. Absent: all are listed. */
+  readonly isListed?: (id: string) => boolean;
 }
 
 /** A page ends with the run that makes it longer than this, as JSON: a run may have megabytes of names and schedules. */
@@ -18,14 +20,14 @@ const PAGE_LETTERS_MAX = 4 << 20;
 /** Letters after which others run. */
 const SLICE_LETTERS = 256 << 10;
 
-export async function listRuns(table: RunTable, { limit, cursor }: Page) {
+export async function listRuns(table: RunTable, { limit, cursor, isListed = () => true }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
     const problem = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
     throw refusal("invalid_request", "list runs", "cursor", problem);
   }
   const after = Number(cursor ?? -1);
   // Runs that were created concurrently may have entered the table in another order.
-  const rest = table.all().filter(({ sequence }) => sequence > after)
+  const rest = table.all().filter(({ id, sequence }) => sequence > after && isListed(id))
     .sort((a, b) => a.sequence - b.sequence);
   const runs: RunDescription[] = [];
   let last = after, letters = 0, unseen = 0;

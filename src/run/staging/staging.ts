@@ -276,13 +276,8 @@ export class ArenaStaging implements Staging {
   }
 
   get #place() {
-    const { kind } = this, { arena } = this.#state;
-    return {
-      kind,
-      arena,
-      allocate: (bytes: number) => this.allocate(bytes),
-      keepsBytes: this.#keepsBytes,
-    };
+    const allocate = (bytes: number) => this.allocate(bytes);
+    return { kind: this.kind, arena: this.#state.arena, allocate, keepsBytes: this.#keepsBytes };
   }
 
   #opened({ values, scale }: FloatRegion["sinks"]): PackedSinks {

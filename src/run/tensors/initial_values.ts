@@ -8,7 +8,7 @@ import { z } from "zod";
 import { refusal } from "../../errors.ts";
 import type { Fill } from "../../families/initializers/initializer.ts";
 import { initialize } from "../../families/initializers/mod.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import { nextTurn, Slices } from "../../slices.ts";
 import { fitsShape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
