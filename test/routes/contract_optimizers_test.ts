@@ -10,6 +10,7 @@ import { SIGNUM } from "../support/signum.ts";
 import { answer } from "./support/contract.ts";
 import { assertProblem, startService } from "./support/harness.ts";
 import { common, STATUSES } from "./support/rejections.ts";
+import { LIMITED, startWithTokens } from "./support/tokens.ts";
 
 const FULL = {
   ...SIGNUM,
@@ -23,6 +24,7 @@ const FULL = {
   state: {},
   doubles: [],
   scalars: [],
+  sparse_as_dense: false,
   sparse: null,
 };
 
@@ -157,7 +159,7 @@ Deno.test("catalog() describes each optimizer once, even if others are registere
 });
 
 Deno.test("register_optimizer refuses bad requests and registers nothing", async () => {
-  const { send } = startService();
+  const { send } = startWithTokens(LIMITED);
   const target = { method: "POST", path: "/v1/optimizers", takesFiles: false, good: SIGNUM, rejections: [] };
   const before = await (await send("GET", "/v1/catalog")).text();
   // There is no run, so there is no version to check; a body over 64 KiB is refused before it is read, see below.

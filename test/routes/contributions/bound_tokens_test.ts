@@ -148,6 +148,22 @@ Deno.test("tokens do not meet each other's idempotency keys", async () => {
   assert.match(reused.detail, /the Idempotency-Key "step-1" was used/);
 });
 
+Deno.test("tokens do not meet each other's keys of changes, which would answer them with what they cannot have made", async () => {
+  const service = await startRounds({ mode: "immediate" });
+  const headers = { "Idempotency-Key": "set-1" };
+  const set = async (name: string) => {
+    const body = { variables: { w: 5 } };
+    const response = await service.sendAs(name)("PUT", `${RUN}/variables`, { body, headers });
+    await response.body?.cancel();
+    return [response.status, response.headers.get("ETag"), response.headers.get("Idempotency-Replayed")];
+  };
+  const first = await set("writer"), other = await set("root");
+  assert.deepEqual([first[0], first[2], other[0], other[2]], [200, null, 200, null]);
+  assert.notEqual(other[1], first[1]);
+  assert.deepEqual(await set("writer"), [200, first[1], "true"]);
+  assert.deepEqual(await set("root"), [200, other[1], "true"]);
+});
+
 Deno.test("a key is kept for the name of a token and the client that it is bound to, not for the token itself", async () => {
   const service = await startRounds({ mode: "immediate" });
   const headers = { "Idempotency-Key": "step-1" };

@@ -231,7 +231,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     takesFiles: true,
     good: undefined,
     rejections: [
-      ...tokens({ good: undefined }),
+      ...tokens({ path: "/v1/runs/demo/checkpoint", good: undefined }),
       row("a file without metadata", "invalid_request", file({ bias: f32([3], [1, 2, 3]) })),
       row(
         "metadata of something else",
