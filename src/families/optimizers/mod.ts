@@ -1,6 +1,7 @@
 /** The family of optimizers: the members of every convention, one line per convention. */
 import { Family } from "../mechanism/family.ts";
 import { placeOf } from "./conventions.ts";
+import { kerasOptimizers } from "./keras/mod.ts";
 import { legacyOptimizers } from "./legacy/mod.ts";
 import type { OptimizerMember } from "./member/optimizer_member.ts";
 import { torchOptimizers } from "./torch/mod.ts";
@@ -12,6 +13,7 @@ export type OptimizerFamily = Family<OptimizerMember>;
 export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamily {
   return new Family<OptimizerMember>("optimizer", [
     ...legacyOptimizers,
+    ...kerasOptimizers,
     ...torchOptimizers,
     ...registered,
   ], placeOf);

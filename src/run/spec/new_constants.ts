@@ -4,23 +4,24 @@
  */
 import { constraints } from "../../families/constraints/mod.ts";
 import { assertFiniteConstants } from "../../families/mechanism/finite_constants.ts";
-import type { Config } from "../../families/mechanism/family.ts";
+import type { Schedulable } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { schedules } from "../../families/schedules/mod.ts";
 import type { ResolvedSpec } from "./spec.ts";
 
 /** Checks the schedules that `before` does not have. Throws invalid_config. */
 export function assertNewSchedules(
-  { current }: Optimizer,
+  { member, current }: Optimizer,
   { before, action, path }: {
     readonly before?: Optimizer;
     readonly action: string;
     readonly path: string;
   },
 ): void {
-  for (const [key, value] of Object.entries(current)) {
+  for (const key of member.schedulable) {
+    const value = current[key] as Schedulable | null;
     if (typeof value !== "object" || value === null || before?.current[key] === value) continue;
-    const { class_name, config } = value as { readonly class_name: string; readonly config: Config };
+    const { class_name, config } = value;
     assertFiniteConstants({ member: schedules.find(class_name), config }, { action, path: `${path}.${key}` });
   }
 }
