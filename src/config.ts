@@ -60,18 +60,18 @@ function checkAccess(settings: Settings): void {
       "Cannot speak TLS: must have both STEPWELL_TLS_CERT and STEPWELL_TLS_KEY, or neither",
     );
   }
-  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token } = settings;
-  if (token === "") {
+  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token, STEPWELL_TOKENS: file } = settings;
+  if (token === "" && file === "") {
     if (!isLoopback(host)) {
       throw new SettingError(
-        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN, or a ` +
+        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN or STEPWELL_TOKENS, or a ` +
           "loopback host (127.0.0.1, ::1, localhost)",
       );
     }
     if (settings.STEPWELL_CORS_ORIGINS === "*") {
       throw new SettingError(
-        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN, ' +
-          "or name the origins",
+        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN ' +
+          "or STEPWELL_TOKENS, or name the origins",
       );
     }
   }

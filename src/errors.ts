@@ -28,6 +28,11 @@ export const ERRORS = {
   unauthorized: entry(401, "Token missing or wrong", "The request needs `Authorization: Bearer <token>`."),
 
   // 403 Forbidden
+  forbidden: entry(
+    403,
+    "Not allowed with this token",
+    "The token lacks the scope or the run, or is bound to another client.",
+  ),
   origin_not_allowed: entry(
     403,
     "Page of another origin",
@@ -189,6 +194,13 @@ export const ERRORS = {
     422,
     "Run is too large",
     "The run needs more memory than one arena can hold, or its names more bytes than a checkpoint can.",
+  ),
+
+  // 429 Too Many Requests
+  too_many_requests: entry(
+    429,
+    "Too many requests",
+    "The client sends more than STEPWELL_REQUESTS_PER_SECOND; `RateLimit` has the figures.",
   ),
 
   // 431 Request Header Fields Too Large

@@ -11,6 +11,9 @@ import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";
 import { serveLane } from "../routes/lane/lane.ts";
+import { TokenFileError } from "../routes/http/token_file.ts";
+import { TokenWatch } from "../routes/http/token_watch.ts";
+import { Tokens } from "../routes/http/tokens.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
@@ -29,8 +32,14 @@ const log = new LineLog(Deno.stderr);
 const start = performance.now();
 const stopping = new AbortController();
 
+/** How often the file of tokens is looked at. */
+const TOKENS_MS = 1000;
+
 /** Tells a supervisor that it should start the service again. */
 const EXIT_UNASKED = 70;
+
+const tokens = new Tokens(settings);
+const tokenWatch = await tokenWatchOrExit(settings);
 
 const descriptors = new Descriptors(() => Deno.openSync(`${settings.STEPWELL_DATA}/lock`));
 const pool = new FilePool({ giveWay: () => descriptors.giveWay() });
@@ -76,6 +85,7 @@ const app = createApp({
     STEPWELL_WAITS_MAX: Math.min(settings.STEPWELL_WAITS_MAX, descriptors.waitingMax),
   }),
   metrics,
+  tokens,
   ownPort: () => address?.port ?? settings.STEPWELL_PORT,
   now: () => performance.now() - start,
   log: logLine,
@@ -96,6 +106,7 @@ globalThis.addEventListener("error", (event) => {
   event.preventDefault();
   logFailure(event.error);
 });
+const tokenReader = tokenWatch && setInterval(() => tokenWatch.refresh(), TOKENS_MS);
 const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
 function settingsOrExit(): Settings {
@@ -116,6 +127,17 @@ function tlsOrExit({ STEPWELL_TLS_CERT: certPath, STEPWELL_TLS_KEY: keyPath }: S
     exitWith(
       `Cannot read STEPWELL_TLS_CERT or STEPWELL_TLS_KEY: ${error instanceof Error ? error.message : error}`,
     );
+  }
+}
+
+async function tokenWatchOrExit({ STEPWELL_TOKENS: path }: Settings): Promise<TokenWatch | undefined> {
+  if (path === "") return undefined;
+  const file = { path, stat: () => Deno.stat(path), read: () => Deno.readTextFile(path) };
+  try {
+    return await TokenWatch.open({ file, tokens, wallClock: () => new Date(), notify: logLine });
+  } catch (error) {
+    if (error instanceof TokenFileError) exitWith(error.message);
+    throw error;
   }
 }
 
@@ -233,6 +255,7 @@ async function stop(exitCode = 0): Promise<void> {
 /** Requests first: `shutdown` finishes the responses being sent, but cuts off the bodies being received. */
 async function finish(): Promise<void> {
   clearInterval(sweeper);
+  clearInterval(tokenReader);
   // A loss may use all the time that is left. Refuse those still running at half time, so that runs can be stored.
   const enough = setTimeout(() => losses.close(), settings.STEPWELL_SHUTDOWN_SECONDS * 1000 / 2);
   await Promise.allSettled(inFlight);

@@ -30,35 +30,46 @@ export interface SafetensorsFile {
 const SMALL_BYTES_MAX = 64 << 10;
 const PIECE_BYTES_MAX = 1 << 20;
 
+/** Whether a tensor's bytes stand before another's. */
+export const byName = (a: { readonly name: string }, b: { readonly name: string }) =>
+  a.name < b.name ? -1 : 1;
+
+/** One member of the header. */
+export const showMember = (name: string, value: unknown) =>
+  `${JSON.stringify(name)}:${JSON.stringify(value)}`;
+
 /** Prefix and header of the file, and the tensors in the order of their bytes. */
 export function encodeHeader<T extends WritableTensor>(
   tensors: readonly T[],
   metadata: Readonly<Record<string, string>> = {},
 ): { bytes: Uint8Array<ArrayBuffer>; ordered: T[] } {
   const width = (tensor: WritableTensor) => tensor.values.BYTES_PER_ELEMENT;
-  const ordered = [...tensors].sort((a, b) => width(b) - width(a) || (a.name < b.name ? -1 : 1));
-  const members: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA, metadata]] : [];
+  const ordered = [...tensors].sort((a, b) => width(b) - width(a) || byName(a, b));
+  // Written member by member, because a tensor named __proto__ would become the prototype of an object.
+  const members = Object.keys(metadata).length > 0 ? [showMember(METADATA, metadata)] : [];
   const names = new Set([METADATA]);
   let end = 0;
   for (const { name, shape, values } of ordered) {
     if (names.has(name)) throw new Error(`Two entries of a safetensors file would be named "${name}"`);
     names.add(name);
     const dtype = values instanceof Float32Array ? "F32" : "I64";
-    members.push([name, { dtype, shape, data_offsets: [end, end += values.byteLength] }]);
+    members.push(showMember(name, { dtype, shape, data_offsets: [end, end += values.byteLength] }));
   }
-  // Written member by member, because a tensor named __proto__ would become the prototype of an object.
-  const json = members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",");
-  return { bytes: frameHeader(`{${json}}`), ordered };
+  return { bytes: frameHeader(new TextEncoder().encode(`{${members.join(",")}}`)), ordered };
 }
 
-/** Prefix and padded header: the beginning of the file. */
-export function frameHeader(json: string): Uint8Array<ArrayBuffer> {
-  const text = new TextEncoder().encode(json);
-  const headerBytes = Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(8 + headerBytes).fill(0x20);
+/** Prefix and padded header: the beginning of the file. The parts are those of its JSON text. */
+export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const headerBytes = Math.ceil(length / 8) * 8;
+  const bytes = new Uint8Array(8 + headerBytes);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.set(text, 8);
-  return bytes;
+  let at = 8;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes.fill(0x20, at);
 }
 
 /**
@@ -71,7 +82,11 @@ export function encodeSafetensors(
     {},
 ): SafetensorsFile {
   const { bytes, ordered } = encodeHeader(tensors, metadata);
-  const parts = [bytes, ...ordered.map(({ values }) => bytesOf(values))];
+  return fileOf([bytes, ...ordered.map(({ values }) => bytesOf(values))], onEnd);
+}
+
+/** A file of these parts. As with `encodeSafetensors`, a large body is a stream of views into them. */
+export function fileOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void): SafetensorsFile {
   const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
   if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(parts, onEnd) };
   const body = new Uint8Array(byteLength);

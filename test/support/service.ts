@@ -16,15 +16,20 @@ export interface RunningService extends AsyncDisposable {
 }
 
 /** The task's command for a data folder, so that tests run with exactly its permissions and flags. */
-export function startCommand(data: string, address = "", tls: readonly string[] = []): readonly string[] {
+/** `readable`: files that it may only read, such as that of the tokens. */
+export function startCommand(
+  data: string,
+  address = "",
+  readable: readonly string[] = [],
+): readonly string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT)));
   const command = (tasks.start.command as string).replaceAll("$(deno task --quiet folders)", "FOLDERS")
-    .replace("$(deno task --quiet address)", address).replace("$(deno task --quiet tls:files)", "TLS");
+    .replace("$(deno task --quiet address)", address).replace("$(deno task --quiet secrets)", "READABLE");
   const [deno, ...args] = command.split(" ");
   assert.equal(deno, "deno");
   // After the split, because a folder's name may contain spaces.
-  const files = tls.map((path) => `,${path}`).join("");
-  return args.map((argument) => argument.replace("FOLDERS", () => data).replace("TLS", () => files));
+  const files = readable.map((path) => `,${path}`).join("");
+  return args.map((argument) => argument.replace("FOLDERS", () => data).replace("READABLE", () => files));
 }
 
 /** Default data folders of services, removed when the tests end. */
@@ -35,7 +40,7 @@ globalThis.addEventListener("unload", () => Deno.removeSync(scratch, { recursive
 /** `descriptors`: how many files the process may open. */
 export function spawn(env: Readonly<Record<string, string>>, descriptors?: number): Deno.ChildProcess {
   const data = env["STEPWELL_DATA"] ?? `${scratch}/${folders++}`;
-  const args = startCommand(data, addressOf(env), tlsOf(env));
+  const args = startCommand(data, addressOf(env), secretsOf(env));
   const limited = ["-c", `ulimit -n ${descriptors}; exec "$0" "$@"`, Deno.execPath(), ...args];
   return new Deno.Command(descriptors === undefined ? Deno.execPath() : "sh", {
     args: descriptors === undefined ? [...args] : limited,
@@ -54,11 +59,10 @@ function addressOf(
   return /^https?:/.test(kv) ? "" : `=${host.includes(":") ? `[${host}]` : host}`;
 }
 
-/** As the task `tls:files`. */
-function tlsOf(
-  { STEPWELL_TLS_CERT: cert = "", STEPWELL_TLS_KEY: key = "" }: Readonly<Record<string, string>>,
-) {
-  return [cert, key].filter((path) => path !== "");
+/** As the task `secrets`. */
+function secretsOf(env: Readonly<Record<string, string>>): readonly string[] {
+  return ["TOKENS", "TLS_CERT", "TLS_KEY"].map((name) => env[`STEPWELL_${name}`] ?? "")
+    .filter((path) => path !== "");
 }
 
 /** Waits for the ready line. */

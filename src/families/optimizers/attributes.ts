@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { type Config, type Member, parseConfig } from "../mechanism/family.ts";
-import { resolveRate } from "./base.ts";
-import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./optimizer_member.ts";
+import { resolveRate } from "./member/base.ts";
+import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./member/optimizer_member.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 /**
@@ -30,7 +30,7 @@ export function overwrite(
   const read = parseConfig(attributesOf(optimizer), patch, path);
 
   for (const name of Object.keys(patch)) {
-    const key = name === "lr" ? "learning_rate" : name;
+    const key = name === "lr" ? member.rateKey : name;
     const value = member.schedulable.includes(key) ? resolveRate(read[name], { key, path }) : read[name];
     if (value === current[key]) continue;
     if (member.fixed.includes(key)) {
@@ -43,7 +43,7 @@ export function overwrite(
     if (hypersCreated && typeof current[key] === "object" && typeof value === "number") bare.add(key);
     current[key] = value;
   }
-  return { optimizer: { member, constructed, current: current as OptimizerConfig, bare }, warnings };
+  return { optimizer: { ...optimizer, current: current as OptimizerConfig, bare }, warnings };
 }
 
 const attributes = new WeakMap<OptimizerMember, Member>();

@@ -5,6 +5,7 @@
  * It writes no files. Invariant: a restored run computes the same bits as the saved one.
  */
 import type { z } from "zod";
+import { serialize } from "../../families/mechanism/family.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import type { Shape } from "../../tensor.ts";
@@ -76,7 +77,7 @@ export function liveCheckpointOf(
     slots: [...state.slotNames],
     optimizer: saveOptimizer(optimizer),
     ...optimizer.member.definition && { definition: optimizer.member.definition },
-    spec: serializeSpec(spec, { class_name: optimizer.member.class_name, config: {} }) as z.input<
+    spec: serializeSpec(spec, serialize({ member: optimizer.member, config: {} })) as z.input<
       typeof Saved
     >["spec"],
   };

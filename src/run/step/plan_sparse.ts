@@ -18,7 +18,7 @@ import {
   transformerParts,
   wholeCall,
 } from "./fused_lines.ts";
-import type { StagedSparse } from "../staging/staging.ts";
+import type { StagedSparse } from "../staging/staged.ts";
 import type { VariableState } from "../tensors/state.ts";
 
 export function planSparse(step: RuleStep, staged: StagedSparse, clip: FusedLines): Instruction[] {
