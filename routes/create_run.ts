@@ -19,7 +19,14 @@ import {
   NoQuery,
   z,
 } from "./contract/operation.ts";
-import { Initial, MemberRequest, NULL, RunId, VariableName } from "./contract/tensor_schemas.ts";
+import {
+  Initial,
+  MemberRequest,
+  NULL,
+  OptimizerRequest,
+  RunId,
+  VariableName,
+} from "./contract/tensor_schemas.ts";
 import { AggregationRequest, Role } from "./contract/aggregation_schemas.ts";
 import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 
@@ -43,7 +50,7 @@ const VARIABLES_MAX = 100_000;
 
 export const CreateRun = z.strictObject({
   id: RunId.optional(),
-  optimizer: MemberRequest,
+  optimizer: OptimizerRequest,
   variables: z.array(VariableRequest).min(1).max(VARIABLES_MAX).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3] }],

@@ -151,6 +151,17 @@ export const MemberRequest = z.union([z.string(), z.record(z.string(), z.unknown
   },
 );
 
+export const OptimizerRequest = z.union([z.string(), z.record(z.string(), z.unknown())]).openapi(
+  "OptimizerRequest",
+  {
+    description:
+      "An optimizer as Keras serializes it (module and registered_name are taken, not used), or its name. " +
+      "`attributes` are overwritten after its construction, as `patch_optimizer` does; a run's description has " +
+      "them where no config makes the same optimizer.",
+    example: { class_name: "SGD", config: { learning_rate: 0.1 } },
+  },
+);
+
 export const Member = z.object({ class_name: ClassName, config: Config }).openapi("Member", {
   description: "A family member in the form that Keras loads.",
 });

@@ -6,7 +6,7 @@ import { withFloats } from "../../src/families/float_config.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
 import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
-import type { Member, RunDescription } from "../../src/run/api/run_description.ts";
+import type { DescribedOptimizer, Member, RunDescription } from "../../src/run/api/run_description.ts";
 import type { Services } from "./context.ts";
 
 type Registry = Pick<Services["registry"], "optimizers">;
@@ -17,16 +17,20 @@ export function describeOptimizer<M extends Member>(member: M, { optimizers }: R
 }
 
 /** The optimizer of a run's description: a run that is created with it has the same one. */
-function describeAgain({ class_name, config }: Member, registry: Registry): Member {
+function describeCreated(optimizer: DescribedOptimizer, registry: Registry): DescribedOptimizer {
+  const { class_name, config, attributes } = optimizer;
   const member = registry.optimizers.family.members.find((each) => each.class_name === class_name);
-  return describeOptimizer({ class_name, config: member?.again?.(config) ?? config }, registry);
+  return {
+    ...describeOptimizer({ class_name, config: member?.again?.(config) ?? config }, registry),
+    ...attributes && { attributes: describeOptimizer({ class_name, config: attributes }, registry).config },
+  };
 }
 
 export function describeRun(run: RunDescription, registry: Registry): RunDescription {
   const { aggregation } = run, { client_clipnorm: clipNorm } = aggregation;
   return {
     ...run,
-    optimizer: describeAgain(run.optimizer, registry),
+    optimizer: describeCreated(run.optimizer, registry),
     variables: run.variables.map((variable) => {
       const { constraint } = variable;
       return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;

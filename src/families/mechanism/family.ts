@@ -129,8 +129,11 @@ export function serialize(part: Part): PartJson {
   return { class_name: part.member.class_name, config: part.config };
 }
 
-/** Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. */
-export function parseConfig(member: Member, given: Config, path = ""): Config {
+/**
+ * Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. `field`
+ * holds the config in the part at `path`.
+ */
+export function parseConfig(member: Member, given: Config, path = "", field = "config"): Config {
   const result = member.config.safeParse(given);
   const across = member.check?.(given) ?? [];
   if (result.success && across.length === 0) return result.data;
@@ -153,10 +156,16 @@ export function parseConfig(member: Member, given: Config, path = ""): Config {
     member.class_name,
     found.map(({ keys, message }) => ({ path: keys.map(String).join("."), message })),
     path,
+    field,
   );
 }
 
 /** The error for a refused config. The paths of `issues` are relative to the config. */
-export function invalidConfig(className: string, issues: readonly Issue[], path = ""): StepwellError {
-  return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, "config") });
+export function invalidConfig(
+  className: string,
+  issues: readonly Issue[],
+  path = "",
+  field = "config",
+): StepwellError {
+  return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, field) });
 }

@@ -1,6 +1,6 @@
 /** Describes a run: its spec with every default filled in, and its present state. */
 import { serializeAggregation } from "../spec/aggregation.ts";
-import type { Member, RunDescription } from "../api/run_description.ts";
+import type { DescribedOptimizer, Member, RunDescription } from "../api/run_description.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
 import type { RunState } from "../tensors/state.ts";
 
@@ -12,7 +12,7 @@ interface Described {
   readonly round: number;
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly optimizer: Member;
+  readonly optimizer: DescribedOptimizer;
 }
 
 /** Describes everything except storage. */
