@@ -8,6 +8,8 @@
  */
 import { z } from "zod";
 import { type Issue, refusal, StepwellError } from "../../errors.ts";
+import { withoutNulls } from "../../nulls.ts";
+import { isAbsentIfNull } from "./fields.ts";
 import { join, refusalOfAll, tell } from "./issues.ts";
 
 export type Config = Readonly<Record<string, unknown>>;
@@ -62,8 +64,11 @@ export class Family<M extends Member> {
   readonly noun: string;
   readonly members: readonly M[];
   readonly #byName = new Map<string, M>();
+  readonly #isOwn: boolean;
 
-  constructor(noun: string, members: readonly M[]) {
+  /** `isOwn`: not Keras', so that null for any optional field means that it is left out. */
+  constructor(noun: string, members: readonly M[], { isOwn = false } = {}) {
+    this.#isOwn = isOwn;
     this.noun = noun;
     this.members = members;
     for (const member of members) {
@@ -99,7 +104,8 @@ export class Family<M extends Member> {
    * Throws `unknown_class`, or `invalid_config` with one issue per problem; `path` is the prefix of their paths.
    */
   resolve(json: unknown, path = ""): Part<M> {
-    const { member, given } = this.read(json, path);
+    const { member, given: sent } = this.read(json, path);
+    const given = this.#isOwn ? withoutNulls(member.config, sent) as Config : sent;
     return { member, config: parseConfig(member, given, path) };
   }
 
@@ -133,7 +139,8 @@ export function serialize(part: Part): PartJson {
  * Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. `field`
  * holds the config in the part at `path`.
  */
-export function parseConfig(member: Member, given: Config, path = "", field = "config"): Config {
+export function parseConfig(member: Member, sent: Config, path = "", field = "config"): Config {
+  const given = withoutAbsent(member, sent);
   const result = member.config.safeParse(given);
   const across = member.check?.(given) ?? [];
   if (result.success && across.length === 0) return result.data;
@@ -158,6 +165,15 @@ export function parseConfig(member: Member, given: Config, path = "", field = "c
     path,
     field,
   );
+}
+
+/** The config without nulls that mean in Keras that a key is left out. */
+function withoutAbsent({ config: { shape } }: Member, sent: Config): Config {
+  const isAbsent = (key: string) =>
+    sent[key] === null && Object.hasOwn(shape, key) && isAbsentIfNull(shape[key]);
+  const absent = Object.keys(sent).filter(isAbsent);
+  if (absent.length === 0) return sent;
+  return Object.fromEntries(Object.entries(sent).filter(([key]) => !absent.includes(key)));
 }
 
 /** The error for a refused config. The paths of `issues` are relative to the config. */

@@ -20,7 +20,7 @@ export const adam = legacy({
     beta_1: number(0.9, "How much of the first moment stays."),
     beta_2: number(0.999, "How much of the second moment stays."),
     epsilon: epsilon(),
-    amsgrad: flag(false, "Divide by the greatest second moment so far."),
+    amsgrad: flag("Divide by the greatest second moment so far."),
   },
   hyper: ["beta_1", "beta_2"],
   savedByVersion1: "with_vhat",

@@ -22,7 +22,7 @@ export const adamw = optimizer({
     beta_1: number(0.9, "How much of the first moment stays."),
     beta_2: number(0.999, "How much of the second moment stays."),
     epsilon: number(1e-7, "A small constant against division by zero.", { minimum: 0 }),
-    amsgrad: flag(false, "Divide by the greatest second moment so far."),
+    amsgrad: flag("Divide by the greatest second moment so far."),
   },
   hyper: ["weight_decay", "beta_1", "beta_2"],
   variants: [{}, { amsgrad: true }],

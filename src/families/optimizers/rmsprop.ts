@@ -27,7 +27,7 @@ export const rmsprop = legacy({
       maximum: 1,
     }),
     epsilon: epsilon(),
-    centered: flag(false, "Subtract the squared average gradient: an estimate of the variance."),
+    centered: flag("Subtract the squared average gradient: an estimate of the variance."),
   },
   hyper: ["rho", "momentum"],
   symbols: { momentum: "mu" },

@@ -21,7 +21,7 @@ export const sgd = legacy({
       minimum: 0,
       maximum: 1,
     }),
-    nesterov: flag(false, "Look ahead along the velocity; without momentum this says nothing."),
+    nesterov: flag("Look ahead along the velocity; without momentum this says nothing."),
   },
   hyper: ["momentum"],
   symbols: { momentum: "mu" },
