@@ -1,6 +1,6 @@
 /** POST /v1/runs/{run}/compute-gradients: computes a loss and its gradients; changes nothing. */
 import type { Gradient } from "../src/autodiff/losses.ts";
-import { nest } from "../src/wire/nested_numbers.ts";
+import { type JsonPieces, plainJson, recordJson, tensorJson } from "../src/wire/json_writer.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, sayable } from "./http/answer.ts";
 import { receiveJson } from "./http/receive_body.ts";
@@ -43,6 +43,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/compute-gradients",
   operationId: "compute_gradients",
+  "x-required-scope": "contribute",
   tags: ["steps"],
   summary: "Differentiate a loss",
   description:
@@ -65,25 +66,31 @@ export const register: Register = (app, services) =>
     const compiled = compileFor(services, run, received.value);
     using _place = services.losses.acquire(compiled);
     const { loss, gradients, absent, iterations, version } = await differentiate(services, run, compiled);
-    return answerTensors(c, services, {
+    return await answerTensors(c, services, {
       type,
       run: { version },
-      tensors: gradients.flatMap(partsOf),
+      source: { tensors: gradients.flatMap(partsOf) },
       figures: { loss: sayable(loss), base_iteration: iterations },
-      json: () => ({
-        loss: sayable(loss),
-        base_iteration: iterations,
-        gradients: Object.fromEntries([
-          ...gradients.map((gradient) => [gradient.name, jsonOf(gradient)]),
-          ...absent.map((name) => [name, null]),
+      json: () =>
+        recordJson([
+          ["loss", plainJson(sayable(loss))],
+          ["base_iteration", plainJson(iterations)],
+          [
+            "gradients",
+            recordJson([
+              ...gradients.map((gradient) => [gradient.name, jsonOf(gradient)] as const),
+              ...absent.map((name) => [name, plainJson(null)] as const),
+            ]),
+          ],
         ]),
-      }),
     });
   });
 
-function jsonOf(gradient: Gradient) {
-  const values = nest(gradient.values, gradient.shape);
-  return "indices" in gradient ? { indices: [...gradient.indices], values } : values;
+function jsonOf(gradient: Gradient): JsonPieces {
+  const values = tensorJson(gradient.values, gradient.shape);
+  return "indices" in gradient
+    ? recordJson([["indices", plainJson([...gradient.indices])], ["values", values]])
+    : values;
 }
 
 function partsOf(gradient: Gradient): WritableTensor[] {

@@ -1,5 +1,5 @@
 /** POST /v1/runs/{run}/variables/gather: reads rows of a variable. */
-import { nest } from "../src/wire/nested_numbers.ts";
+import { plainJson, recordJson, tensorJson } from "../src/wire/json_writer.ts";
 import { answerTensors } from "./http/answer.ts";
 import { refusal } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
@@ -38,6 +38,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/variables/gather",
   operationId: "gather_variables",
+  "x-required-scope": "read",
   tags: ["variables"],
   summary: "Get rows",
   description:
@@ -70,12 +71,12 @@ export const register: Register = (app, services) =>
     const { name } = body.value;
     const indices = many ? rowsIn(many, run) : body.value.indices;
     const rows = run.gather(name, indices, { bytesMax: services.settings.STEPWELL_BODY_BYTES_MAX });
-    return answerTensors(c, services, {
+    return await answerTensors(c, services, {
       type,
       run,
-      tensors: [rows],
+      source: { tensors: [rows] },
       figures: { iterations: run.iterations, version: run.version },
-      json: () => ({ name, values: nest(rows.values, rows.shape) }),
+      json: () => recordJson([["name", plainJson(name)], ["values", tensorJson(rows.values, rows.shape)]]),
     });
   });
 

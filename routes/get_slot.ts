@@ -1,5 +1,5 @@
 /** GET /v1/runs/{run}/slots/{slot}: the values of a slot. */
-import { answerTensors, answerUnlessFresh, nestByName } from "./http/answer.ts";
+import { answerTensors, answerUnlessFresh, valuesJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import { negotiate } from "./http/negotiate.ts";
 import {
@@ -24,6 +24,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/slots/{slot}",
   operationId: "get_slot",
+  "x-required-scope": "read",
   tags: ["slots"],
   summary: "Get a slot",
   description: "Keras' `get_slot`, for all variables: the optimizer's companion tensor of each.",
@@ -45,7 +46,7 @@ export const register: Register = (app, services) =>
     return answerUnlessFresh(c, { run, exists: () => run.slotNames().includes(slot) }, () => {
       const tensors = run.readSlot(slot);
       const figures = { slot, iterations: run.iterations, version: run.version };
-      const json = () => ({ ...figures, variables: nestByName(tensors) });
-      return answerTensors(c, services, { type, run, tensors, figures, json });
+      const json = () => valuesJson(figures, tensors);
+      return answerTensors(c, services, { type, run, source: { tensors }, figures, json });
     });
   });

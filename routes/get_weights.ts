@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}/weights: Keras' get_weights. */
 import type { RunSession } from "../src/run/api/run_session.ts";
-import { nest } from "../src/wire/nested_numbers.ts";
+import { listJson, plainJson, recordJson, tensorJson } from "../src/wire/json_writer.ts";
 import type { WritableTensor } from "../src/wire/safetensors_writer.ts";
 import { answerTensors, answerUnlessFresh } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
@@ -21,6 +21,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/weights",
   operationId: "get_weights",
+  "x-required-scope": "read",
   tags: ["weights"],
   summary: "Get weights",
   description:
@@ -40,19 +41,28 @@ export const register: Register = (app, services) =>
     const run = services.registry.get(c.req.valid("param").run);
     const type = negotiate(c);
     return answerUnlessFresh(c, { run }, () => {
-      const { tensors, nested } = weightsOf(run);
+      const { tensors, list } = weightsOf(run);
       const figures = { iterations: run.iterations, version: run.version };
-      return answerTensors(c, services, { type, run, tensors, figures, json: () => ({ weights: nested() }) });
+      return answerTensors(c, services, {
+        type,
+        run,
+        source: { tensors },
+        figures,
+        json: () => recordJson([["weights", listJson(list())]]),
+      });
     });
   });
 
 function weightsOf(run: RunSession) {
   const { iterations, tensors } = run.weights();
-  if (iterations === null) return { tensors: [], nested: () => [] };
+  if (iterations === null) return { tensors: [], list: () => [] };
   const first: WritableTensor = { name: "0", shape: [], values: BigInt64Array.of(BigInt(iterations)) };
   const rest = tensors.map((tensor, index) => ({ ...tensor, name: String(index + 1) }));
   return {
     tensors: [first, ...rest],
-    nested: () => [iterations, ...tensors.map(({ values, shape }) => nest(values, shape))],
+    *list() {
+      yield plainJson(iterations);
+      for (const { values, shape } of tensors) yield tensorJson(values, shape);
+    },
   };
 }

@@ -1,6 +1,8 @@
 /** GET /v1/runs/{run}/steps: the latest steps with their figures. */
-import { answerJson, answerUnlessFresh } from "./http/answer.ts";
-import { figuresOf } from "./contributions/answer_step.ts";
+import { listJson, recordJson } from "../src/wire/json_writer.ts";
+import { answerUnlessFresh } from "./http/answer.ts";
+import { answerPieces } from "./http/answer_pieces.ts";
+import { stepJson } from "./contributions/step_json.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
@@ -24,6 +26,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/steps",
   operationId: "list_steps",
+  "x-required-scope": "read",
   tags: ["steps"],
   summary: "List steps",
   description:
@@ -38,6 +41,6 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, (c) => {
     const run = registry.get(c.req.valid("param").run);
-    const steps = () => run.steps(c.req.valid("query").limit).map(figuresOf);
-    return answerUnlessFresh(c, { run }, () => answerJson(c, { steps: steps() }, { run }));
+    const steps = () => listJson(run.steps(c.req.valid("query").limit).map((step) => stepJson(step)));
+    return answerUnlessFresh(c, { run }, () => answerPieces(c, recordJson([["steps", steps()]]), { run }));
   });

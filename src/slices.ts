@@ -41,3 +41,21 @@ export class Slices {
     return true;
   }
 }
+
+/** Does the whole of a work, which yields after each piece how much it was, in nanoseconds. */
+export function atOnce<T>(work: Generator<number, T>): T {
+  for (;;) {
+    const { value, done } = work.next();
+    if (done) return value;
+  }
+}
+
+/** As {@link atOnce}, in slices between which others run. */
+export async function inSlices<T>(work: Generator<number, T>): Promise<T> {
+  const slices = new Slices();
+  for (;;) {
+    const { value, done } = work.next();
+    if (done) return value;
+    if (slices.isOver(value)) await nextTurn();
+  }
+}

@@ -104,6 +104,28 @@ export interface ByteSink {
   close(): void;
 }
 
+/** A body of tensors that a target takes as a whole. */
+export interface WholeBody {
+  /** Bytes of all tensors. */
+  readonly bytes: number;
+  /** Begins to take them. The sink takes the bytes of all, in the order of the body. */
+  open(): ByteSink;
+}
+
+/** How a target takes bodies of many plain tensors as a whole. */
+export interface WholeBodies {
+  /** The body whose entries had this key when the target took it last; undefined for others. */
+  recall(key: string): WholeBody | undefined;
+  /**
+   * Checks the tensors of a body, in its order; undefined if they have to be taken one by one. Yields after each piece
+   * of the work how long it took, in nanoseconds. Throws as the target does.
+   */
+  check(
+    tensors: readonly (WireTensor & { readonly name: string })[],
+    key: string,
+  ): Generator<number, WholeBody | undefined>;
+}
+
 /**
  * The target of a tensor decoder. It checks names, shapes and dtypes, and throws a StepwellError before it takes a
  * byte. The decoder writes exactly `elementCount × item size` bytes to each sink.
@@ -117,4 +139,6 @@ export interface TensorTarget {
   packed?(name: string, tensor: PackedTensor): PackedSinks;
   /** "No gradient" for this variable (Keras' `None`). */
   none(name: string): void;
+  /** Absent if the target takes tensors one by one only. */
+  readonly whole?: WholeBodies | undefined;
 }

@@ -44,7 +44,7 @@ export interface Noise {
   readonly stddev: number;
 }
 
-/** Elements that the kernel processes at a time: 64 bytes, the alignment of regions. */
+/** Elements that the kernel processes at a time: 64 bytes, as many as no region takes at the beginning of an arena. */
 const GROUP = 16;
 
 /** kernel(target, groups, block, c1, c2, c3, k0, k1, stddev) */
@@ -93,10 +93,7 @@ export function gaussian(noise: Noise): number {
 
 const WORD = 2 ** 32;
 
-/**
- * Adds noise to the `count` float32 numbers at `offset`, where a region of the arena starts. The padding between the
- * last number and the region's end changes too.
- */
+/** Adds noise to the `count` float32 numbers at `offset`. */
 export function addGaussianNoise(
   arena: Arena,
   { offset, count }: { readonly offset: number; readonly count: number },
@@ -106,6 +103,15 @@ export function addGaussianNoise(
   const high = (integer: number) => Math.floor(integer / WORD);
   // The upper half of a seed has 21 bits, which leaves 11 for the stream.
   const key = [seed % WORD, high(seed) + stream * 2 ** 21];
-  const counter = [0, variable, iteration % WORD, high(iteration)];
-  arena.kernel(module)(offset, Math.ceil(count / GROUP), ...counter, ...key, stddev);
+  const counter = [variable, iteration % WORD, high(iteration)];
+  const kernel = arena.kernel(module), groups = Math.floor(count / GROUP), whole = groups * GROUP;
+  kernel(offset, groups, 0, ...counter, ...key, stddev);
+  if (whole === count) return;
+  // What lies behind the last number is not ours, so the last group is made at the arena's beginning.
+  const free = arena.f32(0, GROUP), rest = arena.f32(offset + 4 * whole, count - whole);
+  const kept = arena.u8(0, 4 * GROUP).slice();
+  free.set(rest);
+  kernel(0, 1, 4 * groups, ...counter, ...key, stddev);
+  rest.set(free.subarray(0, rest.length));
+  arena.u8(0, 4 * GROUP).set(kept);
 }

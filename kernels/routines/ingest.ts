@@ -37,3 +37,20 @@ export function decodeElements(
 ): number {
   return arena.kernel(decoders[at.type].module(0))(1, at.count, 0, at.source, at.target) as number;
 }
+
+/** Float64 sums of squares of tensors that lie one after the other from byte offset `source` on, of up to a block each. */
+export function squaresOfEach(
+  arena: Arena,
+  source: number,
+  tensors: readonly { readonly count: number }[],
+): Float64Array {
+  const kernel = arena.kernel(squares.module(0));
+  const sums = new Float64Array(tensors.length);
+  let at = source;
+  for (let index = 0; index < tensors.length; index++) {
+    const { count } = tensors[index] as { count: number };
+    sums[index] = kernel(1, count, 0, at) as number;
+    at += 4 * count;
+  }
+  return sums;
+}

@@ -4,48 +4,25 @@
  * Invariant: a publication is released exactly once, even if the caller disconnects or sent a HEAD.
  */
 import { StepwellError } from "../../src/errors.ts";
-import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
+import type { Publication, PublishedFile, RunSession } from "../../src/run/api/run_session.ts";
 import type { ChangeAnswer } from "../../src/run/api/steps.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
+import { inSlices } from "../../src/slices.ts";
 import { elementCount } from "../../src/tensor.ts";
-import { nest, type Nested } from "../../src/wire/nested_numbers.ts";
-import { encodeSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { type JsonPieces, plainJson, recordJson, tensorJson } from "../../src/wire/json_writer.ts";
+import { encodingSafetensors, fileOf, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { answerJson } from "./answer_json.ts";
+import { answerPieces } from "./answer_pieces.ts";
 import type { AppContext, Services } from "./context.ts";
 import { sayReplayed } from "./idempotency.ts";
-import { isSafetensors, JSON_TYPE, type TensorType } from "./negotiate.ts";
+import { isSafetensors, type TensorType } from "./negotiate.ts";
 import { etagOf, isFresh } from "./preconditions.ts";
 
 /** A number takes about 12 to 20 bytes of JSON text. */
 const JSON_BYTES_PER_ELEMENT = 16;
 
-interface AnswerOptions {
-  readonly status?: 200 | 201 | 202;
-  /** The run that the answer describes. Its version is the entity tag. */
-  readonly run?: { readonly version: number };
-}
-
-const encoder = new TextEncoder();
-
-export function answerJson(
-  c: AppContext,
-  value: unknown,
-  { status = 200, run }: AnswerOptions = {},
-): Response {
-  if (run) c.header("ETag", etagOf(run));
-  return answerJsonText(c, encoder.encode(JSON.stringify(value)), status);
-}
-
-/** Answers with JSON that is already encoded. */
-export function answerJsonText(
-  c: AppContext,
-  bytes: Uint8Array<ArrayBuffer>,
-  status: AnswerOptions["status"] = 200,
-): Response {
-  c.header("Content-Type", JSON_TYPE);
-  c.header("Content-Length", String(bytes.length));
-  return c.req.method === "HEAD" ? c.body(null, status) : c.body(bytes, status);
-}
+export { answerJson, answerJsonText } from "./answer_json.ts";
 
 interface Fresh {
   readonly run: { readonly version: number };
@@ -59,37 +36,49 @@ interface Fresh {
 export function answerUnlessFresh(
   c: AppContext,
   { run, exists = () => true, isOld = false }: Fresh,
-  answer: () => Response,
-): Response {
+  answer: () => Response | Promise<Response>,
+): Response | Promise<Response> {
   if (!(isOld || isFresh(c, run)) || !exists()) return answer();
   c.header("ETag", etagOf(run));
   return c.body(null, 304);
 }
 
+interface TensorSource {
+  readonly tensors: readonly WritableTensor[];
+  readonly file?: PublishedFile | undefined;
+}
+
 interface TensorAnswer {
   readonly type: TensorType;
   readonly run: { readonly version: number };
-  readonly tensors: readonly WritableTensor[];
+  readonly source: TensorSource;
   /** In safetensors they are in `__metadata__`, as JSON if they are not strings. */
   readonly figures: Readonly<Record<string, unknown>>;
-  /** The JSON body around the values. */
-  readonly json: () => unknown;
+  /** The JSON body, with the values. */
+  readonly json: () => JsonPieces;
   /** The owner of the tensors, released when they have been sent. */
   readonly owner?: Releasable;
 }
 
 /** Answers with tensors in the negotiated type. */
-export function answerTensors(c: AppContext, services: Services, answer: TensorAnswer): Response {
-  const { type, run, tensors, figures, owner } = answer;
+export async function answerTensors(
+  c: AppContext,
+  services: Services,
+  answer: TensorAnswer,
+): Promise<Response> {
+  const { type, run, source, figures, owner } = answer;
   if (!isSafetensors(type)) {
     using _owner = owner;
-    checkJsonSize(tensors, services);
-    return answerJson(c, answer.json(), { run });
+    checkJsonSize(source.tensors, services);
+    return await answerPieces(c, answer.json(), { run });
   }
   const metadata = Object.fromEntries(
     Object.entries(figures).map(([key, value]) => [key, figureText(value)]),
   );
-  const file = encodeSafetensors(tensors, { metadata, onEnd: () => owner?.release() });
+  const onEnd = () => owner?.release();
+  const file = source.file
+    ? fileOf([source.file.header(metadata), source.file.data], onEnd)
+    : await inSlices(encodingSafetensors(source.tensors, { metadata, onEnd }));
   c.header("ETag", etagOf(run));
   c.header("Content-Type", type);
   c.header("Content-Length", String(file.byteLength));
@@ -105,34 +94,38 @@ interface VariablesAnswer {
 }
 
 /** Answers with published values and no other figures. */
-export function answerVariables(c: AppContext, services: Services, answer: VariablesAnswer): Response {
-  const { tensors, iterations, version } = answer.publication;
+export function answerVariables(
+  c: AppContext,
+  services: Services,
+  answer: VariablesAnswer,
+): Promise<Response> {
+  const { publication } = answer, { iterations, version } = publication;
   const figures = { iterations, version };
   return answerTensors(c, services, {
     type: answer.type,
     run: answer.run,
-    tensors,
+    source: publication,
     figures,
-    json: () => ({ ...figures, variables: nestByName(tensors) }),
-    owner: answer.publication,
+    json: () => valuesJson(figures, publication.tensors),
+    owner: publication,
   });
 }
 
 interface PreferredAnswer {
   /** The type for the new values; undefined: not wanted. */
   readonly representation: TensorType | undefined;
-  readonly plain: () => Response;
-  readonly full: (type: TensorType) => Response;
+  readonly plain: () => Response | Promise<Response>;
+  readonly full: (type: TensorType) => Promise<Response>;
 }
 
 /**
  * Answers a change that has been made, so it never refuses. If the new values are not available (no memory for a
  * copy, too many for JSON), it leaves them out, as RFC 7240 allows. `Preference-Applied` says whether they are there.
  */
-export function answerPreferred({ representation, plain, full }: PreferredAnswer): Response {
+export async function answerPreferred({ representation, plain, full }: PreferredAnswer): Promise<Response> {
   if (representation === undefined) return plain();
   try {
-    const answer = full(representation);
+    const answer = await full(representation);
     // Appended: `wait` may have been applied too.
     answer.headers.append("Preference-Applied", "return=representation");
     return answer;
@@ -146,7 +139,7 @@ export function answerPreferred({ representation, plain, full }: PreferredAnswer
 export function answerChange(c: AppContext, services: Services, { run, representation }: {
   readonly run: RunSession;
   readonly representation: TensorType | undefined;
-}): Response {
+}): Promise<Response> {
   return answerPreferred({
     representation,
     plain: () => answerJson(c, { iterations: run.iterations, version: run.version }, { run }),
@@ -176,9 +169,18 @@ function checkJsonSize(tensors: readonly WritableTensor[], { settings }: Service
   );
 }
 
-/** `{NAME: nested}`; a variable may be named `__proto__`. */
-export function nestByName(tensors: readonly NamedTensor[]): Record<string, Nested> {
-  return Object.fromEntries(tensors.map(({ name, values, shape }) => [name, nest(values, shape)]));
+/** The figures, and `variables` by name. */
+export function valuesJson(
+  figures: Readonly<Record<string, unknown>>,
+  tensors: readonly NamedTensor[],
+): JsonPieces {
+  const values = function* (): Generator<readonly [string, JsonPieces]> {
+    for (const { name, values, shape } of tensors) yield [name, tensorJson(values, shape)];
+  };
+  return recordJson([
+    ...Object.entries(figures).map(([name, value]) => [name, plainJson(value)] as const),
+    ["variables", recordJson(values())],
+  ]);
 }
 
 /** A number as JSON: NaN and the infinities become strings. */

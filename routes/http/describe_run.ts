@@ -18,11 +18,12 @@ export function describeOptimizer<M extends Member>(member: M, { optimizers }: R
 
 /** The optimizer of a run's description: a run that is created with it has the same one. */
 function describeCreated(optimizer: DescribedOptimizer, registry: Registry): DescribedOptimizer {
-  const { class_name, config, attributes } = optimizer;
-  const member = registry.optimizers.family.members.find((each) => each.class_name === class_name);
+  const { attributes, ...written } = optimizer;
+  const member = registry.optimizers.family.memberOf(written);
   return {
-    ...describeOptimizer({ class_name, config: member?.again?.(config) ?? config }, registry),
-    ...attributes && { attributes: describeOptimizer({ class_name, config: attributes }, registry).config },
+    ...describeOptimizer({ ...written, config: member?.again?.(written.config) ?? written.config }, registry),
+    ...attributes &&
+      { attributes: describeOptimizer({ ...written, config: attributes }, registry).config },
   };
 }
 

@@ -160,7 +160,7 @@ export async function receiveFile(c: AppContext, services: Services, body: FileB
       const fileBytes = decodedLength(request.headers);
       if (isKept && fileBytes === undefined) await options.onLong();
       const reader = tensorFileReader(target, { fileBytes, ...reading });
-      await readBody(request, options, (chunk) => reader.write(chunk));
+      await readBody(request, options, (chunk) => reader.writeInSlices(chunk));
       reader.close();
     },
   });

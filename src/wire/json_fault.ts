@@ -7,6 +7,7 @@
  * text. The time is proportional to the text.
  */
 
+import { atOnce } from "../slices.ts";
 import { JSON_DEPTH_MAX, TOO_DEEP } from "./json_fault_error.ts";
 
 export interface JsonFault {
@@ -22,11 +23,34 @@ const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
 /** The first fault of `text` as JSON, including repeated keys; undefined if it is valid. */
 export function findJsonFault(text: string): JsonFault | undefined {
+  return atOnce(findingJsonFault(text));
+}
+
+/** Members of the outermost object: the names, and where each value begins and ends, with the space around it. */
+export interface Members {
+  readonly names: string[];
+  readonly begins: number[];
+  readonly ends: number[];
+}
+
+/** Bytes that are scanned in one piece, and how long a byte takes. */
+const PIECE = 16 * 1024, BYTE_UNITS = 8;
+
+/** The same in pieces, and finds the members of the outermost object. */
+export function* findingJsonFault(
+  text: string,
+  members?: Members,
+): Generator<number, JsonFault | undefined> {
+  let pieceEnd = PIECE;
   /** The keys so far of each open object; null for an open array. */
   const open: (Set<string> | null)[] = [];
   let at = skipSpace(text, 0);
   let expect: "value" | "value or ]" | "key" | "key or }" | "comma or end" = "value";
   while (expect !== "comma or end" || open.length > 0) {
+    if (at > pieceEnd) {
+      yield BYTE_UNITS * (at - pieceEnd + PIECE);
+      pieceEnd = at + PIECE;
+    }
     const char = text[at];
     if (expect === "key" || expect === "key or }") {
       if (expect === "key or }" && char === "}") {
@@ -45,9 +69,14 @@ export function findJsonFault(text: string): JsonFault | undefined {
         if (text[at] !== ":") return unexpected(text, at);
         at++;
         expect = "value";
+        if (members && open.length === 1) {
+          members.names.push(key);
+          members.begins.push(at);
+        }
       }
     } else if (expect === "comma or end") {
       const isObject = open[open.length - 1] !== null;
+      if (members && isObject && open.length === 1) members.ends.push(at);
       if (char === ",") expect = isObject ? "key" : "value";
       else if (char === (isObject ? "}" : "]")) open.pop();
       else return unexpected(text, at);

@@ -29,6 +29,8 @@ const FIELDS: readonly string[] = [
 const FOREIGN: ReadonlySet<string> = new Set(["format", "iterations", "version"]);
 /** A longer key is nobody's slip. */
 const KEY_LENGTH_MAX = 32;
+/** Strange keys that are looked at: those of a file with thousands are another tool's. */
+const GUESSED_MAX = 1000;
 
 /**
  * Reads `base_iteration` and `weight` as JSON numbers, `loss` as one or as the text of a number that JSON lacks,
@@ -38,6 +40,7 @@ const KEY_LENGTH_MAX = 32;
  */
 export function gradientFields(metadata: ReadonlyMap<string, string>): GradientFields {
   const fields: GradientFields = {};
+  let strange = 0;
   for (const [key, text] of metadata) {
     const path = `${METADATA}.${key}`;
     if (key === "client_id") fields.client_id = text;
@@ -52,7 +55,7 @@ export function gradientFields(metadata: ReadonlyMap<string, string>): GradientF
         throw unreadable(path, "must be a JSON object");
       }
       fields.hyperparameters = object as Record<string, unknown>;
-    } else if (!PACKING_KEYS.has(key) && !FOREIGN.has(key)) {
+    } else if (!PACKING_KEYS.has(key) && !FOREIGN.has(key) && ++strange <= GUESSED_MAX) {
       const meant = guess(key);
       if (meant !== undefined) throw unreadable(path, `is unknown, must be ${meant} if that is meant`);
     }
@@ -73,11 +76,18 @@ export function noFields(metadata: ReadonlyMap<string, string>): Record<string, 
   return {};
 }
 
+const plain = (text: string) => text.toLowerCase().replace(/[^a-z]/g, "");
+const PLAIN_FIELDS = FIELDS.map((field) => ({ field, name: plain(field) }));
+
 /** The field that `key` differs from by a slip or two. */
 function guess(key: string): string | undefined {
   if (key.length > KEY_LENGTH_MAX) return undefined;
-  const plain = (text: string) => text.toLowerCase().replace(/[^a-z]/g, "");
-  return FIELDS.find((field) => slips(plain(key), plain(field)) <= (field.length > 6 ? 2 : 1));
+  const given = plain(key);
+  return PLAIN_FIELDS.find(({ name }) => {
+    const slipsMax = name.length > 6 ? 2 : 1;
+    // A header may have a hundred thousand keys: most are told by their length.
+    return Math.abs(name.length - given.length) <= slipsMax && slips(given, name) <= slipsMax;
+  })?.field;
 }
 
 /** The edit distance: letters to insert, delete or replace. */

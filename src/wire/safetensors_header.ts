@@ -11,7 +11,9 @@
 import { StepwellError } from "../errors.ts";
 import { type Shape, showShape } from "../tensor.ts";
 import { SAFETENSORS_BITS } from "./dtypes.ts";
-import { findJsonFault, showJsonFault } from "./json_fault.ts";
+import { atOnce } from "../slices.ts";
+import { sorting } from "../sorting.ts";
+import { findingJsonFault, type Members, showJsonFault } from "./json_fault.ts";
 
 export interface SafetensorsEntry {
   readonly name: string;
@@ -42,6 +44,14 @@ export function malformed(problem: string): StepwellError {
 
 /** Parses the N header bytes. Throws malformed_safetensors. */
 export function parseHeader(bytes: Uint8Array): SafetensorsHeader {
+  return atOnce(parsingHeader(bytes));
+}
+
+/** How long an entry takes. */
+const ENTRY_UNITS = 1500;
+
+/** As {@link parseHeader}, in pieces. */
+export function* parsingHeader(bytes: Uint8Array): Generator<number, SafetensorsHeader> {
   if (bytes[0] !== 0x7b) throw malformed("its header must begin with {");
   let text;
   try {
@@ -49,26 +59,37 @@ export function parseHeader(bytes: Uint8Array): SafetensorsHeader {
   } catch {
     throw malformed("its header is not UTF-8");
   }
-  const fault = findJsonFault(text);
+  const { names, begins, ends } = noMembers();
+  const fault = yield* findingJsonFault(text, { names, begins, ends });
   if (fault) throw malformed(`its header is not valid JSON: ${showJsonFault(text, fault)}`);
   const entries: SafetensorsEntry[] = [];
   let metadata: ReadonlyMap<string, string> = new Map();
-  for (const [name, value] of Object.entries(JSON.parse(text) as object)) {
+  for (const [place, name] of names.entries()) {
     if (!name.isWellFormed()) throw malformed(`the name ${JSON.stringify(name)} is not Unicode`);
-    if (name === METADATA) metadata = parseMetadata(value);
-    else entries.push(parseEntry(name, value));
+    const value = text.slice(begins[place], ends[place]);
+    if (name === METADATA) metadata = yield* parsingMetadata(value);
+    else entries.push(parseEntry(name, JSON.parse(value)));
+    yield ENTRY_UNITS;
   }
-  return { entries, metadata, bufferBytes: checkTiling(entries) };
+  const ordered = yield* sorting(entries, (a, b) => a.begin - b.begin || a.bytes - b.bytes);
+  return { entries: ordered, metadata, bufferBytes: checkTiling(ordered) };
 }
 
-function parseMetadata(value: unknown): ReadonlyMap<string, string> {
-  if (!isObject(value)) throw malformed(`${METADATA} must be an object of strings`);
-  const pairs = Object.entries(value).map(([key, text]): [string, string] => {
-    if (typeof text !== "string") throw malformed(`${METADATA}.${key} must be a string`);
-    return [key, text];
-  });
-  return new Map(pairs);
+function* parsingMetadata(text: string): Generator<number, ReadonlyMap<string, string>> {
+  const { names, begins, ends } = noMembers();
+  if (!text.trimStart().startsWith("{")) throw malformed(`${METADATA} must be an object of strings`);
+  yield* findingJsonFault(text, { names, begins, ends });
+  const metadata = new Map<string, string>();
+  for (const [place, key] of names.entries()) {
+    const value: unknown = JSON.parse(text.slice(begins[place], ends[place]));
+    if (typeof value !== "string") throw malformed(`${METADATA}.${key} must be a string`);
+    metadata.set(key, value);
+    yield ENTRY_UNITS;
+  }
+  return metadata;
 }
+
+const noMembers = (): Members => ({ names: [], begins: [], ends: [] });
 
 function parseEntry(name: string, value: unknown): SafetensorsEntry {
   const wrong = (problem: string) => malformed(`the entry of ${JSON.stringify(name)} ${problem}`);
@@ -113,9 +134,8 @@ function tensorBytes(shape: Shape, bits: number): number | undefined {
   return product % 8 === 0 ? product / 8 : undefined;
 }
 
-/** Sorts the entries by offset and returns their end. Throws unless each begins at the end of the one before. */
-function checkTiling(entries: SafetensorsEntry[]): number {
-  entries.sort((a, b) => a.begin - b.begin || a.bytes - b.bytes);
+/** Returns the end of entries that are ordered by offset. Throws unless each begins at the end of the one before. */
+function checkTiling(entries: readonly SafetensorsEntry[]): number {
   let end = 0;
   for (const { name, begin, bytes } of entries) {
     if (begin !== end) {

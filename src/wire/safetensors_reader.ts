@@ -7,12 +7,13 @@
  */
 
 import { StepwellError } from "../errors.ts";
-import type { ByteSink } from "../tensor.ts";
+import { atOnce, inSlices } from "../slices.ts";
+import type { ByteSink, WholeBody } from "../tensor.ts";
 import { looksLike } from "./looks_like.ts";
 import {
   HEADER_BYTES_MAX,
   malformed,
-  parseHeader,
+  parsingHeader,
   type SafetensorsEntry,
   type SafetensorsHeader,
 } from "./safetensors_header.ts";
@@ -21,10 +22,24 @@ import {
 const HEADER_BYTES_MAX_DEFAULT = 4 << 20;
 const PREFIX_BYTES = 8;
 const BRACE = 0x7b;
+/** A header of this length takes some milliseconds. */
+const LONG_BYTES_MIN = 64 << 10;
+
+/** Where the bytes of a file go: to every entry's sink by name, or all to one. */
+type Sinks =
+  | { readonly sinks: ReadonlyMap<string, ByteSink> }
+  | { readonly whole: ByteSink; readonly bytes: number };
 
 export interface SafetensorsReaderOptions {
-  /** Called once, before any tensor byte; returns every entry's sink by name. Its errors are passed on. */
-  readonly onHeader: (header: SafetensorsHeader) => ReadonlyMap<string, ByteSink>;
+  /**
+   * Called once, before any tensor byte; returns every entry's sink by name, or yields after each piece of its work how
+   * long that took, in nanoseconds. Its errors are passed on.
+   */
+  readonly onHeader: (
+    header: SafetensorsHeader,
+  ) => ReadonlyMap<string, ByteSink> | Generator<number, Sinks>;
+  /** Called with the header's bytes before they are parsed: the file as a whole, if its entries are known. */
+  readonly recall?: (header: Uint8Array) => WholeBody | undefined;
   /** The length of the file, if known (Content-Length): a header that contradicts it is refused at once. */
   readonly fileBytes?: number | undefined;
   /** The longest header to accept: default 4 MiB. Only files that nobody else reads may exceed the format's limit. */
@@ -43,8 +58,10 @@ export class SafetensorsReader {
   #headBytes = 0;
   #headBytesWanted = PREFIX_BYTES;
   #sinks: ReadonlyMap<string, ByteSink> | undefined;
-  #entries: readonly SafetensorsEntry[] = [];
+  #entries: readonly Pick<SafetensorsEntry, "name" | "bytes">[] = [];
   #entryIndex = 0;
+  /** Whether one entry stands for all of the file. */
+  #isWhole = false;
   /** Bytes of the current entry that have not arrived yet. */
   #missing = 0;
 
@@ -53,14 +70,39 @@ export class SafetensorsReader {
   }
 
   write(chunk: Uint8Array): void {
+    if (this.#sinks !== undefined) return this.#writeTensors(chunk, 0);
+    const at = this.#receiveHead(chunk);
+    if (at === undefined) return;
+    atOnce(this.#readHeader());
+    this.#writeTensors(chunk, at);
+  }
+
+  /** As {@link write}; others run while a long header is read. The chunk must be valid until the promise resolves. */
+  writeInSlices(chunk: Uint8Array): void | Promise<void> {
+    if (this.#sinks !== undefined) return this.#writeTensors(chunk, 0);
+    const at = this.#receiveHead(chunk);
+    if (at === undefined) return;
+    if (this.#headBytesWanted >= LONG_BYTES_MIN) {
+      return inSlices(this.#readHeader()).then(() => this.#writeTensors(chunk, at));
+    }
+    atOnce(this.#readHeader());
+    this.#writeTensors(chunk, at);
+  }
+
+  /** Returns where the tensors begin in the chunk; undefined if the header goes on after it. */
+  #receiveHead(chunk: Uint8Array): number | undefined {
     let at = 0;
-    while (this.#sinks === undefined) {
+    for (;;) {
       at += this.#takeHead(chunk, at);
       if (this.#headBytes > PREFIX_BYTES) this.#checkFirstByte();
-      if (this.#headBytes < this.#headBytesWanted) return;
-      if (this.#headBytesWanted === PREFIX_BYTES) this.#readPrefix();
-      else this.#readHeader();
+      if (this.#headBytes < this.#headBytesWanted) return undefined;
+      if (this.#headBytesWanted > PREFIX_BYTES) return at;
+      this.#readPrefix();
     }
+  }
+
+  #writeTensors(chunk: Uint8Array, from: number): void {
+    let at = from;
     while (at < chunk.length) {
       const sink = this.#currentSink();
       if (!sink) throw malformed(`bytes follow the last tensor`);
@@ -80,6 +122,7 @@ export class SafetensorsReader {
       );
     }
     const entry = this.#entries[this.#entryIndex];
+    if (entry && this.#isWhole) throw incomplete(`${this.#missing} bytes of its tensors are missing`);
     if (entry) throw incomplete(`${this.#missing} bytes of ${JSON.stringify(entry.name)} are missing`);
   }
 
@@ -128,9 +171,21 @@ export class SafetensorsReader {
     if (format !== undefined) throw malformed(`it looks like ${format}`);
   }
 
-  #readHeader(): void {
-    const header = parseHeader(this.#head.subarray(PREFIX_BYTES, this.#headBytes));
-    const wanted = this.#headBytesWanted + header.bufferBytes;
+  *#readHeader(): Generator<number, void> {
+    const bytes = this.#head.subarray(PREFIX_BYTES, this.#headBytes);
+    const known = this.#options.recall?.(bytes);
+    if (known) {
+      this.#checkLength(known.bytes);
+      return this.#begin({ whole: known.open(), bytes: known.bytes }, []);
+    }
+    const header = yield* parsingHeader(bytes);
+    this.#checkLength(header.bufferBytes);
+    const found = this.#options.onHeader(header);
+    this.#begin("next" in found ? yield* found : { sinks: found }, header.entries);
+  }
+
+  #checkLength(tensorBytes: number): void {
+    const wanted = this.#headBytesWanted + tensorBytes;
     const { fileBytes = wanted } = this.#options;
     if (wanted > fileBytes) {
       throw incomplete(`its header describes ${wanted} bytes, the body has ${fileBytes}`);
@@ -138,11 +193,21 @@ export class SafetensorsReader {
     if (wanted < fileBytes) {
       throw malformed(`its header describes ${wanted} bytes, the body has ${fileBytes}`);
     }
+  }
+
+  #begin(where: Sinks, entries: readonly SafetensorsEntry[]): void {
     this.#head = new Uint8Array(0);
-    this.#sinks = this.#options.onHeader(header);
-    this.#entries = header.entries;
-    this.#missing = header.entries[0]?.bytes ?? 0;
-    if (this.#missing === 0 && header.entries.length > 0) this.#endEntry();
+    if ("whole" in where) {
+      this.#isWhole = true;
+      const all = { name: "", bytes: where.bytes };
+      this.#entries = [all];
+      this.#sinks = new Map([[all.name, where.whole]]);
+    } else {
+      this.#entries = entries;
+      this.#sinks = where.sinks;
+    }
+    this.#missing = this.#entries[0]?.bytes ?? 0;
+    if (this.#missing === 0 && this.#entries.length > 0) this.#endEntry();
   }
 
   #currentSink(): ByteSink | undefined {

@@ -4,11 +4,12 @@
  * any order. Only the form is checked here; the target accepts or refuses names, shapes and dtypes.
  */
 
-import type { ByteSink, TensorTarget, WireDtype } from "../tensor.ts";
+import type { ByteSink, TensorTarget, WholeBody, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
-import { checkParts, readPacking } from "./packing.ts";
+import { type HeaderKey, headerKey } from "./header_key.ts";
+import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
 import { SafetensorsReader } from "./safetensors_reader.ts";
-import { type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
+import { parseHeader, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
 
 export interface TensorFileOptions {
@@ -22,13 +23,38 @@ export interface TensorFileOptions {
 /** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
   const { onMetadata, ...readerOptions } = options;
+  let key: HeaderKey | undefined;
   return new SafetensorsReader({
     ...readerOptions,
-    onHeader(header) {
+    recall(bytes) {
+      key = target.whole && headerKey(bytes);
+      const body = key && target.whole?.recall(key.key);
+      if (!key || !body) return undefined;
+      const metadata = key.metadata ? parseHeader(key.metadata).metadata : new Map<string, string>();
+      if (PACKING_KEYS.values().some((each) => metadata.has(each))) return undefined;
+      const open = () => {
+        onMetadata?.(metadata);
+        return body.open();
+      };
+      return { bytes: body.bytes, open };
+    },
+    *onHeader(header) {
       onMetadata?.(header.metadata);
-      return sinksOf(header, target);
+      const body = key && (yield* wholeOf(header, target, key.key));
+      return body ? { whole: body.open(), bytes: body.bytes } : yield* sinksOf(header, target);
     },
   });
+}
+
+/** The file as a whole, if it has nothing but plain tensors. */
+function* wholeOf(
+  { entries, metadata }: SafetensorsHeader,
+  target: TensorTarget,
+  key: string,
+): Generator<number, WholeBody | undefined> {
+  const isPlain = entries.every(({ dtype, name }) => isWireDtype(dtype) && !name.includes("#")) &&
+    !PACKING_KEYS.values().some((each) => metadata.has(each));
+  return isPlain ? yield* target.whole!.check(entries as readonly Entry[], key) : undefined;
 }
 
 const SUFFIXES = ["indices", "values", "scale"] as const;
@@ -36,7 +62,13 @@ type Part = "dense" | typeof SUFFIXES[number];
 type Entry = SafetensorsEntry & { readonly dtype: WireDtype };
 type Parts = Partial<Record<Part, Entry>>;
 
-function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, ByteSink> {
+/** How long it takes to look at an entry, and to open a tensor. */
+const ENTRY_UNITS = 500, OPEN_UNITS = 3000;
+
+function* sinksOf(
+  header: SafetensorsHeader,
+  target: TensorTarget,
+): Generator<number, { readonly sinks: ReadonlyMap<string, ByteSink> }> {
   const tensors = new Map<string, Parts>();
   for (const entry of header.entries) {
     const { dtype } = entry;
@@ -46,16 +78,24 @@ function sinksOf(header: SafetensorsHeader, target: TensorTarget): Map<string, B
     const { name, part } = splitName(entry.name);
     const parts = tensors.get(name) ?? {};
     tensors.set(name, { ...parts, [part]: { ...entry, dtype } });
+    yield ENTRY_UNITS;
   }
   const withIndices = [...tensors].flatMap(([name, { indices }]) => indices ? [name] : []);
   const metadata = target.packed ? header.metadata : new Map<string, string>();
   const packing = readPacking(metadata, new Set(withIndices));
   // All tensors are checked before the target gets one.
-  const opens = [...tensors].map(([name, parts]) => {
+  const opens: (() => [string, ByteSink][])[] = [];
+  for (const [name, parts] of tensors) {
     const { block } = packing, flat = packing.isFlat(name);
-    return openTensor(name, parts, { target, block, flat });
-  });
-  return new Map(opens.flatMap((open) => open()));
+    opens.push(openTensor(name, parts, { target, block, flat }));
+    yield ENTRY_UNITS;
+  }
+  const sinks = new Map<string, ByteSink>();
+  for (const open of opens) {
+    for (const [name, sink] of open()) sinks.set(name, sink);
+    yield OPEN_UNITS;
+  }
+  return { sinks };
 }
 
 /** Checks the form of a tensor. Returns a function that opens its sinks, by the names of its entries. */

@@ -28,7 +28,8 @@ export function nullIsAbsent<T extends z.ZodDefault>(field: T): T {
 export const isAbsentIfNull = (field: z.ZodType | undefined) =>
   field !== undefined && absentIfNull.has(field);
 
-/** A boolean, which is false unless it is given; None is false in Python. */
-export function flag(description: string) {
-  return nullIsAbsent(z.boolean().default(false).describe(description));
+/** A boolean with a default. None is false in Python. */
+export function flag(fallback: boolean, description: string) {
+  const field = z.boolean().default(fallback).describe(description);
+  return fallback ? field : nullIsAbsent(field);
 }

@@ -10,7 +10,7 @@ import { StepwellError } from "../../errors.ts";
 import { type Config, parseConfig, type PartJson } from "../mechanism/family.ts";
 import { join } from "../mechanism/issues.ts";
 import { overwrite } from "./attributes.ts";
-import { CLIPS, type OptimizerConfig } from "./optimizer_member.ts";
+import { CLIPS, type OptimizerConfig } from "./member/optimizer_member.ts";
 import { getConfig, type Optimizer, parseOptimizer, ruleOf } from "./optimizer.ts";
 import type { OptimizerFamily } from "./mod.ts";
 
@@ -54,14 +54,7 @@ export function optimizerJson(optimizer: Optimizer, options: { hypersCreated: bo
   if (keys.size === 0) return getConfig(optimizer, options);
   const { constructed, current } = optimizer;
   const config = { ...current, ...only(constructed, keys) } as OptimizerConfig;
-  const attributes =
-    getConfig({ ...optimizer, current: only(current, keys) as OptimizerConfig }, options).config;
-  // A clip that was removed is null.
-  const removed = [...keys].filter((key) => current[key] === null).map((key) => [key, null]);
-  return {
-    ...getConfig({ ...optimizer, current: config }, options),
-    attributes: { ...attributes, ...Object.fromEntries(removed) },
-  };
+  return { ...getConfig({ ...optimizer, current: config }, options), attributes: only(current, keys) };
 }
 
 const only = (config: Config, keys: ReadonlySet<string>) =>
@@ -98,7 +91,13 @@ function madeOf(optimizer: Optimizer, keys: ReadonlySet<string>): Optimizer | un
   const given = member.again?.(said) ?? said;
   try {
     const { config: built } = member.construct(parseConfig(member, given), given, "");
-    const made = { member, constructed: built, current: built, bare: new Set<string>() };
+    const made = {
+      member,
+      constructed: built,
+      current: built,
+      bare: new Set<string>(),
+      spelling: optimizer.spelling,
+    };
     return keys.size === 0 ? made : overwrite(made, only(current, keys), { hypersCreated: false }).optimizer;
   } catch (error) {
     if (error instanceof StepwellError) return undefined;
@@ -114,8 +113,8 @@ function stepsAlike(a: Optimizer, b: Optimizer): boolean {
     (!member.timeDecay || isSame(a.constructed["decay"], b.constructed["decay"]));
 }
 
-/** Whether two values of a config are the same in float32. */
 function isSame(a: unknown, b: unknown): boolean {
-  if (typeof a === "number" && typeof b === "number") return Object.is(Math.fround(a), Math.fround(b));
-  return JSON.stringify(a) === JSON.stringify(b);
+  return typeof a === "number" && typeof b === "number"
+    ? Object.is(a, b)
+    : JSON.stringify(a) === JSON.stringify(b);
 }

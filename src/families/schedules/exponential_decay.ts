@@ -15,7 +15,7 @@ export const exponentialDecay = schedule({
     initial_learning_rate: initialRate(),
     decay_steps: float32().describe("How many steps one factor takes."),
     decay_rate: float32().describe("The factor."),
-    staircase: flag("Change the rate only every decay_steps steps."),
+    staircase: flag(false, "Change the rate only every decay_steps steps."),
     name: scheduleName(),
   },
   value(config, step) {

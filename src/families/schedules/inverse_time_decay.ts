@@ -14,7 +14,7 @@ export const inverseTimeDecay = schedule({
     initial_learning_rate: initialRate(),
     decay_steps: float32().describe("The unit of time, in steps."),
     decay_rate: float32().describe("How much a unit of time adds to the divisor."),
-    staircase: flag("Change the rate only every decay_steps steps."),
+    staircase: flag(false, "Change the rate only every decay_steps steps."),
     name: scheduleName(),
   },
   value(config, step) {

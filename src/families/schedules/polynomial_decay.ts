@@ -16,7 +16,7 @@ export const polynomialDecay = schedule({
     decay_steps: float32().describe("How many steps the way down takes."),
     end_learning_rate: number(0.0001, "The rate at the end."),
     power: number(1, "The power of the polynomial; 1 is a straight line."),
-    cycle: flag("Start anew at each end, from lower down."),
+    cycle: flag(false, "Start anew at each end, from lower down."),
     name: scheduleName(),
   },
   value(config, step) {

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { StepAnswer } from "../api/steps.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
+import { areMany } from "./norms.ts";
 import { Replies } from "./replies.ts";
 
 const REPLIES = "stepwell_replies";
@@ -31,6 +32,8 @@ export function rememberedMetadata(
   const texts: string[] = [];
   let length = 0;
   for (const step of steps.toReversed()) {
+    // Their figures alone might take more.
+    if (areMany(step.variables) && step.variables.norms.length > STEPS_LENGTH_MAX / 25) break;
     const text = answerText(step);
     length += text.length;
     if (length > STEPS_LENGTH_MAX) break;

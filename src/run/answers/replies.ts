@@ -11,7 +11,14 @@
 import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
-import type { ContributionAnswer, KeptAnswer, KeyUse, StepAnswer } from "../api/steps.ts";
+import { areMany } from "./norms.ts";
+import {
+  type ContributionAnswer,
+  type KeptAnswer,
+  type KeyUse,
+  plainKey,
+  type StepAnswer,
+} from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
@@ -35,7 +42,7 @@ export class KeysInProgress {
       throw new StepwellError(
         "key_in_progress",
         `Cannot take this request: another one with the Idempotency-Key ${
-          JSON.stringify(key)
+          JSON.stringify(plainKey(key))
         } is in progress`,
       );
     }
@@ -78,15 +85,15 @@ export class Replies {
     if (reply.hash === hash) return readAnswer(reply.answer);
     throw new StepwellError(
       "key_reused",
-      `Cannot take this request: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+      `Cannot take this request: the Idempotency-Key ${
+        JSON.stringify(plainKey(key))
+      } was used for another request`,
     );
   }
 
   /** Keeps an answer. It replaces an earlier answer to the same request. */
   add(use: KeyUse, answer: KeptAnswer): void {
-    const whole = answerText(answer);
-    const kept = whole.length > ANSWER_LENGTH_MAX ? answerText(shortened(answer)) : whole;
-    this.#add({ ...use, answer: kept });
+    this.#add({ ...use, answer: keptText(answer) });
     for (const [key, { at, answer: text }] of this.#replies) {
       const isOld = at < use.at - KEPT_MS || this.#length > KEPT_LENGTH_MAX;
       if (!isOld || this.#replies.size <= KEPT_COUNT) break;
@@ -100,6 +107,12 @@ export class Replies {
     this.#replies.set(reply.key, reply);
     this.#length += reply.answer.length;
   }
+}
+
+function keptText(answer: KeptAnswer): string {
+  const isLong = "variables" in answer && areMany(answer.variables);
+  const whole = isLong ? undefined : answerText(answer);
+  return whole !== undefined && whole.length <= ANSWER_LENGTH_MAX ? whole : answerText(shortened(answer));
 }
 
 function shortened(answer: KeptAnswer): KeptAnswer {

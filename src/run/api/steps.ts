@@ -5,8 +5,15 @@ import type { Member, RunDescription } from "./run_description.ts";
 /** A number as JSON can express it: "NaN", "Infinity" or "-Infinity" if it is not finite. */
 export type Loss = number | string;
 
+/** A key that is its owner's only. Names of owners and keys hold no space. */
+export const scopedKey = (owner: string, key: string): string => `${owner} ${key}`;
+
+/** The key as its owner has sent it, for messages. */
+export const plainKey = (key: string): string => key.slice(key.indexOf(" ") + 1);
+
 /** One use of an Idempotency-Key. */
 export interface KeyUse {
+  /** As the caller has sent it, or a {@link scopedKey}. */
   readonly key: string;
   /** Hash of the whole request. */
   readonly hash: string;
@@ -34,6 +41,17 @@ export interface StepOptions {
   readonly edition?: number | undefined;
 }
 
+/** Norms of the gradients of many variables: objects for each would take too much memory. As JSON it is the record. */
+export interface ManyNorms {
+  readonly variables: readonly { readonly name: string }[];
+  /** In the order of `variables`. */
+  readonly norms: Float64Array;
+  toJSON(): Readonly<Record<string, { readonly gradient_norm: number }>>;
+}
+
+/** The L2 norm of each variable's gradient. */
+export type VariableFigures = Readonly<Record<string, { readonly gradient_norm: number }>> | ManyNorms;
+
 /** The result of a step, or with `applied: false` the result that it would have had. */
 export interface StepAnswer {
   readonly applied: boolean;
@@ -43,7 +61,7 @@ export interface StepAnswer {
   readonly gradient_norm: number;
   readonly clip_factor: number;
   readonly contributions: number;
-  readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
+  readonly variables: VariableFigures;
   readonly warnings: readonly string[];
   /** The round that became this step; absent in mode immediate. */
   readonly round?: number;
@@ -70,7 +88,7 @@ export interface ContributionAnswer {
   readonly gradient_norm: number;
   /** The factor by which `client_clipnorm` (or the aggregator's bound) scales it. */
   readonly clip_factor: number;
-  readonly variables: Readonly<Record<string, { readonly gradient_norm: number }>>;
+  readonly variables: VariableFigures;
   readonly warnings: readonly string[];
   /** As the client sent it. */
   readonly loss?: Loss;

@@ -5,6 +5,7 @@
  * It writes no files. Invariant: a restored run computes the same bits as the saved one.
  */
 import type { z } from "zod";
+import { serialize } from "../../families/mechanism/family.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import type { Shape } from "../../tensor.ts";
@@ -15,7 +16,7 @@ import type { Publication } from "../api/run_session.ts";
 import { FORMAT_VERSION, type Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
-import type { RunState } from "../tensors/state.ts";
+import type { CreatedSlot, RunState } from "../tensors/state.ts";
 
 interface Checkpointed {
   readonly spec: ResolvedSpec;
@@ -59,7 +60,7 @@ export function liveCheckpointOf(
   { spec, optimizer, state, version, sequence, round, createdAt, remembered }: Checkpointed,
 ): LiveCheckpoint {
   const variables = [...state.variables.values()];
-  const saved: z.input<typeof Saved> = {
+  const saved: Omit<z.input<typeof Saved>, "created" | "spec"> = {
     format_version: FORMAT_VERSION,
     created_at: createdAt,
     version,
@@ -72,13 +73,9 @@ export function liveCheckpointOf(
     scalars: Object.fromEntries(
       Object.entries(state.scalars).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
     ),
-    created: state.created.map(({ variable, slot }) => ({ variable: variable.name, slot })),
     slots: [...state.slotNames],
     optimizer: saveOptimizer(optimizer),
     ...optimizer.member.definition && { definition: optimizer.member.definition },
-    spec: serializeSpec(spec, { class_name: optimizer.member.class_name, config: {} }) as z.input<
-      typeof Saved
-    >["spec"],
   };
   return {
     version,
@@ -99,10 +96,35 @@ export function liveCheckpointOf(
     ],
     metadata: {
       format: "stepwell",
-      stepwell: exactJson(saved),
+      stepwell: `${exactJson(saved).slice(0, -1)},"created":${createdJson(state.created)},"spec":${
+        specJson(spec, optimizer)
+      }}`,
       ...remembered,
     },
   };
+}
+
+/** As JSON of `Saved`. The lists of a run with many variables are long, so no object is made for each element. */
+function createdJson(created: readonly CreatedSlot[]): string {
+  return `[${
+    created.map(({ variable: { name }, slot }) =>
+      `{"variable":${JSON.stringify(name)},"slot":${JSON.stringify(slot)}}`
+    ).join()
+  }]`;
+}
+
+function specJson(spec: ResolvedSpec, { member }: Optimizer): string {
+  const { variables: _, ...rest } = serializeSpec(
+    { ...spec, variables: [] },
+    serialize({ member, config: {} }),
+  );
+  const variables = spec.variables.map(({ name, shape, constraint, role }) => {
+    const own = constraint ? `,"constraint":${exactJson(constraint.member)}` : "";
+    return `{"name":${JSON.stringify(name)},"shape":[${shape.join()}]${own}${
+      role === "average" ? ',"role":"average"' : ""
+    }}`;
+  });
+  return `${exactJson(rest).slice(0, -1)},"variables":[${variables.join()}]}`;
 }
 
 /** Copies everything. The copies count against the memory bound until released. Throws out_of_memory. */

@@ -79,9 +79,12 @@ export class CheckpointReader implements TensorTarget, Releasable {
       }
       state.markCreated({ variable: state.variable(variable), slot });
     }
-    for (const { name, shape, offset, slots } of state.variables.values()) {
+    for (const variable of state.variables.values()) {
+      const { name, shape, offset } = variable;
       this.#expected.set(variableTensor(name), { shape, offset });
-      for (const [slot, at] of slots) this.#expected.set(slotTensor(slot, name), { shape, offset: at });
+      for (const slot of variable.home.slots.keys()) {
+        this.#expected.set(slotTensor(slot, name), { shape, offset: variable.slotOffset(slot) });
+      }
     }
   }
 

@@ -13,7 +13,8 @@ import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
 import type { KeyUse, StepOptions } from "../api/steps.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /** Maximum bytes of a record that are read at a time. */
@@ -44,9 +45,11 @@ const Tensor = z.union([
   z.strictObject({ name: z.string(), indices: Wire, values: Wire }),
   z.strictObject({ name: z.string(), packed: Packed }),
 ]);
+/** Dense float32 tensors of all optimized variables, in the run's order. */
+const ALL = "all";
 const Head = z.strictObject({
   options: z.record(z.string(), z.unknown()),
-  tensors: z.array(Tensor),
+  tensors: z.union([z.literal(ALL), z.array(Tensor)]),
   absent: z.array(z.string()),
   /** Of a change that is no contribution; a contribution has it among its options. */
   key: z.strictObject({ key: z.string(), hash: z.string(), at: z.number() }).exactOptional(),
@@ -87,7 +90,7 @@ export function withdrawalChange(clientId: string): Change {
 
 /** The tensors of a body. The payload has views of the arena, so it must be written at once. */
 export function stagedChange(
-  { arena }: RunState,
+  state: RunState,
   staging: ArenaStaging,
   { options = {}, kind = staging.kind === "gradients" ? KINDS.gradients : KINDS.variables, key }: {
     readonly options?: Readonly<Record<string, unknown>>;
@@ -95,9 +98,31 @@ export function stagedChange(
     readonly key?: KeyUse | undefined;
   },
 ): Change {
+  const { arena } = state, all = allOf(state, staging);
+  const head = { options: { ...options }, ...key && { key } };
+  if (all) return change(kind, { ...head, tensors: ALL, absent: [] }, [all]);
+  const { together, apart, arrived, absent } = staging;
+  if (together && apart.size === 0) {
+    const tensors = arrived.map(({ name, shape }) => ({
+      name,
+      dense: { dtype: "F32" as const, shape: [...shape] },
+    }));
+    return change(kind, { ...head, tensors, absent }, together.received());
+  }
   const recorded = [...staging.tensors.values()].map((staged) => recordOf(staged, arena));
   const tensors = recorded.map(({ tensor }) => tensor), bytes = recorded.flatMap(({ bytes }) => bytes);
-  return change(kind, { options: { ...options }, tensors, absent: staging.absent, ...key && { key } }, bytes);
+  return change(kind, { ...head, tensors, absent }, bytes);
+}
+
+/**
+ * The bytes of a gradient of all variables, for the short form; undefined if it has no such form. The order of a body
+ * decides in which order slots are created, so it is told as long as that matters.
+ */
+function allOf(state: RunState, { kind, apart, together }: ArenaStaging): Uint8Array | undefined {
+  if (kind !== "gradients" || !together || apart.size > 0) return undefined;
+  const { arrangement: { variables, count, isInOrder }, values } = together;
+  if (variables.length < state.optimized.length || !(isInOrder || state.areAllCreated)) return undefined;
+  return state.arena.u8(values, 4 * count);
 }
 
 const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
@@ -223,6 +248,7 @@ function* take(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuffe
 }
 
 function weightsOf({ head, payload }: Content): unknown[] {
+  if (head.tensors === ALL) throw new Error("A list of weights has no short form");
   const tensors = head.tensors.map((tensor) => {
     const shape = "dense" in tensor ? tensor.dense.shape : [];
     const values = new Float32Array(elementCount(shape)), bytes = new Uint8Array(values.buffer);
@@ -238,6 +264,7 @@ function weightsOf({ head, payload }: Content): unknown[] {
 
 /** Stages the tensors of a record as they were received. */
 function fill(staging: ArenaStaging, { head, payload }: Content): void {
+  if (head.tensors === ALL) return fillAll(staging, payload);
   const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
     if (!sink || !wire) return;
     for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
@@ -258,4 +285,10 @@ function fill(staging: ArenaStaging, { head, payload }: Content): void {
     }
   }
   for (const name of head.absent) staging.none(name);
+}
+
+function fillAll(staging: ArenaStaging, payload: Payload): void {
+  const { sink, bytes } = staging.allInOrder();
+  for (const piece of take(payload, bytes)) sink.write(piece);
+  sink.close();
 }

@@ -6,20 +6,22 @@ import type { RunTable } from "./run_table.ts";
 /** Errors that make a list omit a run. */
 const SKIPPED: ReadonlySet<ErrorCode> = new Set(["run_damaged", "unknown_run"]);
 
-interface Page {
+export interface Page {
   readonly limit: number;
   /** The `next` of an earlier page. */
   readonly cursor?: string | undefined;
+  /** Leaves runs out. Absent: all are listed. */
+  readonly isListed?: (id: string) => boolean;
 }
 
-export async function listRuns(table: RunTable, { limit, cursor }: Page) {
+export async function listRuns(table: RunTable, { limit, cursor, isListed = () => true }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
     const problem = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
     throw refusal("invalid_request", "list runs", "cursor", problem);
   }
   const after = Number(cursor ?? -1);
   // Runs that were created concurrently may have entered the table in another order.
-  const rest = table.all().filter(({ sequence }) => sequence > after)
+  const rest = table.all().filter(({ id, sequence }) => sequence > after && isListed(id))
     .sort((a, b) => a.sequence - b.sequence);
   const page = rest.slice(0, limit);
   const runs: RunDescription[] = [];

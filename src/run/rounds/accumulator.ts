@@ -14,7 +14,8 @@ import type { Memory } from "../tensors/memory.ts";
 import type { Releasable } from "../../releasable.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { PseudoGradient } from "./pseudo_gradient.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
 export interface AccumulatorParts {

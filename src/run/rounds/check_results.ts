@@ -11,7 +11,8 @@ import { FLOAT32_MAX } from "../../float32.ts";
 import type { Payload } from "../api/run_spec.ts";
 import type { NonFinite } from "../spec/spec.ts";
 import { firstNonFinite, shownPlace } from "../staging/non_finite.ts";
-import type { ArenaStaging, Staged, StagedSparse } from "../staging/staging.ts";
+import type { Staged, StagedSparse } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import { gradientOf } from "../step/check_contribution.ts";
 import type { RunState } from "../tensors/state.ts";
 import type { Combined } from "./accumulator.ts";
@@ -57,8 +58,13 @@ export function overflowsOf(
   return [...gradients, ...overflows];
 }
 
-/** The tensor as a gradient that is applied as it is. */
-export const asItIs = (): Arithmetic => ({ factor: 1, payload: "gradient" });
+/** As {@link checkResults}, of a contribution that is applied as it is. */
+export function checkAsItIs(state: RunState, staging: ArenaStaging, policy: NonFinite): string[] {
+  const { together } = staging;
+  const isLarge = together?.squares.some((squares) => mayOverflow({ squares }, 1));
+  const tensors = together && isLarge ? staging.tensors : staging.apart;
+  return checkResults(state, tensors.values(), policy, () => ({ factor: 1, payload: "gradient" }));
+}
 
 /**
  * Whether a sum over the rows of a tensor can overflow if each element is multiplied by `factor`. No element is

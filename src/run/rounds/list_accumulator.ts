@@ -114,7 +114,7 @@ export class ListAccumulator implements Accumulator {
       allocate: (bytes) => into.allocate(bytes),
     });
     for (const { variable, result } of list) {
-      into.tensors.set(variable.name, dense(variable, result, this.#squares(result, variable.count)));
+      into.apart.set(variable.name, dense(variable, result, this.#squares(result, variable.count)));
     }
     return warnings;
   }

@@ -7,9 +7,11 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import type { Figures } from "../../families/aggregators/aggregator.ts";
+import { figuresOfVariables } from "../answers/norms.ts";
+import type { VariableFigures } from "../api/steps.ts";
 import type { Aggregation } from "../spec/aggregation.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
-import type { Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
 import type { RunState } from "../tensors/state.ts";
 
 export interface PseudoGradient {
@@ -21,7 +23,7 @@ export interface PseudoGradient {
   readonly factor: number;
   /** L2 norms of the whole pseudo-gradient and of each variable's, before the factor. */
   readonly norm: number;
-  readonly variableNorms: ReadonlyMap<string, number>;
+  readonly variableFigures: VariableFigures;
   /** Weight of the contribution in a mean: above 0, or what the aggregator's formula gives. */
   readonly weight: number;
   /** What it adds to the divisor of a mean: its weight, unless the aggregator says otherwise. */
@@ -85,7 +87,10 @@ function figuresOf(
     averages: staged.filter(({ variable }) => variable.role === "average"),
     factor: Math.fround(Math.fround(sign * clipFactor) * Math.fround(stalenessFactor)),
     norm,
-    variableNorms: new Map(gradients.map((each) => [each.variable.name, Math.sqrt(each.squares)])),
+    variableFigures: figuresOfVariables(
+      gradients.map(({ variable }) => variable),
+      Float64Array.from(gradients, (each) => Math.sqrt(each.squares)),
+    ),
     ...weigh({ norm, bounded: norm * clipFactor, staleness, weight, loss }, aggregation),
     clipFactor,
   };

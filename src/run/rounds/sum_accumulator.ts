@@ -27,7 +27,8 @@ import type { Releasable } from "../../releasable.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { addRows, type Allocator, mergeRows, type RowList } from "./merge_rows.ts";
 import { factorOf } from "./pseudo_gradient.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { VariableState } from "../tensors/state.ts";
 
 interface Sum {
@@ -139,7 +140,7 @@ export class SumAccumulator implements Accumulator {
         averages.push(setAverage(variable, values as number, weight));
         overflows.push(...overflowsOfMean(this.#parts, variable, { from: values as number, weight, bound }));
       } else {
-        into.tensors.set(variable.name, this.#combineOne(sum, into, noise));
+        into.apart.set(variable.name, this.#combineOne(sum, into, noise));
         // Divided by an infinity, the sum would be 0.
         if (!Number.isFinite(Math.fround(this.#divisor(sum)))) {
           overflows.push(`the sum of the weights of "${variable.name}"`);

@@ -10,17 +10,16 @@ const NOISE_STREAM = 0;
 
 /** Adds the noise of the present iteration to the sum at `offset`; null when there is none to add. */
 export function noiseOn(
-  { arena, iterations, variables, clipNorm }: RunState,
+  { arena, iterations, clipNorm }: RunState,
   noise: Aggregation["noise"],
 ): ((variable: VariableState, offset: number) => void) | null {
   if (!noise) return null;
-  const places = new Map([...variables.keys()].map((name, place) => [name, place]));
-  return ({ name, count }, offset) =>
+  return ({ index, count }, offset) =>
     addGaussianNoise(arena, { offset, count }, {
       seed: noise.seed,
       stddev: noise.stddev ?? Math.fround((noise.multiplier ?? 0) * (clipNorm ?? 0)),
       stream: NOISE_STREAM,
       iteration: iterations,
-      variable: places.get(name) as number,
+      variable: index,
     });
 }

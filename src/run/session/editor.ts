@@ -15,9 +15,10 @@ import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { setWeights } from "../tensors/weights.ts";
+import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { assertStepCost } from "../step/step_cost.ts";
-import type { SessionHost } from "./host.ts";
+import type { LateHost } from "./host.ts";
 import type { Stepper } from "./stepper.ts";
 
 interface EditorParts {
@@ -29,7 +30,7 @@ interface EditorParts {
   };
   readonly state: RunState;
   readonly spec: ResolvedSpec;
-  readonly host: Pick<SessionHost, "stepSecondsMax" | "resized">;
+  readonly host: Pick<LateHost, "stepSecondsMax" | "isAttached" | "resized">;
   readonly recorder: Recorder;
   /** Holds the optimizer. */
   readonly stepper: Stepper;
@@ -46,16 +47,21 @@ export class Editor {
 
   setVariables(staged: ArenaStaging, key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts;
-    if (staged.tensors.size === 0) {
+    if (staged.size === 0) {
       throw new StepwellError("invalid_request", "Cannot set variables: none is given, must be one or more", [
         { path: "variables", message: "is empty, must name one variable or more" },
       ]);
     }
+    const { together } = staged;
     const sequence = recorder.record(() => stagedChange(state, staged, { key }));
-    for (const { variable, values, count } of staged.tensors.values()) {
+    for (const { variable, values, count } of staged.apart.values()) {
       state.values(variable).set(state.arena.f32(values, count));
     }
-    stepper.wasSet([...staged.tensors.values()].map(({ variable }) => variable));
+    for (const { first, count, at } of together?.arrangement.spans ?? []) {
+      const values = (together?.values as number) + 4 * at;
+      state.arena.f32(first.offset, count).set(state.arena.f32(values, count));
+    }
+    stepper.wasSet(staged.arrived);
     this.#tell(sequence, "variables");
     this.#keep(key);
   }
@@ -79,12 +85,10 @@ export class Editor {
     const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
       hypersCreated: state.hypersCreated,
     });
-    const secondsMax = this.#parts.host.stepSecondsMax;
-    assertStepCost(this.#parts.spec, optimizer, {
-      secondsMax,
-      action: "patch the optimizer",
-      path: "config",
-    });
+    const { spec, host: { isAttached, stepSecondsMax: secondsMax } } = this.#parts;
+    const told = { action: "patch the optimizer", path: "config" };
+    if (isAttached) assertNewSchedules(optimizer, { ...told, before: stepper.optimizer });
+    assertStepCost(spec, optimizer, { ...told, secondsMax });
     const slotCount = state.slotNames.length;
     using added = state.addSlots(ruleOf(optimizer));
     const sequence = recorder.record(() => optimizerChange(config, key));

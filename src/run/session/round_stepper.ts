@@ -31,7 +31,7 @@ import type { RunState } from "../tensors/state.ts";
 import { accumulateOthers } from "./accumulate_others.ts";
 import type { SessionHost } from "./host.ts";
 import { isSkipped, withDrop } from "./contribution_answers.ts";
-import { normsOf, type Stepper } from "./stepper.ts";
+import type { Stepper } from "./stepper.ts";
 
 /** Delay before a round that is complete but could not be closed is tried again. */
 const RETRY_MS = 1000;
@@ -158,7 +158,7 @@ export class RoundStepper {
   }
 
   #answer(
-    { norm, variableNorms, weight, clipFactor }: PseudoGradient,
+    { norm, variableFigures, weight, clipFactor }: PseudoGradient,
     options: StepOptions,
     { accepted, warnings }: { accepted: boolean; warnings: readonly string[] },
   ): ContributionAnswer {
@@ -174,7 +174,7 @@ export class RoundStepper {
       weight,
       gradient_norm: norm,
       clip_factor: clipFactor,
-      variables: normsOf(variableNorms),
+      variables: variableFigures,
       warnings,
       ...options.loss !== undefined && { loss: options.loss },
     };
@@ -223,11 +223,9 @@ export class RoundStepper {
 
   #perform(end: RoundEnd, combined: ArenaStaging, { averages, warnings }: Combined): StepAnswer {
     const { number, contributions, loss } = this.round, { state, spec, stepper } = this.#parts;
-    const plan = stepper.plan(combined);
-    const clipNorm = nextClipNorm(state, spec.aggregation, contributions);
-    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const plan = stepper.plan(combined), clipNorm = nextClipNorm(state, spec.aggregation, contributions);
     const step = {
-      sequence,
+      sequence: this.#parts.recorder.record(() => roundChange(end)),
       edition: end.edition ?? 1,
       contributions: contributions.length,
       warnings,
@@ -239,7 +237,7 @@ export class RoundStepper {
     // The client that completed the round gets the step as its answer.
     const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
     if (key) this.#session.replies.add(key, answer);
-    this.#ended(sequence, { kind: "applied", answer });
+    this.#ended(step.sequence, { kind: "applied", answer });
     return answer;
   }
 

@@ -6,7 +6,7 @@
  * version. `version` counts every change of state, `iterations` the applied steps.
  */
 import { StepwellError } from "../../errors.ts";
-import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
+import type { OptimizerMember } from "../../families/optimizers/member/optimizer_member.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { EventLog } from "../answers/events.ts";
@@ -70,7 +70,7 @@ export class Session implements RunSession {
     const recorder = this.#recorder = new Recorder(parts.sequence ?? parts.version, host);
     this.replies = parts.replies ?? new Replies();
     this.events = new EventLog(recorder.sequence, parts.lastEvent);
-    this.#stagings = new Stagings({ id: parts.id, memory, state, recorder });
+    this.#stagings = new Stagings({ id: parts.id, memory, state, recorder, takesRegions: !this.#isPlain });
     const round = this.#round = new Round({ state, memory, runner, aggregation }, parts.round ?? 0);
     const changes = { session: this, host, spec, state, recorder, changed: () => this.#changed() };
     const stepper = this.#stepper = new Stepper({ ...changes, runner, latest: parts.steps ?? [] });
@@ -176,6 +176,7 @@ export class Session implements RunSession {
   shrink(): boolean {
     if (this.#ending || this.isReceiving || !this.isQuiet) return false;
     this.#reader.invalidate();
+    this.#stagings.shrink();
     return this.#state.shrink();
   }
 

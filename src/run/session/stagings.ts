@@ -5,6 +5,7 @@
  */
 import type { Staging } from "../api/run_session.ts";
 import type { Recorder } from "../journal/recorder.ts";
+import { Bodies } from "../staging/bodies.ts";
 import { ArenaStaging } from "../staging/staging.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -14,15 +15,27 @@ interface StagingsParts {
   readonly memory: Memory;
   readonly state: RunState;
   readonly recorder: Recorder;
+  /** Whether contributions' regions are taken over by rounds. */
+  readonly takesRegions: boolean;
 }
+
+/** With fewer variables, regions of their own cost less. */
+const SHARING_COUNT_MIN = 16;
 
 export class Stagings {
   readonly #parts: StagingsParts;
   readonly #open = new Set<ArenaStaging>();
+  readonly #bodies: Bodies;
   #isOver = false;
 
   constructor(parts: StagingsParts) {
     this.#parts = parts;
+    this.#bodies = new Bodies(parts.state);
+  }
+
+  /** Forgets what only makes later bodies faster. */
+  shrink(): void {
+    this.#bodies.clear();
   }
 
   get isReceiving(): boolean {
@@ -35,12 +48,15 @@ export class Stagings {
   }
 
   stage(kind: "gradients" | "values"): ArenaStaging {
-    const { memory, state, recorder } = this.#parts;
+    const { memory, state, recorder, takesRegions } = this.#parts;
+    const sharesRegions = state.variables.size >= SHARING_COUNT_MIN && (kind === "values" || !takesRegions);
     const staging = new ArenaStaging({
       kind,
       memory,
       state,
       keepsBytes: recorder.keepsChanges,
+      bodies: this.#bodies,
+      sharesRegions,
       released: () => {
         this.#open.delete(staging);
         memory.stagings.delete(staging);

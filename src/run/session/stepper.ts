@@ -10,14 +10,16 @@ import { stagedChange } from "../journal/change_records.ts";
 import { checkContribution, checkFinite } from "../step/check_contribution.ts";
 import type { EventLog } from "../answers/events.ts";
 import { EDITION, setAverage, TELLING_EDITION } from "../rounds/accumulator.ts";
-import { asItIs, checkResults } from "../rounds/check_results.ts";
+import { checkAsItIs } from "../rounds/check_results.ts";
 import { type Instruction, perform } from "../step/instruction.ts";
 import { NonFiniteCounts } from "../step/non_finite_counts.ts";
 import { forOneStep } from "../step/overrides.ts";
 import { assertStepCost } from "../step/step_cost.ts";
+import { areMany } from "../answers/norms.ts";
 import type { SessionHost } from "./host.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
+import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
@@ -26,6 +28,8 @@ import { divergence, divergenceWarnings } from "./divergence.ts";
 
 /** Count of applied steps that a run remembers. */
 const STEPS_MAX = 64;
+/** Norms of single variables that they may have together; the oldest steps lose theirs first. */
+const NORMS_MAX = 2 ** 20;
 
 /** Data of a performed step that its plan does not have. */
 export interface PerformedStep {
@@ -82,12 +86,15 @@ export class Stepper {
     const absent = checkContribution(state, staged, options);
     const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
     if (stepping.optimizer !== this.optimizer) {
-      const secondsMax = host.stepSecondsMax;
-      assertStepCost(spec, stepping.optimizer, { secondsMax, action: "step", path: "hyperparameters" });
+      const told = { action: "step", path: "hyperparameters" };
+      if (!options.isRecorded) {
+        assertNewSchedules(stepping.optimizer, { ...told, before: this.optimizer });
+      }
+      assertStepCost(spec, stepping.optimizer, { ...told, secondsMax: host.stepSecondsMax });
     }
     const skipped = checkFinite(state, staged, spec.nonFinite);
     if (skipped.length === 0 && !options.isRecorded) {
-      skipped.push(...checkResults(state, staged.tensors.values(), spec.nonFinite, asItIs));
+      skipped.push(...checkAsItIs(state, staged, spec.nonFinite));
     }
     const warnings = [...absent, ...stepping.warnings, ...skipped];
     const plan = this.plan(staged, stepping.optimizer);
@@ -96,7 +103,7 @@ export class Stepper {
 
     const edition = options.isRecorded ? options.edition ?? 1 : EDITION;
     const sequence = recorder.record(() => stagedChange(state, staged, { options: { ...options, edition } }));
-    const averages = [...staged.tensors.values()].filter(({ variable }) => variable.role === "average")
+    const averages = [...staged.apart.values()].filter(({ variable }) => variable.role === "average")
       .map(({ variable, values }) => setAverage(variable, values, 1));
     const answer = this.perform(plan, averages, { sequence, edition, ...told });
     if (options.key) session.replies.add(options.key, answer);
@@ -141,8 +148,7 @@ export class Stepper {
       warnings: [...warnings, ...divergenceWarnings(increases)],
       ...step,
     });
-    this.#latest.push(answer);
-    if (this.#latest.length > STEPS_MAX) this.#latest.shift();
+    this.#remember(answer);
     const { warnings: _, variables: __, ...data } = answer;
     session.events.add(sequence, "step_applied", data);
     host.stepped(increases.length > 0);
@@ -151,6 +157,16 @@ export class Stepper {
       session.events.add(sequence, "step_diverged", { ...divergence(increases), iterations, version });
     }
     return answer;
+  }
+
+  #remember(answer: StepAnswer): void {
+    const latest = this.#latest;
+    latest.push(answer);
+    if (latest.length > STEPS_MAX) latest.shift();
+    if (!areMany(answer.variables)) return;
+    const place = latest.length - 1 - Math.max(1, Math.floor(NORMS_MAX / answer.variables.norms.length));
+    const old = latest[place];
+    if (old && areMany(old.variables)) latest[place] = { ...old, variables: {} };
   }
 
   #figures(
@@ -166,13 +182,9 @@ export class Stepper {
       gradient_norm: plan.gradientNorm,
       clip_factor: plan.clipFactor,
       contributions,
-      variables: normsOf(plan.variableNorms),
+      variables: plan.variableFigures,
       warnings,
       ...rest,
     };
   }
 }
-
-/** Norms in the form that answers have. */
-export const normsOf = (norms: ReadonlyMap<string, number>) =>
-  Object.fromEntries([...norms].map(([name, gradient_norm]) => [name, { gradient_norm }]));

@@ -1,7 +1,7 @@
 /** Finds what is not finite in a staged tensor. It reads elements only if the sum of squares is not finite. */
 import { placeOf, showShape } from "../../tensor.ts";
 import type { RunState } from "../tensors/state.ts";
-import type { Staged } from "./staging.ts";
+import type { Staged } from "./staged.ts";
 
 /** The index of the first element that is not finite, in brackets, and its value. */
 export function firstNonFinite(state: RunState, staged: Staged): { at: string; value: number } | undefined {

@@ -5,7 +5,6 @@
  * It does not change the run. Invariants: every region belongs to this staging until it is handed over or `release`
  * is called, after the tensors were applied or refused; each write makes new views, because memory may grow.
  */
-import { refusal } from "../../errors.ts";
 import {
   type ByteSink,
   elementCount,
@@ -14,98 +13,125 @@ import {
   type PackedTensor,
   type Shape,
   showShape,
+  type WholeBodies,
   type WireTensor,
 } from "../../tensor.ts";
-import { type Inexact, isInteger, showInexact } from "../../wire/integers.ts";
 import type { Staging } from "../api/run_session.ts";
-import { type FloatRegion, floatRegion, isFloat, type WireBytes } from "./float_region.ts";
+import type { FloatRegion } from "./float_region.ts";
 import type { Memory } from "../tensors/memory.ts";
-import { integerSink } from "./integer_sink.ts";
 import { placeEntries } from "./packed_sinks.ts";
+import { Regions } from "./regions.ts";
 import { indexBytes, indexSink } from "./sinks.ts";
+import type { Staged, StagedDense, StagedSparse } from "./staged.ts";
+import { denseRegion, type Kind, refuse, tensorRegion } from "./tensor_region.ts";
+import { eachApart, type Settled, Together } from "./together.ts";
+import type { Arrangement } from "./arrangement.ts";
+import { Bodies } from "./bodies.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
-/** A dense tensor in staging. */
-export interface StagedDense {
-  readonly kind: "dense";
-  readonly variable: VariableState;
-  /** Byte offset of the float32 values. */
-  readonly values: number;
-  readonly count: number;
-  /** Float64 sum of the float32 squares; finite only if every element is. */
-  squares: number;
-  readonly wire: WireBytes;
-  /** For a tensor received as entries, whose values are at `wire`: byte offset of their int32 element numbers. */
-  readonly entries?: { readonly indices: number; readonly count: number };
-}
-
-/** Rows of a variable in staging. */
-export interface StagedSparse {
-  readonly kind: "sparse";
-  readonly variable: VariableState;
-  /** Byte offset of the int32 row numbers, each in range. */
-  readonly indices: number;
-  readonly rows: number;
-  readonly values: number;
-  readonly count: number;
-  squares: number;
-  readonly wire: WireBytes;
-}
-
-export type Staged = StagedDense | StagedSparse;
-
 interface StagingParts {
-  readonly kind: "gradients" | "values";
+  readonly kind: Kind;
   readonly memory: Memory;
   readonly state: RunState;
   /** Whether to keep the received bytes of tensors. */
   readonly keepsBytes: boolean;
+  /** The bodies that the run has got. */
+  readonly bodies?: Bodies;
+  /** Whether small tensors share regions: then none of theirs can be handed over. */
+  readonly sharesRegions?: boolean;
   readonly released: () => void;
 }
 
 export class ArenaStaging implements Staging {
-  readonly kind: "gradients" | "values";
+  readonly kind: Kind;
   /** Names of the variables without a gradient: Keras' None. */
   readonly absent: string[] = [];
-  readonly tensors = new Map<string, Staged>();
-  readonly #memory: Memory;
+  /** The tensors that have regions of their own. */
+  readonly apart = new Map<string, Staged>();
+  /** All variables that have a tensor, in the order of the body. */
+  readonly #arrived: VariableState[] = [];
+  readonly whole: WholeBodies | undefined;
+  readonly #bodies: Bodies;
+  #together: Together | undefined;
+  #expanded: ReadonlyMap<string, Staged> | undefined;
+  /** By the index of a variable: whether the body has named it. */
+  readonly #named: Uint8Array;
   readonly #state: RunState;
   readonly #keepsBytes: boolean;
   readonly #released: () => void;
-  /** Lengths of the regions in bytes, by offset. */
-  readonly #regions = new Map<number, number>();
-  #bytes = 0;
+  readonly #regions: Regions;
   #open = 0;
 
   constructor(parts: StagingParts) {
     this.kind = parts.kind;
-    this.#memory = parts.memory;
+    this.#regions = new Regions(parts.memory, () => parts.state.arena);
     this.#state = parts.state;
     this.#keepsBytes = parts.keepsBytes;
     this.#released = parts.released;
+    this.#named = new Uint8Array(parts.state.variables.size);
+    this.#bodies = parts.bodies ?? new Bodies(parts.state);
+    if (!parts.sharesRegions) return;
+    this.#together = new Together(this.#regions, parts.state);
+    this.whole = this.#bodies.of(this.kind, {
+      isShared: (variable) => this.#isShared(variable),
+      begin: (arrangement) => this.#all(arrangement),
+    });
+  }
+
+  /** Count of the variables that have a tensor. */
+  get size(): number {
+    return this.apart.size + (this.#together?.order.length ?? 0);
+  }
+
+  /** All variables that have a tensor, in the order of the body. */
+  get arrived(): readonly VariableState[] {
+    const order = this.#together?.order ?? [];
+    if (order.length === 0) return [...this.apart.values()].map(({ variable }) => variable);
+    return this.apart.size === 0 ? order : this.#arrived;
+  }
+
+  /** The tensors that share regions; undefined if there are none. All must be complete. */
+  get together(): (Settled & { readonly received: () => Uint8Array[] }) | undefined {
+    const together = this.#together;
+    if (!together || together.order.length === 0) return undefined;
+    return { ...together.settle(), received: () => together.received() };
+  }
+
+  /** Each tensor by itself, in the order of the body. */
+  get tensors(): ReadonlyMap<string, Staged> {
+    const { together } = this;
+    return together ? this.#expanded ??= eachApart(together, this.arrived, this.apart) : this.apart;
+  }
+
+  #all(arrangement: Arrangement): ByteSink {
+    if (this.size > 0) throw new Error("The staging has tensors already");
+    this.#together ??= new Together(this.#regions, this.#state);
+    return this.#together.addAll(arrangement);
+  }
+
+  /** Takes float32 values of all optimized variables, in the run's order. */
+  allInOrder(): { readonly sink: ByteSink; readonly bytes: number } {
+    const arrangement = this.#bodies.inOrder;
+    return { sink: this.#all(arrangement), bytes: 4 * arrangement.count };
   }
 
   /** Bytes that this staging holds in the arena. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#regions.bytes;
   }
 
   /** Whether every tensor that was announced has been received completely. */
   get complete(): boolean {
-    return this.#open === 0;
+    return this.#open === 0 && !this.#together?.isOpen;
   }
 
   allocate(bytes: number): number {
-    const offset = this.#memory.allocate(this.#state.arena, bytes);
-    this.#regions.set(offset, bytes);
-    this.#bytes += bytes;
-    return offset;
+    return this.#regions.allocate(bytes);
   }
 
   /** Hands a region over to the caller, who must release it. */
   handOver(offset: number): void {
-    this.#bytes -= this.#regions.get(offset) ?? 0;
-    this.#regions.delete(offset);
+    this.#regions.handOver(offset);
   }
 
   dense(name: string, values: WireTensor): ByteSink {
@@ -128,12 +154,22 @@ export class ArenaStaging implements Staging {
   #dense(name: string, tensor: PackedTensor): PackedSinks {
     const variable = this.#take(name);
     this.#checkShape(name, tensor.values.shape, variable.shape);
+    const { values: { dtype }, scale } = tensor;
+    if (this.#together && dtype === "F32" && !scale && this.#isShared(variable)) {
+      this.#arrive(variable);
+      return { values: this.#together.add(variable) };
+    }
     const whole = (squares: number) => staged.squares = squares;
-    const { sinks, ...region } = this.#integers(variable, tensor, whole) ??
-      this.#floats({ name, count: variable.count, whole }, tensor);
+    const own = { variable, count: variable.count, packed: tensor };
+    const { sinks, ...region } = denseRegion(this.#place, own, whole);
     const staged: StagedDense = { kind: "dense", variable, squares: 0, ...region };
-    this.tensors.set(name, staged);
-    return sinks;
+    this.#arrive(variable);
+    this.apart.set(name, staged);
+    return this.#opened(sinks);
+  }
+
+  #isShared({ home, count, role }: VariableState): boolean {
+    return home.bytes > 4 * count && (this.kind === "values" || role === "optimize");
   }
 
   #rows(name: string, tensor: PackedTensor & { readonly indices: WireTensor }) {
@@ -150,13 +186,15 @@ export class ArenaStaging implements Staging {
     const wanted = [rows, ...variable.shape.slice(1)];
     if (rows > 0 || elementCount(values.shape) > 0) this.#checkShape(`${name}#values`, values.shape, wanted);
     const whole = (squares: number) => staged.squares = squares;
-    const { sinks, ...region } = this.#floats({ name, count: rows * variable.rowLength, whole }, tensor);
+    const own = { variable, count: rows * variable.rowLength, packed: tensor };
+    const { sinks, ...region } = tensorRegion(this.#place, own, whole);
     const indices = this.allocate(indexBytes(dtype, rows));
     const staged: StagedSparse = { kind: "sparse", variable, indices, rows, squares: 0, ...region };
-    this.tensors.set(name, staged);
+    this.#arrive(variable);
+    this.apart.set(name, staged);
     const { arena } = this.#state;
     const list = { arena, name, target: indices, count: rows, limit: variable.rows };
-    return { ...sinks, indices: this.#counted(indexSink(list, dtype)) };
+    return { ...this.#opened(sinks), indices: this.#counted(indexSink(list, dtype)) };
   }
 
   /** The entries have regions of their own, from which the tensor is made, so that their received bytes are kept. */
@@ -170,7 +208,8 @@ export class ArenaStaging implements Staging {
       if (open > 0) return;
       staged.squares = placeEntries(arena, { indices, values: region.values, entries, target, count });
     };
-    const { sinks, ...region } = this.#floats({ name, count: entries, whole }, tensor);
+    const own = { variable, count: entries, packed: tensor };
+    const { sinks, ...region } = tensorRegion(this.#place, own, whole);
     const { count } = variable, { dtype } = tensor.indices;
     const target = this.allocate(4 * count), indices = this.allocate(indexBytes(dtype, entries));
     const staged: StagedDense = {
@@ -182,7 +221,8 @@ export class ArenaStaging implements Staging {
       wire: region.wire,
       entries: { indices, count: entries },
     };
-    this.tensors.set(name, staged);
+    this.#arrive(variable);
+    this.apart.set(name, staged);
     const list = indexSink(
       { arena, name, target: indices, count: entries, limit: count },
       tensor.indices.dtype,
@@ -191,20 +231,19 @@ export class ArenaStaging implements Staging {
       list.close();
       whole();
     };
-    return { ...sinks, indices: this.#counted({ write: (bytes) => list.write(bytes), close }) };
+    return { ...this.#opened(sinks), indices: this.#counted({ write: (bytes) => list.write(bytes), close }) };
   }
 
   none(name: string): void {
-    this.#take(name);
+    const { index } = this.#take(name);
     if (this.kind === "values") this.#refuse("invalid_request", name, "is null, must be a tensor");
+    this.#named[index] = 1;
     this.absent.push(name);
   }
 
   release(): void {
-    for (const offset of this.#regions.keys()) this.#memory.release(this.#state.arena, offset);
-    this.#regions.clear();
-    this.tensors.clear();
-    this.#bytes = 0;
+    this.#regions.release();
+    this.apart.clear();
     this.#released();
   }
 
@@ -215,10 +254,15 @@ export class ArenaStaging implements Staging {
   /** The variable. Throws if this body has named it before. */
   #take(name: string): VariableState {
     const variable = this.#state.variable(name);
-    if (this.tensors.has(name) || this.absent.includes(name)) {
+    if (this.#named[variable.index] === 1) {
       this.#refuse("invalid_request", name, "is given twice, must be given once");
     }
     return variable;
+  }
+
+  #arrive(variable: VariableState): void {
+    this.#named[variable.index] = 1;
+    this.#arrived.push(variable);
   }
 
   #checkShape(name: string, given: Shape, wanted: Shape): void {
@@ -227,49 +271,17 @@ export class ArenaStaging implements Staging {
     }
   }
 
-  #refuse(
-    code: "invalid_request" | "shape_mismatch" | "dtype_mismatch" | "invalid_number",
-    name: string,
-    problem: string,
-  ): never {
-    const path = this.kind === "gradients" ? `gradients.${name}` : `variables.${name}`;
-    throw refusal(code, `take the tensor "${name}"`, { path, called: "it" }, problem);
+  #refuse(code: "invalid_request" | "shape_mismatch", name: string, problem: string): never {
+    refuse(this.kind, code, { name, problem });
   }
 
-  /** Integers are taken as values, and as the averages of counts, but not as gradients. */
-  #integers(
-    { name, shape, count, role }: VariableState,
-    { values: { dtype }, scale }: PackedTensor,
-    whole: (squares: number) => void,
-  ): FloatRegion | undefined {
-    if (scale || !isInteger(dtype) || (this.kind === "gradients" && role !== "average")) return undefined;
-    const target = this.allocate(4 * count);
-    const refuse = (inexact: Inexact) =>
-      this.#refuse("invalid_number", name, showInexact(inexact, { dtype, shape }));
-    const sink = integerSink({ arena: this.#state.arena, name, dtype, target, count, refuse }, whole);
-    const wire = { dtype: "F32", offset: target } as const;
-    return { values: target, count, wire, sinks: { values: this.#counted(sink) } };
+  get #place() {
+    const allocate = (bytes: number) => this.allocate(bytes);
+    return { kind: this.kind, arena: this.#state.arena, allocate, keepsBytes: this.#keepsBytes };
   }
 
-  #floats(
-    { whole, ...floats }: { name: string; count: number; whole: (squares: number) => void },
-    tensor: PackedTensor,
-  ): FloatRegion {
-    if (!isFloat(tensor)) {
-      const { values: { dtype }, scale } = tensor;
-      const given = scale ? `${dtype} with a scale` : dtype === "I8" ? "I8 without a scale" : dtype;
-      this.#refuse("dtype_mismatch", floats.name, `is ${given}, must be F32, F16, BF16 or F64`);
-    }
-    const { arena } = this.#state, allocate = (bytes: number) => this.allocate(bytes);
-    // A gradient's infinity is for the run's policy; a value's would stay.
-    const overflowed = this.kind === "gradients" ? undefined : (value: number, index: number) => {
-      const problem = `has ${value} at element ${index}, must be within float32's range, ±3.4028235e38`;
-      this.#refuse("invalid_number", floats.name, problem);
-    };
-    const place = { arena, allocate, keepsBytes: this.#keepsBytes, overflowed, ...floats };
-    const { sinks: { values, scale }, ...region } = floatRegion(place, tensor, whole);
-    const sinks = { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
-    return { ...region, sinks };
+  #opened({ values, scale }: FloatRegion["sinks"]): PackedSinks {
+    return { values: this.#counted(values), ...(scale && { scale: this.#counted(scale) }) };
   }
 
   #counted(sink: ByteSink): ByteSink {

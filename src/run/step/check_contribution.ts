@@ -7,7 +7,8 @@ import { showShape } from "../../tensor.ts";
 import type { StepOptions } from "../api/steps.ts";
 import type { NonFinite, ResolvedSpec } from "../spec/spec.ts";
 import { firstNonFinite } from "../staging/non_finite.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 
 /** The gradient of a variable as the subject of an error. */
@@ -30,7 +31,7 @@ export function checkIterations({ iterations }: RunState): void {
  */
 export function checkContribution(
   state: RunState,
-  { tensors, absent }: ArenaStaging,
+  { size, apart, absent }: ArenaStaging,
   { baseIteration, isRecorded }: Pick<StepOptions, "baseIteration" | "isRecorded">,
 ): string[] {
   const { iterations, variables } = state;
@@ -39,15 +40,15 @@ export function checkContribution(
     const problem = `is ${baseIteration}, must be at most ${iterations}, the run's iterations`;
     throw refusal("invalid_request", "step", "base_iteration", problem);
   }
-  if (tensors.size === 0) {
-    const names = [...variables.keys()].slice(0, 20).join(", ");
+  if (size === 0) {
+    const names = variables.keys().take(20).toArray().join(", ");
     throw new StepwellError(
       "no_gradients",
       `Cannot step: no gradients provided for any variable, must be for one or more of ${names}`,
       [{ path: "gradients", message: "has no gradient, must have one or more" }],
     );
   }
-  for (const { kind, variable: { name, role, constraint } } of tensors.values()) {
+  for (const { kind, variable: { name, role, constraint } } of apart.values()) {
     if (kind === "dense") continue;
     if (role === "average") {
       const problem = 'is sparse, must be dense: the variable has the role "average"';
@@ -80,8 +81,10 @@ export function checkNoise(
 /**
  * Returns the reason why the step is skipped, or an empty list. Throws non_finite_gradient with the policy "reject".
  */
-export function checkFinite(state: RunState, { tensors }: ArenaStaging, policy: NonFinite): string[] {
+export function checkFinite(state: RunState, staging: ArenaStaging, policy: NonFinite): string[] {
   if (policy === "propagate") return [];
+  const areFinite = staging.together?.squares.every(Number.isFinite) ?? true;
+  const tensors = areFinite ? staging.apart : staging.tensors;
   for (const staged of tensors.values()) {
     const found = firstNonFinite(state, staged);
     if (!found) continue;

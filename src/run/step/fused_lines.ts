@@ -6,12 +6,13 @@ import type { Noise } from "../../../kernels/noise/noise.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { type Load, loadOf } from "../../families/mechanism/user_formula.ts";
 import { withOwnNames } from "../../families/mechanism/formula_config.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import type { ResolvedSpec, Uniforms } from "../spec/spec.ts";
-import type { ArenaStaging, Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
 /** The inputs for planning one step. Scratch memory is allocated in `staging`. */
@@ -75,14 +76,11 @@ export function constraintLines({ constraint }: VariableState): FusedLines & { l
   };
 }
 
-/** Whether the rule's lines are light. */
-export function isLightRule({ rule, base }: RuleStep, variable: VariableState): boolean {
+/** The load of the rule's lines. */
+export function loadOfRule({ rule, base }: RuleStep, variable: VariableState): Load {
   const stored = Object.keys(tensorsOf(variable));
-  return isLight({
-    load: loadOf(
-      program({ lines: rule.dense, tensors: [...stored, "g"], stored, uniforms: Object.keys(base) }).graph,
-    ),
-  });
+  const tensors = [...stored, "g"], uniforms = Object.keys(base);
+  return loadOf(program({ lines: rule.dense, tensors, stored, uniforms }).graph);
 }
 
 /** A transformer that cannot be written as lines: it runs between two kernels. */
@@ -137,7 +135,9 @@ export function transformerParts({ spec, state }: StepContext): (FusedLines | Be
 
 /** Byte offsets of a variable and its slots, by the names that lines use. */
 export function tensorsOf(variable: VariableState): Record<string, number> {
-  return { w: variable.offset, ...Object.fromEntries(variable.slots) };
+  const tensors: Record<string, number> = { w: variable.offset };
+  for (const [slot, offset] of variable.home.slots) tensors[slot] = offset + variable.place;
+  return tensors;
 }
 
 /** A call of `lines` over the whole variable, and over `g` if it is given. */

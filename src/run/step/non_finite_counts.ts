@@ -6,7 +6,8 @@
  * values alone, so a replay, or a run that was read from the disk, tells the same.
  */
 import { countNonFinite } from "../../../kernels/routines/non_finite.ts";
-import type { RunState, VariableState } from "../tensors/state.ts";
+import type { RunState } from "../tensors/state.ts";
+import type { Home, VariableState } from "../tensors/variable_state.ts";
 
 /** A variable, or a slot of it, that holds more numbers that are not finite than before a step. */
 export interface Increase {
@@ -24,26 +25,31 @@ const NONE: Counts = new Map();
 
 export class NonFiniteCounts {
   readonly #state: RunState;
-  /** The variables whose counts are known, and the counts that are not all 0. */
-  readonly #known = new Set<VariableState>();
+  /** By the index of a variable: whether its counts are known. */
+  readonly #known: Uint8Array;
+  #knownCount = 0;
+  /** The counts that are not all 0. */
   readonly #counts = new Map<VariableState, Counts>();
 
   constructor(state: RunState) {
     this.#state = state;
+    this.#known = new Uint8Array(state.variables.size);
   }
 
   /** Forgets the counts of variables whose values, or whose slots, were set. */
   forget(variables: Iterable<VariableState>): void {
     for (const variable of variables) {
-      this.#known.delete(variable);
+      this.#knownCount -= this.#known[variable.index] as number;
+      this.#known[variable.index] = 0;
       this.#counts.delete(variable);
     }
   }
 
   /** Makes the counts of variables known, and clears the arena's mark. Called before a step changes the variables. */
   prepare(variables: readonly VariableState[]): void {
-    if (this.#known.size < this.#state.variables.size) {
-      for (const variable of variables) if (!this.#known.has(variable)) this.#count(variable);
+    if (this.#knownCount < this.#state.variables.size) {
+      const unknown = variables.filter(({ index }) => this.#known[index] === 0);
+      for (const home of new Set(unknown.map(({ home }) => home))) this.#countHome(home);
     }
     this.#state.arena.takeFlag();
   }
@@ -52,26 +58,48 @@ export class NonFiniteCounts {
   increases(variables: readonly VariableState[]): readonly Increase[] {
     const isMarked = this.#state.arena.takeFlag();
     if (!isMarked && this.#counts.size === 0) return [];
+    const old = new Map(this.#counts);
+    if (isMarked) { for (const home of new Set(variables.map(({ home }) => home))) this.#countHome(home); }
     return variables.flatMap((variable) => {
-      const old = this.#counts.get(variable) ?? NONE;
-      if (!isMarked && old.size === 0) return [];
-      return [...this.#count(variable)].flatMap(([slot, count]) => {
-        const before = old.get(slot) ?? 0;
+      const had = old.get(variable) ?? NONE;
+      const has = isMarked
+        ? this.#counts.get(variable) ?? NONE
+        : had.size === 0
+        ? NONE
+        : this.#count(variable);
+      return [...has].flatMap(([slot, count]) => {
+        const before = had.get(slot) ?? 0;
         return count > before ? [{ variable: variable.name, slot: slot || null, count, before }] : [];
       });
     });
   }
 
+  /** Counts those of all variables of a home. Mostly there are none, which one look at each of its regions tells. */
+  #countHome({ variables, slots, offset, bytes }: Home): void {
+    const { arena } = this.#state;
+    const isClean = [offset, ...slots.values()].every((from) => countNonFinite(arena, from, bytes / 4) === 0);
+    for (const variable of variables) {
+      if (isClean) this.#keep(variable, NONE);
+      else this.#count(variable);
+    }
+  }
+
   #count(variable: VariableState): Counts {
-    const { arena } = this.#state, { count, offset, slots } = variable;
+    const { arena } = this.#state, { count, offset, home, place } = variable;
     const found = new Map<string, number>();
+    const slots = home.slots.entries().map(([slot, from]) => [slot, from + place] as const);
     for (const [slot, from] of [["", offset] as const, ...slots]) {
       const bad = countNonFinite(arena, from, count);
       if (bad > 0) found.set(slot, bad);
     }
-    this.#known.add(variable);
-    if (found.size > 0) this.#counts.set(variable, found);
-    else this.#counts.delete(variable);
+    this.#keep(variable, found);
     return found;
+  }
+
+  #keep(variable: VariableState, counts: Counts): void {
+    this.#knownCount += 1 - (this.#known[variable.index] as number);
+    this.#known[variable.index] = 1;
+    if (counts.size > 0) this.#counts.set(variable, counts);
+    else this.#counts.delete(variable);
   }
 }

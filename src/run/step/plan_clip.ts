@@ -5,7 +5,7 @@
 import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { type FusedLines, joined, NOTHING, type StepContext } from "./fused_lines.ts";
-import type { Staged } from "../staging/staging.ts";
+import type { Staged } from "../staging/staged.ts";
 
 /** These names cannot collide: names of rules have no double underscore and are no keys of clips. */
 const CLIP_VALUE = "g = max(min(g, clipvalue), -clipvalue)";
@@ -13,8 +13,11 @@ const CLIP_NORM = "g = (g * clipnorm) / max(g__norm, clipnorm)";
 const GLOBAL_CLIP = "g = g * clip__scale";
 const GLOBAL_SCALE = ["clip_scale = global_clipnorm * min(1 / total, 1 / global_clipnorm) + (total - total)"];
 
-/** The clip lines of every gradient, and the smallest factor by which a norm clip scales a gradient. */
-export function planClip(context: StepContext, gradients: readonly Staged[]) {
+/**
+ * The clip lines of every gradient, and the smallest factor by which a norm clip scales a gradient. `given` are the
+ * squares of each variable's gradient as it came; where a gradient spans variables, only their global norm is clipped.
+ */
+export function planClip(context: StepContext, gradients: readonly Staged[], given: Float64Array) {
   const { clipvalue, clipnorm, global_clipnorm } = context.optimizer.current;
   const byValue: FusedLines = clipvalue === null
     ? NOTHING
@@ -23,11 +26,13 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
   if (clipnorm === null && global_clipnorm === null) return { lines, factor: 1 };
 
   let factor = 1;
-  let squares = new Map(gradients.map((staged) => [staged, squaresOf(context, staged, byValue)]));
+  const clipped = (lines: (staged: Staged) => FusedLines) =>
+    Float64Array.from(gradients, (staged) => squaresOf(context, staged, lines(staged)));
+  let squares = clipvalue === null ? given.map(Math.fround) : clipped(() => byValue);
   if (clipnorm !== null) {
     const c = Math.fround(clipnorm);
-    for (const [staged, sum] of squares) {
-      const g_norm = Math.fround(Math.sqrt(sum));
+    for (const [place, staged] of gradients.entries()) {
+      const g_norm = Math.fround(Math.sqrt(squares[place] as number));
       extend(lines, staged, { lines: [CLIP_NORM], uniforms: { clipnorm: c, g__norm: g_norm } });
       factor = Math.min(factor, c / Math.max(g_norm, c));
     }
@@ -35,10 +40,10 @@ export function planClip(context: StepContext, gradients: readonly Staged[]) {
   if (global_clipnorm !== null) {
     // As in Keras, both norm clips together are possible only by setting attributes later.
     if (clipnorm !== null) {
-      squares = new Map(gradients.map((g) => [g, squaresOf(context, g, lines.get(g) as FusedLines)]));
+      squares = clipped((staged) => lines.get(staged) as FusedLines);
     }
     // As in TensorFlow's global_norm: halved squares are summed in float32 and doubled under the root.
-    const halves = [...squares.values()].reduce((sum, each) => Math.fround(sum + Math.fround(each / 2)), 0);
+    const halves = squares.reduce((sum, each) => Math.fround(sum + Math.fround(each / 2)), 0);
     const total = Math.fround(Math.sqrt(Math.fround(halves * 2)));
     const values = { total, global_clipnorm: Math.fround(global_clipnorm) };
     const { clip_scale = 1 } = evaluateScalars(
@@ -59,7 +64,6 @@ function extend(lines: Map<Staged, FusedLines>, staged: Staged, more: FusedLines
 
 /** Sum of squares of the gradient after the lines are applied, in float32. */
 function squaresOf({ state, runner }: StepContext, staged: Staged, { lines, uniforms }: FusedLines): number {
-  if (lines.length === 0) return Math.fround(staged.squares);
   const { g_squares = 0 } = runner(state.arena, {
     kernel: program({
       lines: [...lines, "g_squares = squares(g)"],

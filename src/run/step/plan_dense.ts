@@ -11,17 +11,16 @@ import {
   constraintLines,
   type FusedLines,
   isLight,
-  isLightRule,
   joined,
   linesCall,
+  loadOfRule,
   NOTHING,
   type RuleStep,
   type StepContext,
   transformerParts,
   wholeCall,
 } from "./fused_lines.ts";
-import type { StagedDense } from "../staging/staging.ts";
-import type { RunState, VariableState } from "../tensors/state.ts";
+import type { StagedDense } from "../staging/staged.ts";
 
 export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines): Instruction[] {
   const { context, rule } = step;
@@ -48,7 +47,8 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines)
   const constraint = constraintLines(variable);
   // A reduction in the constraint would make a kernel run the rule again, so a costly rule is kept apart.
   const isApart = constraint &&
-    (!isLight(constraint) || (constraint.load.reductions > 0 && !isLightRule(step, variable)));
+    (!isLight(constraint) ||
+      (constraint.load.reductions > 0 && !isLight({ load: loadOfRule(step, variable) })));
   if (constraint && !isApart) update = joined(update, constraint);
   instructions.push(wholeCall(step, variable, { ...update, g: staged.values }));
   if (isApart) instructions.push(wholeCall(step, variable, constraint));
@@ -58,17 +58,8 @@ export function planDense(step: RuleStep, staged: StagedDense, clip: FusedLines)
 function planBetween(context: StepContext, staged: StagedDense, what: Between): Instruction[] {
   const { variable, values: offset, count } = staged;
   if (what.kind === "mean") return variable.shape.length >= 2 ? planCentralize(context, staged) : [];
-  const noise = { ...what.noise, variable: placeOf(context.state, variable) };
+  const noise = { ...what.noise, variable: variable.index };
   return [{ kind: "noise", offset, count, noise }];
-}
-
-const places = new WeakMap<RunState, ReadonlyMap<VariableState, number>>();
-
-/** The index of a variable in the run's list. */
-function placeOf(state: RunState, variable: VariableState): number {
-  let found = places.get(state);
-  if (!found) places.set(state, found = new Map([...state.variables.values()].map((each, n) => [each, n])));
-  return found.get(variable) as number;
 }
 
 /** g − mean of g over all axes but the last. */

@@ -6,12 +6,12 @@
  * fail. Elementwise operations become lines in the rule's kernel, so that each array is read once and written once.
  */
 import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import {
   learningRate,
+  numbersOfStep,
   type Optimizer,
   ruleOf,
-  scheduled,
   uniforms,
 } from "../../families/optimizers/optimizer.ts";
 import { planClip } from "./plan_clip.ts";
@@ -20,7 +20,11 @@ import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";
 import { planSparse } from "./plan_sparse.ts";
 import type { Uniforms } from "../spec/spec.ts";
-import type { FusedLines, StepContext } from "./fused_lines.ts";
+import { figuresOfVariables } from "../answers/norms.ts";
+import type { VariableFigures } from "../api/steps.ts";
+import type { Staged } from "../staging/staged.ts";
+import type { FusedLines, RuleStep, StepContext } from "./fused_lines.ts";
+import { wideGradients } from "./plan_wide.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 
 export interface StepPlan {
@@ -28,13 +32,13 @@ export interface StepPlan {
   readonly learningRate: number;
   /** L2 norms of all gradients together and of each, before any clip or transformer. */
   readonly gradientNorm: number;
-  readonly variableNorms: ReadonlyMap<string, number>;
+  readonly variableFigures: VariableFigures;
   /** The smallest factor by which a norm clip scales a gradient; 1 without one. */
   readonly clipFactor: number;
   /** The optimizer's scalar state after the step. */
   readonly scalars: Uniforms;
   readonly rule: Rule;
-  /** The variables that the step changes, in the order of the gradients. */
+  /** The variables that the step changes, in the order of the body. */
   readonly variables: readonly VariableState[];
 }
 
@@ -61,7 +65,7 @@ export function planStep(context: StepContext): StepPlan {
   const rate = learningRate(optimizer, state.iterations);
   const base: Uniforms = {
     ...numbers,
-    ...scheduled(optimizer, state.iterations),
+    ...numbersOfStep(optimizer, state.iterations),
     ...state.scalars,
     learning_rate: rate,
     t: state.iterations,
@@ -70,33 +74,54 @@ export function planStep(context: StepContext): StepPlan {
   const scalars = rule.scalars
     ? evaluateScalars(program({ lines: rule.scalars, uniforms: Object.keys(base) }), base)
     : {};
-  const gradients = state.optimized.flatMap(({ name }) => staging.tensors.get(name) ?? []);
-  const clip = planClip(context, gradients);
   const step = { context, rule, base: { ...base, ...scalars } };
-  const instructions = gradients.flatMap((staged) => {
+  const { planned, variables, squares } = gradientsOf(step);
+  const clip = planClip(context, planned, squares);
+  const instructions = planned.flatMap((staged) => {
     const lines = clip.lines.get(staged) as FusedLines;
     const moved = staged.kind === "dense" ? planDense(step, staged, lines) : planSparse(step, staged, lines);
     return [...firstSlots(state, rule, staged.variable), ...moved];
   });
-  const squares = gradients.reduce((sum, staged) => sum + staged.squares, 0);
   return {
     instructions,
     learningRate: rate,
-    gradientNorm: Math.sqrt(squares),
-    variableNorms: new Map(gradients.map((staged) => [staged.variable.name, Math.sqrt(staged.squares)])),
+    gradientNorm: Math.sqrt(squares.reduce((sum, each) => sum + each, 0)),
+    variableFigures: figuresOfVariables(variables, squares.map(Math.sqrt)),
     clipFactor: clip.factor,
     scalars: Object.fromEntries(
       Object.keys(rule.state ?? {}).map((name) => [name, scalars[name] ?? state.scalars[name] ?? 0]),
     ),
     rule,
-    variables: [...staging.tensors.values()].map(({ variable }) => variable)
-      .filter(({ role }) => role === "optimize"),
+    variables: staging.arrived.filter(({ role }) => role === "optimize"),
+  };
+}
+
+interface Gradients {
+  /** What is planned as one: the gradient of a variable, or of a span of variables. */
+  readonly planned: readonly Staged[];
+  /** In the run's order. */
+  readonly variables: readonly VariableState[];
+  /** The sum of squares of each variable's gradient. */
+  readonly squares: Float64Array;
+}
+
+function gradientsOf(step: RuleStep): Gradients {
+  const { staging, state } = step.context, { together, apart } = staging;
+  const wide = together && wideGradients(step, together);
+  if (wide && apart.size === 0) {
+    return { planned: wide, variables: together.arrangement.variables, squares: together.squares };
+  }
+  const gradients = state.optimized.flatMap(({ name }) => staging.tensors.get(name) ?? []);
+  return {
+    planned: wide ? [...gradients.filter(({ variable }) => apart.has(variable.name)), ...wide] : gradients,
+    variables: gradients.map(({ variable }) => variable),
+    squares: Float64Array.from(gradients, ({ squares }) => squares),
   };
 }
 
 /** Copies the variable to the slots that start as it, before its first gradient changes it. */
 function firstSlots(state: RunState, rule: Rule, variable: VariableState): Instruction[] {
-  const { offset: from, count, slots } = variable;
+  const { offset: from, count } = variable;
   return state.startingAs(rule, variable)
-    .map((slot) => ({ kind: "copy", from, offset: slots.get(slot) as number, count }));
+    .map((slot) => ({ kind: "copy", from, offset: variable.slotOffset(slot), count }));
 }

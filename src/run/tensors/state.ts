@@ -9,23 +9,15 @@
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Releasable } from "../../releasable.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";
 import { initialClipNorm } from "../spec/aggregation.ts";
-import type { ResolvedSpec, ResolvedVariable } from "../spec/spec.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import { type Home, settle, type VariableState } from "./variable_state.ts";
 
-/** A variable in the arena. Rows are along the first axis; a scalar is one row of one element. */
-export interface VariableState extends ResolvedVariable {
-  readonly count: number;
-  readonly rows: number;
-  readonly rowLength: number;
-  /** Byte offset of the float32 values. It changes with the arena. */
-  offset: number;
-  /** Byte offset per slot. */
-  readonly slots: Map<string, number>;
-}
+export type { VariableState } from "./variable_state.ts";
 
 /** A slot of a variable: one weight in Keras. */
 export interface CreatedSlot {
@@ -37,10 +29,10 @@ const ALIGNMENT = 64;
 const aligned = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
 
 /** Bytes that variables and slots take in an arena. */
-export function stateBytes(spec: ResolvedSpec, rule: Rule): number {
+function regionBytes(homes: readonly Home[], rule: Rule): number {
   const slots = Object.keys(rule.slots).length;
-  return spec.variables.reduce(
-    (sum, { shape, role }) => sum + (role === "average" ? 1 : 1 + slots) * aligned(4 * elementCount(shape)),
+  return homes.reduce(
+    (sum, { role, bytes }) => sum + (role === "average" ? 1 : 1 + slots) * aligned(bytes),
     0,
   );
 }
@@ -69,7 +61,7 @@ export class RunState implements Releasable {
   #arena: Arena;
   readonly variables = new Map<string, VariableState>();
   /** The variables that steps change; the others are averages of the clients' values. */
-  readonly optimized: VariableState[] = [];
+  readonly optimized: readonly VariableState[];
   /** Values of the rule's `state`. */
   scalars: Readonly<Record<string, number>>;
   /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
@@ -78,9 +70,14 @@ export class RunState implements Releasable {
   /** The bound on the norm of each contribution; null without one. */
   clipNorm: number | null;
   readonly #memory: Memory;
+  /** Those that have regions. */
+  readonly #homes: Home[] = [];
   readonly #created: CreatedSlot[] = [];
-  readonly #createdOffsets = new Set<number>();
+  /** By slot: which variables' slots are created, by their index, and how many. */
+  readonly #isCreated = new Map<string, { readonly bits: Uint8Array; count: number }>();
   readonly #slotNames = new Set<string>();
+  /** Elements of all variables, and of those that have slots. */
+  readonly #counts: { readonly all: number; readonly optimized: number };
 
   /**
    * Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. `isBlank`: the caller
@@ -88,24 +85,17 @@ export class RunState implements Releasable {
    */
   constructor(memory: Memory, spec: ResolvedSpec, rule: Rule, { isBlank = false } = {}) {
     this.#memory = memory;
-    const bytes = stateBytes(spec, rule);
-    this.#arena = memory.place(bytes, contributionBytes(spec));
+    const { variables, homes } = settle(spec.variables);
+    this.#arena = memory.place(regionBytes(homes, rule), contributionBytes(spec));
+    this.optimized = variables.filter(({ role }) => role === "optimize");
+    this.#counts = { all: elements(variables), optimized: elements(this.optimized) };
     using made = new DisposableStack();
-    made.use(this);
-    for (const variable of spec.variables) {
-      const count = elementCount(variable.shape);
-      const rows = variable.shape[0] ?? 1;
-      const placed: VariableState = {
-        ...variable,
-        count,
-        rows,
-        rowLength: rows === 0 ? 0 : count / rows,
-        offset: memory.allocate(this.arena, 4 * count),
-        slots: new Map(),
-      };
-      this.variables.set(variable.name, placed);
-      if (variable.role === "optimize") this.optimized.push(placed);
+    made.defer(() => this.release());
+    for (const home of homes) {
+      home.offset = memory.allocate(this.arena, home.bytes);
+      this.#homes.push(home);
     }
+    for (const variable of variables) this.variables.set(variable.name, variable);
     this.#addSlots(rule, isBlank);
     made.move();
     this.scalars = { ...rule.state };
@@ -122,12 +112,19 @@ export class RunState implements Releasable {
     return [...this.#slotNames];
   }
 
+  /** Where the variables lie. */
+  get homes(): readonly Home[] {
+    return this.#homes;
+  }
+
+  /** Elements of all variables. */
+  get parameters(): number {
+    return this.#counts.all;
+  }
+
   /** Bytes of variables and slots. */
   get bytes(): number {
-    return [...this.variables.values()].reduce(
-      (sum, { count, slots }) => sum + 4 * count * (1 + slots.size),
-      0,
-    );
+    return 4 * (this.#counts.all + this.#counts.optimized * this.#slotNames.size);
   }
 
   /**
@@ -139,23 +136,24 @@ export class RunState implements Releasable {
   }
 
   #addSlots(rule: Rule, isBlank: boolean): DisposableStack {
-    const missing = Object.entries(rule.slots).filter(([slot]) => !this.#slotNames.has(slot));
-    const made: { variable: VariableState; slot: string; offset: number }[] = [];
+    const missing = Object.keys(rule.slots).filter((slot) => !this.#slotNames.has(slot));
+    const made: { home: Home; slot: string; offset: number }[] = [];
     using added = new DisposableStack();
     added.defer(() => made.forEach(({ offset }) => this.#memory.release(this.arena, offset)));
-    for (const [slot] of missing) {
-      for (const variable of this.optimized) {
-        made.push({ variable, slot, offset: this.#memory.allocate(this.arena, 4 * variable.count) });
+    for (const slot of missing) {
+      for (const home of this.#homes) {
+        if (home.role !== "optimize") continue;
+        made.push({ home, slot, offset: this.#memory.allocate(this.arena, home.bytes) });
       }
     }
-    for (const [slot] of missing) this.#slotNames.add(slot);
-    for (const { variable, slot, offset } of made) {
-      variable.slots.set(slot, offset);
-      if (!isBlank) this.arena.f32(offset, variable.count).fill(initialOf(rule, slot));
+    for (const slot of missing) this.#slotNames.add(slot);
+    for (const { home, slot, offset } of made) {
+      home.slots.set(slot, offset);
+      if (!isBlank) this.arena.f32(offset, home.bytes / 4).fill(initialOf(rule, slot));
     }
     added.defer(() => {
-      for (const { variable, slot } of made) variable.slots.delete(slot);
-      for (const [slot] of missing) this.#slotNames.delete(slot);
+      for (const { home, slot } of made) home.slots.delete(slot);
+      for (const slot of missing) this.#slotNames.delete(slot);
     });
     return added.move();
   }
@@ -163,23 +161,36 @@ export class RunState implements Releasable {
   /** Marks the slots of these variables as created, in Keras' order. */
   createSlots(rule: Rule, variables: readonly VariableState[]): void {
     const names = Object.keys(rule.slots);
-    const lacking = variables.filter(({ slots }) =>
-      names.some((slot) => !this.#createdOffsets.has(slots.get(slot) as number))
-    );
+    if (names.every((slot) => this.#isCreated.get(slot)?.count === this.optimized.length)) return;
+    const lacking = variables.filter((variable) => names.some((slot) => !this.isCreated({ variable, slot })));
     for (const created of creationOrder(rule, lacking)) this.markCreated(created);
   }
 
   /** The slots that start with the variable's present value and that no gradient has created yet. */
-  startingAs(rule: Rule, { slots }: VariableState): string[] {
+  startingAs(rule: Rule, variable: VariableState): string[] {
     return Object.keys(rule.slots)
-      .filter((slot) => rule.slots[slot] === "w" && !this.#createdOffsets.has(slots.get(slot) as number));
+      .filter((slot) => rule.slots[slot] === "w" && !this.isCreated({ variable, slot }));
   }
 
-  markCreated(slot: CreatedSlot): void {
-    const offset = slot.variable.slots.get(slot.slot) as number;
-    if (this.#createdOffsets.has(offset)) return;
-    this.#createdOffsets.add(offset);
-    this.#created.push(slot);
+  markCreated(created: CreatedSlot): void {
+    const { slot, variable } = created;
+    let found = this.#isCreated.get(slot);
+    if (!found) this.#isCreated.set(slot, found = { bits: new Uint8Array(this.variables.size), count: 0 });
+    if (found.bits[variable.index] === 1) return;
+    found.bits[variable.index] = 1;
+    found.count += 1;
+    this.#created.push(created);
+  }
+
+  isCreated({ variable, slot }: CreatedSlot): boolean {
+    return this.#isCreated.get(slot)?.bits[variable.index] === 1;
+  }
+
+  /** Whether Keras would have created all slots of all variables by now. */
+  get areAllCreated(): boolean {
+    return this.#slotNames.values().every((slot) =>
+      this.#isCreated.get(slot)?.count === this.optimized.length
+    );
   }
 
   /** The slots that Keras would have created by now, in its order. */
@@ -201,7 +212,7 @@ export class RunState implements Releasable {
   }
 
   slotValues(variable: VariableState, slot: string): Float32Array<ArrayBuffer> {
-    return this.arena.f32(variable.slots.get(slot) as number, variable.count);
+    return this.arena.f32(variable.slotOffset(slot), variable.count);
   }
 
   /**
@@ -209,26 +220,20 @@ export class RunState implements Releasable {
    * memory only for a time, but the memory of an arena cannot shrink. Returns whether it did.
    */
   shrink(): boolean {
-    const regions = [...this.variables.values()].flatMap(({ offset, slots, count }) =>
-      [offset, ...slots.values()].map((from) => ({ from, bytes: 4 * count }))
-    );
-    const used = regions.reduce((sum, { bytes }) => sum + aligned(bytes), 0);
+    const used = this.#homes.reduce((sum, { bytes, slots }) => sum + (1 + slots.size) * aligned(bytes), 0);
     const target = this.#memory.smaller(this.#arena, used);
     if (!target) return false;
-    const places = new Map(regions.map(({ from, bytes }) => [from, target.allocate(bytes)]));
-    for (const { from, bytes } of regions) {
-      target.u8(places.get(from) as number, bytes).set(this.#arena.u8(from, bytes));
+    const moved = (from: number, bytes: number) => {
+      const to = target.allocate(bytes);
+      target.u8(to, bytes).set(this.#arena.u8(from, bytes));
       this.#memory.release(this.#arena, from);
+      return to;
+    };
+    for (const home of this.#homes) {
+      home.offset = moved(home.offset, home.bytes);
+      for (const [slot, from] of home.slots) home.slots.set(slot, moved(from, home.bytes));
     }
     this.#memory.drop(this.#arena);
-    const moved = (from: number | undefined) => places.get(from as number) as number;
-    const created = [...this.#createdOffsets].map(moved);
-    for (const variable of this.variables.values()) {
-      variable.offset = moved(variable.offset);
-      for (const [slot, from] of variable.slots) variable.slots.set(slot, moved(from));
-    }
-    this.#createdOffsets.clear();
-    for (const offset of created) this.#createdOffsets.add(offset);
     this.#arena = target;
     return true;
   }
@@ -243,10 +248,11 @@ export class RunState implements Releasable {
   }
 
   release(): void {
-    for (const { offset, slots } of this.variables.values()) {
+    for (const { offset, slots } of this.#homes) {
       this.#memory.release(this.arena, offset);
       for (const slot of slots.values()) this.#memory.release(this.arena, slot);
     }
+    this.#homes.length = 0;
     this.variables.clear();
   }
 
@@ -254,3 +260,6 @@ export class RunState implements Releasable {
     this.release();
   }
 }
+
+const elements = (variables: readonly VariableState[]) =>
+  variables.reduce((sum, { count }) => sum + count, 0);

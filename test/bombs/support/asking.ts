@@ -3,7 +3,9 @@
  * longest wait when it is told to stop.
  *
  * A wait counts as long as the service's main thread was at work in it, where the system tells that: on a busy machine
- * time passes in which the service is not at work, and that is not its fault.
+ * time passes in which the service is not at work, and that is not its fault. And work takes longer there, since caches
+ * and cores are shared: how much longer is measured by a piece of work of its own, again and again, whose usual time
+ * is compared with its shortest one.
  */
 /// <reference lib="deno.worker" />
 
@@ -19,6 +21,8 @@ export interface Waits {
   readonly worst: number;
   /** The longest wait, in milliseconds. */
   readonly longest: number;
+  /** How much longer the same work takes here than at the best moment; 1 on an idle machine. */
+  readonly slowness: number;
   /** Connections that the service closed before it answered. */
   readonly lost: number;
 }
@@ -32,6 +36,25 @@ function workOf(pid: number): number {
   } catch {
     return NaN;
   }
+}
+
+/** Milliseconds that a piece of work takes, which is always the same. */
+function pace(): number {
+  const start = performance.now();
+  let x = 1;
+  for (let i = 0; i < 200_000; i++) x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + i | 0;
+  // The result is used, so that the loop stays.
+  return x === 0.5 ? 0 : performance.now() - start;
+}
+
+const paces = (count: number) => Array.from({ length: count }, pace);
+
+/** Paces of the time in which the service is under attack. */
+const measured: number[] = [];
+
+function slownessBeside(best: number): number {
+  const sorted = measured.toSorted((a, b) => a - b);
+  return Math.max(1, (sorted[sorted.length >> 1] ?? 1) / Math.min(best, sorted[0] ?? 1));
 }
 
 let stops = false;
@@ -55,6 +78,7 @@ async function ask({ port, pid }: Asking): Promise<void> {
         break;
       }
       waits.answers += 1;
+      measured.push(...paces(3));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
@@ -65,7 +89,8 @@ self.onmessage = async ({ data }: MessageEvent<Asking | "stop">) => {
     stops = true;
     return;
   }
+  const best = Math.min(...paces(300));
   await ask(data);
-  self.postMessage(waits satisfies Waits);
+  self.postMessage({ ...waits, slowness: slownessBeside(best) } satisfies Waits);
   self.close();
 };

@@ -144,3 +144,17 @@ Deno.test("noise is not correlated between neighbours, variables, iterations, se
     assert(Math.abs(squares) < 8 / Math.sqrt(COUNT), `${name}, squares: ${squares}`);
   }
 });
+
+Deno.test("addGaussianNoise() touches nothing around the tensor, whatever its place and length", () => {
+  const arena = new Arena({ bytesMax: 2 ** 26 });
+  const room = arena.allocate(4 * 256);
+  arena.u8(0, 64).set([1, 2, 3], 32);
+  for (let count = 0; count <= 67; count++) {
+    arena.f32(room, 256).fill(7);
+    const before = arena.u8(0, room + 4 * 256).slice(), offset = room + 4 * (count % 5 + 1);
+    addGaussianNoise(arena, { offset, count }, NOISE);
+    const after = arena.u8(0, room + 4 * 256).slice();
+    after.set(before.subarray(offset, offset + 4 * count), offset);
+    assert.deepEqual(after, before, `${count}`);
+  }
+});
