@@ -8,6 +8,7 @@ import type { Config, Form, Member, PlaceOf } from "../mechanism/family.ts";
 import { join } from "../mechanism/issues.ts";
 import { KERAS } from "./keras/keras_constructor.ts";
 import type { OptimizerMember } from "./member/optimizer_member.ts";
+import { TFJS } from "./tfjs/tfjs_constructor.ts";
 import { TORCH } from "./torch/torch_constructor.ts";
 
 interface Convention {
@@ -37,6 +38,13 @@ const CONVENTIONS: readonly Convention[] = [
       (class_name.startsWith("Custom>") && config?.["is_legacy_optimizer"] !== true),
   },
   { module: TORCH, names: [TORCH], means: /^torch\.optim(\.|$)/ },
+  {
+    module: TFJS,
+    names: [TFJS],
+    means: /^(@tensorflow\/)?tfjs(-core)?$/,
+    // getConfig() of all its classes writes the rate so, and no other framework has a class Momentum.
+    isCertain: ({ class_name, config }) => class_name === "Momentum" || "learningRate" in (config ?? {}),
+  },
 ];
 
 const LEGACY = CONVENTIONS[0] as Convention;
@@ -54,7 +62,8 @@ export const placeOf: PlaceOf = (form, { path, at }) => {
     : CONVENTIONS.find(({ isCertain }) => isCertain?.(form)) ?? LEGACY;
   const given: Config = form.config ?? {};
   // A registered optimizer may be written as a class of its user's own module.
-  if (!(found && at(className, found.module)) && isRegistered(at(className))) return { className, given };
+  const isFree = typeof module !== "string" || !found || !at(className, found.module);
+  if (isFree && isRegistered(at(className))) return { className, given };
   if (found) {
     return { className, module: found.module, given: found === LEGACY ? withoutMark(given) : given };
   }

@@ -4,6 +4,7 @@ import { placeOf } from "./conventions.ts";
 import { kerasOptimizers } from "./keras/mod.ts";
 import { legacyOptimizers } from "./legacy/mod.ts";
 import type { OptimizerMember } from "./member/optimizer_member.ts";
+import { tfjsOptimizers } from "./tfjs/mod.ts";
 import { torchOptimizers } from "./torch/mod.ts";
 
 /** Optimizers by name and module: the built-in ones, or these and a service's registered ones. */
@@ -15,6 +16,7 @@ export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamil
     ...legacyOptimizers,
     ...kerasOptimizers,
     ...torchOptimizers,
+    ...tfjsOptimizers,
     ...registered,
   ], { placeOf });
 }

@@ -104,6 +104,26 @@ Deno.test("the optimizers of Keras since 2.11 are meant by their modules, by Cus
   }
 });
 
+Deno.test("what only TensorFlow.js writes needs no module, and a registered optimizer of the name comes first", async () => {
+  const forms = [
+    { class_name: "Momentum" },
+    { class_name: "Adam", config: { learningRate: 0.5 } },
+    { class_name: "RMSProp", module: "@tensorflow/tfjs" },
+    { class_name: "SGD", module: "tfjs" },
+  ];
+  for (const form of forms) assert.equal(moduleOf(form), "tfjs");
+  assert.equal(moduleOf({ class_name: "RMSProp" }), undefined);
+  const registry = newRegistry();
+  await registry.optimizers.register({
+    class_name: "Momentum",
+    hyperparameters: { learningRate: { default: 0.5 } },
+    dense: ["w = w - learningRate * g"],
+  });
+  for (const form of [{ class_name: "Momentum" }, { class_name: "momentum", config: { learningRate: 1 } }]) {
+    assert.equal(registry.optimizers.family.read(form).member.module, undefined);
+  }
+});
+
 Deno.test("a Keras config that would change numbers in a way that is not done here is refused", () => {
   const rows: Record<string, unknown>[] = [
     { use_ema: true },
