@@ -18,7 +18,7 @@ export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamil
     ...torchOptimizers,
     ...tfjsOptimizers,
     ...registered,
-  ], placeOf);
+  ], { placeOf });
 }
 
 export const optimizers: OptimizerFamily = familyOf([]);

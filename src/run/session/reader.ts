@@ -2,6 +2,7 @@
 import { StepwellError } from "../../errors.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { getConfig } from "../../families/optimizers/optimizer.ts";
+import { optimizerJson } from "../../families/optimizers/optimizer_json.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type { EventLog } from "../answers/events.ts";
 import { rememberedMetadata } from "../answers/remembered.ts";
@@ -62,7 +63,7 @@ export class Reader {
 
   /** Describes everything except storage. */
   describe(): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {
-    const { session: { id, createdAt, version }, spec, state, round } = this.#parts;
+    const { session: { id, createdAt, version }, spec, state, stepper, round } = this.#parts;
     return describeRun({
       id,
       createdAt,
@@ -70,7 +71,7 @@ export class Reader {
       round: round.number,
       spec,
       state,
-      optimizer: this.optimizer(),
+      optimizer: optimizerJson(stepper.optimizer, { hypersCreated: state.hypersCreated }),
     });
   }
 
