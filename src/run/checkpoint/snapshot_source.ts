@@ -11,19 +11,28 @@ import { elementCount } from "../../tensor.ts";
 import { headerOf, layingOut } from "../../wire/safetensors_writer.ts";
 import type { Spare } from "../tensors/memory.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
+import { configJson, type PreparedSnapshot } from "./prepared_snapshot.ts";
 
 /** The longest piece. Writing one blocks the event loop. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 /** The longest tensor that is copied together with others. */
 const JOINED_BYTES = 64 * 1024;
 
-/** With `spare`, memory for a copy, the first change waits until the unwritten bytes are copied, not written. */
+interface Taking {
+  readonly owner: SnapshotOwner;
+  /** Memory for a copy: the first change waits until the unwritten bytes are copied, not written. */
+  readonly spare?: Spare | undefined;
+  /** Saves time in this turn. */
+  readonly prepared?: PreparedSnapshot | undefined;
+}
+
 export function takeSnapshot(
   source: Pick<CheckpointSource, "liveCheckpoint" | "describe">,
-  { owner, spare }: { readonly owner: SnapshotOwner; readonly spare?: Spare | undefined },
+  { owner, spare, prepared }: Taking,
 ): Taken {
-  const { version, sequence, tensors, metadata } = source.liveCheckpoint();
-  const layout = atOnce(layingOut(tensors)), { ordered } = layout;
+  const { version, sequence, tensors, size, metadata } = source.liveCheckpoint();
+  const isPrepared = prepared?.layout.ordered.length === size;
+  const layout = isPrepared ? prepared.layout : atOnce(layingOut(tensors())), { ordered } = layout;
   const header = headerOf(layout, { ...metadata, [OWNER]: JSON.stringify(owner) });
   const bytes = ordered.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
   /** Count of the tensors' bytes that were yielded. */
@@ -87,7 +96,7 @@ export function takeSnapshot(
     place: { version, sequence },
     pieces: pieces(),
     detach,
-    config: JSON.stringify(source.describe()),
+    config: configJson(source.describe(), prepared),
   };
 }
 
