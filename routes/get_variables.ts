@@ -69,8 +69,11 @@ export const register: Register = (app, services) =>
     const { run: id } = c.req.valid("param");
     const { name: names = [], after_iteration: after = -1 } = c.req.valid("query");
     const type = negotiate(c);
-    const areKnown = (run: RunSession) =>
-      names.every((name) => run.describe().variables.some((each) => each.name === name));
+    const areKnown = (run: RunSession) => {
+      if (names.length === 0) return true;
+      const known = new Set(run.describe().variables.map(({ name }) => name));
+      return names.every((name) => known.has(name));
+    };
     const { registry } = services;
     const first = registry.get(id);
     if (first.iterations <= after && areKnown(first)) await untilPast(c, services, { run: first, after });

@@ -62,7 +62,7 @@ export function placeOf(index: number, shape: Shape): number[] {
   }).toReversed();
 }
 
-/** A named float32 tensor in memory of its own (never a view of an arena). */
+/** A named float32 tensor, perhaps a part of a copy of several (never a view of an arena). */
 export interface NamedTensor {
   readonly name: string;
   readonly shape: Shape;

@@ -43,7 +43,12 @@ const FLOORS: readonly (readonly string[])[] = [
     "src/families/transformers/",
   ],
   ["src/families/optimizers/member/"],
-  ["src/families/optimizers/legacy/", "src/families/optimizers/torch/"],
+  [
+    "src/families/optimizers/keras/",
+    "src/families/optimizers/legacy/",
+    "src/families/optimizers/tfjs/",
+    "src/families/optimizers/torch/",
+  ],
   ["src/families/optimizers/"],
   ["src/families/optimizers/custom/"],
   ["src/families/catalog.ts", "src/families/float_config.ts"],

@@ -8,9 +8,10 @@ import type { Publication, PublishedFile, RunSession } from "../../src/run/api/r
 import type { ChangeAnswer } from "../../src/run/api/steps.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
+import { inSlices } from "../../src/slices.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { type JsonPieces, plainJson, recordJson, tensorJson } from "../../src/wire/json_writer.ts";
-import { encodeSafetensors, fileOf, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { encodingSafetensors, fileOf, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import { answerJson } from "./answer_json.ts";
 import { answerPieces } from "./answer_pieces.ts";
 import type { AppContext, Services } from "./context.ts";
@@ -77,7 +78,7 @@ export async function answerTensors(
   const onEnd = () => owner?.release();
   const file = source.file
     ? fileOf([source.file.header(metadata), source.file.data], onEnd)
-    : encodeSafetensors(source.tensors, { metadata, onEnd });
+    : await inSlices(encodingSafetensors(source.tensors, { metadata, onEnd }));
   c.header("ETag", etagOf(run));
   c.header("Content-Type", type);
   c.header("Content-Length", String(file.byteLength));

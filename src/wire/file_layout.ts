@@ -4,9 +4,9 @@
  *
  * Invariant: the file has the bytes that `encodeSafetensors` would give it.
  */
+import { atOnce } from "../slices.ts";
 import type { Shape } from "../tensor.ts";
-import { METADATA } from "./safetensors_header.ts";
-import { byName, frameHeader, showMember } from "./safetensors_writer.ts";
+import { frameHeader, layingOut, metadataEntry } from "./safetensors_writer.ts";
 
 interface Placed {
   readonly name: string;
@@ -21,21 +21,18 @@ export class FileLayout<T extends Placed> {
   readonly ordered: readonly T[];
   /** Bytes of all tensors. */
   readonly dataBytes: number;
-  /** The members of the header after the metadata, with the bracket that ends it. */
-  readonly #members: Uint8Array<ArrayBuffer>;
+  /** The entries of the header after the metadata, with the bracket that ends it. */
+  readonly #entries: Uint8Array<ArrayBuffer>;
 
   constructor(tensors: Iterable<T>) {
-    this.ordered = [...tensors].sort(byName);
-    let end = 0;
-    const members = this.ordered.map(({ name, shape, count }) =>
-      "," + showMember(name, { dtype: "F32", shape, data_offsets: [end, end += 4 * count] })
-    );
-    this.dataBytes = end;
-    this.#members = encoder.encode(`${members.join("")}}`);
+    const { entries, ordered } = atOnce(layingOut([...tensors]));
+    this.ordered = ordered;
+    this.dataBytes = ordered.reduce((sum, { count }) => sum + 4 * count, 0);
+    this.#entries = encoder.encode(`${entries === "" ? "" : ","}${entries}}`);
   }
 
   /** The file's beginning, up to the first tensor. There must be some metadata. */
   header(metadata: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
-    return frameHeader(encoder.encode(`{${showMember(METADATA, metadata)}`), this.#members);
+    return frameHeader(encoder.encode(`{${metadataEntry(metadata)}`), this.#entries);
   }
 }

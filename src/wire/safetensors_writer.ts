@@ -7,7 +7,9 @@
  * not sent (tried with a slow client: values overwritten at the end of the stream arrived in place of the last MiB).
  */
 
-import type { NamedTensor, Shape } from "../tensor.ts";
+import { atOnce } from "../slices.ts";
+import { sorting } from "../sorting.ts";
+import { elementCount, type NamedTensor, type Shape } from "../tensor.ts";
 import { METADATA } from "./safetensors_header.ts";
 
 /** Integers, such as the iteration count; written as I64. */
@@ -29,34 +31,62 @@ export interface SafetensorsFile {
 /** Below this size a copy is cheaper than a stream. */
 const SMALL_BYTES_MAX = 64 << 10;
 const PIECE_BYTES_MAX = 1 << 20;
+/** Longer tensors are not copied. */
+const JOINED_BYTES_MAX = 16 << 10;
 
-/** Whether a tensor's bytes stand before another's. */
-export const byName = (a: { readonly name: string }, b: { readonly name: string }) =>
-  a.name < b.name ? -1 : 1;
-
-/** One member of the header. */
-export const showMember = (name: string, value: unknown) =>
-  `${JSON.stringify(name)}:${JSON.stringify(value)}`;
-
-/** Prefix and header of the file, and the tensors in the order of their bytes. */
-export function encodeHeader<T extends WritableTensor>(
-  tensors: readonly T[],
-  metadata: Readonly<Record<string, string>> = {},
-): { bytes: Uint8Array<ArrayBuffer>; ordered: T[] } {
-  const width = (tensor: WritableTensor) => tensor.values.BYTES_PER_ELEMENT;
-  const ordered = [...tensors].sort((a, b) => width(b) - width(a) || byName(a, b));
-  // Written member by member, because a tensor named __proto__ would become the prototype of an object.
-  const members = Object.keys(metadata).length > 0 ? [showMember(METADATA, metadata)] : [];
-  const names = new Set([METADATA]);
-  let end = 0;
-  for (const { name, shape, values } of ordered) {
-    if (names.has(name)) throw new Error(`Two entries of a safetensors file would be named "${name}"`);
-    names.add(name);
-    const dtype = values instanceof Float32Array ? "F32" : "I64";
-    members.push(showMember(name, { dtype, shape, data_offsets: [end, end += values.byteLength] }));
-  }
-  return { bytes: frameHeader(new TextEncoder().encode(`{${members.join(",")}}`)), ordered };
+/** A tensor of a file: its values, or the dtype that they have. */
+interface Described {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly values?: WritableTensor["values"];
 }
+
+/** The entries of a header, and the tensors in the order of their bytes. */
+export interface Layout<T> {
+  /** As in the header, without braces. */
+  readonly entries: string;
+  readonly ordered: readonly T[];
+}
+
+const ENTRY_UNITS = 600;
+
+/** Lays out a file, in pieces. Tensors without values are float32. */
+export function* layingOut<T extends Described>(tensors: readonly T[]): Generator<number, Layout<T>> {
+  const isWide = ({ values }: Described) => values instanceof BigInt64Array ? 1 : 0;
+  const ordered = yield* sorting(tensors, (a, b) => isWide(b) - isWide(a) || (a.name < b.name ? -1 : 1));
+  let entries = "", end = 0, last = METADATA;
+  for (const tensor of ordered) {
+    const { name, shape } = tensor, wide = isWide(tensor);
+    // Of one width, equal names are neighbours; no file of ours has both widths under one name.
+    if (name === last || name === METADATA) {
+      throw new Error(`Two entries of a safetensors file would be named "${name}"`);
+    }
+    last = name;
+    const start = end;
+    end += (wide ? 8 : 4) * elementCount(shape);
+    const offsets = `"shape":[${shape.join()}],"data_offsets":[${start},${end}]`;
+    entries += `${entries === "" ? "" : ","}${JSON.stringify(name)}:{"dtype":"${
+      wide ? "I64" : "F32"
+    }",${offsets}}`;
+    yield ENTRY_UNITS;
+  }
+  return { entries, ordered };
+}
+
+const encoder = new TextEncoder();
+
+/** Prefix and header of a file. */
+export function headerOf(
+  { entries }: Pick<Layout<unknown>, "entries">,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const isEmpty = Object.keys(metadata).length === 0, comma = isEmpty || entries === "" ? "" : ",";
+  return frameHeader(encoder.encode(`{${isEmpty ? "" : metadataEntry(metadata)}${comma}${entries}}`));
+}
+
+/** The entry of the metadata, which is the first one. */
+export const metadataEntry = (metadata: Readonly<Record<string, string>>): string =>
+  `"${METADATA}":${JSON.stringify(metadata)}`;
 
 /** Prefix and padded header: the beginning of the file. The parts are those of its JSON text. */
 export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
@@ -78,14 +108,26 @@ export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBu
  */
 export function encodeSafetensors(
   tensors: readonly WritableTensor[],
-  { metadata = {}, onEnd = () => {} }: { metadata?: Readonly<Record<string, string>>; onEnd?: () => void } =
-    {},
+  options: FileOptions = {},
 ): SafetensorsFile {
-  const { bytes, ordered } = encodeHeader(tensors, metadata);
-  return fileOf([bytes, ...ordered.map(({ values }) => bytesOf(values))], onEnd);
+  return atOnce(encodingSafetensors(tensors, options));
 }
 
-/** A file of these parts. As with `encodeSafetensors`, a large body is a stream of views into them. */
+interface FileOptions {
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly onEnd?: () => void;
+}
+
+/** As {@link encodeSafetensors}, in pieces. */
+export function* encodingSafetensors(
+  tensors: readonly WritableTensor[],
+  { metadata = {}, onEnd = () => {} }: FileOptions,
+): Generator<number, SafetensorsFile> {
+  const layout = yield* layingOut(tensors);
+  return fileOf([headerOf(layout, metadata), ...layout.ordered.map(({ values }) => bytesOf(values))], onEnd);
+}
+
+/** A file of these parts. As with {@link encodeSafetensors}, a large body is a stream of views into them. */
 export function fileOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void): SafetensorsFile {
   const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
   if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(parts, onEnd) };
@@ -117,8 +159,27 @@ function streamOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void) 
   }, { highWaterMark: 0 });
 }
 
+/** Short parts are copied together: a piece for each would take longer. */
 function* piecesOf(parts: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>, void> {
+  let joined = new Uint8Array(0), filled = 0;
   for (const part of parts) {
-    for (let at = 0; at < part.length; at += PIECE_BYTES_MAX) yield part.subarray(at, at + PIECE_BYTES_MAX);
+    const isLong = part.length >= JOINED_BYTES_MAX;
+    if (filled > 0 && (isLong || filled + part.length > joined.length)) {
+      yield joined.subarray(0, filled);
+      filled = 0;
+    }
+    if (isLong) {
+      yield* cut(part);
+      continue;
+    }
+    // What was given away may still have to be sent.
+    if (filled === 0) joined = new Uint8Array(SMALL_BYTES_MAX);
+    joined.set(part, filled);
+    filled += part.length;
   }
+  if (filled > 0) yield joined.subarray(0, filled);
+}
+
+function* cut(part: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>, void> {
+  for (let at = 0; at < part.length; at += PIECE_BYTES_MAX) yield part.subarray(at, at + PIECE_BYTES_MAX);
 }

@@ -24,6 +24,7 @@ const FULL = {
   state: {},
   doubles: [],
   scalars: [],
+  sparse_as_dense: false,
   sparse: null,
 };
 

@@ -165,11 +165,11 @@ function* placesOfMembers(): Generator<Place> {
         gradient_transformers: ["Centralize"],
         variables: [{ name: "w", shape: [2, 2] }],
       });
-      const { class_name } = member;
+      const { class_name, module } = member;
       const body = (text: string) => {
-        const [, ...others] = Array.isArray(given[key]) ? given[key] : [];
-        const value = Array.isArray(given[key]) ? ["\u0001", ...others] : "\u0001";
-        const part = JSON.stringify({ class_name, config: { ...given, [key]: value } })
+        const usual = given[key] ?? (schema as { default?: unknown }).default;
+        const value = Array.isArray(usual) ? ["\u0001", ...usual.slice(1)] : "\u0001";
+        const part = JSON.stringify({ class_name, module, config: { ...given, [key]: value } })
           .replace(JSON.stringify("\u0001"), () => text);
         return withNumber(spec, stands, part) as string;
       };

@@ -48,7 +48,10 @@ export function overwrite(
 
 const attributes = new WeakMap<OptimizerMember, Member>();
 
-/** The member with its schema as a patch: no key is required or has a default, and only clips may be null. */
+/**
+ * The member with its schema as a patch: no key is required or has a default, and only clips may be null, unless the
+ * framework writes null.
+ */
 function attributesOf({ member, constructed }: Optimizer): Member {
   let known = attributes.get(member);
   if (!known) {
@@ -56,7 +59,9 @@ function attributesOf({ member, constructed }: Optimizer): Member {
     for (const key of Object.keys(constructed)) {
       let type = member.config.shape[key] as z.ZodType;
       if (type instanceof z.ZodDefault) type = type.unwrap() as z.ZodType;
-      if (type instanceof z.ZodNullable && !CLIPS.has(key)) type = type.unwrap() as z.ZodType;
+      if (type instanceof z.ZodNullable && !CLIPS.has(key) && !member.written) {
+        type = type.unwrap() as z.ZodType;
+      }
       shape[key] = type.optional();
     }
     if (shape["learning_rate"]) shape["lr"] = shape["learning_rate"];

@@ -1,8 +1,10 @@
 /** The family of optimizers: the members of every convention, one line per convention. */
 import { Family } from "../mechanism/family.ts";
 import { placeOf } from "./conventions.ts";
+import { kerasOptimizers } from "./keras/mod.ts";
 import { legacyOptimizers } from "./legacy/mod.ts";
 import type { OptimizerMember } from "./member/optimizer_member.ts";
+import { tfjsOptimizers } from "./tfjs/mod.ts";
 import { torchOptimizers } from "./torch/mod.ts";
 
 /** Optimizers by name and module: the built-in ones, or these and a service's registered ones. */
@@ -12,7 +14,9 @@ export type OptimizerFamily = Family<OptimizerMember>;
 export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamily {
   return new Family<OptimizerMember>("optimizer", [
     ...legacyOptimizers,
+    ...kerasOptimizers,
     ...torchOptimizers,
+    ...tfjsOptimizers,
     ...registered,
   ], placeOf);
 }

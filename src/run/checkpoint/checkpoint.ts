@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { serialize } from "../../families/mechanism/family.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
-import type { Shape } from "../../tensor.ts";
+import type { NamedTensor, Shape } from "../../tensor.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { nest } from "../../wire/nested_numbers.ts";
 import type { RunDescription } from "../api/run_description.ts";
@@ -16,7 +16,7 @@ import type { Publication } from "../api/run_session.ts";
 import { FORMAT_VERSION, type Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
-import type { RunState } from "../tensors/state.ts";
+import type { CreatedSlot, RunState, VariableState } from "../tensors/state.ts";
 
 interface Checkpointed {
   readonly spec: ResolvedSpec;
@@ -36,12 +36,16 @@ export interface LiveCheckpoint {
   /** Sequence number of the next change. */
   readonly sequence: number;
   readonly metadata: Readonly<Record<string, string>>;
-  /** The result of `view` must be used at once, because memory that grows detaches its views. */
-  readonly tensors: readonly {
-    readonly name: string;
-    readonly shape: Shape;
-    view(): Float32Array<ArrayBuffer>;
-  }[];
+  /** Count of the tensors. */
+  readonly size: number;
+  tensors(): readonly LiveTensor[];
+}
+
+/** The result of `view` must be used at once, because memory that grows detaches its views. */
+export interface LiveTensor {
+  readonly name: string;
+  readonly shape: Shape;
+  view(): Float32Array<ArrayBuffer>;
 }
 
 /** Copies of a run's tensors, counted until released. */
@@ -50,6 +54,8 @@ export type CheckpointCopy = Publication & { readonly metadata: Readonly<Record<
 /** A source of checkpoints of one run: a session. */
 export interface CheckpointSource {
   liveCheckpoint(): LiveCheckpoint;
+  /** The tensors of a live checkpoint. */
+  liveTensors(): readonly LiveTensor[];
   /** Throws out_of_memory. */
   checkpoint(): CheckpointCopy;
   describe(): RunDescription;
@@ -59,8 +65,7 @@ export interface CheckpointSource {
 export function liveCheckpointOf(
   { spec, optimizer, state, version, sequence, round, createdAt, remembered }: Checkpointed,
 ): LiveCheckpoint {
-  const variables = [...state.variables.values()];
-  const saved: z.input<typeof Saved> = {
+  const saved: Omit<z.input<typeof Saved>, "created" | "spec"> = {
     format_version: FORMAT_VERSION,
     created_at: createdAt,
     version,
@@ -73,49 +78,116 @@ export function liveCheckpointOf(
     scalars: Object.fromEntries(
       Object.entries(state.scalars).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
     ),
-    created: state.created.map(({ variable, slot }) => ({ variable: variable.name, slot })),
     slots: [...state.slotNames],
     optimizer: saveOptimizer(optimizer),
     ...optimizer.member.definition && { definition: optimizer.member.definition },
-    spec: serializeSpec(spec, serialize({ member: optimizer.member, config: {} })) as z.input<
-      typeof Saved
-    >["spec"],
   };
   return {
     version,
     sequence,
-    tensors: [
-      ...variables.map((variable) => ({
-        name: variableTensor(variable.name),
-        shape: variable.shape,
-        view: () => state.values(variable),
-      })),
-      ...state.slotNames.flatMap((slot) =>
-        state.optimized.map((variable) => ({
-          name: slotTensor(slot, variable.name),
-          shape: variable.shape,
-          view: () => state.slotValues(variable, slot),
-        }))
-      ),
-    ],
+    size: state.variables.size + state.optimized.length * state.slotNames.length,
+    tensors: () => liveTensorsOf(state),
     metadata: {
       format: "stepwell",
-      stepwell: exactJson(saved),
+      stepwell: `${exactJson(saved).slice(0, -1)},"created":${createdJson(state.created)},"spec":${
+        specJson(spec, optimizer)
+      }}`,
       ...remembered,
     },
   };
 }
 
+export function liveTensorsOf(state: RunState): readonly LiveTensor[] {
+  return [
+    ...state.variables.values().map((variable) => ({
+      name: variableTensor(variable.name),
+      shape: variable.shape,
+      view: () => state.values(variable),
+    })),
+    ...state.slotNames.flatMap((slot) =>
+      state.optimized.map((variable) => ({
+        name: slotTensor(slot, variable.name),
+        shape: variable.shape,
+        view: () => state.slotValues(variable, slot),
+      }))
+    ),
+  ];
+}
+
+/** As JSON of `Saved`. The lists of a run with many variables are long, so no object is made for each element. */
+function createdJson(created: readonly CreatedSlot[]): string {
+  return `[${
+    created.map(({ variable: { name }, slot }) =>
+      `{"variable":${JSON.stringify(name)},"slot":${JSON.stringify(slot)}}`
+    ).join()
+  }]`;
+}
+
+function specJson(spec: ResolvedSpec, { member }: Optimizer): string {
+  const { variables: _, ...rest } = serializeSpec(
+    { ...spec, variables: [] },
+    serialize({ member, config: {} }),
+  );
+  const variables = spec.variables.map(({ name, shape, constraint, role }) => {
+    const own = constraint ? `,"constraint":${exactJson(constraint.member)}` : "";
+    return `{"name":${JSON.stringify(name)},"shape":[${shape.join()}]${own}${
+      role === "average" ? ',"role":"average"' : ""
+    }}`;
+  });
+  return `${exactJson(rest).slice(0, -1)},"variables":[${variables.join()}]}`;
+}
+
 /** Copies everything. The copies count against the memory bound until released. Throws out_of_memory. */
 export function checkpointOf(memory: Memory, checkpointed: Checkpointed): CheckpointCopy {
-  const { bytes, iterations } = checkpointed.state;
+  const { state, state: { bytes, iterations, arena, slotNames } } = checkpointed;
   const counted = memory.publish(bytes);
-  const { version, metadata, tensors } = liveCheckpointOf(checkpointed);
+  const { version, metadata } = liveCheckpointOf(checkpointed);
+  const copies = new Map(state.homes.map((home) => {
+    const copy = (offset: number) => arena.f32(offset, home.bytes / 4).slice();
+    const slots = new Map(home.slots.entries().map(([slot, offset]) => [slot, copy(offset)]));
+    return [home, { values: copy(home.offset), slots }];
+  }));
+  const own = ({ home }: VariableState) => copies.get(home) as NonNullable<ReturnType<typeof copies.get>>;
   return {
     ...counted,
     iterations,
     version,
-    tensors: tensors.map(({ name, shape, view }) => ({ name, shape, values: view().slice() })),
+    tensors: [
+      ...state.variables.values().map((variable) =>
+        new CopiedTensor(variableTensor(variable.name), variable, own(variable).values)
+      ),
+      ...slotNames.flatMap((slot) =>
+        state.optimized.map((variable) =>
+          new CopiedTensor(
+            slotTensor(slot, variable.name),
+            variable,
+            own(variable).slots.get(slot) as Float32Array<ArrayBuffer>,
+          )
+        )
+      ),
+    ],
     metadata,
   };
+}
+
+/** A part of a copy. There may be hundreds of thousands, so views are made when they are asked for. */
+class CopiedTensor implements NamedTensor {
+  readonly name: string;
+  readonly #variable: VariableState;
+  readonly #all: Float32Array<ArrayBuffer>;
+
+  constructor(name: string, variable: VariableState, all: Float32Array<ArrayBuffer>) {
+    this.name = name;
+    this.#variable = variable;
+    this.#all = all;
+  }
+
+  get shape(): Shape {
+    return this.#variable.shape;
+  }
+
+  get values(): Float32Array<ArrayBuffer> {
+    const { place, count } = this.#variable;
+    return this.#all.subarray(place / 4, place / 4 + count);
+  }
 }

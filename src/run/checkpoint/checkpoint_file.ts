@@ -8,8 +8,9 @@
 import { releasable } from "../../releasable.ts";
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import type { SnapshotFile } from "../../store/snapshot_file.ts";
+import { inSlices } from "../../slices.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
-import { encodeSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
+import { encodingSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
 import type { CheckpointFile } from "../api/checkpoints.ts";
 import { OWNER, savedVersion } from "./checkpoint_format.ts";
 import { REMEMBERED } from "../answers/remembered.ts";
@@ -20,10 +21,11 @@ const PIECE_BYTES_MAX = 256 * 1024;
 /**
  * A download made of copies, which count against the memory bound until the last byte was read. Throws out_of_memory.
  */
-export function copiedFile(source: Pick<CheckpointSource, "checkpoint">): CheckpointFile {
+export async function copiedFile(source: Pick<CheckpointSource, "checkpoint">): Promise<CheckpointFile> {
   const copy = source.checkpoint();
   const { version, tensors, metadata } = copy;
-  const { byteLength, body } = encodeSafetensors(tensors, { metadata, onEnd: () => copy.release() });
+  const onEnd = () => copy.release();
+  const { byteLength, body } = await inSlices(encodingSafetensors(tensors, { metadata, onEnd }));
   return {
     version,
     byteLength,

@@ -6,41 +6,74 @@
  */
 import type { SnapshotOwner, Taken } from "../../store/snapshot_taker.ts";
 import { OWNER } from "./checkpoint_format.ts";
-import { encodeHeader } from "../../wire/safetensors_writer.ts";
+import { atOnce } from "../../slices.ts";
+import { elementCount } from "../../tensor.ts";
+import { headerOf, layingOut } from "../../wire/safetensors_writer.ts";
 import type { Spare } from "../tensors/memory.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
+import { configJson, type PreparedSnapshot } from "./prepared_snapshot.ts";
 
 /** The longest piece. Writing one blocks the event loop. */
 const PIECE_BYTES_MAX = 1024 ** 2;
+/** The longest tensor that is copied together with others. */
+const JOINED_BYTES = 64 * 1024;
 
-/** With `spare`, memory for a copy, the first change waits until the unwritten bytes are copied, not written. */
+interface Taking {
+  readonly owner: SnapshotOwner;
+  /** Memory for a copy: the first change waits until the unwritten bytes are copied, not written. */
+  readonly spare?: Spare | undefined;
+  /** Saves time in this turn. */
+  readonly prepared?: PreparedSnapshot | undefined;
+}
+
 export function takeSnapshot(
   source: Pick<CheckpointSource, "liveCheckpoint" | "describe">,
-  { owner, spare }: { readonly owner: SnapshotOwner; readonly spare?: Spare | undefined },
+  { owner, spare, prepared }: Taking,
 ): Taken {
-  const { version, sequence, tensors, metadata } = source.liveCheckpoint();
-  const { bytes: header, ordered } = encodeHeader(
-    tensors.map((tensor) => ({ ...tensor, values: tensor.view() })),
-    { ...metadata, [OWNER]: JSON.stringify(owner) },
-  );
-  const bytes = ordered.reduce((sum, { values }) => sum + values.byteLength, 0);
+  const { version, sequence, tensors, size, metadata } = source.liveCheckpoint();
+  const isPrepared = prepared?.layout.ordered.length === size;
+  const layout = isPrepared ? prepared.layout : atOnce(layingOut(tensors())), { ordered } = layout;
+  const header = headerOf(layout, { ...metadata, [OWNER]: JSON.stringify(owner) });
+  const bytes = ordered.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
   /** Count of the tensors' bytes that were yielded. */
   let taken = 0;
   let isDetached = false;
 
-  /** Each piece must be written before anything else happens: memory that grows detaches its views. */
+  /**
+   * Each piece must be written before anything else happens: memory that grows detaches its views. Small tensors are
+   * copied together.
+   */
   function* pieces(): Generator<Uint8Array<ArrayBuffer>, void> {
     yield header;
-    for (const { view } of ordered) {
-      const start = taken, { byteLength } = view();
-      while (taken < start + byteLength) {
-        const at = taken, length = Math.min(PIECE_BYTES_MAX, start + byteLength - at);
-        taken += length;
-        yield isDetached
-          ? (spare as Spare).view(at, length)
-          : bytesOf(view()).subarray(at - start).subarray(0, length);
+    const joined = new Uint8Array(JOINED_BYTES);
+    let start = 0, filled = 0;
+    for (const { view, shape } of ordered) {
+      const length = 4 * elementCount(shape);
+      const read = (at: number, count: number) =>
+        isDetached
+          ? (spare as Spare).view(at, count)
+          : bytesOf(view()).subarray(at - start).subarray(0, count);
+      if (filled > 0 && filled + length > JOINED_BYTES) {
+        taken += filled;
+        yield joined.subarray(0, filled);
+        filled = 0;
       }
+      if (length <= JOINED_BYTES) {
+        joined.set(read(start, length), filled);
+        filled += length;
+      } else {
+        for (let at = start; at < start + length;) {
+          const count = Math.min(PIECE_BYTES_MAX, start + length - at), piece = read(at, count);
+          at += count;
+          taken = at;
+          yield piece;
+        }
+      }
+      start += length;
     }
+    if (filled === 0) return;
+    taken += filled;
+    yield joined.subarray(0, filled);
   }
 
   function detach(): boolean {
@@ -48,10 +81,12 @@ export function takeSnapshot(
     if (!spare || spare.bytes < bytes) return false;
     isDetached = true;
     let start = 0;
-    for (const { view } of ordered) {
-      const rest = bytesOf(view()).subarray(Math.max(0, taken - start));
-      const end = start + view().byteLength;
-      spare.view(end - rest.length, rest.length).set(rest);
+    for (const { view, shape } of ordered) {
+      const end = start + 4 * elementCount(shape);
+      if (end > taken) {
+        const rest = bytesOf(view()).subarray(Math.max(0, taken - start));
+        spare.view(end - rest.length, rest.length).set(rest);
+      }
       start = end;
     }
     return true;
@@ -61,7 +96,7 @@ export function takeSnapshot(
     place: { version, sequence },
     pieces: pieces(),
     detach,
-    config: JSON.stringify(source.describe()),
+    config: configJson(source.describe(), prepared),
   };
 }
 

@@ -19,6 +19,7 @@ import { Session } from "../session/session.ts";
 import { assertNewSpec } from "../spec/new_constants.ts";
 import { assertStepCost } from "../step/step_cost.ts";
 import { checkHeaderBytes } from "../checkpoint/header_size.ts";
+import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
 import { resolveSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
@@ -109,8 +110,10 @@ export class Creator {
     // This comes first, because the remembered response describes the storage.
     table.attach(entry, session);
     const creation = key ? () => creationOf(session, key) : created && (() => created);
-    if (store) await store.create((owner) => takeSnapshot(session, { owner }), { creation, replaces });
-    else if (key) this.#creations.set(key.key, creationOf(session, key));
+    if (store) {
+      const prepared = await prepareSnapshot(session);
+      await store.create((owner) => takeSnapshot(session, { owner, prepared }), { creation, replaces });
+    } else if (key) this.#creations.set(key.key, creationOf(session, key));
     table.set(entry);
     return session;
   }

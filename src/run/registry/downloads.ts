@@ -44,7 +44,7 @@ export class Downloads {
     if (isKnown(session.version)) return { version: session.version, file: undefined };
     const isLarge = entry.store !== undefined && session.bytes.state > COPIED_BYTES_MAX;
     const file = isLarge ? await this.#savedNow(id, session.sequence) : undefined;
-    const sent = file ?? copiedFile(table.get(id));
+    const sent = file ?? await copiedFile(table.get(id));
     return { version: sent.version, file: sent };
   }
 

@@ -8,6 +8,7 @@ import type { Room } from "../../store/room.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory, Spare } from "../tensors/memory.ts";
 import type { Session } from "../session/session.ts";
+import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
 import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
 
 /** Snapshots that are written concurrently. */
@@ -36,6 +37,7 @@ export interface BackgroundFailure {
 
 export class Evictor {
   readonly #parts: EvictorParts;
+  readonly #saving = new Map<RunEntry, Promise<void>>();
   #shortening: Promise<boolean> | undefined;
 
   constructor(parts: EvictorParts) {
@@ -103,8 +105,16 @@ export class Evictor {
     const wanted = session.sequence;
     while ((store.newest?.sequence ?? -1) < wanted && canSnapshot(entry)) {
       // A snapshot that another caller began may already contain the wanted state.
-      await (store.snapshotting ?? this.#snapshot(entry));
+      await (store.snapshotting ?? this.#saved(entry));
     }
+  }
+
+  /** Callers share a snapshot that is being prepared. */
+  #saved(entry: RunEntry): Promise<void> {
+    const running = this.#saving.get(entry) ??
+      this.#snapshot(entry).finally(() => this.#saving.delete(entry));
+    this.#saving.set(entry, running);
+    return running;
   }
 
   /** Takes the least recently used run that can leave out of memory, or what it does not need. Returns false if none can. */
@@ -170,8 +180,11 @@ export class Evictor {
     if (!session || !store) return;
     // A run with "snapshot" durability has its state in memory, so a failed journal is closed and a new one begun.
     if (store.failed && session.durability === "snapshot") store.close();
+    const prepared = atOnce ? undefined : await prepareSnapshot(session);
+    // The run may have left memory meanwhile.
+    if (entry.session !== session) return;
     await store.snapshot(
-      (owner) => canSnapshot(entry) ? takeSnapshot(session, { owner, spare }) : undefined,
+      (owner) => canSnapshot(entry) ? takeSnapshot(session, { owner, spare, prepared }) : undefined,
       {
         atOnce,
         isTight,

@@ -1,5 +1,6 @@
 /** Lists runs in pages, in order of creation. It opens only runs that their stored records do not describe. */
 import { type ErrorCode, refusal, StepwellError } from "../../errors.ts";
+import { nextTurn } from "../../slices.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { RunTable } from "./run_table.ts";
 
@@ -14,6 +15,11 @@ export interface Page {
   readonly isListed?: (id: string) => boolean;
 }
 
+/** A page ends with the run that makes it longer than this, as JSON: a run may have megabytes of names and schedules. */
+const PAGE_LETTERS_MAX = 4 << 20;
+/** Letters after which others run. */
+const SLICE_LETTERS = 256 << 10;
+
 export async function listRuns(table: RunTable, { limit, cursor, isListed = () => true }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
     const problem = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
@@ -23,17 +29,24 @@ export async function listRuns(table: RunTable, { limit, cursor, isListed = () =
   // Runs that were created concurrently may have entered the table in another order.
   const rest = table.all().filter(({ id, sequence }) => sequence > after && isListed(id))
     .sort((a, b) => a.sequence - b.sequence);
-  const page = rest.slice(0, limit);
   const runs: RunDescription[] = [];
+  let last = after, letters = 0, unseen = 0;
   // One after the other, because they need not fit into memory together.
-  for (const { id } of page) {
+  for (const { id, sequence } of rest.slice(0, limit)) {
     const description = await describe(table, id);
-    if (description) runs.push(description);
+    last = sequence;
+    if (!description) continue;
+    runs.push(description);
+    const { length } = JSON.stringify(description);
+    letters += length;
+    unseen += length;
+    if (letters > PAGE_LETTERS_MAX) break;
+    if (unseen < SLICE_LETTERS) continue;
+    unseen = 0;
+    await nextTurn();
   }
-  return {
-    runs,
-    next: rest.length > limit ? String(page.at(-1)?.sequence) : undefined,
-  };
+  const isLast = last === (rest.at(-1)?.sequence ?? after);
+  return { runs, next: isLast ? undefined : String(last) };
 }
 
 /**

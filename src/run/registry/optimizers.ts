@@ -187,8 +187,9 @@ export class Optimizers {
 }
 
 /** Throws invalid_definition for constants in the formulas that are not finite as float32. */
-function assertConstants({ scalars, dense, sparse }: Definition): void {
+function assertConstants({ doubles, scalars, dense, sparse }: Definition): void {
   const issues = constantIssues({
+    doubles,
     scalars,
     dense,
     ...sparse && {

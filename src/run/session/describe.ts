@@ -1,7 +1,8 @@
 /** Describes a run: its spec with every default filled in, and its present state. */
 import { serializeAggregation } from "../spec/aggregation.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
-import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
+import { serialize } from "../../families/mechanism/family.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
 import type { RunState } from "../tensors/state.ts";
 
 interface Described {
@@ -19,29 +20,37 @@ interface Described {
 export function describeRun(
   { id, createdAt, version, round, spec, state, optimizer }: Described,
 ): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {
-  const variables = [...state.variables.values()];
   return {
     id,
     iterations: state.iterations,
     version,
     created_at: createdAt,
     optimizer,
-    variables: variables.map(({ name, shape, constraint, role }) => ({
-      name,
-      shape,
-      dtype: "float32",
-      constraint: constraint?.member ?? null,
-      role,
-    })),
+    variables: variablesOf(spec),
     slots: state.slotNames,
-    parameters: variables.reduce((sum, { count }) => sum + count, 0),
+    parameters: state.parameters,
     bytes: state.bytes,
     aggregation: serializeAggregation(spec.aggregation),
     clip_norm: state.clipNorm,
     round: spec.aggregation.mode === "immediate" ? null : round,
-    gradient_transformers: serializeSpec(spec, optimizer).gradient_transformers as readonly Member[],
+    gradient_transformers: spec.transformers.map(serialize),
     non_finite: spec.nonFinite,
     durability: spec.durability,
     warnings: spec.warnings,
   };
+}
+
+/** They do not change: a run may have many, and is described often. */
+const described = new WeakMap<ResolvedSpec["variables"], RunDescription["variables"]>();
+
+function variablesOf({ variables }: ResolvedSpec): RunDescription["variables"] {
+  const found = described.get(variables) ?? variables.map(({ name, shape, constraint, role }) => ({
+    name,
+    shape,
+    dtype: "float32" as const,
+    constraint: constraint?.member ?? null,
+    role,
+  }));
+  described.set(variables, found);
+  return found;
 }

@@ -14,6 +14,8 @@ import {
   checkpointOf,
   type LiveCheckpoint,
   liveCheckpointOf,
+  type LiveTensor,
+  liveTensorsOf,
 } from "../checkpoint/checkpoint.ts";
 import type { Round } from "../rounds/round.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
@@ -127,6 +129,10 @@ export class Reader {
       // A snapshot lacks the open round. Readers that saw its contributions must be told that events are missing.
       lastEvent: isQuiet ? events.last : undefined,
     })));
+  }
+
+  liveTensors(): readonly LiveTensor[] {
+    return liveTensorsOf(this.#parts.state);
   }
 
   #checkpointed(remembered: Readonly<Record<string, string>>) {

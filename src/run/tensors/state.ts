@@ -112,6 +112,16 @@ export class RunState implements Releasable {
     return [...this.#slotNames];
   }
 
+  /** Where the variables lie. */
+  get homes(): readonly Home[] {
+    return this.#homes;
+  }
+
+  /** Elements of all variables. */
+  get parameters(): number {
+    return this.#counts.all;
+  }
+
   /** Bytes of variables and slots. */
   get bytes(): number {
     return 4 * (this.#counts.all + this.#counts.optimized * this.#slotNames.size);

@@ -38,13 +38,19 @@ function workOf(pid: number): number {
   }
 }
 
-/** Milliseconds that a piece of work takes, which is always the same. */
+/** More than the caches hold. */
+const memory = new Int32Array(8 << 20);
+
+/** Milliseconds that a piece of work takes, which is always the same: arithmetic, and memory here and there. */
 function pace(): number {
   const start = performance.now();
   let x = 1;
-  for (let i = 0; i < 200_000; i++) x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + i | 0;
-  // The result is used, so that the loop stays.
-  return x === 0.5 ? 0 : performance.now() - start;
+  for (let i = 0; i < 100_000; i++) x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + i | 0;
+  for (let i = 0; i < 10_000; i++) {
+    x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + i | 0;
+    memory[x & memory.length - 1]! += x;
+  }
+  return performance.now() - start;
 }
 
 const paces = (count: number) => Array.from({ length: count }, pace);
@@ -77,7 +83,7 @@ async function ask({ port, pid }: Asking): Promise<void> {
         waits.lost += 1;
         break;
       }
-      waits.answers += 1;
+      if (waits.answers++ === 0) self.postMessage("asking");
       measured.push(...paces(3));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }

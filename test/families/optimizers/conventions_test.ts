@@ -53,7 +53,7 @@ async function follow(
   }
 }
 
-for (const framework of ["torch"]) {
+for (const framework of ["torch", "keras", "tf_keras"]) {
   const golden = readTrajectories(framework);
   for (const trajectory of golden.cases) {
     Deno.test(`${framework} takes the steps of ${trajectory.name}`, () => follow(trajectory, golden));

@@ -1,7 +1,9 @@
 /** Whose rule a form means, and that answers, checkpoints and journals keep how it was written. */
 import assert from "node:assert/strict";
+import type { PartJson } from "../../../src/families/mechanism/family.ts";
 import { getConfig, parseOptimizer } from "../../../src/families/optimizers/optimizer.ts";
 import { loadOptimizer, saveOptimizer } from "../../../src/families/optimizers/saved.ts";
+import { readTrajectories } from "../support/trajectories.ts";
 import { newRegistry, refusal } from "../../run/support/harness.ts";
 
 const moduleOf = (form: unknown) => parseOptimizer(form).optimizer.member.module;
@@ -63,6 +65,82 @@ Deno.test("an answer has the form that was given", () => {
     assert.deepEqual(answered({ module, class_name: "Adam", config, registered_name: null }).config, config);
   }
   assert.deepEqual(Object.keys(answered("Adam")), ["class_name", "config"]);
+});
+
+/** tf_keras writes schedules whose name is null, which Keras 3 refuses. */
+function withNamedSchedule(form: PartJson): PartJson {
+  const { learning_rate: rate } = form.config;
+  if (typeof rate !== "object" || rate === null) return form;
+  const { config: { name, ...config }, ...rest } = rate as PartJson;
+  const named = { ...rest, config: { ...config, ...name !== null && { name } } };
+  return { ...form, config: { ...form.config, learning_rate: named } };
+}
+
+for (const framework of ["keras", "tf_keras"]) {
+  for (const { name, form } of readTrajectories(framework).forms ?? []) {
+    Deno.test(`what serialize() of ${framework} writes is taken whole, and answered as it was: ${name}`, () => {
+      const wanted = withNamedSchedule(form);
+      assert.deepEqual(answered(form), wanted);
+      assert.deepEqual(answered(JSON.parse(JSON.stringify(answered(form)))), wanted);
+      const isLegacy = form.class_name === "Adam" && form.module === undefined;
+      assert.equal(moduleOf(form), isLegacy ? undefined : "keras.optimizers");
+    });
+  }
+}
+
+Deno.test("the optimizers of Keras since 2.11 are meant by their modules, by Custom> and by their mark", () => {
+  const rows: [Record<string, unknown>, string | undefined][] = [
+    [{ module: "keras.optimizers" }, "keras.optimizers"],
+    [{ module: "keras.optimizers.experimental" }, "keras.optimizers"],
+    [{ module: "keras.src.optimizers.adam", registered_name: "Adam" }, "keras.optimizers"],
+    [{ module: "tf_keras.optimizers" }, "keras.optimizers"],
+    [{ class_name: "Custom>Adam" }, "keras.optimizers"],
+    [{ config: { is_legacy_optimizer: false } }, "keras.optimizers"],
+    [{ config: { is_legacy_optimizer: true } }, undefined],
+    [{ class_name: "Custom>Adam", config: { is_legacy_optimizer: true } }, undefined],
+  ];
+  for (const [form, module] of rows) {
+    assert.equal(moduleOf({ class_name: "Adam", ...form }), module, JSON.stringify(form));
+  }
+});
+
+Deno.test("what only TensorFlow.js writes needs no module, and a registered optimizer of the name comes first", async () => {
+  const forms = [
+    { class_name: "Momentum" },
+    { class_name: "Adam", config: { learningRate: 0.5 } },
+    { class_name: "RMSProp", module: "@tensorflow/tfjs" },
+    { class_name: "SGD", module: "tfjs" },
+  ];
+  for (const form of forms) assert.equal(moduleOf(form), "tfjs");
+  assert.equal(moduleOf({ class_name: "RMSProp" }), undefined);
+  const registry = newRegistry();
+  await registry.optimizers.register({
+    class_name: "Momentum",
+    hyperparameters: { learningRate: { default: 0.5 } },
+    dense: ["w = w - learningRate * g"],
+  });
+  for (const form of [{ class_name: "Momentum" }, { class_name: "momentum", config: { learningRate: 1 } }]) {
+    assert.equal(registry.optimizers.family.read(form).member.module, undefined);
+  }
+});
+
+Deno.test("a Keras config that would change numbers in a way that is not done here is refused", () => {
+  const rows: Record<string, unknown>[] = [
+    { use_ema: true },
+    { loss_scale_factor: 2 },
+    { gradient_accumulation_steps: 4 },
+    { weight_decay: -1 },
+    { ema_overwrite_frequency: 0 },
+    { is_legacy_optimizer: true },
+    { decay: 0.1 },
+    { lr: 0.1 },
+  ];
+  for (const config of rows) {
+    const form = { module: "keras.optimizers", class_name: "Adam", config };
+    const { code, issues } = refusal(() => parseOptimizer(form));
+    assert.equal(code, "invalid_config");
+    assert.deepEqual(issues.map(({ path }) => path), [`config.${Object.keys(config)[0]}`]);
+  }
 });
 
 Deno.test("a saved optimizer has its module and form, and a plain one has the bytes that it had before there were modules", () => {

@@ -1,4 +1,5 @@
 /** The trajectories of test/golden/conventions: the numbers that test/golden/trajectory.py draws, and their cases. */
+import type { PartJson } from "../../../src/families/mechanism/family.ts";
 import { readGolden } from "./goldens.ts";
 
 export interface Trajectory {
@@ -16,6 +17,8 @@ export interface Trajectories {
   readonly bound: number;
   readonly slots_bound: number;
   readonly cases: readonly Trajectory[];
+  /** What the framework's serialize() writes. */
+  readonly forms?: readonly { readonly name: string; readonly form: PartJson }[];
 }
 
 export const readTrajectories = (framework: string) =>

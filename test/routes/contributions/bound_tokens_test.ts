@@ -1,6 +1,7 @@
 /** What a token that may only contribute can do to a round, and to the other clients in it: nothing but its own part. */
 import assert from "node:assert/strict";
 import { assertProblem, f32, file, type Service } from "../support/harness.ts";
+import { newWorld } from "../../run/support/stored.ts";
 import { EventReader, isSettled } from "../support/rounds.ts";
 import { entryOf, startWithTokens } from "../support/tokens.ts";
 
@@ -15,8 +16,11 @@ const ENTRIES = [
   entryOf("writer", { scopes: ["write"] }),
 ];
 
-async function startRounds(aggregation: object = { mode: "round", quorum: 3 }) {
-  const service = startWithTokens(ENTRIES);
+async function startRounds(
+  aggregation: object = { mode: "round", quorum: 3 },
+  replaced: Parameters<typeof startWithTokens>[2] = {},
+) {
+  const service = startWithTokens(ENTRIES, {}, replaced);
   const body = {
     id: "demo",
     optimizer: { class_name: "SGD", config: { learning_rate: 1 } },
@@ -176,6 +180,39 @@ Deno.test("a key is kept for the name of a token and the client that it is bound
   assert.equal((await send("new")).headers.get("Idempotency-Replayed"), "true");
   replace({ client_id: "client-c" });
   await assertProblem(await send("new"), "key_reused", 422);
+});
+
+Deno.test("a token's keys, and those of STEPWELL_TOKEN, outlive a crash and stay its own", async () => {
+  await using world = await newWorld();
+  const serve = () => ({ registry: world.registry, wallClock: () => new Date(world.now) });
+  const headers = { "Idempotency-Key": "k" };
+  const body = { gradients: { w: 1 } };
+  const own = { ...headers, Authorization: "Bearer short" };
+  let service = await startRounds({ mode: "immediate" }, serve());
+  const again = () => startWithTokens(ENTRIES, { STEPWELL_TOKEN: "short" }, serve());
+  service = again();
+  const step = async (name: string, more: Readonly<Record<string, string>> = headers) => {
+    const response = await service.sendAs(name)("POST", STEP, { body, headers: more });
+    return [(await response.json()).iterations, response.headers.get("Idempotency-Replayed")];
+  };
+  const create = async (name: string) => {
+    const run = { optimizer: "SGD", variables: [{ name: "w", shape: [] }] };
+    const response = await service.sendAs(name)("POST", "/v1/runs", { body: run, headers });
+    return [(await response.json()).id, response.headers.get("Idempotency-Replayed")];
+  };
+  assert.deepEqual([await step("a"), await step("b"), await step("", own)], [[1, null], [2, null], [
+    3,
+    null,
+  ]]);
+  const [first] = await create("writer"), [other] = await create("root");
+  assert.notEqual(first, other);
+  await world.restart();
+  service = again();
+  assert.deepEqual([await step("a"), await step("b"), await step("", own)], [[1, "true"], [2, "true"], [
+    3,
+    "true",
+  ]]);
+  assert.deepEqual([await create("writer"), await create("root")], [[first, "true"], [other, "true"]]);
 });
 
 Deno.test("a creation is not replayed for another token", async () => {

@@ -103,6 +103,27 @@ Deno.test("every answer tells what is left, and one too many is a 429 that tells
   for (const name of ["RateLimit", "RateLimit-Policy", "Retry-After"]) assert.ok(HEADER_NAMES.includes(name));
 });
 
+Deno.test("a page of an allowed origin may read that it has sent too much, and when to come again", async () => {
+  const origins = startWithTokens([], {
+    STEPWELL_REQUESTS_PER_SECOND: 1,
+    STEPWELL_CORS_ORIGINS: "https://a.example",
+  });
+  const headers = { Origin: "https://a.example" };
+  for (let i = 0; i < 10; i++) await (await origins.send("GET", "/v1/runs", { headers })).body?.cancel();
+  const refused = await origins.send("GET", "/v1/runs", { headers });
+  assert.equal(refused.headers.get("Access-Control-Allow-Origin"), "https://a.example");
+  const exposed = refused.headers.get("Access-Control-Expose-Headers")?.split(",") ?? [];
+  for (const name of ["RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate"]) {
+    assert.ok(exposed.includes(name), name);
+  }
+  await assertProblem(refused, "too_many_requests", 429);
+  // What asks whether it may ask is not counted.
+  const preflight = { ...headers, "Access-Control-Request-Method": "GET" };
+  for (let i = 0; i < 20; i++) {
+    assert.equal((await origins.send("OPTIONS", "/v1/runs", { headers: preflight })).status, 204);
+  }
+});
+
 Deno.test("without the setting nothing is limited and no header tells of a limit", async () => {
   const { send } = startService();
   for (let i = 0; i < 100; i++) {

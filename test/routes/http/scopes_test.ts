@@ -1,5 +1,6 @@
 /** Every operation with every scope, inside and outside of the token's runs. The operations are those of the document. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { openapi31 } from "../../../routes/contract/openapi.ts";
 import { SCOPES } from "../../../routes/http/token_file.ts";
 import { assertProblem, startRun, startService, stateOf } from "../support/harness.ts";
@@ -176,6 +177,35 @@ Deno.test("list_runs gives the token's runs only, page by page", async () => {
   assert.deepEqual(pages, [["in-1", "in-2"], ["in-3"]]);
   const all = await (await service.send("GET", "/v1/runs")).json();
   assert.deepEqual(all.runs.map(({ id }: { id: string }) => id), ids);
+});
+
+Deno.test("list, description and creation agree on the runs of a token, whatever its globs", async () => {
+  const service = startWithTokens();
+  const letters = (unit: string, maxLength: number) =>
+    fc.string({ unit: fc.constantFrom(...unit), minLength: 1, maxLength });
+  const ids = ["a", "b", "ab", "ba", "a-b", "aab", "b.a", "abab"];
+  for (const id of ids) await startRun(service, id);
+  let seen = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(letters("ab*?-.", 4), { maxLength: 3 }), async (runs) => {
+      service.tokens.replace([entryOf("root"), entryOf("some", { scopes: ["write"], runs })]);
+      const send = service.sendAs("some");
+      const { runs: listed } = await (await send("GET", "/v1/runs")).json();
+      for (const id of ids) {
+        const isListed = listed.some((run: { id: string }) => run.id === id);
+        const described = await send("GET", `/v1/runs/${id}`);
+        const created = await send("POST", "/v1/runs", {
+          body: { optimizer: "SGD", variables: [{ name: "w", shape: [] }], id },
+        });
+        assert.equal(described.status, isListed ? 200 : 403, `${runs} ${id}`);
+        assert.equal(created.status, isListed ? 409 : 403, `${runs} ${id}`);
+        for (const { body } of [described, created]) await body?.cancel();
+      }
+      seen += listed.length;
+    }),
+    { numRuns: 60 },
+  );
+  assert.ok(seen > 20, `${seen} runs were listed`);
 });
 
 Deno.test("create_run makes runs of the token only, and one without an id only for those who have all", async () => {

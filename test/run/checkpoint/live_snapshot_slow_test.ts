@@ -37,7 +37,7 @@ const CHANGES: Readonly<Record<string, (session: Session) => unknown>> = {
 
 /** A digest of a checkpoint, computed without a copy. */
 function digests(session: Session): Record<string, unknown> {
-  const { metadata, tensors } = session.liveCheckpoint();
+  const checkpoint = session.liveCheckpoint(), { metadata } = checkpoint, tensors = checkpoint.tensors();
   const digest = (values: Float32Array<ArrayBuffer>) => createHash("md5").update(values).digest("hex");
   return { ...metadata, ...Object.fromEntries(tensors.map(({ name, view }) => [name, digest(view())])) };
 }
@@ -155,7 +155,7 @@ Deno.test("a run that is deleted or replaced while its snapshot is written leave
       const target = restoration.begin(new Map(Object.entries(metadata)));
       for (const { name, shape, values } of tensors) {
         const sink = target.dense(name, { dtype: "F32", shape });
-        sink.write(new Uint8Array(values.buffer));
+        sink.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
         sink.close();
       }
       release();

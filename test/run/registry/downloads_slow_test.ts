@@ -34,7 +34,8 @@ async function bytesOf({ file }: Pick<Checkpoint, "file">): Promise<Buffer> {
 }
 
 /** The bytes of a copy of the run's present state. */
-const copyOf = (registry: Registry, id: string) => bytesOf({ file: copiedFile(registry.get(id)) });
+const copyOf = async (registry: Registry, id: string) =>
+  await bytesOf({ file: await copiedFile(registry.get(id)) });
 
 async function newWorldOf(
   spec: typeof SMALL,

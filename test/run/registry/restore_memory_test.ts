@@ -25,7 +25,7 @@ const change = (world: World, key: string) =>
 
 /** The run's first numbers, read without a copy. */
 function firstOf({ registry }: World): number[] {
-  const [w] = registry.get("large").liveCheckpoint().tensors;
+  const [w] = registry.get("large").liveCheckpoint().tensors();
   return [...(w?.view().subarray(0, 5) ?? [])];
 }
 

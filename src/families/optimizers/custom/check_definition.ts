@@ -66,7 +66,7 @@ class Lists {
   }
 
   check(): Issue[] {
-    const { slots, state, doubles, scalars, dense, sparse } = this.#definition;
+    const { slots, state, doubles, scalars, dense, sparse, sparse_as_dense } = this.#definition;
     const stored = ["w", ...Object.keys(slots)];
     const exact = this.#list("doubles", doubles, { tensors: [], writable: [] });
     // If these cannot be read, other lists would lack their names.
@@ -83,6 +83,10 @@ class Lists {
         writable: stored,
       });
     this.#moves("dense", [elements("dense", dense, true)]);
+    if (sparse && sparse_as_dense) {
+      const message = "is true beside sparse, must be false or alone";
+      this.#issues.push({ path: "sparse_as_dense", message });
+    }
     if (sparse) {
       const all = elements("sparse.all", sparse.all, false);
       const rows = elements("sparse.rows", sparse.rows, true);

@@ -131,7 +131,8 @@ function withLr({ config, warnings }: Constructed): Constructed {
   };
 }
 
-function ruleOf({ slots, slot_order, state, doubles, scalars, dense, sparse }: Definition): Rule {
+function ruleOf(definition: Definition): Rule {
+  const { slots, slot_order, state, doubles, scalars, dense, sparse, sparse_as_dense } = definition;
   const first = <V>(values: Readonly<Record<string, { readonly initial: V }>>) =>
     Object.fromEntries(Object.entries(values).map(([name, { initial }]) => [name, initial]));
   const { scalar_rows = [], ...rows } = sparse ?? {};
@@ -142,6 +143,7 @@ function ruleOf({ slots, slot_order, state, doubles, scalars, dense, sparse }: D
     doubles,
     scalars,
     dense,
+    ...sparse_as_dense && { sparseAsDense: true },
     ...sparse && { sparse: rows },
     ...scalar_rows.length > 0 && { sparseScalarRows: scalar_rows },
   };

@@ -34,6 +34,7 @@ export function definitionOf(member: OptimizerMember, given: Config): Definition
     doubles: [...rule.doubles ?? []],
     scalars: [...rule.scalars ?? []],
     dense: [...rule.dense],
+    sparse_as_dense: rule.sparseAsDense ?? false,
     sparse: rule.sparse
       ? {
         all: [...all],

@@ -105,6 +105,9 @@ export const DefinitionSchema = z.strictObject({
     [],
   ),
   dense: lines("Lines for each element, over w, g, slots, hyperparameters, state and scalars.").min(1),
+  sparse_as_dense: z.boolean().default(false).describe(
+    "Whether a sparse gradient is a dense one with zeros in all other rows; not with sparse.",
+  ),
   sparse: maybe(Sparse).describe(
     "Lines for sparse gradients; null: the dense lines run on the touched rows.",
   ),

@@ -25,6 +25,8 @@ export interface Rule {
   readonly scalars?: readonly string[];
   /** Lines per element, over `w` (the variable), `g` (the gradient), slots, hyperparameters, doubles and scalars. */
   readonly dense: readonly string[];
+  /** Whether a sparse gradient is a dense one with zeros in all other rows; then `sparse` is absent. */
+  readonly sparseAsDense?: boolean;
   /** Absent: the dense lines run on the touched rows, duplicates summed first. */
   readonly sparse?: {
     /** Over all rows, without `g`. */

@@ -27,7 +27,7 @@ export async function restore(
     const target = restoration.begin(new Map([["stepwell", JSON.stringify(saved)]]));
     for (const { name, shape, values } of tensors) {
       const sink = target.dense(name, { dtype: "F32", shape });
-      const bytes = new Uint8Array(values.buffer);
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       // Pieces have an odd length, as with real bodies.
       for (let at = 0; at < bytes.length; at += 13) sink.write(bytes.subarray(at, at + 13));
       sink.close();

@@ -1,11 +1,12 @@
 /** Random contributions for laws of rounds: ordinary numbers, dense and sparse, as JSON and as files. */
 import fc from "fast-check";
 import type { Arena } from "../../../../kernels/arena.ts";
+import { atOnce } from "../../../../src/slices.ts";
 import { runCompiled } from "../../../../kernels/compiler/runner.ts";
 import type { AggregationSpec, RunSpec } from "../../../../src/run/api/run_spec.ts";
 import type { StepOptions } from "../../../../src/run/api/steps.ts";
 import type { Session } from "../../../../src/run/session/session.ts";
-import { encodeHeader, type WritableTensor } from "../../../../src/wire/safetensors_writer.ts";
+import { headerOf, layingOut, type WritableTensor } from "../../../../src/wire/safetensors_writer.ts";
 import { numbers, open, send, tensor } from "../../support/harness.ts";
 import { sizeOf } from "../../support/variants.ts";
 
@@ -69,7 +70,7 @@ export function fileOf(tensors: readonly GivenTensor[], metadata: Readonly<Recor
       { name: `${name}#values`, shape, values: content },
     ];
   });
-  const { bytes, ordered } = encodeHeader(entries, metadata);
+  const layout = atOnce(layingOut(entries)), { ordered } = layout, bytes = headerOf(layout, metadata);
   const parts = [bytes, ...ordered.map(({ values }) => new Uint8Array(values.buffer))];
   const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
