@@ -8,7 +8,7 @@
  */
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
-import { directGradients } from "../routes/direct_gradients.ts";
+import { directAnswers } from "../routes/direct.ts";
 import type { Services } from "../routes/http/context.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";
@@ -94,7 +94,7 @@ const services: Services = {
   stopping: stopping.signal,
 };
 const app = createApp(services);
-const direct = directGradients(services, () => crypto.randomUUID());
+const direct = directAnswers(services, () => crypto.randomUUID());
 const inFlight = new Set<Promise<Response>>();
 // Before the ready line: its reader may stop the service at once.
 Deno.addSignalListener("SIGTERM", () => stop());

@@ -1,6 +1,6 @@
 /**
  * Requests that are answered without the app, because they come so often that its way costs more than what they do.
- * Here is only what the lane knows of them; routes/direct_gradients.ts answers them.
+ * Here is only what the lane knows of them; routes/direct.ts and its operations answer them.
  *
  * Invariant: nobody can tell from an answer which way it took.
  */

@@ -3,7 +3,7 @@
  * takes this way.
  */
 import assert from "node:assert/strict";
-import { directGradients } from "../../../routes/direct_gradients.ts";
+import { directAnswers } from "../../../routes/direct.ts";
 import { serveLane } from "../../../routes/lane/lane.ts";
 import type { Settings } from "../../../src/config.ts";
 import { StepwellError } from "../../../src/errors.ts";
@@ -18,7 +18,7 @@ const BODY = file({ bias: f32([3], [1, 2, 3]) });
 
 /** Serves through the lane, and counts the requests that came and went without the app. */
 function serveDirect(service: Service) {
-  const direct = directGradients(service, () => "direct");
+  const direct = directAnswers(service, () => "direct");
   const taken: string[] = [];
   const server = serveLane({ hostname: "127.0.0.1", port: 0 }, {
     ...service,
