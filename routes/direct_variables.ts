@@ -17,8 +17,8 @@ const TAG = /^(?:W\/)?("[\x21\x23-\x7e]*")$/;
 /** A longer file is streamed. */
 const FILE_BYTES_MAX = 64 << 10;
 
-/** Of the largest body that a run takes, which is several times its values: no run beyond has a short file. */
-const SMALL_RUN_BYTES_MAX = 1 << 20;
+/** Of the largest body that a run takes: it grows with the values and the names, and is known without a look at them. */
+const SMALL_RUN_BYTES_MAX = 2 << 20;
 
 const EMPTY = new Uint8Array(0);
 

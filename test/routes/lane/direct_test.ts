@@ -43,17 +43,17 @@ function serveDirect(service: Service) {
 }
 
 interface Case {
+  readonly method?: "GET" | "HEAD";
   readonly body?: Uint8Array;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const sentOf = ({ body = BODY, path = STEP, headers = {} }: Case): Sent => ({
-  method: "POST",
-  path,
-  headers: { "Content-Type": FILE_TYPE, "Content-Length": String(body.length), ...headers },
-  body,
-});
+function sentOf({ method, body = BODY, path = STEP, headers = {} }: Case): Sent {
+  if (method) return { method, path, headers, body: undefined };
+  const type = { "Content-Type": FILE_TYPE, "Content-Length": String(body.length) };
+  return { method: "POST", path, headers: { ...type, ...headers }, body };
+}
 
 async function waysOf(
   cases: readonly Case[],
@@ -105,6 +105,45 @@ Deno.test("plain steps are made without the app, and answered alike", async () =
     { headers: { Host: "127.0.0.1" } },
   ];
   assert.deepEqual(await waysOf(cases, {}, startRun), all("direct", cases));
+});
+
+const VALUES = { method: "GET", path: "/v1/runs/demo/variables" } as const;
+
+Deno.test("values of a small run are given without the app, and 304 to those who have them", async () => {
+  const accept = { Accept: FILE_TYPE };
+  const cases: Case[] = [
+    { ...VALUES, headers: accept },
+    { ...VALUES, headers: { Accept: "application/octet-stream", "User-Agent": "x" } },
+    { ...VALUES, headers: { ...accept, "If-None-Match": '"v1"' } },
+    { ...VALUES, headers: { ...accept, "If-None-Match": 'W/"v1"' } },
+    { ...VALUES, headers: { ...accept, "If-None-Match": '"v0"' } },
+    {},
+    { ...VALUES, headers: { ...accept, "If-None-Match": '"v1"' } },
+  ];
+  assert.deepEqual(await waysOf(cases, {}, startRun), all("direct", cases));
+});
+
+Deno.test("other reads of values are the app's", async () => {
+  const accept = { Accept: FILE_TYPE };
+  const cases: Case[] = [
+    VALUES,
+    { ...VALUES, method: "HEAD", headers: accept },
+    { ...VALUES, path: `${VALUES.path}?name=bias`, headers: accept },
+    { ...VALUES, path: "/v1/runs/nothing/variables", headers: accept },
+    { ...VALUES, headers: { Accept: "text/html" } },
+    { ...VALUES, headers: { Accept: `${FILE_TYPE};q=0.5, application/json` } },
+    { ...VALUES, headers: { ...accept, "If-None-Match": "*" } },
+    { ...VALUES, headers: { ...accept, "If-None-Match": '"v0", "v1"' } },
+    { ...VALUES, headers: { ...accept, "If-None-Match": "v1" } },
+    { ...VALUES, headers: { ...accept, Prefer: "wait=1" } },
+    { ...VALUES, headers: { ...accept, Host: "evil.example" } },
+  ];
+  assert.deepEqual(await waysOf(cases, {}, startRun), all("app", cases));
+  const large = (service: Service) =>
+    service.send("POST", "/v1/runs", {
+      body: { id: "demo", optimizer: "SGD", variables: [{ name: "w", shape: [20_000] }] },
+    });
+  assert.deepEqual(await waysOf([{ ...VALUES, headers: accept }], {}, large), ["app"]);
 });
 
 Deno.test("whatever is not plain, or is refused, is the app's", async () => {
