@@ -16,7 +16,8 @@ COPY kernels ./kernels
 COPY src ./src
 COPY routes ./routes
 
-# On an address beyond loopback the service does not start without STEPWELL_TOKEN.
+# On an address beyond loopback the service does not start without STEPWELL_TOKEN or STEPWELL_TOKENS. The file that the
+# latter names belongs into /etc/stepwell, mounted read-only.
 ENV STEPWELL_HOST=0.0.0.0
 ENV STEPWELL_PORT=8080
 ENV STEPWELL_DATA=/data
@@ -26,4 +27,4 @@ HEALTHCHECK --interval=30s --timeout=5s \
   CMD ["deno", "eval", "const { ok } = await fetch('http://127.0.0.1:' + Deno.env.get('STEPWELL_PORT') + '/healthz'); Deno.exit(ok ? 0 : 1);"]
 
 # The task `start` without downloads. It is run directly, so that SIGTERM reaches the service.
-CMD ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "--allow-env=STEPWELL_*,DENO_KV_ACCESS_TOKEN", "--allow-read=src,/data", "--allow-write=/data", "--v8-flags=--no-liftoff", "src/main.ts"]
+CMD ["deno", "run", "--cached-only", "--no-prompt", "--allow-net", "--allow-env=STEPWELL_*,DENO_KV_ACCESS_TOKEN", "--allow-read=src,/data,/etc/stepwell", "--allow-write=/data", "--v8-flags=--no-liftoff", "src/main.ts"]

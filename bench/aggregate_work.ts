@@ -80,7 +80,7 @@ export function meanAsTheyArrive(
   const contribute = (n: number) => {
     const staging = stage(), values = staging.allocate(bytes);
     write(arena.f32(values, base.length), base, n);
-    staging.tensors.set("w", dense(variable, values, 0));
+    staging.apart.set("w", dense(variable, values, 0));
     bytesMost = Math.max(bytesMost, arena.bytesUsed - own);
     const ms = timedMs(() => {
       round.join(staging, { weight: weightOf(n) }, { acceptedAt: 0, sequence: n, version: 0 });

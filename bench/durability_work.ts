@@ -6,6 +6,7 @@ import { encodeTensors } from "../examples/safetensors.ts";
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
+import { Tokens } from "../routes/http/tokens.ts";
 import { gatesOf } from "../routes/http/gates.ts";
 import { Losses } from "../src/autodiff/losses.ts";
 import { readSettings } from "../src/config.ts";
@@ -47,6 +48,7 @@ export async function startStoredService(): Promise<StoredService> {
     losses: new Losses(settings),
     ...gatesOf(settings),
     metrics: new Metrics(),
+    tokens: new Tokens(settings),
     ownPort: (): number => server.addr.port,
     now: () => performance.now(),
     log: () => {},

@@ -5,7 +5,7 @@
 import { findUnique, tableBytes } from "../kernels/routines/dedupe.ts";
 import { type Arena } from "../kernels/arena.ts";
 import { type Call, runCompiled } from "../kernels/compiler/runner.ts";
-import type { StagedSparse } from "../src/run/staging/staging.ts";
+import type { StagedSparse } from "../src/run/staging/staged.ts";
 import { Registry } from "../src/run/registry/registry.ts";
 import { gradientValues, rowIndices } from "./data.ts";
 import { MEMBERS } from "./kernel_step.ts";

@@ -61,6 +61,7 @@ async function startCommand(data: string): Promise<[string, ...string[]]> {
     data,
   )
     .replace("$(deno task --quiet address)", "")
+    .replace("$(deno task --quiet secrets)", "")
     .split(/\s+/);
   return [first, ...rest];
 }

@@ -4,12 +4,11 @@
  * Invariant: every refusal, from any layer, is sent by `answerProblem`.
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { bearerAuth } from "hono/bearer-auth";
-import { except } from "hono/combine";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { StepwellError } from "../src/errors.ts";
+import { identified, runNeeded } from "./http/access.ts";
 import { accessLog } from "./http/access_log.ts";
 import * as applyGradients from "./apply_gradients.ts";
 import type { App, AppEnv, Services } from "./http/context.ts";
@@ -96,9 +95,6 @@ const OPERATIONS = [
   getDocs,
 ];
 
-/** Health checks and documentation need no token. */
-const OPEN_PATHS = /^\/(healthz|readyz|openapi\.json|docs(\/.*)?)$/;
-
 const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 export function createApp(services: Services): App {
@@ -133,14 +129,13 @@ export function createApp(services: Services): App {
       return answerProblem(c, new StepwellError("method_not_allowed", message), log);
     },
   }));
-  if (settings.STEPWELL_TOKEN !== "") {
-    app.use(except((c) => OPEN_PATHS.test(c.req.path), bearerAuth({ token: settings.STEPWELL_TOKEN })));
-  }
+  app.use(identified(services));
   app.use("/v1/*", (c, next) => {
     if (!services.stopping.aborted || SAFE_METHODS.has(c.req.method)) return next();
     throw new StepwellError("shutting_down", "Cannot change anything: the service was told to stop");
   });
-  app.use("/v1/runs/:run/*", leased(services));
+  // Before the lease, whose time and refusals depend on whether there is such a run.
+  app.use("/v1/runs/:run/*", runNeeded, leased(services));
   describeShared(app);
   for (const operation of OPERATIONS) operation.register(app, services);
   return app;

@@ -53,6 +53,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/gradients",
   operationId: "apply_gradients",
+  "x-required-scope": "contribute",
   tags: ["steps"],
   summary: "Apply gradients",
   description:
@@ -87,22 +88,27 @@ export const register: Register = (app, services) =>
     app,
     route,
     (c) =>
-      answerContribution(c, services, c.req.valid("param").run, async ({ run, change }, applyOnce) => {
-        using staging = run.stage("gradients");
-        const fields = await receiveTensors(c, services, {
-          bytesMax: (format) => run.limits.bodyBytesMax(format),
-          headerBytesMax: run.limits.headerBytesMax,
-          variableCount: () => run.describe().variables.length,
-          target: staging,
-          member: "gradients",
-          schema: Gradients,
-          fields: gradientFields,
-        });
-        return await applyOnce(fields.client_id, (key) => {
-          const options = { ...stepOptions(fields, c.req.valid("query")), loss: fields.loss, key };
-          return change(() =>
-            run.applyGradients(staging, { ...options, baseIteration: fields.base_iteration })
-          );
-        });
-      }),
+      answerContribution(
+        c,
+        services,
+        { ...c.req.valid("param"), ...c.req.valid("query") },
+        async ({ run, change }, applyOnce) => {
+          using staging = run.stage("gradients");
+          const fields = await receiveTensors(c, services, {
+            bytesMax: (format) => run.limits.bodyBytesMax(format),
+            headerBytesMax: run.limits.headerBytesMax,
+            variableCount: () => run.describe().variables.length,
+            target: staging,
+            member: "gradients",
+            schema: Gradients,
+            fields: gradientFields,
+          });
+          return await applyOnce(fields.client_id, (by) => {
+            const options = { ...stepOptions(fields, c.req.valid("query")), loss: fields.loss, ...by };
+            return change(() =>
+              run.applyGradients(staging, { ...options, baseIteration: fields.base_iteration })
+            );
+          });
+        },
+      ),
   );

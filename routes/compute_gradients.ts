@@ -43,6 +43,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/compute-gradients",
   operationId: "compute_gradients",
+  "x-required-scope": "contribute",
   tags: ["steps"],
   summary: "Differentiate a loss",
   description:
@@ -68,7 +69,7 @@ export const register: Register = (app, services) =>
     return await answerTensors(c, services, {
       type,
       run: { version },
-      tensors: gradients.flatMap(partsOf),
+      source: { tensors: gradients.flatMap(partsOf) },
       figures: { loss: sayable(loss), base_iteration: iterations },
       json: () =>
         recordJson([

@@ -1,12 +1,14 @@
 /** POST /v1/runs: creates a run. */
 import { receiveJson } from "./http/receive_body.ts";
 import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
+import { assertAnyRun, assertRun } from "./http/access.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
 import { describeRun } from "./http/describe_run.ts";
 import type { AppContext, Register } from "./http/context.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import { keyedRequest, sayReplayed } from "./http/idempotency.ts";
+import { RunId } from "./http/ids.ts";
 import {
   answers,
   BODY_ERRORS,
@@ -19,7 +21,7 @@ import {
   NoQuery,
   z,
 } from "./contract/operation.ts";
-import { Initial, MemberRequest, NULL, RunId, VariableName } from "./contract/tensor_schemas.ts";
+import { Initial, MemberRequest, NULL, VariableName } from "./contract/tensor_schemas.ts";
 import { AggregationRequest, Role } from "./contract/aggregation_schemas.ts";
 import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 
@@ -70,10 +72,12 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs",
   operationId: "create_run",
+  "x-required-scope": "write",
   tags: ["runs"],
   summary: "Create a run",
   description:
-    "Makes a training run: its variables with their first values, and its optimizer. Slots are made with it.",
+    "Makes a training run: its variables with their first values, and its optimizer. Slots are made with it. The token " +
+    "must have the run's id among its runs; without an id, all runs.",
   parameters: [IDEMPOTENCY_KEY],
   request: { query: NoQuery, body: jsonBody(CreateRun, "What the run is made of.") },
   responses: answers({ 201: json("The run.", Run, CREATED_HEADERS) }, [
@@ -109,6 +113,8 @@ export const register: Register = (app, services) => {
     using _key = keyed && services.creations.acquire(keyed.key);
     using body = await receiveJson(c, services, CreateRun, BODY);
     const spec = body.value;
+    if (spec.id === undefined) assertAnyRun(c);
+    else assertRun(c, spec.id);
     const key = keyed?.use();
     const known = key && await registry.creation(key);
     if (known) {

@@ -7,6 +7,7 @@ export const route = createRoute({
   method: "delete",
   path: "/v1/optimizers/{class_name}",
   operationId: "delete_optimizer",
+  "x-required-scope": "admin",
   tags: ["optimizers"],
   summary: "Delete an optimizer",
   description: "Forgets an optimizer that was registered, unless a run has it.",

@@ -15,6 +15,7 @@ export const route = createRoute({
   method: "delete",
   path: "/v1/runs/{run}",
   operationId: "delete_run",
+  "x-required-scope": "write",
   tags: ["runs"],
   summary: "Delete a run",
   description:

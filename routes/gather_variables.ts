@@ -38,6 +38,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/variables/gather",
   operationId: "gather_variables",
+  "x-required-scope": "read",
   tags: ["variables"],
   summary: "Get rows",
   description:
@@ -73,7 +74,7 @@ export const register: Register = (app, services) =>
     return await answerTensors(c, services, {
       type,
       run,
-      tensors: [rows],
+      source: { tensors: [rows] },
       figures: { iterations: run.iterations, version: run.version },
       json: () => recordJson([["name", plainJson(name)], ["values", tensorJson(rows.values, rows.shape)]]),
     });

@@ -39,6 +39,10 @@ const CatalogVariant = z.object({ config: Config, definition: OptimizerDefinitio
 
 const CatalogOptimizer = z.object({
   ...CatalogMember.shape,
+  module: z.string().optional().openapi({
+    description: "What the module of its configs must be; absent: none is needed.",
+    example: "torch.optim",
+  }),
   description: z.string().openapi({
     description: "Where it comes from.",
     example: "Robbins and Monro, 1951.",
@@ -101,6 +105,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/catalog",
   operationId: "get_catalog",
+  "x-required-scope": "read",
   tags: ["catalog"],
   summary: "Get the catalogue",
   description:

@@ -17,6 +17,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/checkpoint",
   operationId: "get_checkpoint",
+  "x-required-scope": "read",
   tags: ["checkpoint"],
   summary: "Save the run",
   description:

@@ -1,6 +1,7 @@
 /** GET /v1/runs/{run}/events: streams the events of a run. */
 import { StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
+import { revocation } from "./http/access.ts";
 import type { Register, Services } from "./http/context.ts";
 import { EventFeed } from "./contributions/event_feed.ts";
 import { eventStream } from "./contributions/event_stream.ts";
@@ -33,12 +34,13 @@ const DESCRIPTION = `Server-sent events, each told of once it is on disk. The da
 | \`gap\` | as \`state\`, in place of events that are no longer kept |
 
 A reader that comes back with \`Last-Event-ID\` gets what it has missed. A comment comes when nothing else has for a
-while. The stream ends when the run is deleted or replaced, or the service stops.`;
+while. The stream ends when the run is deleted or replaced, the token is revoked, or the service stops.`;
 
 export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/events",
   operationId: "get_events",
+  "x-required-scope": "read",
   tags: ["rounds"],
   summary: "Watch the run",
   description: DESCRIPTION,
@@ -106,7 +108,7 @@ export const register: Register = (app, services) => {
       feed: feedOf(run),
       // The header first: a browser's EventSource reconnects to its first URL, with an old query.
       from: c.req.header("Last-Event-ID") || c.req.valid("query").last_event_id || undefined,
-      signals: [c.req.raw.signal, stopping],
+      signals: [c.req.raw.signal, stopping, ...revocation(c)],
       owned: owned.move(),
     });
     return c.body(stream, 200);

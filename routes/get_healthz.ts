@@ -1,7 +1,7 @@
 /** GET /healthz: 200 while the process responds. */
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
-import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
+import { createRoute, json, mount, NoQuery, OPEN, openAnswers, z } from "./contract/operation.ts";
 
 const Health = z.object({ status: z.literal("ok").openapi({ description: "Always ok.", example: "ok" }) })
   .openapi("Health", { description: "A sign of life." });
@@ -13,7 +13,7 @@ export const route = createRoute({
   tags: ["service"],
   summary: "Is the service alive?",
   description: "200 as long as the process answers. Needs no token.",
-  security: [],
+  ...OPEN,
   request: { query: NoQuery },
   responses: openAnswers({ 200: json("It is.", Health) }, []),
 });

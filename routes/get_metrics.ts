@@ -8,6 +8,7 @@ export const route = createRoute({
   method: "get",
   path: "/metrics",
   operationId: "get_metrics",
+  "x-required-scope": "read",
   tags: ["service"],
   summary: "Get figures",
   description:

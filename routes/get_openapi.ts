@@ -3,7 +3,7 @@ import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import { openapi31, servedAt } from "./contract/openapi.ts";
-import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
+import { createRoute, json, mount, NoQuery, OPEN, openAnswers, z } from "./contract/operation.ts";
 
 const Document = z.record(z.string(), z.unknown()).openapi({
   description: "OpenAPI 3.1.",
@@ -17,9 +17,9 @@ export const route = createRoute({
   tags: ["service"],
   summary: "Get this document",
   description: "The OpenAPI 3.1 document of the service. Needs no token.",
-  security: [],
+  ...OPEN,
   request: { query: NoQuery },
-  responses: openAnswers({ 200: json("The document.", Document) }, []),
+  responses: openAnswers({ 200: json("The document.", Document) }, ["too_many_requests"]),
 });
 
 export const register: Register = (app, { settings }) => {

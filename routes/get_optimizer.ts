@@ -19,9 +19,11 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/optimizer",
   operationId: "get_optimizer",
+  "x-required-scope": "read",
   tags: ["optimizer"],
   summary: "Get the optimizer",
-  description: "Keras' `get_config` with its class name; `tf.keras.optimizers.legacy.deserialize` takes it.",
+  description:
+    "The optimizer in the form in which it was given, as its framework writes it: Keras' `get_config` with its class name.",
   parameters: [IF_NONE_MATCH],
   request: { params: RunParams, query: NoQuery },
   responses: answers({ 200: json("The optimizer.", Member, STATE_HEADERS), 304: NOT_MODIFIED }, [

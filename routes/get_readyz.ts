@@ -2,7 +2,7 @@
 import { StepwellError } from "../src/errors.ts";
 import { answerJson } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
-import { createRoute, json, mount, NoQuery, openAnswers, z } from "./contract/operation.ts";
+import { createRoute, json, mount, NoQuery, OPEN, openAnswers, z } from "./contract/operation.ts";
 
 const Readiness = z.object({
   status: z.literal("ready").openapi({ description: "Always ready.", example: "ready" }),
@@ -18,9 +18,10 @@ export const route = createRoute({
   description:
     "200 from the start until the service was told to stop, then 503; 503 or 507 with the reason while the storage " +
     "refuses changes. Needs no token.",
-  security: [],
+  ...OPEN,
   request: { query: NoQuery },
   responses: openAnswers({ 200: json("It does.", Readiness) }, [
+    "too_many_requests",
     "shutting_down",
     "storage_failed",
     "storage_full",

@@ -9,6 +9,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/rounds/current",
   operationId: "get_round",
+  "x-required-scope": "read",
   tags: ["rounds"],
   summary: "Describe the open round",
   description:

@@ -19,6 +19,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}",
   operationId: "get_run",
+  "x-required-scope": "read",
   tags: ["runs"],
   summary: "Describe a run",
   description: "What the run is made of and where it stands; no values.",

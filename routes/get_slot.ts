@@ -24,6 +24,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/slots/{slot}",
   operationId: "get_slot",
+  "x-required-scope": "read",
   tags: ["slots"],
   summary: "Get a slot",
   description: "Keras' `get_slot`, for all variables: the optimizer's companion tensor of each.",
@@ -46,6 +47,6 @@ export const register: Register = (app, services) =>
       const tensors = run.readSlot(slot);
       const figures = { slot, iterations: run.iterations, version: run.version };
       const json = () => valuesJson(figures, tensors);
-      return answerTensors(c, services, { type, run, tensors, figures, json });
+      return answerTensors(c, services, { type, run, source: { tensors }, figures, json });
     });
   });

@@ -41,6 +41,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/variables",
   operationId: "get_variables",
+  "x-required-scope": "read",
   tags: ["variables"],
   summary: "Get values",
   description: "One whole version of the values, never half a step. As safetensors they are streamed, with " +

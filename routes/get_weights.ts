@@ -21,6 +21,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/weights",
   operationId: "get_weights",
+  "x-required-scope": "read",
   tags: ["weights"],
   summary: "Get weights",
   description:
@@ -45,7 +46,7 @@ export const register: Register = (app, services) =>
       return answerTensors(c, services, {
         type,
         run,
-        tensors,
+        source: { tensors },
         figures,
         json: () => recordJson([["weights", listJson(list())]]),
       });

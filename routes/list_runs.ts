@@ -1,9 +1,11 @@
 /** GET /v1/runs: the open runs, a page at a time. */
 import { describeRun } from "./http/describe_run.ts";
-import { answerJson } from "./http/answer.ts";
+import { callerOf } from "./http/access.ts";
+import { answerPieces } from "./http/answer_pieces.ts";
 import type { Register } from "./http/context.ts";
 import { answers, createRoute, json, limit, mount, z } from "./contract/operation.ts";
 import { Run } from "./contract/run_schemas.ts";
+import { listJson, plainJson, recordJson } from "../src/wire/json_writer.ts";
 
 const Query = z.strictObject({
   limit: limit("Runs on a page.", 100),
@@ -25,15 +27,23 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs",
   operationId: "list_runs",
+  "x-required-scope": "read",
   tags: ["runs"],
   summary: "List runs",
-  description: "The open runs in order of creation, a page at a time.",
+  description:
+    "The open runs in order of creation, a page at a time; only those that the token has. A page of runs with long descriptions has fewer than `limit`.",
   request: { query: Query },
   responses: answers({ 200: json("A page of runs.", RunList) }, []),
 });
 
 export const register: Register = (app, { registry }) =>
   mount(app, route, async (c) => {
-    const { runs, next } = await registry.list(c.req.valid("query"));
-    return answerJson(c, { runs: runs.map((run) => describeRun(run, registry)), next_cursor: next });
+    const { runs: globs } = callerOf(c);
+    const { runs, next } = await registry.list({
+      ...c.req.valid("query"),
+      isListed: (id) => globs.matches(id),
+    });
+    const described = runs.values().map((run) => plainJson(describeRun(run, registry)));
+    const more = next === undefined ? [] : [["next_cursor", plainJson(next)] as const];
+    return await answerPieces(c, recordJson([["runs", listJson(described)], ...more]));
   });

@@ -22,6 +22,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/slots",
   operationId: "list_slots",
+  "x-required-scope": "read",
   tags: ["slots"],
   summary: "List slots",
   description: "Keras' `get_slot_names`.",

@@ -26,6 +26,7 @@ export const route = createRoute({
   method: "get",
   path: "/v1/runs/{run}/steps",
   operationId: "list_steps",
+  "x-required-scope": "read",
   tags: ["steps"],
   summary: "List steps",
   description:

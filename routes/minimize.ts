@@ -47,6 +47,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/runs/{run}/minimize",
   operationId: "minimize",
+  "x-required-scope": "contribute",
   tags: ["steps"],
   summary: "Minimize a loss",
   description:
@@ -68,20 +69,25 @@ export const register: Register = (app, services) =>
     app,
     route,
     (c) =>
-      answerContribution(c, services, c.req.valid("param").run, async (checked, applyOnce) => {
-        const { run, confirm } = checked;
-        using received = await receiveJson(c, services, Minimize, LOSS_BODY);
-        const body = received.value;
-        return applyOnce(body.client_id, async (key) => {
-          checkPayload(run);
-          const compiled = compileFor(services, run, body);
-          using _place = await services.losses.acquireAlone(run.id, compiled);
-          // Before the work: the run may have been deleted or changed while this request waited.
-          confirm();
-          const found = await differentiate(services, run, compiled);
-          return await apply(checked, found, { ...stepOptions(body, c.req.valid("query")), key });
-        });
-      }),
+      answerContribution(
+        c,
+        services,
+        { ...c.req.valid("param"), ...c.req.valid("query") },
+        async (checked, applyOnce) => {
+          const { run, confirm } = checked;
+          using received = await receiveJson(c, services, Minimize, LOSS_BODY);
+          const body = received.value;
+          return applyOnce(body.client_id, async (by) => {
+            checkPayload(run);
+            const compiled = compileFor(services, run, body);
+            using _place = await services.losses.acquireAlone(run.id, compiled);
+            // Before the work: the run may have been deleted or changed while this request waited.
+            confirm();
+            const found = await differentiate(services, run, compiled);
+            return await apply(checked, found, { ...stepOptions(body, c.req.valid("query")), ...by });
+          });
+        },
+      ),
   );
 
 async function apply(

@@ -32,6 +32,7 @@ export const route = createRoute({
   method: "patch",
   path: "/v1/runs/{run}/optimizer",
   operationId: "patch_optimizer",
+  "x-required-scope": "write",
   tags: ["optimizer"],
   summary: "Overwrite hyperparameters",
   description:

@@ -31,6 +31,7 @@ export const route = createRoute({
   method: "put",
   path: "/v1/runs/{run}/checkpoint",
   operationId: "put_checkpoint",
+  "x-required-scope": "write",
   tags: ["checkpoint"],
   summary: "Restore the run",
   description:

@@ -29,6 +29,7 @@ export const route = createRoute({
   method: "put",
   path: "/v1/runs/{run}/variables",
   operationId: "put_variables",
+  "x-required-scope": "write",
   tags: ["variables"],
   summary: "Set values",
   description: "Sets whole variables; the others, slots and iterations stay. All of them are set, or none.",

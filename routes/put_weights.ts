@@ -22,6 +22,7 @@ export const route = createRoute({
   method: "put",
   path: "/v1/runs/{run}/weights",
   operationId: "put_weights",
+  "x-required-scope": "write",
   tags: ["weights"],
   summary: "Set weights",
   description: "Keras' `set_weights`, with its errors: what `get_weights` gave, in the same order.",

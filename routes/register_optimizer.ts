@@ -25,6 +25,7 @@ export const route = createRoute({
   method: "post",
   path: "/v1/optimizers",
   operationId: "register_optimizer",
+  "x-required-scope": "admin",
   tags: ["optimizers"],
   summary: "Register an optimizer",
   description:

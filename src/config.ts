@@ -9,6 +9,7 @@ import { isIP } from "node:net";
 import { BODIES } from "./settings/bodies.ts";
 import { BOUNDS } from "./settings/bounds.ts";
 import { DOOR } from "./settings/door.ts";
+import { LANE } from "./settings/lane.ts";
 import { LOSSES } from "./settings/losses.ts";
 import { STORAGE } from "./settings/storage.ts";
 import { WAITS } from "./settings/waits.ts";
@@ -20,6 +21,7 @@ const TOKEN_LENGTH_MIN = 16;
 /** In the order of the README. */
 export const SETTINGS = {
   ...DOOR,
+  ...LANE,
   ...BOUNDS,
   ...BODIES,
   ...WAITS,
@@ -53,18 +55,23 @@ export function readSettings(lookup: (name: string) => string | undefined): Sett
 
 /** The rules that several settings make together. */
 function checkAccess(settings: Settings): void {
-  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token } = settings;
-  if (token === "") {
+  if ((settings.STEPWELL_TLS_CERT === "") !== (settings.STEPWELL_TLS_KEY === "")) {
+    throw new SettingError(
+      "Cannot speak TLS: must have both STEPWELL_TLS_CERT and STEPWELL_TLS_KEY, or neither",
+    );
+  }
+  const { STEPWELL_HOST: host, STEPWELL_TOKEN: token, STEPWELL_TOKENS: file } = settings;
+  if (token === "" && file === "") {
     if (!isLoopback(host)) {
       throw new SettingError(
-        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN, or a ` +
+        `Cannot listen on STEPWELL_HOST="${host}" without a token: set STEPWELL_TOKEN or STEPWELL_TOKENS, or a ` +
           "loopback host (127.0.0.1, ::1, localhost)",
       );
     }
     if (settings.STEPWELL_CORS_ORIGINS === "*") {
       throw new SettingError(
-        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN, ' +
-          "or name the origins",
+        'Cannot use STEPWELL_CORS_ORIGINS="*" without a token: every page could change every run; set STEPWELL_TOKEN ' +
+          "or STEPWELL_TOKENS, or name the origins",
       );
     }
   }

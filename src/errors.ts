@@ -18,10 +18,21 @@ export const ERRORS = {
   incomplete_body: entry(400, "Body is incomplete", "The body ended early or was cut off."),
   malformed_header: entry(400, "Header is malformed", "A request header cannot be understood."),
 
+  malformed_request: entry(
+    400,
+    "Request is not HTTP",
+    "The first line, the headers or the framing of the body break HTTP/1.1; the connection is closed.",
+  ),
+
   // 401 Unauthorized
   unauthorized: entry(401, "Token missing or wrong", "The request needs `Authorization: Bearer <token>`."),
 
   // 403 Forbidden
+  forbidden: entry(
+    403,
+    "Not allowed with this token",
+    "The token lacks the scope or the run, or is bound to another client.",
+  ),
   origin_not_allowed: entry(
     403,
     "Page of another origin",
@@ -47,6 +58,12 @@ export const ERRORS = {
 
   // 408 Request Timeout
   body_timeout: entry(408, "Body came too slowly", "The body did not arrive in the time that it may take."),
+
+  head_timeout: entry(
+    408,
+    "Head came too slowly",
+    "The first line and the headers did not arrive in the time that they may take; the connection is closed.",
+  ),
 
   // 409 Conflict
   run_exists: entry(409, "Run exists already", "A run with this id exists."),
@@ -177,6 +194,20 @@ export const ERRORS = {
     422,
     "Run is too large",
     "The run needs more memory than one arena can hold, or its names more bytes than a checkpoint can.",
+  ),
+
+  // 429 Too Many Requests
+  too_many_requests: entry(
+    429,
+    "Too many requests",
+    "The client sends more than STEPWELL_REQUESTS_PER_SECOND; `RateLimit` has the figures.",
+  ),
+
+  // 431 Request Header Fields Too Large
+  head_too_large: entry(
+    431,
+    "Head is too large",
+    "The first line and the headers are larger, or more, than the settings allow; the connection is closed.",
   ),
 
   // 500 Internal Server Error

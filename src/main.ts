@@ -10,6 +10,10 @@ import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";
+import { serveLane } from "../routes/lane/lane.ts";
+import { TokenFileError } from "../routes/http/token_file.ts";
+import { TokenWatch } from "../routes/http/token_watch.ts";
+import { Tokens } from "../routes/http/tokens.ts";
 import { Losses } from "./autodiff/losses.ts";
 import { readSettings, SettingError, type Settings } from "./config.ts";
 import { StepwellError } from "./errors.ts";
@@ -28,8 +32,14 @@ const log = new LineLog(Deno.stderr);
 const start = performance.now();
 const stopping = new AbortController();
 
+/** How often the file of tokens is looked at. */
+const TOKENS_MS = 1000;
+
 /** Tells a supervisor that it should start the service again. */
 const EXIT_UNASKED = 70;
+
+const tokens = new Tokens(settings);
+const tokenWatch = await tokenWatchOrExit(settings);
 
 const descriptors = new Descriptors(() => Deno.openSync(`${settings.STEPWELL_DATA}/lock`));
 const pool = new FilePool({ giveWay: () => descriptors.giveWay() });
@@ -62,6 +72,7 @@ const registry = await storeOrExit(Registry.open({
 /** Of the port, once it is open. */
 let address: Deno.NetAddr | undefined;
 const losses = new Losses(settings);
+const metrics = new Metrics();
 const app = createApp({
   settings,
   losses,
@@ -73,7 +84,8 @@ const app = createApp({
     STEPWELL_EVENT_STREAMS_MAX: Math.min(settings.STEPWELL_EVENT_STREAMS_MAX, descriptors.waitingMax),
     STEPWELL_WAITS_MAX: Math.min(settings.STEPWELL_WAITS_MAX, descriptors.waitingMax),
   }),
-  metrics: new Metrics(),
+  metrics,
+  tokens,
   ownPort: () => address?.port ?? settings.STEPWELL_PORT,
   now: () => performance.now() - start,
   log: logLine,
@@ -94,6 +106,7 @@ globalThis.addEventListener("error", (event) => {
   event.preventDefault();
   logFailure(event.error);
 });
+const tokenReader = tokenWatch && setInterval(() => tokenWatch.refresh(), TOKENS_MS);
 const sweeper = setInterval(sweep, settings.STEPWELL_SWEEP_SECONDS * 1000);
 
 function settingsOrExit(): Settings {
@@ -105,14 +118,53 @@ function settingsOrExit(): Settings {
   }
 }
 
+/** Certificate and key, for TLS. */
+function tlsOrExit({ STEPWELL_TLS_CERT: certPath, STEPWELL_TLS_KEY: keyPath }: Settings) {
+  if (certPath === "") return undefined;
+  try {
+    return { cert: Deno.readTextFileSync(certPath), key: Deno.readTextFileSync(keyPath) };
+  } catch (error) {
+    exitWith(
+      `Cannot read STEPWELL_TLS_CERT or STEPWELL_TLS_KEY: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+async function tokenWatchOrExit({ STEPWELL_TOKENS: path }: Settings): Promise<TokenWatch | undefined> {
+  if (path === "") return undefined;
+  const file = { path, stat: () => Deno.stat(path), read: () => Deno.readTextFile(path) };
+  try {
+    return await TokenWatch.open({ file, tokens, wallClock: () => new Date(), notify: logLine });
+  } catch (error) {
+    if (error instanceof TokenFileError) exitWith(error.message);
+    throw error;
+  }
+}
+
 function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings): OpenPort {
+  const tls = tlsOrExit(settings);
   const onListen = (opened: Deno.NetAddr) => {
     if (!address) console.log(`Stepwell is ready at ${urlOf(opened)}`);
     address = opened;
   };
+  const serve = () => {
+    const place = { hostname, port: address?.port ?? port };
+    if (settings.STEPWELL_HTTP === "deno") return Deno.serve({ ...place, ...tls, onListen }, handle);
+    const lane = serveLane({ ...place, tls }, {
+      settings,
+      handler: handle,
+      wallClock: () => new Date(),
+      newId: () => crypto.randomUUID(),
+      log: logLine,
+      metrics,
+      onFailure: logFailure,
+    });
+    onListen(lane.addr);
+    return lane;
+  };
   try {
     return new OpenPort({
-      serve: () => Deno.serve({ hostname, port: address?.port ?? port, onListen }, handle),
+      serve,
       descriptors,
       onNotice: (notice) => logLine({ level: "warn", notice }),
       onEnd: endUnasked,
@@ -163,7 +215,7 @@ function logLine(line: Readonly<Record<string, unknown>>): void {
   log.add({ time: new Date().toISOString(), ...line });
 }
 
-async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
+async function handle(request: Request, info: { readonly remoteAddr: Deno.Addr }): Promise<Response> {
   const answer = Promise.resolve(app.fetch(request, info));
   inFlight.add(answer);
   try {
@@ -174,7 +226,8 @@ async function handle(request: Request, info: Deno.ServeHandlerInfo): Promise<Re
 }
 
 function urlOf({ hostname, port }: Deno.NetAddr): string {
-  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  const scheme = settings.STEPWELL_TLS_CERT === "" ? "http" : "https";
+  return `${scheme}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 function exitWith(message: string): never {
@@ -202,6 +255,7 @@ async function stop(exitCode = 0): Promise<void> {
 /** Requests first: `shutdown` finishes the responses being sent, but cuts off the bodies being received. */
 async function finish(): Promise<void> {
   clearInterval(sweeper);
+  clearInterval(tokenReader);
   // A loss may use all the time that is left. Refuse those still running at half time, so that runs can be stored.
   const enough = setTimeout(() => losses.close(), settings.STEPWELL_SHUTDOWN_SECONDS * 1000 / 2);
   await Promise.allSettled(inFlight);

@@ -72,6 +72,19 @@ Deno.test("readSettings() requires a token for every host but loopback", () => {
   assert.equal(read({ STEPWELL_TOKEN: "abc" }).STEPWELL_TOKEN, "abc");
 });
 
+Deno.test("readSettings() takes a file of tokens in place of a token, for every host and for every origin", () => {
+  const file = { STEPWELL_TOKENS: "/etc/stepwell/tokens.json" };
+  assert.equal(read({ ...file, STEPWELL_HOST: "0.0.0.0" }).STEPWELL_TOKENS, file.STEPWELL_TOKENS);
+  assert.equal(read({ ...file, STEPWELL_CORS_ORIGINS: "*" }).STEPWELL_CORS_ORIGINS, "*");
+  // A short token is no better beside a file.
+  refuses(
+    { ...file, STEPWELL_HOST: "0.0.0.0", STEPWELL_TOKEN: "short" },
+    /must have at least 16 beyond loopback$/,
+  );
+  // A comma parts the files that the service may read.
+  refuses({ STEPWELL_TOKENS: "a,b" }, /STEPWELL_TOKENS .*must be a path without commas$/);
+});
+
 Deno.test("readSettings() takes origins and hosts, and * only with a token", () => {
   refuses({ STEPWELL_CORS_ORIGINS: "*" }, /STEPWELL_CORS_ORIGINS="\*" without a token/);
   assert.equal(read({ STEPWELL_CORS_ORIGINS: "*", STEPWELL_TOKEN: "abc" }).STEPWELL_CORS_ORIGINS, "*");

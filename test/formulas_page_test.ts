@@ -1,6 +1,6 @@
 /** docs/formulas.md: its worked rules do what their papers say. Its table is generated: generated_test.ts. */
 import assert from "node:assert/strict";
-import type { Definition } from "../src/families/optimizers/definition_schema.ts";
+import type { Definition } from "../src/families/optimizers/member/definition_schema.ts";
 import { newRegistry, numbers, step, variablesOf } from "./run/support/harness.ts";
 import { type Variable, WORKED_RULES } from "./support/worked_rules.ts";
 

@@ -1,11 +1,24 @@
-/** The table of docs/formulas.md, from the ops that the compiler of formulas reads. Part of generate.ts. */
+/** The tables of docs/formulas.md, from the ops that the compiler of formulas reads and the members of conventions. Part of generate.ts. */
 import { OPS, REDUCTIONS } from "../kernels/language/ops.ts";
+import { catalog } from "../src/families/catalog.ts";
 import { code } from "./cells.ts";
+import { slots } from "./readme_tables.ts";
 import type { Table } from "./markdown_tables.ts";
 
 /** The tables by the name in the comment `<!-- table: name -->` above each. */
 export function formulasTables(): ReadonlyMap<string, Table> {
-  return new Map([["functions", functions()]]);
+  return new Map([["functions", functions()], ["conventions", conventions()]]);
+}
+
+function conventions(): Table {
+  return [
+    ["module", "optimizer", "slots", "whose rule"],
+    ...catalog().optimizers.flatMap((member) =>
+      member.module === undefined
+        ? []
+        : [[code(member.module), code(member.class_name), slots(member), member.description]]
+    ),
+  ];
 }
 
 function functions(): Table {

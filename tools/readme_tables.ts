@@ -24,22 +24,30 @@ export function readmeTables(): ReadonlyMap<string, Table> {
 
 function operations(): Table {
   const app = createApp({ settings: readSettings(() => undefined) } as Services);
-  const { paths } = openapi31(app) as { paths: Record<string, Record<string, { summary: string }>> };
+  type Operations = Record<string, { summary: string; "x-required-scope": string }>;
+  const { paths } = openapi31(app) as { paths: Record<string, Operations> };
   const rows = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { summary }]) => [code(`${method.toUpperCase()} ${path}`), summary])
+    Object.entries(methods).map((
+      [method, { summary, "x-required-scope": scope }],
+    ) => [code(`${method.toUpperCase()} ${path}`), summary, scope])
   );
-  return [["request", "what it does"], ...rows, [code("GET /docs"), "Read that document as a page"]];
+  return [["request", "what it does", "scope"], ...rows, [
+    code("GET /docs"),
+    "Read that document as a page",
+    "none",
+  ]];
 }
 
 function optimizers(): Table {
   return [
     ["optimizer", "slots", "what it is"],
-    ...catalog().optimizers.map((member) => [code(member.class_name), slots(member), member.summary]),
+    ...catalog().optimizers.filter(({ module }) => module === undefined)
+      .map((member) => [code(member.class_name), slots(member), member.summary]),
   ];
 }
 
 /** The slots of all variants in order; slots that only some variants have are in parentheses. */
-function slots({ variants }: CatalogOptimizer): string {
+export function slots({ variants }: CatalogOptimizer): string {
   const names = new Set(variants.flatMap((variant) => Object.keys(variant.definition.slots)));
   const shown = [...names].map((name) =>
     variants.every((variant) => name in variant.definition.slots) ? code(name) : `(${code(name)})`

@@ -22,6 +22,8 @@ interface OpRow {
   /** Comparisons give a mask, which only `where` accepts, as its first argument. */
   readonly mask?: true;
   readonly evaluate?: (a: number, b: number, c: number) => number;
+  /** The same in float64, for numbers that are rounded later (doubles.ts); absent where `evaluate` rounds nothing. */
+  readonly float64?: (a: number, b: number) => number;
   readonly emit?: (a: Code, b: Code, c: Code) => Code;
   /** Vectors that `emit` takes after its arguments; a kernel computes them once, before the elements. */
   readonly constants?: readonly Code[];
@@ -53,12 +55,26 @@ function roundToEven(value: number): number {
   return whole === 0 ? value * 0 : whole;
 }
 
+/**
+ * x ^ y in float64. Whole powers are products, which have the same bits in every engine; for others, and for exp, log
+ * and cos, engines may differ in the last bit of a float64 number, which rounding to float32 nearly always removes.
+ */
+function power64(x: number, y: number): number {
+  if (!Number.isInteger(y) || y < 0 || y > 2 ** 31) return Math.pow(x, y);
+  let product = 1;
+  for (let left = y, square = x; left > 0; left = Math.floor(left / 2), square *= square) {
+    if (left % 2 === 1) product *= square;
+  }
+  return product;
+}
+
 export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   add: {
     arity: 2,
     keeps: 2,
     symbol: "+",
     evaluate: (a, b) => fround(a + b),
+    float64: (a, b) => a + b,
     emit: f32x4.add,
     meaning: "sum, rounded once",
   },
@@ -67,6 +83,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     keeps: 2,
     symbol: "-",
     evaluate: (a, b) => fround(a - b),
+    float64: (a, b) => a - b,
     emit: f32x4.sub,
     meaning: "difference, rounded once",
   },
@@ -75,6 +92,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     keeps: 2,
     symbol: "*",
     evaluate: (a, b) => fround(a * b),
+    float64: (a, b) => a * b,
     emit: f32x4.mul,
     meaning: "product, rounded once",
   },
@@ -83,6 +101,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     keeps: 1,
     symbol: "/",
     evaluate: (a, b) => fround(a / b),
+    float64: (a, b) => a / b,
     emit: f32x4.div,
     slow: true,
     meaning: "quotient, rounded once",
@@ -91,6 +110,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
     arity: 2,
     symbol: "^",
     evaluate: pow,
+    float64: power64,
     host: true,
     meaning: "power, with the bits of C's powf",
   },
@@ -179,6 +199,7 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   sqrt: {
     arity: 1,
     evaluate: (a) => fround(Math.sqrt(a)),
+    float64: Math.sqrt,
     emit: f32x4.sqrt,
     slow: true,
     meaning: "root, rounded once",
@@ -199,18 +220,21 @@ export const OPS: ReadonlyMap<string, OpRow> = new Map(Object.entries<OpRow>({
   exp: {
     arity: 1,
     evaluate: exp,
+    float64: Math.exp,
     host: true,
     meaning: "exponential, with the bits of C's expf",
   },
   log: {
     arity: 1,
     evaluate: log,
+    float64: Math.log,
     host: true,
     meaning: "natural logarithm, with the bits of C's logf",
   },
   cos: {
     arity: 1,
     evaluate: cos,
+    float64: Math.cos,
     host: true,
     meaning: "cosine, with the bits of C's cosf",
   },

@@ -128,14 +128,6 @@ export const Aggregation = z.object({
   description: "How contributions become steps, with every default; what another mode has is not there.",
 });
 
-export const ClientId = z.string().min(1).max(256)
-  .refine((id) => id !== "." && id !== "..", "Must not be . or .., which no path can name")
-  .refine((id) => id.isWellFormed(), "Must not hold half a surrogate pair, which no path can name")
-  .openapi({
-    description: "Who the client is: a name of its own choice.",
-    example: "phone-7",
-  });
-
 export const RoundNumber = Count.openapi({ description: "The round, from 0.", example: 3 });
 export const OpenRoundNumber = orNull(z.int().min(0)).openapi({
   description: "The open round, from 0; null in mode immediate, which has none.",

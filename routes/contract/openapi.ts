@@ -34,7 +34,9 @@ const CONFIG = {
       "Clients compute gradients and send them; the service holds variables and slots and applies the " +
       "optimizer, bit for bit as Keras' legacy optimizers on TensorFlow. Every answer also has the headers " +
       "Content-Security-Policy, Cross-Origin-Resource-Policy, Referrer-Policy, X-Content-Type-Options and " +
-      "X-Frame-Options, for browsers. With STEPWELL_CORS_ORIGINS it has those of CORS and `Vary: Origin` too.",
+      "X-Frame-Options, for browsers. With STEPWELL_CORS_ORIGINS it has those of CORS and `Vary: Origin` too, with " +
+      "STEPWELL_REQUESTS_PER_SECOND also `RateLimit-Policy` and `RateLimit`. What a token may do is in " +
+      "`x-required-scope`: a scope includes those before it in `read`, `contribute`, `write`, `admin`.",
     license: { name: "MIT", identifier: "MIT" },
   },
   servers: serversAt("/"),
@@ -53,7 +55,9 @@ export function describeShared(app: App): void {
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
-    description: "STEPWELL_TOKEN; a service without one asks for none.",
+    description:
+      "STEPWELL_TOKEN, or a token of STEPWELL_TOKENS that has the operation's `x-required-scope` and, where the path " +
+      "names a run, that run. A service without both settings asks for none.",
   });
 }
 

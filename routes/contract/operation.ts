@@ -2,21 +2,38 @@
  * The vocabulary in which the operations' files describe themselves: parameters, bodies, answers and refusals.
  * The documentation of refusals comes from the catalogue by code. An operation lists its own codes only.
  */
-import { createRoute, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
+import { createRoute as routeOf, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
 import { type ErrorCode, ERRORS } from "../../src/errors.ts";
+import { scopeNeeded } from "../http/access.ts";
 import type { App, AppEnv } from "../http/context.ts";
+import { RunId } from "../http/ids.ts";
+import type { Scope } from "../http/token_file.ts";
 import { headers, withHeaders } from "../http/headers.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "../http/negotiate.ts";
 import { isRetriable, PROBLEM_TYPE, problemType } from "../http/problem.ts";
-import { RunId } from "./tensor_schemas.ts";
 import { ProblemSchema } from "../http/problem_schema.ts";
 
-export { createRoute, z };
+export { z };
 
 /** Loose on purpose: tensor bodies are written by hand, and tests check all answers against their schemas. */
-type Responses = Parameters<typeof createRoute>[0]["responses"];
+type Responses = Parameters<typeof routeOf>[0]["responses"];
 type ResponseConfig = Responses[number];
-type BodyConfig = NonNullable<NonNullable<Parameters<typeof createRoute>[0]["request"]>["body"]>;
+type BodyConfig = NonNullable<NonNullable<Parameters<typeof routeOf>[0]["request"]>["body"]>;
+
+/** What a route says of its callers: the scope that their token needs, none if they need no token. */
+interface Access {
+  readonly "x-required-scope": Scope | "none";
+}
+
+/** The access of an operation that needs no token. */
+export const OPEN = { "x-required-scope": "none" as const, security: [] };
+
+/** An operation as data. */
+export function createRoute<P extends string, R extends Omit<RouteConfig, "path"> & Access & { path: P }>(
+  route: R,
+) {
+  return routeOf<P, R>(route);
+}
 
 export const RunParams = z.strictObject({ run: RunId });
 /** Operations without query parameters refuse any. */
@@ -68,6 +85,8 @@ export function answers(successes: Responses, codes: readonly ErrorCode[]): Resp
   return openAnswers(successes, [
     "malformed_header",
     "unauthorized",
+    "forbidden",
+    "too_many_requests",
     ...codes,
   ]);
 }
@@ -87,9 +106,8 @@ function problem(codes: readonly ErrorCode[]): ResponseConfig {
       ...ANSWER_HEADERS,
       ...headers("Cache-Control"),
       ...(isRetriable(status) ? headers("Retry-After") : {}),
-      ...(codes.some((code) => code === "unauthorized" || code === "malformed_header")
-        ? headers("WWW-Authenticate")
-        : {}),
+      ...(codes.some((code) => CHALLENGED.has(code)) ? headers("WWW-Authenticate") : {}),
+      ...(codes.includes("too_many_requests") ? headers("RateLimit-Policy", "RateLimit") : {}),
     },
     content: {
       [PROBLEM_TYPE]: {
@@ -99,6 +117,9 @@ function problem(codes: readonly ErrorCode[]): ResponseConfig {
     },
   };
 }
+
+/** Refusals that say what the token must be. */
+const CHALLENGED: ReadonlySet<ErrorCode> = new Set(["malformed_header", "unauthorized", "forbidden"]);
 
 function exampleProblem(code: ErrorCode) {
   const { status, title, meaning } = ERRORS[code];
@@ -149,13 +170,20 @@ export function tensorBody(schema: z.ZodType, description: string): BodyConfig {
 }
 
 /**
- * Adds an operation to the app. It is documented in full, but only path and query are validated here. Handlers read
- * and validate bodies, because hono would buffer them without bounds and before the upload has a place.
+ * Adds an operation to the app. It is documented in full, but only path and query are validated here, and before them
+ * the caller's scope. Handlers read and validate bodies, because hono would buffer them without bounds and before the
+ * upload has a place.
  */
-export function mount<R extends RouteConfig>(app: App, route: R, handler: RouteHandler<R, AppEnv>): void {
+export function mount<R extends RouteConfig & Access>(
+  app: App,
+  route: R,
+  handler: RouteHandler<R, AppEnv>,
+): void {
   const { body: _body, ...request } = route.request ?? {};
+  const scope = route["x-required-scope"];
+  const middleware = scope === "none" ? [] : [scopeNeeded(scope)];
   app.openAPIRegistry.registerPath(withHeaders(route));
-  app.openapi({ ...route, request, hide: true } as unknown as R, handler as never);
+  app.openapi({ ...route, request, middleware, hide: true } as unknown as R, handler as never);
 }
 
 export function requestHeader(name: string, description: string, example: string) {

@@ -68,8 +68,13 @@ const FIELDS = {
     example: "slot",
   }),
   state: first("Numbers that live as long as the run.", {}),
+  doubles: lines("Numbers of the step, computed in float64 and rounded once.", ["rest = 1 - beta"]),
   scalars: lines("Numbers of the step.", ["alpha = learning_rate / (1 - beta ^ T)"]),
   dense: lines("What happens to each element.", ["w = w - learning_rate * g"]),
+  sparse_as_dense: z.boolean().openapi({
+    description: "Whether a sparse gradient is a dense one with zeros in all other rows; not with sparse.",
+    example: false,
+  }),
 };
 
 /** A complete definition. */

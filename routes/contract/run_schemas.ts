@@ -3,8 +3,9 @@
  */
 import { z } from "@hono/zod-openapi";
 import { isShape } from "../../src/tensor.ts";
+import { RunId } from "../http/ids.ts";
 import { Aggregation, ClipNorm, OpenRoundNumber, Role } from "./aggregation_schemas.ts";
-import { Iterations, Member, NULL, RunId, VariableName, Version, Warnings } from "./tensor_schemas.ts";
+import { Iterations, Member, NULL, VariableName, Version, Warnings } from "./tensor_schemas.ts";
 
 export const Shape = z.array(z.int().min(0)).max(32).refine(isShape, "Must not have 2^53 elements or more")
   .openapi({ description: "Dimensions from the outermost; [] is a scalar.", example: [4, 3] });

@@ -8,14 +8,6 @@ import { z } from "@hono/zod-openapi";
 import { JSON_DTYPES } from "../../src/wire/dtypes.ts";
 import { BLOCK_DEFAULT } from "../../src/wire/packing.ts";
 
-const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-export const RunId = z.string().regex(
-  RUN_ID,
-  "Must be 1 to 128 of A-Z a-z 0-9 . _ - and begin with a letter or digit",
-)
-  .openapi({ description: "The run's id.", example: "demo" });
-
 export const VariableName = z.string().min(1).max(256)
   // deno-lint-ignore no-control-regex
   .regex(/^[^#\u0000-\u001f\u007f]*$/, "Must not hold # or control characters")
@@ -146,14 +138,28 @@ export const MemberRequest = z.union([z.string(), z.record(z.string(), z.unknown
   "MemberRequest",
   {
     description:
-      "A family member as Keras serializes it (module and registered_name are taken, not used), or its name.",
+      "A family member as Keras serializes it, or its name. An optimizer's module says whose rule it is.",
     example: { class_name: "SGD", config: { learning_rate: 0.1 } },
   },
 );
 
-export const Member = z.object({ class_name: ClassName, config: Config }).openapi("Member", {
-  description: "A family member in the form that Keras loads.",
-});
+export const MemberSpelling = {
+  module: z.string().optional().openapi({
+    description: "Whose optimizer it is, as it was given; other members have none.",
+    example: "keras.optimizers",
+  }),
+  registered_name: z.string().nullable().optional().openapi({
+    description: "As it was given beside the module.",
+    example: null,
+  }),
+};
+
+export const Member = z.object({ class_name: ClassName, config: Config, ...MemberSpelling }).openapi(
+  "Member",
+  {
+    description: "A family member in the form that its framework loads.",
+  },
+);
 
 export const Warnings = z.array(z.string()).openapi({
   description:

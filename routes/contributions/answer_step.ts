@@ -26,8 +26,7 @@ export function answerStep(
     representation: hasValues ? representation : undefined,
     plain: () => answerFigures(c, step),
     full: (type) => {
-      const publication = run.publish(), { tensors } = publication;
-      const { variables } = step;
+      const publication = run.publish(), { variables } = step;
       const figures = {
         ...numbersOf(step),
         variables: areMany(variables) ? [...normsJson(variables)].join("") : normsOf(variables),
@@ -35,9 +34,9 @@ export function answerStep(
       return answerTensors(c, services, {
         type,
         run,
-        tensors,
+        source: publication,
         figures,
-        json: () => stepJson(step, tensors),
+        json: () => stepJson(step, publication.tensors),
         owner: publication,
       });
     },

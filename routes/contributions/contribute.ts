@@ -5,6 +5,7 @@
 import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
 import { awaitRound } from "./await_round.ts";
+import { assertScope, contributorOf } from "../http/access.ts";
 import type { AppContext, Services } from "../http/context.ts";
 import { keyedRequest } from "../http/idempotency.ts";
 import { preferredRepresentation } from "../http/prefer.ts";
@@ -20,32 +21,43 @@ interface Contributed {
   readonly isReplayed: boolean;
 }
 
-/** Calls `apply`, unless an equal request was answered before. Call it once the body has been read to the end. */
+/**
+ * Calls `apply` with the client that contributes, unless an equal request was answered before. Call it once the body
+ * has been read to the end, with the client that it says. Throws forbidden if the token is bound to another.
+ */
 type ApplyOnce = (
   clientId: string | undefined,
-  apply: (key: KeyUse | undefined) => Answer | Promise<Answer>,
+  apply: (by: Contributor) => Answer | Promise<Answer>,
 ) => Promise<Contributed>;
 
+interface Contributor {
+  readonly clientId: string | undefined;
+  readonly key: KeyUse | undefined;
+}
+
 /**
- * Answers a contribution to the run `id`. When `contribute` resolves, it must hold no memory and no place. A request
+ * Answers a contribution to the run `id`. `aggregate=false` makes a step past the open round, whose other contributors
+ * it concerns: it needs the scope write. When `contribute` resolves, it must hold no memory and no place. A request
  * that then waits for the round does not hold its key either, so that a retry can take over.
  */
 export async function answerContribution(
   c: AppContext,
   services: Services,
-  id: string,
+  { run: id, aggregate }: { readonly run: string; readonly aggregate: boolean },
   contribute: (checked: CheckedRun, applyOnce: ApplyOnce) => Promise<Contributed>,
 ): Promise<Response> {
+  if (!aggregate) assertScope(c, "write", "apply gradients with aggregate=false");
   const checked = checkRun(c, services, id);
   const { run } = checked;
   const representation = preferredRepresentation(c);
   // Before any change: a request that gets no place to wait is refused and can be sent again.
   using wait = run.mode === "immediate" ? undefined : openWait(c, services);
   const keyed = keyedRequest(c, services);
-  const applyOnce: ApplyOnce = async (clientId, apply) => {
+  const applyOnce: ApplyOnce = async (said, apply) => {
+    const clientId = contributorOf(c, said);
     const key = keyed?.use();
     const known = key && run.replies.find(key);
-    return { answer: known ?? await apply(key), clientId, isReplayed: known !== undefined };
+    return { answer: known ?? await apply({ clientId, key }), clientId, isReplayed: known !== undefined };
   };
   let contributed: Contributed;
   {

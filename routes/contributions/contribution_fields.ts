@@ -5,7 +5,7 @@ import type { ErrorCode } from "../../src/errors.ts";
 import { weight } from "../../src/float32.ts";
 import type { StepOptions } from "../../src/run/api/steps.ts";
 import { flag, requestHeader, z } from "../contract/operation.ts";
-import { ClientId } from "../contract/aggregation_schemas.ts";
+import { ClientId } from "../http/ids.ts";
 
 /** Fields of the body other than the gradients or the loss. */
 export const STEP_FIELDS = {
@@ -21,7 +21,10 @@ export const STEP_FIELDS = {
 };
 
 export const StepQuery = z.strictObject({
-  aggregate: flag("false: the caller has aggregated, apply now (`experimental_aggregate_gradients`).", true),
+  aggregate: flag(
+    "false: the caller has aggregated, apply now (`experimental_aggregate_gradients`). Needs the scope write.",
+    true,
+  ),
   dry_run: flag("true: say what would happen, change nothing.", false),
 });
 
@@ -59,7 +62,6 @@ export const STEP_ERRORS: readonly ErrorCode[] = [
 ];
 
 interface StepFields {
-  readonly client_id?: string | undefined;
   readonly weight?: number | undefined;
   readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -68,7 +70,6 @@ export function stepOptions(fields: StepFields, query: z.output<typeof StepQuery
   return {
     aggregate: query.aggregate,
     dryRun: query.dry_run,
-    clientId: fields.client_id,
     weight: fields.weight,
     hyperparameters: fields.hyperparameters,
   };

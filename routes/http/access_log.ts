@@ -1,6 +1,6 @@
 /**
  * The access log: one JSON line and one count per request, with the outcome and the time that it took. It contains no
- * bodies, no headers and no tokens.
+ * bodies, no headers and of tokens only their names.
  */
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
@@ -28,6 +28,7 @@ export function accessLog({ log, metrics, now, settings }: Services): Middleware
       level: "info",
       request_id: c.get("requestId"),
       client_request_id: c.get("clientRequestId"),
+      token: c.get("caller")?.name,
       method,
       route,
       run: c.req.param("run"),

@@ -4,14 +4,14 @@
  * Invariant: a publication is released exactly once, even if the caller disconnects or sent a HEAD.
  */
 import { StepwellError } from "../../src/errors.ts";
-import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
+import type { Publication, PublishedFile, RunSession } from "../../src/run/api/run_session.ts";
 import type { ChangeAnswer } from "../../src/run/api/steps.ts";
 import type { Releasable } from "../../src/releasable.ts";
 import type { NamedTensor } from "../../src/tensor.ts";
 import { inSlices } from "../../src/slices.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { type JsonPieces, plainJson, recordJson, tensorJson } from "../../src/wire/json_writer.ts";
-import { encodingSafetensors, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
+import { encodingSafetensors, fileOf, type WritableTensor } from "../../src/wire/safetensors_writer.ts";
 import { answerJson } from "./answer_json.ts";
 import { answerPieces } from "./answer_pieces.ts";
 import type { AppContext, Services } from "./context.ts";
@@ -43,10 +43,15 @@ export function answerUnlessFresh(
   return c.body(null, 304);
 }
 
+interface TensorSource {
+  readonly tensors: readonly WritableTensor[];
+  readonly file?: PublishedFile | undefined;
+}
+
 interface TensorAnswer {
   readonly type: TensorType;
   readonly run: { readonly version: number };
-  readonly tensors: readonly WritableTensor[];
+  readonly source: TensorSource;
   /** In safetensors they are in `__metadata__`, as JSON if they are not strings. */
   readonly figures: Readonly<Record<string, unknown>>;
   /** The JSON body, with the values. */
@@ -61,16 +66,19 @@ export async function answerTensors(
   services: Services,
   answer: TensorAnswer,
 ): Promise<Response> {
-  const { type, run, tensors, figures, owner } = answer;
+  const { type, run, source, figures, owner } = answer;
   if (!isSafetensors(type)) {
     using _owner = owner;
-    checkJsonSize(tensors, services);
+    checkJsonSize(source.tensors, services);
     return await answerPieces(c, answer.json(), { run });
   }
   const metadata = Object.fromEntries(
     Object.entries(figures).map(([key, value]) => [key, figureText(value)]),
   );
-  const file = await inSlices(encodingSafetensors(tensors, { metadata, onEnd: () => owner?.release() }));
+  const onEnd = () => owner?.release();
+  const file = source.file
+    ? fileOf([source.file.header(metadata), source.file.data], onEnd)
+    : await inSlices(encodingSafetensors(source.tensors, { metadata, onEnd }));
   c.header("ETag", etagOf(run));
   c.header("Content-Type", type);
   c.header("Content-Length", String(file.byteLength));
@@ -91,15 +99,15 @@ export function answerVariables(
   services: Services,
   answer: VariablesAnswer,
 ): Promise<Response> {
-  const { tensors, iterations, version } = answer.publication;
+  const { publication } = answer, { iterations, version } = publication;
   const figures = { iterations, version };
   return answerTensors(c, services, {
     type: answer.type,
     run: answer.run,
-    tensors,
+    source: publication,
     figures,
-    json: () => valuesJson(figures, tensors),
-    owner: answer.publication,
+    json: () => valuesJson(figures, publication.tensors),
+    owner: publication,
   });
 }
 

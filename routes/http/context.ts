@@ -10,6 +10,7 @@ import type { RunRegistry } from "../../src/run/api/run_registry.ts";
 import type { KeysInProgress } from "../../src/run/answers/replies.ts";
 import type { Gates } from "./gates.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Caller, Tokens } from "./tokens.ts";
 
 export interface Services extends Gates {
   readonly registry: RunRegistry;
@@ -18,6 +19,7 @@ export interface Services extends Gates {
   readonly settings: Settings;
   readonly losses: Losses;
   readonly metrics: Metrics;
+  readonly tokens: Tokens;
   /** The port that the service listens on; known once it listens. */
   readonly ownPort: () => number;
   /** Milliseconds since the start, from a monotonic clock. */
@@ -35,6 +37,8 @@ export interface AppEnv {
   Bindings: { readonly remoteAddr?: Deno.Addr };
   Variables: {
     requestId: string;
+    /** Who sends the request; absent where nobody is asked who it is, and for a wrong token. */
+    caller?: Caller | undefined;
     /** The caller's own name for the request, for the log. */
     clientRequestId?: string;
     /** The code of the refusal, for the log. */

@@ -17,9 +17,12 @@ export function describeOptimizer<M extends Member>(member: M, { optimizers }: R
 }
 
 /** The optimizer of a run's description: a run that is created with it has the same one. */
-function describeAgain({ class_name, config }: Member, registry: Registry): Member {
-  const member = registry.optimizers.family.members.find((each) => each.class_name === class_name);
-  return describeOptimizer({ class_name, config: member?.again?.(config) ?? config }, registry);
+function describeAgain(optimizer: Member, registry: Registry): Member {
+  const member = registry.optimizers.family.memberOf(optimizer);
+  return describeOptimizer(
+    { ...optimizer, config: member?.again?.(optimizer.config) ?? optimizer.config },
+    registry,
+  );
 }
 
 export function describeRun(run: RunDescription, registry: Registry): RunDescription {

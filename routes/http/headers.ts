@@ -26,7 +26,18 @@ const HEADERS = {
     example: "1",
     isAlways: true,
   },
-  "WWW-Authenticate": { description: "What the token must look like.", example: 'Bearer realm=""' },
+  "RateLimit-Policy": {
+    description: "With STEPWELL_REQUESTS_PER_SECOND: how many requests may come in how many seconds.",
+    example: '"requests";q=200;w=10',
+  },
+  RateLimit: {
+    description: "With STEPWELL_REQUESTS_PER_SECOND: how many more may come now, and when one more may.",
+    example: '"requests";r=0;t=1',
+  },
+  "WWW-Authenticate": {
+    description: "What the token must look like, or be allowed.",
+    example: 'Bearer realm=""',
+  },
   "Cache-Control": {
     description: "That nobody keeps this answer for later.",
     example: "no-store",

@@ -2,12 +2,14 @@
  * The Idempotency-Key of a request: which keys are valid, the hash of the request, and changes that are made once for
  * each key. The answers to keys are kept by the run (src/run/answers/replies.ts) or, for creations, by the store.
  *
- * The hash covers method, path, query, Content-Type, Content-Encoding and the body's bytes as received.
+ * The hash covers method, path, query, Content-Type, Content-Encoding and the body's bytes as received, and the client
+ * that the token is bound to. Invariant: a token of the file meets no key of another one.
  */
 import { createHash } from "node:crypto";
 import { StepwellError } from "../../src/errors.ts";
 import { type Releasable, releasable } from "../../src/releasable.ts";
-import type { ChangeAnswer, KeyedAnswers, KeyUse } from "../../src/run/api/steps.ts";
+import { type ChangeAnswer, type KeyedAnswers, type KeyUse, scopedKey } from "../../src/run/api/steps.ts";
+import { callerOf } from "./access.ts";
 import type { AppContext, Services } from "./context.ts";
 
 const HEADER = "Idempotency-Key";
@@ -15,6 +17,7 @@ const HEADER = "Idempotency-Key";
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
 export interface KeyedRequest {
+  /** As it is kept: one of a token of the file is of that token only. */
   readonly key: string;
   /** The key with the hash of the request. Call it once the body has been read to the end. */
   use(): KeyUse;
@@ -36,6 +39,8 @@ export function keyedRequest(
       ],
     );
   }
+  const { isShared, name, clientId } = callerOf(c);
+  const ownKey = isShared ? key : scopedKey(`${name}`, key);
   const hash = createHash("sha256");
   const { raw } = c.req;
   const url = new URL(raw.url);
@@ -45,6 +50,7 @@ export function keyedRequest(
     url.search,
     c.req.header("Content-Type"),
     c.req.header("Content-Encoding"),
+    ...clientId === undefined ? [] : [clientId],
   ];
   hash.update(JSON.stringify(said));
   if (raw.body) {
@@ -58,7 +64,7 @@ export function keyedRequest(
     );
     c.req.raw = new Request(raw, { body });
   }
-  return { key, use: () => ({ key, hash: hash.digest("hex"), at: wallClock().getTime() }) };
+  return { key: ownKey, use: () => ({ key: ownKey, hash: hash.digest("hex"), at: wallClock().getTime() }) };
 }
 
 /** A change that is made once for each key. The key is in progress until this is released. */

@@ -6,6 +6,7 @@ import { BlockList, isIPv6 } from "node:net";
 import { getPath } from "hono/utils/url";
 import type { Settings } from "../../src/config.ts";
 import { PATH_PREFIX } from "../../src/settings/door.ts";
+import { addressOf } from "./client.ts";
 import type { AppContext } from "./context.ts";
 
 const FORWARDED = "X-Forwarded-Prefix";
@@ -36,12 +37,6 @@ function forwarded(c: AppContext, isTrusted: (address: string) => boolean): stri
   return prefix === "" || PATH_PREFIX.test(prefix) ? prefix : undefined;
 }
 
-/** The address of the connection; undefined without a socket. */
-function addressOf(c: AppContext): string | undefined {
-  const { remoteAddr } = (c.env ?? {}) as { readonly remoteAddr?: Deno.Addr };
-  return remoteAddr && "hostname" in remoteAddr ? remoteAddr.hostname : undefined;
-}
-
 function proxies(text: string): (address: string) => boolean {
   const list = new BlockList();
   for (const proxy of text.split(",")) {
@@ -50,9 +45,5 @@ function proxies(text: string): (address: string) => boolean {
     if (bits === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(bits), family);
   }
-  return (address) => {
-    // A socket that listens on IPv6 and IPv4 gives IPv4 addresses this form.
-    const bare = address.replace(/^::ffff:(?=\d+\.)/i, "");
-    return list.check(bare, isIPv6(bare) ? "ipv6" : "ipv4");
-  };
+  return (address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
 }

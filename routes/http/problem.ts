@@ -85,6 +85,7 @@ export function answerProblem(c: AppContext, thrown: unknown, log: Services["log
 const idsOf = (c: AppContext) => ({
   request_id: c.get("requestId"),
   client_request_id: c.get("clientRequestId"),
+  token: c.get("caller")?.name,
 });
 
 /** Refusals keep their code; those of the bearer middleware get one. Undefined for an unexpected error. */

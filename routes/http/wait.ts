@@ -5,6 +5,7 @@
  * Invariant: a request that gets no place is refused before it changes anything.
  */
 import type { RunEvents } from "../../src/run/api/run_events.ts";
+import { revocation } from "./access.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preference } from "./prefer.ts";
 import { waitFor } from "./wait_for.ts";
@@ -24,7 +25,7 @@ export function openWait(c: AppContext, { settings, stopping, waits }: Services)
   return {
     until: (events, find) => {
       c.header("Preference-Applied", `wait=${seconds}`);
-      return waitFor(events, { seconds, signals: [c.req.raw.signal, stopping], find });
+      return waitFor(events, { seconds, signals: [c.req.raw.signal, stopping, ...revocation(c)], find });
     },
     [Symbol.dispose]: () => place?.release(),
   };

@@ -6,11 +6,11 @@ import { z } from "zod";
 import { aggregators } from "./aggregators/mod.ts";
 import { clipNorms } from "./clip_norms/mod.ts";
 import { constraints } from "./constraints/mod.ts";
-import type { Config, Family, Member } from "./mechanism/family.ts";
+import { type Config, type Family, type Member, serialize } from "./mechanism/family.ts";
 import { definitionOf } from "./optimizers/custom/definition_of_member.ts";
-import type { Definition } from "./optimizers/definition_schema.ts";
+import type { Definition } from "./optimizers/member/definition_schema.ts";
 import { initializers } from "./initializers/mod.ts";
-import type { OptimizerMember } from "./optimizers/optimizer_member.ts";
+import type { OptimizerMember } from "./optimizers/member/optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./optimizers/mod.ts";
 import { parseOptimizer } from "./optimizers/optimizer.ts";
 import { schedules } from "./schedules/mod.ts";
@@ -32,6 +32,8 @@ export interface CatalogVariant {
 }
 
 export interface CatalogOptimizer extends CatalogMember {
+  /** What the config's `module` must be; absent: none is needed. */
+  readonly module?: string;
   readonly description: string;
   /** Config keys that can be overwritten between steps. */
   readonly attributes: readonly string[];
@@ -104,9 +106,10 @@ function describeMember({ class_name, aliases = [], summary, config }: Member): 
 
 function describeOptimizer(member: OptimizerMember, family: OptimizerFamily): CatalogOptimizer {
   return once(member, () => {
-    const { optimizer: { constructed } } = parseOptimizer(member.class_name, "", family);
+    const { optimizer: { constructed } } = parseOptimizer(serialize({ member, config: {} }), "", family);
     return {
       ...describeMember(member),
+      ...member.module !== undefined && { module: member.module },
       description: member.description,
       custom: member.definition !== undefined,
       attributes: Object.keys(constructed).filter((key) => !member.fixed.includes(key)),

@@ -9,7 +9,7 @@ import { exactNumber } from "../wire/exact_json.ts";
 import type { Member, PartJson } from "./mechanism/family.ts";
 
 interface Members {
-  readonly members: readonly Pick<Member, "class_name" | "config">[];
+  memberOf(part: PartJson): Pick<Member, "config"> | undefined;
 }
 
 /**
@@ -17,7 +17,7 @@ interface Members {
  * is gone, as in an answer that was kept, stays as it is.
  */
 export function withFloats(part: PartJson, family: Members, nested?: Members): PartJson {
-  const member = family.members.find(({ class_name }) => class_name === part.class_name);
+  const member = family.memberOf(part);
   if (!member) return part;
   const { shape } = member.config;
   const config = Object.entries(part.config).map(([key, value]) => {

@@ -14,7 +14,7 @@ export const DOOR = {
     default: "127.0.0.1",
     pattern: /^[A-Za-z0-9.:_-]{1,253}$/,
     wanted: "a host name or an IP address",
-    description: "Address to listen on. Anything but loopback needs STEPWELL_TOKEN.",
+    description: "Address to listen on. Anything but loopback needs STEPWELL_TOKEN or STEPWELL_TOKENS.",
   },
   STEPWELL_PORT: {
     kind: "number",
@@ -31,8 +31,27 @@ export const DOOR = {
     pattern: /^[A-Za-z0-9._~+/-]+=*$/,
     wanted: "letters, digits and -._~+/ with = at the end only (what a bearer token may hold)",
     description:
-      "Token that requests must carry as `Authorization: Bearer <token>`; at least 16 characters beyond loopback. " +
-      "None: no token is asked for.",
+      "Token for everything, which requests carry as `Authorization: Bearer <token>`; at least 16 characters beyond " +
+      "loopback. Without it and STEPWELL_TOKENS no token is asked for.",
+  },
+  STEPWELL_TOKENS: {
+    kind: "text",
+    unit: "text",
+    default: "",
+    pattern: /^[^\0,]{1,4096}$/,
+    wanted: "a path without commas",
+    description:
+      "JSON file of further tokens, each with its scopes, runs and perhaps client; read again when it changes.",
+  },
+  STEPWELL_REQUESTS_PER_SECOND: {
+    kind: "number",
+    unit: "count",
+    default: 0,
+    minimum: 0,
+    maximum: 1_000_000,
+    description:
+      "Requests that each token of the file, or each address without one, may send on average; those of 10 s may come " +
+      "together. One more gets 429. 0: any number.",
   },
   STEPWELL_HOSTS: {
     kind: "text",

@@ -9,11 +9,17 @@ import zlib from "node:zlib";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { StepwellError } from "../errors.ts";
+import { nextTurn } from "../slices.ts";
 import { ZstdFrame } from "./zstd_frame.ts";
 
 const PIECE_BYTES_MAX = 256 << 10;
 /** A window of 8 MiB, the size that RFC 9659 guarantees to senders of zstd. */
 const ZSTD_WINDOW_LOG_MAX = 23;
+/**
+ * A brotli decoder fills its window, of up to 16 MiB, before it gives the first piece of it: some 40 ms. Decoders take
+ * turns for that, or those of many bodies would add up.
+ */
+const BROTLI_WINDOW_PIECES = (16 << 20) / PIECE_BYTES_MAX;
 /** A frame costs some microseconds and may be as short as 9 bytes; senders that split a body use large frames. */
 const ZSTD_FRAMES_MAX = 1024;
 
@@ -73,6 +79,7 @@ export async function decode(
   async function* feed() {
     const counted = count(source);
     try {
+      if (encoding === "br") await nextTurn();
       yield* encoding === "zstd" ? splitFrames(counted) : counted;
     } catch (error) {
       foreign ??= { error };
@@ -82,8 +89,10 @@ export async function decode(
     if (encoding === "br") yield Uint8Array.of(0);
   }
   async function drain(pieces: AsyncIterable<Uint8Array>) {
+    let pieceCount = 0;
     for await (const piece of pieces) {
       try {
+        if (encoding === "br" && ++pieceCount % BROTLI_WINDOW_PIECES === 0) await nextTurn();
         const wait = onPiece(piece);
         if (wait) await wait;
       } catch (error) {

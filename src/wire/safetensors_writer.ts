@@ -42,7 +42,7 @@ interface Described {
 }
 
 /** The entries of a header, and the tensors in the order of their bytes. */
-export interface FileLayout<T> {
+export interface Layout<T> {
   /** As in the header, without braces. */
   readonly entries: string;
   readonly ordered: readonly T[];
@@ -51,7 +51,7 @@ export interface FileLayout<T> {
 const ENTRY_UNITS = 600;
 
 /** Lays out a file, in pieces. Tensors without values are float32. */
-export function* layingOut<T extends Described>(tensors: readonly T[]): Generator<number, FileLayout<T>> {
+export function* layingOut<T extends Described>(tensors: readonly T[]): Generator<number, Layout<T>> {
   const isWide = ({ values }: Described) => values instanceof BigInt64Array ? 1 : 0;
   const ordered = yield* sorting(tensors, (a, b) => isWide(b) - isWide(a) || (a.name < b.name ? -1 : 1));
   let entries = "", end = 0, last = METADATA;
@@ -73,23 +73,33 @@ export function* layingOut<T extends Described>(tensors: readonly T[]): Generato
   return { entries, ordered };
 }
 
+const encoder = new TextEncoder();
+
 /** Prefix and header of a file. */
 export function headerOf(
-  { entries }: Pick<FileLayout<unknown>, "entries">,
+  { entries }: Pick<Layout<unknown>, "entries">,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  if (Object.keys(metadata).length === 0) return frameHeader(`{${entries}}`);
-  return frameHeader(`{"${METADATA}":${JSON.stringify(metadata)}${entries === "" ? "" : ","}${entries}}`);
+  const isEmpty = Object.keys(metadata).length === 0, comma = isEmpty || entries === "" ? "" : ",";
+  return frameHeader(encoder.encode(`{${isEmpty ? "" : metadataEntry(metadata)}${comma}${entries}}`));
 }
 
-/** Prefix and padded header: the beginning of the file. */
-export function frameHeader(json: string): Uint8Array<ArrayBuffer> {
-  const text = new TextEncoder().encode(json);
-  const headerBytes = Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(8 + headerBytes).fill(0x20);
+/** The entry of the metadata, which is the first one. */
+export const metadataEntry = (metadata: Readonly<Record<string, string>>): string =>
+  `"${METADATA}":${JSON.stringify(metadata)}`;
+
+/** Prefix and padded header: the beginning of the file. The parts are those of its JSON text. */
+export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const headerBytes = Math.ceil(length / 8) * 8;
+  const bytes = new Uint8Array(8 + headerBytes);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  bytes.set(text, 8);
-  return bytes;
+  let at = 8;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes.fill(0x20, at);
 }
 
 /**
@@ -113,16 +123,19 @@ export function* encodingSafetensors(
   tensors: readonly WritableTensor[],
   { metadata = {}, onEnd = () => {} }: FileOptions,
 ): Generator<number, SafetensorsFile> {
-  const layout = yield* layingOut(tensors), { ordered } = layout;
-  const header = headerOf(layout, metadata);
-  const byteLength = ordered.reduce((sum, { values }) => sum + values.byteLength, header.length);
-  if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(header, ordered, onEnd) };
+  const layout = yield* layingOut(tensors);
+  return fileOf([headerOf(layout, metadata), ...layout.ordered.map(({ values }) => bytesOf(values))], onEnd);
+}
+
+/** A file of these parts. As with {@link encodeSafetensors}, a large body is a stream of views into them. */
+export function fileOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void): SafetensorsFile {
+  const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
+  if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(parts, onEnd) };
   const body = new Uint8Array(byteLength);
-  body.set(header);
-  let at = header.length;
-  for (const { values } of ordered) {
-    body.set(bytesOf(values), at);
-    at += values.byteLength;
+  let at = 0;
+  for (const part of parts) {
+    body.set(part, at);
+    at += part.length;
   }
   onEnd();
   return { byteLength, body };
@@ -133,8 +146,8 @@ function bytesOf(values: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>)
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-function streamOf(header: Uint8Array<ArrayBuffer>, ordered: readonly WritableTensor[], onEnd: () => void) {
-  const pieces = piecesOf(header, ordered);
+function streamOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void) {
+  const pieces = piecesOf(parts);
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       const { value, done } = pieces.next();
@@ -146,25 +159,23 @@ function streamOf(header: Uint8Array<ArrayBuffer>, ordered: readonly WritableTen
   }, { highWaterMark: 0 });
 }
 
-/** Small tensors are copied together: a piece for each would take longer. */
-function* piecesOf(
-  header: Uint8Array<ArrayBuffer>,
-  ordered: readonly WritableTensor[],
-): Generator<Uint8Array<ArrayBuffer>, void> {
-  yield* cut(header);
-  let joined = new Uint8Array(SMALL_BYTES_MAX), filled = 0;
-  for (const { values } of ordered) {
-    const part = bytesOf(values);
-    if (filled > 0 && (part.length >= JOINED_BYTES_MAX || filled + part.length > joined.length)) {
+/** Short parts are copied together: a piece for each would take longer. */
+function* piecesOf(parts: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>, void> {
+  let joined = new Uint8Array(0), filled = 0;
+  for (const part of parts) {
+    const isLong = part.length >= JOINED_BYTES_MAX;
+    if (filled > 0 && (isLong || filled + part.length > joined.length)) {
       yield joined.subarray(0, filled);
-      joined = new Uint8Array(SMALL_BYTES_MAX);
       filled = 0;
     }
-    if (part.length >= JOINED_BYTES_MAX) yield* cut(part);
-    else {
-      joined.set(part, filled);
-      filled += part.length;
+    if (isLong) {
+      yield* cut(part);
+      continue;
     }
+    // What was given away may still have to be sent.
+    if (filled === 0) joined = new Uint8Array(SMALL_BYTES_MAX);
+    joined.set(part, filled);
+    filled += part.length;
   }
   if (filled > 0) yield joined.subarray(0, filled);
 }

@@ -207,7 +207,7 @@ const weighed = (weight: string, non_finite: "reject" | "skip" | "propagate") =>
   });
 
 Deno.test("a Formula aggregator's weight that is not finite is refused, skipped or counted as 0, by the policy", async () => {
-  for (const weight of ["0 / 0", "1 / 0", "weight * 1e30 * 1e30"]) {
+  for (const weight of ["(weight - weight) / 0", "weight / 0", "weight * 1e30 * 1e30"]) {
     for (const policy of ["reject", "skip", "propagate"] as const) {
       const run = await weighed(weight, policy);
       if (policy === "reject") {

@@ -44,7 +44,7 @@ Deno.test("every answer has a new request id; the caller's is beside it in the l
   }
 });
 
-Deno.test("every request makes one log line without paths, gradients or tokens", async () => {
+Deno.test("every request makes one log line with the name of the token, without paths, gradients or tokens", async () => {
   const service = startService({ STEPWELL_TOKEN: "token-12345" });
   const headers = { Authorization: "Bearer token-12345", "X-Request-Id": "r1" };
   const body = { gradients: { scale: 0.123456789 } };
@@ -65,6 +65,7 @@ function line(fields: Readonly<Record<string, unknown>>): Record<string, unknown
   return {
     level: "info",
     client_request_id: "r1",
+    token: "default",
     run: undefined,
     code: undefined,
     ms: 0,

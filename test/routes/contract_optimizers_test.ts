@@ -10,6 +10,7 @@ import { SIGNUM } from "../support/signum.ts";
 import { answer } from "./support/contract.ts";
 import { assertProblem, startService } from "./support/harness.ts";
 import { common, STATUSES } from "./support/rejections.ts";
+import { LIMITED, startWithTokens } from "./support/tokens.ts";
 
 const FULL = {
   ...SIGNUM,
@@ -21,7 +22,9 @@ const FULL = {
   },
   slot_order: "slot",
   state: {},
+  doubles: [],
   scalars: [],
+  sparse_as_dense: false,
   sparse: null,
 };
 
@@ -61,9 +64,9 @@ Deno.test("get_catalog shows a registered optimizer like the built-in ones", asy
 
 Deno.test("every definition of the catalogue can be registered unchanged under another name", async () => {
   const { send } = startService();
-  for (const { variants } of catalog().optimizers) {
+  for (const [place, { variants }] of catalog().optimizers.entries()) {
     for (const [n, { definition }] of variants.entries()) {
-      const body = { ...definition, class_name: `${definition.class_name}Mine${n}` };
+      const body = { ...definition, class_name: `${definition.class_name}Mine${place}_${n}` };
       assert.deepEqual(await answer(register, await send("POST", "/v1/optimizers", { body }), 201), body);
     }
   }
@@ -76,6 +79,17 @@ Deno.test("get_optimizer_definition also gives built-in optimizers", async () =>
     dense,
     catalog().optimizers.find(({ class_name }) => class_name === "Adam")?.variants[0]?.definition.dense,
   );
+});
+
+Deno.test("get_optimizer_definition gives the optimizer of the module that the query names", async () => {
+  const { send } = startService();
+  for (const { class_name, module, variants } of catalog().optimizers) {
+    const query = module === undefined ? "" : `?module=${module}`;
+    const response = await send("GET", `/v1/optimizers/${class_name}${query}`);
+    assert.deepEqual(await answer(getDefinition, response), variants[0]?.definition);
+  }
+  const unknown = await send("GET", "/v1/optimizers/Adam?module=nobody.optim");
+  assert.deepEqual([unknown.status, (await unknown.json()).code], [404, "unknown_optimizer"]);
 });
 
 Deno.test("delete_optimizer deletes an optimizer unless a run uses it", async () => {
@@ -145,7 +159,7 @@ Deno.test("catalog() describes each optimizer once, even if others are registere
 });
 
 Deno.test("register_optimizer refuses bad requests and registers nothing", async () => {
-  const { send } = startService();
+  const { send } = startWithTokens(LIMITED);
   const target = { method: "POST", path: "/v1/optimizers", takesFiles: false, good: SIGNUM, rejections: [] };
   const before = await (await send("GET", "/v1/catalog")).text();
   // There is no run, so there is no version to check; a body over 64 KiB is refused before it is read, see below.

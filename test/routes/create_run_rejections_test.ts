@@ -1,8 +1,9 @@
 /** Requests that create_run must refuse without creating anything. */
 import assert from "node:assert/strict";
 import type { ErrorCode } from "../../src/errors.ts";
-import { assertProblem, SPEC, startRun, startService, stateOf } from "./support/harness.ts";
+import { assertProblem, SPEC, startRun, stateOf } from "./support/harness.ts";
 import { common, type Rejection, row, STATUSES } from "./support/rejections.ts";
+import { asToken, LIMITED, startWithTokens } from "./support/tokens.ts";
 
 const VARIABLE = { name: "w", shape: [2] };
 const bad = (
@@ -138,6 +139,7 @@ const SPECS: readonly Rejection[] = [
     good: { optimizer: "SGD", variables: [VARIABLE] },
     rejections: [],
   }).filter(({ headers = {} }) => !("If-Match" in headers || "If-None-Match" in headers)),
+  row("an id of another token", "forbidden", { ...SPEC, id: "demo" }, { headers: asToken("elsewhere") }),
   row("an id that is taken", "run_exists", { ...SPEC, id: "demo" }),
   bad("an id with a slash", { id: "a/b" }, "id"),
   bad("an id that begins with a dot", { id: ".a" }, "id"),
@@ -219,7 +221,7 @@ const SPECS: readonly Rejection[] = [
 ];
 
 Deno.test(`create_run refuses ${SPECS.length} kinds of bad requests and creates nothing`, async (t) => {
-  const service = startService({ STEPWELL_MEMORY_BYTES_MAX: 2 ** 21 });
+  const service = startWithTokens(LIMITED, { STEPWELL_MEMORY_BYTES_MAX: 2 ** 21 });
   await startRun(service);
   const before = await stateOf(service);
   const figures = service.registry.figures();

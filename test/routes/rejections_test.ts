@@ -2,9 +2,10 @@
  * One suite of rejections over all operations. Each test shows that version and bits stay the same.
  */
 import assert from "node:assert/strict";
-import { assertProblem, startRun, startService, stateOf } from "./support/harness.ts";
+import { assertProblem, startRun, stateOf } from "./support/harness.ts";
 import { TARGETS } from "./support/rejection_targets.ts";
 import { common, files, STATUSES } from "./support/rejections.ts";
+import { LIMITED, startWithTokens } from "./support/tokens.ts";
 
 /** Operations without effect have no preconditions. */
 const CHANGE_NOTHING = new Set(["gather_variables", "compute_gradients"]);
@@ -14,7 +15,7 @@ for (const [operation, target] of Object.entries(TARGETS)) {
     ? [...files().filter(({ code }) => code !== "invalid_request"), ...target.rejections]
     : [...common(target), ...target.rejections];
   Deno.test(`${operation} refuses ${rows.length} kinds of bad requests and changes nothing`, async (t) => {
-    const service = startService();
+    const service = startWithTokens(LIMITED);
     await startRun(service);
     const before = await stateOf(service);
     for (const { what, code, body, headers = {}, path = "", at } of rows) {

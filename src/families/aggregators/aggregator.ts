@@ -93,6 +93,7 @@ export function aggregator<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;
   readonly fields: F;
+  readonly formulas?: readonly string[];
   check?(given: Config): readonly Problem[];
   rule(config: z.output<z.ZodObject<F>>): AggregatorRule;
 }): AggregatorMember<z.output<z.ZodObject<F>> & Config> {

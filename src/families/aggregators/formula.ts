@@ -22,6 +22,7 @@ export const formula = aggregator({
     weight: z.string()
       .describe("The weight over norm, staleness, weight and loss, for example weight / (1 + staleness)."),
   },
+  formulas: ["weight"],
   check: ({ weight }) => checkExpression("weight", weight, NAMES),
   rule({ weight }) {
     const program = new Program([`made = ${weight}`], { tensors: [], stored: [], uniforms: NAMES });

@@ -40,6 +40,7 @@ export function constraint<F extends z.ZodRawShape>(member: {
   readonly summary: string;
   readonly aliases?: readonly string[];
   readonly fields: F;
+  readonly formulas?: readonly string[];
   check?(given: Config): readonly Problem[];
   rule(config: z.output<z.ZodObject<F>>, shape: Shape, path: string): Constraint;
 }): ConstraintMember<z.output<z.ZodObject<F>> & Config> {

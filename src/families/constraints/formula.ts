@@ -6,6 +6,7 @@ export const formula = constraint({
   class_name: "Formula",
   summary: "Puts the variable through formulas of one's own.",
   fields: lineFields('What becomes of the variable, for example "w = clamp(w, -c, c)".'),
+  formulas: ["lines"],
   check: (given) => checkLines(given, { tensors: ["w"], target: "w", numbers: [] }),
   rule: ({ lines, parameters }) => {
     const own = withOwnNames(lines, parameters, { keep: ["w"], suffix: "constraint" });

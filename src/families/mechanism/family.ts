@@ -21,12 +21,16 @@ export interface Problem {
 /** A named, configurable part. Each family extends it with what its members do. */
 export interface Member {
   readonly class_name: string;
+  /** Whose member it is, in a family that has members of one name from several modules; absent: no module is needed. */
+  readonly module?: string;
   /** One sentence for the catalogue. */
   readonly summary: string;
   /** Other names that Keras accepts for it. */
   readonly aliases?: readonly string[];
   /** A strict object; every field carries its default, range and description. */
   readonly config: z.ZodObject;
+  /** Keys whose values are formulas: an expression, or lines. */
+  readonly formulas?: readonly string[];
   /** Checks that involve several keys of the config as it was sent. */
   check?(given: Config): readonly Problem[];
   /** Problems with a lower rank are reported first, equal ranks in the order found. `across`: it is from `check`. */
@@ -39,13 +43,19 @@ export interface Part<M extends Member = Member> {
   readonly config: Config;
 }
 
-/** The JSON form, as Keras serializes it. */
-export interface PartJson {
+/** How a part was written, besides its config. */
+export interface Spelling {
   readonly class_name: string;
+  readonly module?: string;
+  readonly registered_name?: string | null;
+}
+
+/** The JSON form, as Keras serializes it. */
+export interface PartJson extends Spelling {
   readonly config: Config;
 }
 
-/** `{class_name, config?}`, also in the Keras 2.12+ form, whose two other fields are ignored. */
+/** `{class_name, config?}`, also in the Keras 2.12+ form, whose two other fields most families ignore. */
 const FORM = z.strictObject({
   class_name: z.string(),
   config: z.record(z.string(), z.unknown()).nullish(),
@@ -56,18 +66,39 @@ const FORM = z.strictObject({
 /** The schema of a field that holds a part of another family. The part itself is resolved afterwards. */
 export const REFERENCE = z.union([z.string(), FORM]);
 
-/** A set of members, found by class name or alias, ignoring case. */
+export type Form = z.output<typeof FORM>;
+
+/** Where a form's member is, and the config that is meant for it. */
+export interface Place {
+  readonly className: string;
+  readonly module?: string | undefined;
+  readonly given: Config;
+}
+
+/** Says where a form's member is; `at` gives the member of a place. Throws for a module that it does not know. */
+export type PlaceOf = (
+  form: Form,
+  family: { readonly path: string; at(className: string, module?: string): Member | undefined },
+) => Place;
+
+const inOnePlace: PlaceOf = ({ class_name, config }) => ({ className: class_name, given: config ?? {} });
+
+/** A set of members, found by class name or alias, ignoring case, and by module where there are several. */
 export class Family<M extends Member> {
   /** Singular, for messages: "optimizer". */
   readonly noun: string;
   readonly members: readonly M[];
   readonly #byName = new Map<string, M>();
+  readonly #placeOf: PlaceOf;
 
-  constructor(noun: string, members: readonly M[]) {
+  constructor(noun: string, members: readonly M[], placeOf: PlaceOf = inOnePlace) {
     this.noun = noun;
     this.members = members;
+    this.#placeOf = placeOf;
     for (const member of members) {
-      for (const name of [member.class_name, ...member.aliases ?? []]) this.#add(name.toLowerCase(), member);
+      for (const name of [member.class_name, ...member.aliases ?? []]) {
+        this.#add(keyOf(name, member.module), member);
+      }
     }
   }
 
@@ -82,13 +113,15 @@ export class Family<M extends Member> {
   /**
    * The member of this name.
    *
-   * Throws `unknown_class`, which lists all names; `path` is the path of the name in the request.
+   * Throws `unknown_class`, which lists all names of the module; `path` is the path of the name in the request.
    */
-  find(className: string, path = ""): M {
-    const member = this.#byName.get(className.toLowerCase());
+  find(className: string, { path = "", module }: { path?: string; module?: string | undefined } = {}): M {
+    const member = this.#byName.get(keyOf(className, module));
     if (member) return member;
-    const names = this.members.map((each) => each.class_name).join(", ");
-    const problem = `is ${JSON.stringify(className)}, must be one of ${names}`;
+    const names = this.members.filter((each) => each.module === module).map((each) => each.class_name)
+      .join(", ");
+    const whose = module === undefined ? "" : ` of ${module}`;
+    const problem = `is ${JSON.stringify(className)}, must be one of ${names}${whose}`;
     const subject = { path: join(path, "class_name"), called: "class_name" };
     throw refusal("unknown_class", `find this ${this.noun}`, subject, problem);
   }
@@ -103,9 +136,9 @@ export class Family<M extends Member> {
     return { member, config: parseConfig(member, given, path) };
   }
 
-  /** Finds the member and returns its config as it was sent. Throws like {@link resolve}. */
-  read(json: unknown, path = ""): { member: M; given: Config } {
-    if (typeof json === "string") return { member: this.find(json, path), given: {} };
+  /** Finds the member, its config as it was sent, and how the rest was written. Throws like {@link resolve}. */
+  read(json: unknown, path = ""): { member: M; given: Config; spelling: Spelling } {
+    if (typeof json === "string") return this.read({ class_name: json }, path);
     const form = FORM.safeParse(json);
     if (!form.success) {
       const issues = form.error.issues.flatMap((issue) =>
@@ -120,13 +153,38 @@ export class Family<M extends Member> {
         issues,
       );
     }
-    return { member: this.find(form.data.class_name, path), given: form.data.config ?? {} };
+    const at = (name: string, module?: string) => this.#byName.get(keyOf(name, module));
+    const { className, module, given } = this.#placeOf(form.data, { path, at });
+    const member = this.find(className, { path, module });
+    return { member, given, spelling: spellingOf(form.data, member, className) };
+  }
+
+  /** The member of a part in JSON that the service wrote; undefined if it is gone. */
+  memberOf({ class_name, module, registered_name, config }: PartJson): M | undefined {
+    try {
+      return this.read({ class_name, module, registered_name, config }).member;
+    } catch (error) {
+      if (error instanceof StepwellError) return undefined;
+      throw error;
+    }
   }
 }
 
+const keyOf = (name: string, module = "") => `${module} ${name.toLowerCase()}`;
+
+/** The form without its config, with the member's own name; what comes before the name stays ("Custom>"). */
+function spellingOf(form: Form, member: Member, className: string): Spelling {
+  const before = form.class_name.slice(0, form.class_name.length - className.length);
+  return {
+    class_name: `${before}${member.class_name}`,
+    ...typeof form.module === "string" &&
+      { module: form.module, registered_name: form.registered_name ?? null },
+  };
+}
+
 /** The JSON form of a part. */
-export function serialize(part: Part): PartJson {
-  return { class_name: part.member.class_name, config: part.config };
+export function serialize({ member: { class_name, module }, config }: Part): PartJson {
+  return { ...module !== undefined && { module }, class_name, config };
 }
 
 /** Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. */

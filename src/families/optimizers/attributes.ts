@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { type Config, type Member, parseConfig } from "../mechanism/family.ts";
-import { resolveRate } from "./base.ts";
-import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./optimizer_member.ts";
+import { resolveRate } from "./member/base.ts";
+import { CLIPS, type OptimizerConfig, type OptimizerMember } from "./member/optimizer_member.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 /**
@@ -30,7 +30,7 @@ export function overwrite(
   const read = parseConfig(attributesOf(optimizer), patch, path);
 
   for (const name of Object.keys(patch)) {
-    const key = name === "lr" ? "learning_rate" : name;
+    const key = name === "lr" ? member.rateKey : name;
     const value = member.schedulable.includes(key) ? resolveRate(read[name], { key, path }) : read[name];
     if (value === current[key]) continue;
     if (member.fixed.includes(key)) {
@@ -43,12 +43,15 @@ export function overwrite(
     if (hypersCreated && typeof current[key] === "object" && typeof value === "number") bare.add(key);
     current[key] = value;
   }
-  return { optimizer: { member, constructed, current: current as OptimizerConfig, bare }, warnings };
+  return { optimizer: { ...optimizer, current: current as OptimizerConfig, bare }, warnings };
 }
 
 const attributes = new WeakMap<OptimizerMember, Member>();
 
-/** The member with its schema as a patch: no key is required or has a default, and only clips may be null. */
+/**
+ * The member with its schema as a patch: no key is required or has a default, and only clips may be null, unless the
+ * framework writes null.
+ */
 function attributesOf({ member, constructed }: Optimizer): Member {
   let known = attributes.get(member);
   if (!known) {
@@ -56,7 +59,9 @@ function attributesOf({ member, constructed }: Optimizer): Member {
     for (const key of Object.keys(constructed)) {
       let type = member.config.shape[key] as z.ZodType;
       if (type instanceof z.ZodDefault) type = type.unwrap() as z.ZodType;
-      if (type instanceof z.ZodNullable && !CLIPS.has(key)) type = type.unwrap() as z.ZodType;
+      if (type instanceof z.ZodNullable && !CLIPS.has(key) && !member.written) {
+        type = type.unwrap() as z.ZodType;
+      }
       shape[key] = type.optional();
     }
     if (shape["learning_rate"]) shape["lr"] = shape["learning_rate"];

@@ -1,33 +1,24 @@
-/** The family of optimizers: one line per member. */
+/** The family of optimizers: the members of every convention, one line per convention. */
 import { Family } from "../mechanism/family.ts";
-import { adadelta } from "./adadelta.ts";
-import { adagrad } from "./adagrad.ts";
-import { adam } from "./adam.ts";
-import { adamax } from "./adamax.ts";
-import { adamw } from "./adamw.ts";
-import type { OptimizerMember } from "./optimizer_member.ts";
-import { ftrl } from "./ftrl.ts";
-import { lamb } from "./lamb.ts";
-import { lion } from "./lion.ts";
-import { nadam } from "./nadam.ts";
-import { rmsprop } from "./rmsprop.ts";
-import { sgd } from "./sgd.ts";
-import { yogi } from "./yogi.ts";
+import { placeOf } from "./conventions.ts";
+import { kerasOptimizers } from "./keras/mod.ts";
+import { legacyOptimizers } from "./legacy/mod.ts";
+import type { OptimizerMember } from "./member/optimizer_member.ts";
+import { tfjsOptimizers } from "./tfjs/mod.ts";
+import { torchOptimizers } from "./torch/mod.ts";
 
-/** Optimizers by name: the built-in ones, or these and a service's registered ones. */
+/** Optimizers by name and module: the built-in ones, or these and a service's registered ones. */
 export type OptimizerFamily = Family<OptimizerMember>;
 
-export const optimizers: OptimizerFamily = new Family<OptimizerMember>("optimizer", [
-  sgd,
-  adam,
-  adamax,
-  nadam,
-  adagrad,
-  adadelta,
-  rmsprop,
-  ftrl,
-  adamw,
-  lion,
-  lamb,
-  yogi,
-]);
+/** The built-in optimizers and the registered ones. */
+export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamily {
+  return new Family<OptimizerMember>("optimizer", [
+    ...legacyOptimizers,
+    ...kerasOptimizers,
+    ...torchOptimizers,
+    ...tfjsOptimizers,
+    ...registered,
+  ], placeOf);
+}
+
+export const optimizers: OptimizerFamily = familyOf([]);

@@ -4,16 +4,12 @@
  * Not a run: it has no variables, no slots and no iteration count. It is immutable; `overwrite` returns a new one.
  * Invariant: `current` has the keys of `constructed`, and the `fixed` ones have the same values.
  */
-import { type Config, parseConfig, type PartJson } from "../mechanism/family.ts";
+import { evaluateDoubles } from "../../../kernels/language/doubles.ts";
+import { type Config, parseConfig, type PartJson, type Spelling } from "../mechanism/family.ts";
 import { f32 } from "../schedules/schedule.ts";
 import { schedules } from "../schedules/mod.ts";
-import {
-  CLIPS,
-  type OptimizerConfig,
-  type OptimizerMember,
-  type Rule,
-  type Schedulable,
-} from "./optimizer_member.ts";
+import { numbersOf, RATE, rateOf } from "./member/numbers.ts";
+import type { OptimizerConfig, OptimizerMember, Rule, Schedulable } from "./member/optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./mod.ts";
 
 export interface Optimizer {
@@ -22,6 +18,8 @@ export interface Optimizer {
   readonly current: OptimizerConfig;
   /** Hyperparameters set to a number after a schedule: Keras does not keep these in float32 variables. */
   readonly bare: ReadonlySet<string>;
+  /** How it was written when it was created, which is how it is answered. */
+  readonly spelling: Spelling;
 }
 
 /**
@@ -35,9 +33,10 @@ export function parseOptimizer(
   path = "",
   family: OptimizerFamily = optimizers,
 ): { optimizer: Optimizer; warnings: readonly string[] } {
-  const { member, given } = family.read(json, path);
+  const { member, given, spelling } = family.read(json, path);
   const { config, warnings } = member.construct(parseConfig(member, given, path), given, path);
-  return { optimizer: { member, constructed: config, current: config, bare: new Set() }, warnings };
+  const optimizer = { member, constructed: config, current: config, bare: new Set<string>(), spelling };
+  return { optimizer, warnings };
 }
 
 const rules = new WeakMap<Optimizer, Rule>();
@@ -75,26 +74,35 @@ export function slotsOfAnyVariant(member: OptimizerMember): ReadonlySet<string> 
 
 /** The numbers that the rule's formulas read, as float32, except `learning_rate`. */
 export function uniforms({ member, current }: Optimizer): Record<string, number> {
-  const values: Record<string, number> = {};
-  for (const [key, value] of Object.entries(current)) {
-    if (
-      typeof value !== "number" || key === "learning_rate" || CLIPS.has(key) ||
-      (key === "decay" && member.timeDecay)
-    ) continue;
-    values[member.symbols?.[key] ?? key] = f32(value);
-  }
-  return values;
+  return Object.fromEntries(
+    numbersOf(member, current).filter(({ name }) => name !== RATE).map((
+      { name, value },
+    ) => [name, f32(value)]),
+  );
 }
 
-/** The scheduled hyperparameters, except the learning rate, of the step after `iterations` steps, as float32. */
-export function scheduled({ member, current }: Optimizer, iterations: number): Record<string, number> {
+/**
+ * The numbers of the step after `iterations` steps that are not the same in every step, as float32: scheduled
+ * hyperparameters, except the learning rate, and what the rule computes in float64.
+ */
+export function numbersOfStep(optimizer: Optimizer, iterations: number): Record<string, number> {
+  const { member, current } = optimizer;
   const values: Record<string, number> = {};
   for (const key of member.schedulable) {
     const value = current[key] as Schedulable;
-    if (key === "learning_rate" || typeof value === "number") continue;
+    if (key === member.rateKey || typeof value === "number") continue;
     values[member.symbols?.[key] ?? key] = valueOf(value, f32(iterations));
   }
-  return values;
+  const { doubles = [] } = ruleOf(optimizer);
+  if (doubles.length === 0) return values;
+  const given = { learning_rate: learningRate(optimizer, iterations) };
+  // A decayed rate is a float32, as in Keras.
+  const numbers = numbersOf(member, current).filter(({ name }) => name !== RATE || !decayOf(optimizer));
+  for (const { name, value } of numbers) Object.assign(given, { [name]: value });
+  return {
+    ...values,
+    ...evaluateDoubles(doubles, { ...given, ...values, t: iterations, T: iterations + 1 }),
+  };
 }
 
 function valueOf(value: Schedulable, step: number): number {
@@ -102,33 +110,40 @@ function valueOf(value: Schedulable, step: number): number {
   return schedules.find(value.class_name).value(value.config, step);
 }
 
+function decayOf({ member, constructed }: Optimizer): number {
+  const { decay } = constructed as { decay?: number };
+  return member.timeDecay && decay ? decay : 0;
+}
+
 /**
  * The learning rate of the step after `iterations` steps, in float32: schedule first, then decay. 1 if the optimizer
  * has none.
  */
-export function learningRate({ member, constructed, current }: Optimizer, iterations: number): number {
+export function learningRate(optimizer: Optimizer, iterations: number): number {
   const step = f32(iterations);
-  const { learning_rate: rate = 1 } = current;
-  const base = valueOf(rate, step);
-  const { decay } = constructed as { decay?: number };
-  return member.timeDecay && decay ? f32(base / f32(1 + f32(f32(decay) * step))) : base;
+  const base = valueOf(rateOf(optimizer.member, optimizer.current), step);
+  const decay = decayOf(optimizer);
+  return decay ? f32(base / f32(1 + f32(f32(decay) * step))) : base;
 }
 
 /**
- * The config that Keras' `get_config` returns: keys in Keras' order, clips only if set.
+ * The optimizer in the form in which it was created, with the config that its framework would write: Keras'
+ * `get_config`, with keys in Keras' order.
  *
- * `hypersCreated`: whether the optimizer was already used; from then on hyperparameters read as float32.
+ * `hypersCreated`: whether the optimizer was already used; from then on hyperparameters that the framework keeps in
+ * float32 variables read as float32.
  */
 export function getConfig(
-  { member, current, bare }: Optimizer,
+  { member, current, bare, spelling }: Optimizer,
   { hypersCreated }: { hypersCreated: boolean },
 ): PartJson {
-  const config: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(current)) {
-    if (value === null) continue;
+  const entries = Object.entries(current).map(([key, value]) => {
     const rounded = hypersCreated && typeof value === "number" && member.hyper.includes(key) &&
       !bare.has(key);
-    config[key] = rounded ? f32(value) : value;
-  }
-  return { class_name: member.class_name, config };
+    return [key, rounded ? f32(value) : value] as const;
+  });
+  const config = member.written?.(Object.fromEntries(entries)) ??
+    Object.fromEntries(entries.filter(([, value]) => value !== null));
+  const { registered_name, ...names } = spelling;
+  return { ...names, config, ...registered_name !== undefined && { registered_name } };
 }

@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
-import { type Config, parseConfig } from "../mechanism/family.ts";
-import type { OptimizerConfig, OptimizerMember } from "./optimizer_member.ts";
+import { type Config, parseConfig, type Spelling } from "../mechanism/family.ts";
+import type { OptimizerConfig, OptimizerMember } from "./member/optimizer_member.ts";
 import { type OptimizerFamily, optimizers } from "./mod.ts";
 import type { Optimizer } from "./optimizer.ts";
 
@@ -16,12 +16,29 @@ const SAVED = z.strictObject({
   constructed: z.record(z.string(), z.unknown()),
   current: z.record(z.string(), z.unknown()),
   bare: z.array(z.string()),
+  /** Whose rule it is; absent where no module is needed, as everywhere before there were several. */
+  module: z.string().optional(),
+  /** How it was written, if that is more than its class name. */
+  spelling: z.strictObject({
+    class_name: z.string(),
+    module: z.string().optional(),
+    registered_name: z.string().nullable().optional(),
+  }).optional(),
 });
 
 export type SavedOptimizer = z.infer<typeof SAVED>;
 
-export function saveOptimizer({ member, constructed, current, bare }: Optimizer): SavedOptimizer {
-  return { class_name: member.class_name, constructed, current, bare: [...bare] };
+export function saveOptimizer({ member, constructed, current, bare, spelling }: Optimizer): SavedOptimizer {
+  const { class_name, module } = member;
+  const isPlain = spelling.class_name === class_name && spelling.module === undefined;
+  return {
+    class_name,
+    constructed,
+    current,
+    bare: [...bare],
+    ...module !== undefined && { module },
+    ...!isPlain && { spelling },
+  };
 }
 
 /** Loads a saved optimizer. Throws `unknown_class` or `invalid_config` for anything else. */
@@ -36,13 +53,14 @@ export function loadOptimizer(
       "Cannot read this saved optimizer: it was not saved here",
     );
   }
-  const { class_name, constructed, current, bare } = saved.data;
-  const member = family.find(class_name, path);
+  const { class_name, module, constructed, current, bare, spelling } = saved.data;
+  const member = family.find(class_name, { path, module });
   return {
     member,
     constructed: load(member, constructed, path),
     current: load(member, current, path),
     bare: new Set(bare),
+    spelling: (spelling as Spelling | undefined) ?? { class_name: member.class_name },
   };
 }
 

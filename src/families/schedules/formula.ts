@@ -20,6 +20,7 @@ export const formula = schedule({
     expression: z.string().describe("The rate, for example 0.1 / sqrt(T)."),
     name: scheduleName(),
   },
+  formulas: ["expression"],
   check: ({ expression }) => checkExpression("expression", expression, NAMES),
   value(config, step) {
     const { rate = 0 } = evaluateScalars(programOf(config), { t: step, T: f32(step + 1) });

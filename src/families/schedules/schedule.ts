@@ -23,6 +23,7 @@ export function schedule<F extends z.ZodRawShape>(member: {
   readonly class_name: string;
   readonly summary: string;
   readonly fields: F;
+  readonly formulas?: readonly string[];
   check?(given: Config): ReturnType<NonNullable<Member["check"]>>;
   value(config: z.output<z.ZodObject<F>>, step: number): number;
 }): ScheduleMember<z.output<z.ZodObject<F>> & Config> {

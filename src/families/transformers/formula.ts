@@ -15,6 +15,7 @@ export const formula: TransformerMember<z.output<z.ZodObject<typeof fields>> & R
   summary: "Puts each variable's gradient through formulas of one's own.",
   config: z.strictObject(fields),
   rule: { kind: "formula" },
+  formulas: ["lines"],
   check: (given) => checkLines(given, { tensors: ["w", "g"], target: "g", numbers: ["t", "T"] }),
   uniforms: ({ parameters }) => parameters,
 };

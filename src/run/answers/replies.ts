@@ -12,7 +12,13 @@ import { StepwellError } from "../../errors.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import { answerText, readAnswer } from "./answer_text.ts";
 import { areMany } from "./norms.ts";
-import type { ContributionAnswer, KeptAnswer, KeyUse, StepAnswer } from "../api/steps.ts";
+import {
+  type ContributionAnswer,
+  type KeptAnswer,
+  type KeyUse,
+  plainKey,
+  type StepAnswer,
+} from "../api/steps.ts";
 
 const KEPT_MS = 24 * 3600 * 1000;
 const KEPT_COUNT = 1000;
@@ -36,7 +42,7 @@ export class KeysInProgress {
       throw new StepwellError(
         "key_in_progress",
         `Cannot take this request: another one with the Idempotency-Key ${
-          JSON.stringify(key)
+          JSON.stringify(plainKey(key))
         } is in progress`,
       );
     }
@@ -79,7 +85,9 @@ export class Replies {
     if (reply.hash === hash) return readAnswer(reply.answer);
     throw new StepwellError(
       "key_reused",
-      `Cannot take this request: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+      `Cannot take this request: the Idempotency-Key ${
+        JSON.stringify(plainKey(key))
+      } was used for another request`,
     );
   }
 

@@ -5,6 +5,9 @@ import type { Noise, Payload, VariableRole } from "./run_spec.ts";
 /** A family member as the service writes it. */
 export interface Member {
   readonly class_name: string;
+  /** As the optimizer was written; absent for other members. */
+  readonly module?: string;
+  readonly registered_name?: string | null;
   readonly config: Readonly<Record<string, unknown>>;
 }
 

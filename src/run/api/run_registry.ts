@@ -1,6 +1,6 @@
 /** The registry of all runs and optimizers, as the HTTP layer sees it. It is implemented in registry.ts. */
 import type { StepwellError } from "../../errors.ts";
-import type { Definition } from "../../families/optimizers/definition_schema.ts";
+import type { Definition } from "../../families/optimizers/member/definition_schema.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import type { Releasable } from "../../releasable.ts";
 import type { Checkpoint, Restoration } from "./checkpoints.ts";
@@ -26,7 +26,7 @@ export interface Creation {
 export interface OptimizerRegistry {
   readonly family: OptimizerFamily;
   /** Throws unknown_optimizer. */
-  definition(className: string): Definition;
+  definition(className: string, module?: string): Definition;
   /**
    * Throws invalid_definition, optimizer_exists, too_many_optimizers, out_of_memory, storage_full, storage_failed.
    */
@@ -53,10 +53,14 @@ export interface RunRegistry {
   /** Keeps a run in memory while a request uses it. There need not be a run with this id. */
   lease(id: string): Lease;
   /**
-   * Runs in order of creation. `cursor` is the `next` of an earlier page. Throws invalid_request for any other
-   * cursor.
+   * Runs in order of creation, without those that `isListed` leaves out. `cursor` is the `next` of an earlier page.
+   * Throws invalid_request for any other cursor.
    */
-  list(page: { readonly limit: number; readonly cursor?: string | undefined }): Promise<{
+  list(page: {
+    readonly limit: number;
+    readonly cursor?: string | undefined;
+    readonly isListed?: (id: string) => boolean;
+  }): Promise<{
     readonly runs: readonly RunDescription[];
     readonly next?: string | undefined;
   }>;

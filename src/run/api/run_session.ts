@@ -18,11 +18,20 @@ import type {
   StepOptions,
 } from "./steps.ts";
 
+/** All variables as they lie in a safetensors file. */
+export interface PublishedFile {
+  /** The file's beginning, up to the first tensor. */
+  header(metadata: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer>;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
 /** Tensors that no later step changes. They must be released after the last byte was read. */
 export interface Publication extends Releasable {
   readonly iterations: number;
   readonly version: number;
   readonly tensors: readonly NamedTensor[];
+  /** The same tensors, if they are all variables; sending it costs less than the tensors do. */
+  readonly file?: PublishedFile | undefined;
 }
 
 /** Holds a body's tensors until they are applied. */

@@ -5,8 +5,15 @@ import type { Member, RunDescription } from "./run_description.ts";
 /** A number as JSON can express it: "NaN", "Infinity" or "-Infinity" if it is not finite. */
 export type Loss = number | string;
 
+/** A key that is its owner's only. Names of owners and keys hold no space. */
+export const scopedKey = (owner: string, key: string): string => `${owner} ${key}`;
+
+/** The key as its owner has sent it, for messages. */
+export const plainKey = (key: string): string => key.slice(key.indexOf(" ") + 1);
+
 /** One use of an Idempotency-Key. */
 export interface KeyUse {
+  /** As the caller has sent it, or a {@link scopedKey}. */
   readonly key: string;
   /** Hash of the whole request. */
   readonly hash: string;

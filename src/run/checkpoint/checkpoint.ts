@@ -5,6 +5,7 @@
  * It writes no files. Invariant: a restored run computes the same bits as the saved one.
  */
 import type { z } from "zod";
+import { serialize } from "../../families/mechanism/family.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import type { Shape } from "../../tensor.ts";
@@ -123,8 +124,11 @@ function createdJson(created: readonly CreatedSlot[]): string {
   }]`;
 }
 
-function specJson(spec: ResolvedSpec, { member: { class_name } }: Optimizer): string {
-  const { variables: _, ...rest } = serializeSpec({ ...spec, variables: [] }, { class_name, config: {} });
+function specJson(spec: ResolvedSpec, { member }: Optimizer): string {
+  const { variables: _, ...rest } = serializeSpec(
+    { ...spec, variables: [] },
+    serialize({ member, config: {} }),
+  );
   const variables = spec.variables.map(({ name, shape, constraint, role }) => {
     const own = constraint ? `,"constraint":${exactJson(constraint.member)}` : "";
     return `{"name":${JSON.stringify(name)},"shape":[${shape.join()}]${own}${

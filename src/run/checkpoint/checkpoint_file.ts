@@ -87,7 +87,7 @@ async function readHeader(
     );
     return {
       version: savedVersion(metadata),
-      bytes: frameHeader(JSON.stringify({ ...header, [METADATA]: metadata })),
+      bytes: frameHeader(new TextEncoder().encode(JSON.stringify({ ...header, [METADATA]: metadata }))),
     };
   } catch (error) {
     throw snapshot.damage(`its header is invalid: ${error instanceof Error ? error.message : error}`);

@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { refusal } from "../../errors.ts";
+import { serialize } from "../../families/mechanism/family.ts";
 import { slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import { exactJson } from "../../wire/exact_json.ts";
@@ -47,7 +48,7 @@ export function headerBytes(spec: ResolvedSpec): number {
   let bytes = FIXED_BYTES + nestedJsonBytes(saveOptimizer(optimizer)) +
     nestedJsonBytes(optimizer.member.definition ?? null) +
     nestedJsonBytes(
-      serializeSpec({ ...spec, variables: [] }, { class_name: optimizer.member.class_name, config: {} }),
+      serializeSpec({ ...spec, variables: [] }, serialize({ member: optimizer.member, config: {} })),
     );
   for (const { name, shape, constraint, role } of variables) {
     const entry = ENTRY_BYTES + jsonBytes(name) + JSON.stringify(shape).length, nested = nestedBytes(name);

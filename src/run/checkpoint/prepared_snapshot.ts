@@ -3,7 +3,7 @@
  * snapshot is begun: that has to be done in one turn.
  */
 import { inSlices } from "../../slices.ts";
-import { type FileLayout, layingOut } from "../../wire/safetensors_writer.ts";
+import { layingOut, type Layout } from "../../wire/safetensors_writer.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { CheckpointSource, LiveTensor } from "./checkpoint.ts";
 
@@ -14,7 +14,7 @@ const PIECE = 1000, VARIABLE_UNITS = 1000;
 
 export interface PreparedSnapshot {
   /** Of the tensors that the run had. It may have got more slots since. */
-  readonly layout: FileLayout<LiveTensor>;
+  readonly layout: Layout<LiveTensor>;
   /** The list of variables in the run's description, as JSON, and the list that it was made from. */
   readonly variables: RunDescription["variables"];
   readonly variablesJson: string;

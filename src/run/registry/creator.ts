@@ -12,10 +12,11 @@ import type { Optimizers } from "./optimizers.ts";
 import { RunStore, type StoreParts } from "../../store/run_store.ts";
 import type { Creation } from "../api/run_registry.ts";
 import type { RunSpec } from "../api/run_spec.ts";
-import type { KeyUse } from "../api/steps.ts";
+import { type KeyUse, plainKey } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
+import { assertNewSpec } from "../spec/new_constants.ts";
 import { assertStepCost } from "../step/step_cost.ts";
 import { checkHeaderBytes } from "../checkpoint/header_size.ts";
 import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
@@ -52,6 +53,7 @@ export class Creator {
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
     const resolved = resolveSpec(spec, optimizers.family);
+    assertNewSpec(resolved);
     assertStepCost(resolved, resolved.optimizer, {
       secondsMax: table.stepSecondsMax,
       action: "create the run",
@@ -124,7 +126,9 @@ export class Creator {
     if (found.hash === hash) return found;
     throw new StepwellError(
       "key_reused",
-      `Cannot create a run: the Idempotency-Key ${JSON.stringify(key)} was used for another request`,
+      `Cannot create a run: the Idempotency-Key ${
+        JSON.stringify(plainKey(key))
+      } was used for another request`,
     );
   }
 }

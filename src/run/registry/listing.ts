@@ -1,37 +1,52 @@
 /** Lists runs in pages, in order of creation. It opens only runs that their stored records do not describe. */
 import { type ErrorCode, refusal, StepwellError } from "../../errors.ts";
+import { nextTurn } from "../../slices.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { RunTable } from "./run_table.ts";
 
 /** Errors that make a list omit a run. */
 const SKIPPED: ReadonlySet<ErrorCode> = new Set(["run_damaged", "unknown_run"]);
 
-interface Page {
+export interface Page {
   readonly limit: number;
   /** The `next` of an earlier page. */
   readonly cursor?: string | undefined;
+  /** Leaves runs out. Absent: all are listed. */
+  readonly isListed?: (id: string) => boolean;
 }
 
-export async function listRuns(table: RunTable, { limit, cursor }: Page) {
+/** A page ends with the run that makes it longer than this, as JSON: a run may have megabytes of names and schedules. */
+const PAGE_LETTERS_MAX = 4 << 20;
+/** Letters after which others run. */
+const SLICE_LETTERS = 256 << 10;
+
+export async function listRuns(table: RunTable, { limit, cursor, isListed = () => true }: Page) {
   if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
     const problem = `is ${JSON.stringify(cursor)}, must be the next_cursor of an earlier page`;
     throw refusal("invalid_request", "list runs", "cursor", problem);
   }
   const after = Number(cursor ?? -1);
   // Runs that were created concurrently may have entered the table in another order.
-  const rest = table.all().filter(({ sequence }) => sequence > after)
+  const rest = table.all().filter(({ id, sequence }) => sequence > after && isListed(id))
     .sort((a, b) => a.sequence - b.sequence);
-  const page = rest.slice(0, limit);
   const runs: RunDescription[] = [];
+  let last = after, letters = 0, unseen = 0;
   // One after the other, because they need not fit into memory together.
-  for (const { id } of page) {
+  for (const { id, sequence } of rest.slice(0, limit)) {
     const description = await describe(table, id);
-    if (description) runs.push(description);
+    last = sequence;
+    if (!description) continue;
+    runs.push(description);
+    const { length } = JSON.stringify(description);
+    letters += length;
+    unseen += length;
+    if (letters > PAGE_LETTERS_MAX) break;
+    if (unseen < SLICE_LETTERS) continue;
+    unseen = 0;
+    await nextTurn();
   }
-  return {
-    runs,
-    next: rest.length > limit ? String(page.at(-1)?.sequence) : undefined,
-  };
+  const isLast = last === (rest.at(-1)?.sequence ?? after);
+  return { runs, next: isLast ? undefined : String(last) };
 }
 
 /**

@@ -7,10 +7,11 @@
 import { StepwellError } from "../../errors.ts";
 import { readDefinition } from "../../families/optimizers/custom/custom_member.ts";
 import { definitionOf } from "../../families/optimizers/custom/definition_of_member.ts";
-import { type Definition, DefinitionSchema } from "../../families/optimizers/definition_schema.ts";
+import { type Definition, DefinitionSchema } from "../../families/optimizers/member/definition_schema.ts";
 import { differences, OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
-import { join } from "../../families/mechanism/issues.ts";
-import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
+import { constantIssues } from "../../families/mechanism/finite_constants.ts";
+import { join, refusalOfAll } from "../../families/mechanism/issues.ts";
+import type { OptimizerMember } from "../../families/optimizers/member/optimizer_member.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import type { OptimizerRecord } from "../../store/kv.ts";
@@ -66,9 +67,12 @@ export class Optimizers {
     return this.#set.family;
   }
 
-  /** The definition of this name; for a built-in optimizer, with its default config. Throws unknown_optimizer. */
-  definition(className: string): Definition {
-    return definitionOf(this.#find(className), {});
+  /**
+   * The definition of this name, of this module if it is given; for a built-in optimizer, with its default config.
+   * Throws unknown_optimizer.
+   */
+  definition(className: string, module?: string): Definition {
+    return definitionOf(this.#find(className, module), {});
   }
 
   /**
@@ -79,6 +83,7 @@ export class Optimizers {
     const definition = readDefinition(json);
     return this.#afterOthers(async () => {
       if (this.#isKnown(definition)) return { definition, created: false };
+      assertConstants(definition);
       if (this.#set.customCount >= CUSTOM_MAX) {
         throw new StepwellError(
           "too_many_optimizers",
@@ -164,12 +169,13 @@ export class Optimizers {
     return this.#retained.has(className) ? "a run with it is being created or deleted" : undefined;
   }
 
-  #find(className: string): OptimizerMember {
-    const found = this.#set.named(className);
+  #find(className: string, module?: string): OptimizerMember {
+    const found = this.#set.named(className, module);
     if (found) return found;
+    const where = module === undefined ? "" : ` in the module ${JSON.stringify(module)}`;
     throw new StepwellError(
       "unknown_optimizer",
-      `Cannot find the optimizer ${JSON.stringify(className)}: none has this class_name`,
+      `Cannot find the optimizer ${JSON.stringify(className)}: none has this class_name${where}`,
     );
   }
 
@@ -177,5 +183,23 @@ export class Optimizers {
     const done = this.#last.then(change);
     this.#last = done.catch(() => {});
     return done;
+  }
+}
+
+/** Throws invalid_definition for constants in the formulas that are not finite as float32. */
+function assertConstants({ doubles, scalars, dense, sparse }: Definition): void {
+  const issues = constantIssues({
+    doubles,
+    scalars,
+    dense,
+    ...sparse && {
+      "sparse.all": sparse.all,
+      "sparse.rows": sparse.rows,
+      "sparse.scalar_rows": sparse.scalar_rows,
+      "sparse.after": sparse.after,
+    },
+  });
+  if (issues.length > 0) {
+    throw refusalOfAll("invalid_definition", "register the optimizer", issues, { path: "" });
   }
 }

@@ -22,7 +22,7 @@ import { Creator } from "./creator.ts";
 import { Deadlines, type Schedule } from "./deadlines.ts";
 import { RunTable } from "./run_table.ts";
 import { type BackgroundFailure, Evictor } from "./evictor.ts";
-import { listRuns } from "./listing.ts";
+import { listRuns, type Page } from "./listing.ts";
 import { Memory } from "../tensors/memory.ts";
 import { Optimizers } from "./optimizers.ts";
 import { Restorer } from "./restorer.ts";
@@ -139,7 +139,7 @@ export class Registry implements RunRegistry {
     return this.#table.lease(id);
   }
 
-  list(page: { limit: number; cursor?: string | undefined }) {
+  list(page: Page) {
     return listRuns(this.#table, page);
   }
 

@@ -6,7 +6,7 @@
  * bug.
  */
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
-import type { Definition } from "../../families/optimizers/definition_schema.ts";
+import type { Definition } from "../../families/optimizers/member/definition_schema.ts";
 import { OptimizerSet } from "../../families/optimizers/custom/optimizer_set.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { perform } from "../step/instruction.ts";

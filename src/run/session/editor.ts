@@ -15,9 +15,10 @@ import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { setWeights } from "../tensors/weights.ts";
+import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { assertStepCost } from "../step/step_cost.ts";
-import type { SessionHost } from "./host.ts";
+import type { LateHost } from "./host.ts";
 import type { Stepper } from "./stepper.ts";
 
 interface EditorParts {
@@ -29,7 +30,7 @@ interface EditorParts {
   };
   readonly state: RunState;
   readonly spec: ResolvedSpec;
-  readonly host: Pick<SessionHost, "stepSecondsMax" | "resized">;
+  readonly host: Pick<LateHost, "stepSecondsMax" | "isAttached" | "resized">;
   readonly recorder: Recorder;
   /** Holds the optimizer. */
   readonly stepper: Stepper;
@@ -84,12 +85,10 @@ export class Editor {
     const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
       hypersCreated: state.hypersCreated,
     });
-    const secondsMax = this.#parts.host.stepSecondsMax;
-    assertStepCost(this.#parts.spec, optimizer, {
-      secondsMax,
-      action: "patch the optimizer",
-      path: "config",
-    });
+    const { spec, host: { isAttached, stepSecondsMax: secondsMax } } = this.#parts;
+    const told = { action: "patch the optimizer", path: "config" };
+    if (isAttached) assertNewSchedules(optimizer, { ...told, before: stepper.optimizer });
+    assertStepCost(spec, optimizer, { ...told, secondsMax });
     const slotCount = state.slotNames.length;
     using added = state.addSlots(ruleOf(optimizer));
     const sequence = recorder.record(() => optimizerChange(config, key));

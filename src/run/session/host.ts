@@ -46,6 +46,11 @@ export class LateHost implements SessionHost {
     this.#host = host;
   }
 
+  /** Whether changes come from requests; before, they are read from a journal. */
+  get isAttached(): boolean {
+    return this.#isAttached;
+  }
+
   get log(): ChangeLog {
     return this.#host.log;
   }

@@ -223,11 +223,9 @@ export class RoundStepper {
 
   #perform(end: RoundEnd, combined: ArenaStaging, { averages, warnings }: Combined): StepAnswer {
     const { number, contributions, loss } = this.round, { state, spec, stepper } = this.#parts;
-    const plan = stepper.plan(combined);
-    const clipNorm = nextClipNorm(state, spec.aggregation, contributions);
-    const sequence = this.#parts.recorder.record(() => roundChange(end));
+    const plan = stepper.plan(combined), clipNorm = nextClipNorm(state, spec.aggregation, contributions);
     const step = {
-      sequence,
+      sequence: this.#parts.recorder.record(() => roundChange(end)),
       edition: end.edition ?? 1,
       contributions: contributions.length,
       warnings,
@@ -239,7 +237,7 @@ export class RoundStepper {
     // The client that completed the round gets the step as its answer.
     const key = end.reason === "complete" ? contributions.at(-1)?.key : undefined;
     if (key) this.#session.replies.add(key, answer);
-    this.#ended(sequence, { kind: "applied", answer });
+    this.#ended(step.sequence, { kind: "applied", answer });
     return answer;
   }
 

@@ -6,7 +6,7 @@
  * version. `version` counts every change of state, `iterations` the applied steps.
  */
 import { StepwellError } from "../../errors.ts";
-import type { OptimizerMember } from "../../families/optimizers/optimizer_member.ts";
+import type { OptimizerMember } from "../../families/optimizers/member/optimizer_member.ts";
 import { type Releasable, releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { EventLog } from "../answers/events.ts";

@@ -19,6 +19,7 @@ import { areMany } from "../answers/norms.ts";
 import type { SessionHost } from "./host.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
+import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
@@ -85,8 +86,11 @@ export class Stepper {
     const absent = checkContribution(state, staged, options);
     const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
     if (stepping.optimizer !== this.optimizer) {
-      const secondsMax = host.stepSecondsMax;
-      assertStepCost(spec, stepping.optimizer, { secondsMax, action: "step", path: "hyperparameters" });
+      const told = { action: "step", path: "hyperparameters" };
+      if (!options.isRecorded) {
+        assertNewSchedules(stepping.optimizer, { ...told, before: this.optimizer });
+      }
+      assertStepCost(spec, stepping.optimizer, { ...told, secondsMax: host.stepSecondsMax });
     }
     const skipped = checkFinite(state, staged, spec.nonFinite);
     if (skipped.length === 0 && !options.isRecorded) {

@@ -6,7 +6,7 @@ import type { Noise } from "../../../kernels/noise/noise.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { type Load, loadOf } from "../../families/mechanism/user_formula.ts";
 import { withOwnNames } from "../../families/mechanism/formula_config.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import type { Instruction } from "./instruction.ts";
 import { program } from "../../../kernels/compiler/programs.ts";

@@ -53,6 +53,17 @@ export function planSparse(step: RuleStep, staged: StagedSparse, clip: FusedLine
     rowsCall(step, merged, { ...n === 0 ? joined(clean, lines) : lines, variable, stored: ["g"] })
   );
   const rest = after.length === 0 ? [...merged.lines, ...rows] : rows;
+  if (rule.sparseAsDense) {
+    const g = context.staging.allocate(4 * variable.count);
+    return [
+      ...before,
+      ...merged.instructions,
+      ...transformed,
+      { kind: "fill", offset: g, count: variable.count },
+      addRows({ from: merged, to: g, rowLength: variable.rowLength }),
+      wholeCall(step, variable, { lines: rule.dense, uniforms: NOTHING.uniforms, g }),
+    ];
+  }
   return [
     ...before,
     ...merged.instructions,
@@ -101,6 +112,25 @@ function rowsCall(
   };
 }
 
+/** A call that adds rows to the rows of another tensor that they name. */
+function addRows({ from, to, rowLength }: { from: Rows; to: number; rowLength: number }): Instruction {
+  return {
+    kind: "call",
+    call: {
+      kernel: program({
+        lines: ["sum_of_rows = sum_of_rows + g"],
+        tensors: ["sum_of_rows", "g"],
+        stored: ["sum_of_rows"],
+      }).kernel({ sum_of_rows: { access: "indexed" } }),
+      tensors: { sum_of_rows: to, g: from.values },
+      rowCount: from.rows,
+      rowLength,
+      indices: from.indices,
+      uniforms: {},
+    },
+  };
+}
+
 /**
  * Merges repeated rows: distinct rows in order of first occurrence, each the sum of its occurrences, added to zero in
  * order. Without repetition, the rows stay in place and only zero is added (it turns −0 into 0).
@@ -114,22 +144,8 @@ function planMerge({ state, staging }: StepContext, staged: StagedSparse) {
     return { indices: staged.indices, values: staged.values, rows, lines: ["g = 0 + g"], instructions: [] };
   }
   const sums = staging.allocate(4 * count * variable.rowLength);
-  const add: Instruction = {
-    kind: "call",
-    call: {
-      kernel: program({
-        lines: ["sum_of_rows = sum_of_rows + g"],
-        tensors: ["sum_of_rows", "g"],
-        stored: ["sum_of_rows"],
-      })
-        .kernel({ sum_of_rows: { access: "indexed" } }),
-      tensors: { sum_of_rows: sums, g: staged.values },
-      rowCount: rows,
-      rowLength: variable.rowLength,
-      indices: ordinals,
-      uniforms: {},
-    },
-  };
+  const from = { indices: ordinals, values: staged.values, rows };
+  const add = addRows({ from, to: sums, rowLength: variable.rowLength });
   const clear: Instruction = { kind: "fill", offset: sums, count: count * variable.rowLength };
   return { indices: unique, values: sums, rows: count, lines: [], instructions: [clear, add] };
 }

@@ -6,12 +6,12 @@
  * fail. Elementwise operations become lines in the rule's kernel, so that each array is read once and written once.
  */
 import { evaluateScalars } from "../../../kernels/compiler/runner.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import {
   learningRate,
+  numbersOfStep,
   type Optimizer,
   ruleOf,
-  scheduled,
   uniforms,
 } from "../../families/optimizers/optimizer.ts";
 import { planClip } from "./plan_clip.ts";
@@ -65,7 +65,7 @@ export function planStep(context: StepContext): StepPlan {
   const rate = learningRate(optimizer, state.iterations);
   const base: Uniforms = {
     ...numbers,
-    ...scheduled(optimizer, state.iterations),
+    ...numbersOfStep(optimizer, state.iterations),
     ...state.scalars,
     learning_rate: rate,
     t: state.iterations,

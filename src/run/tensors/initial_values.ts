@@ -5,10 +5,11 @@
  * second copy.
  */
 import { z } from "zod";
+import { countNonFinite } from "../../../kernels/routines/non_finite.ts";
 import { refusal } from "../../errors.ts";
 import type { Fill } from "../../families/initializers/initializer.ts";
 import { initialize } from "../../families/initializers/mod.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import { nextTurn, Slices } from "../../slices.ts";
 import { fitsShape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
@@ -39,12 +40,16 @@ export async function writeInitialValues(
   { rule, drawSeed }: Origin,
 ): Promise<void> {
   const slices = new Slices();
-  const write = async (offset: number, count: number, { begin, units }: Filling) => {
+  const write = async (offset: number, count: number, { begin, units, drawnFor }: Filling) => {
     const fill = await begin();
     if (slices.isOver(VARIABLE_UNITS)) await nextTurn();
     for (let from = 0; from < count; from += PART) {
       const size = Math.min(PART, count - from);
       fill(state.arena.f32(offset + 4 * from, size), from);
+      if (drawnFor !== undefined && countNonFinite(state.arena, offset + 4 * from, size) > 0) {
+        const problem = "draws numbers that float32 cannot hold, must draw finite ones";
+        throw refusal("invalid_config", "create the run", drawnFor, problem);
+      }
       if (slices.isOver(units * size)) await nextTurn();
     }
   };
@@ -73,6 +78,8 @@ interface Filling {
   readonly work: number;
   /** Work of one number. */
   readonly units: number;
+  /** The path of the initializer; undefined for values that are given. */
+  readonly drawnFor?: string;
 }
 
 function fillingOf(
@@ -83,7 +90,7 @@ function fillingOf(
   const { shape, initial = 0 } = variable;
   if (typeof initial !== "number" && INITIALIZER.safeParse(initial).success) {
     const { begin, work } = initialize(initial, shape, { path, ...options });
-    return { begin, work, units: NUMBER_UNITS };
+    return { begin, work, units: NUMBER_UNITS, drawnFor: path };
   }
   return { begin: () => givenValues(variable, path), work: 0, units: FILLED_UNITS };
 }

@@ -1,28 +1,39 @@
 /**
  * Publishes immutable copies of a version's variables, which all readers of that version share.
  *
- * A variable is copied when it is first requested, at most once per version. Invariant: a copy counts against the
- * memory bound from the time it is made until its version has been superseded and its last reader is done.
+ * A variable is copied when it is first requested, at most once per version. All variables together are copied as they
+ * lie in a file, so that they can be sent as they are. Invariant: a copy counts against the memory bound from the time
+ * it is made until its version has been superseded and its last reader is done.
  */
 import { releasable } from "../../releasable.ts";
 import type { NamedTensor } from "../../tensor.ts";
+import { FileLayout } from "../../wire/file_layout.ts";
 import type { Publication } from "../api/run_session.ts";
 import type { Memory } from "./memory.ts";
-import type { RunState } from "./state.ts";
+import type { RunState, VariableState } from "./state.ts";
+import { type Order, Whole } from "./whole.ts";
 
 interface Version {
   readonly iterations: number;
   readonly version: number;
   readonly copies: Map<string, NamedTensor>;
+  /** All variables, if nobody had asked for some of them before. */
+  whole: Whole | undefined;
   /** The copies' shares of the memory bound. */
   readonly counted: DisposableStack;
   readers: number;
   over: boolean;
 }
 
+const orderOf = (variables: readonly VariableState[]): Order => ({
+  variables,
+  layout: new FileLayout(variables),
+});
+
 export class Publisher {
   readonly #memory: Memory;
   readonly #state: RunState;
+  #order: Order | undefined;
   #current: Version | undefined;
 
   constructor(memory: Memory, state: RunState) {
@@ -32,28 +43,26 @@ export class Publisher {
 
   /** Copies of the present values of `names`, or of all variables. Throws unknown_variable, out_of_memory. */
   publish(version: number, names?: readonly string[]): Publication {
-    const variables = names
-      ? [...new Set(names)].map((name) => this.#state.variable(name))
-      : [...this.#state.variables.values()];
     const current = this.#current ??= {
       iterations: this.#state.iterations,
       version,
       copies: new Map(),
+      whole: undefined,
       counted: new DisposableStack(),
       readers: 0,
       over: false,
     };
-    if (!names) this.#copyAll(current);
-    for (const variable of variables) {
-      if (current.copies.has(variable.name)) continue;
-      current.counted.use(this.#memory.publish(4 * variable.count));
-      current.copies.set(variable.name, this.#state.copyVariable(variable));
-    }
+    const { iterations } = current;
+    const whole = names ? undefined : this.#whole(current);
+    const tensors = whole ? undefined : this.#copies(current, names);
     current.readers += 1;
     return {
-      iterations: current.iterations,
+      iterations,
       version,
-      tensors: variables.map(({ name }) => current.copies.get(name) as NamedTensor),
+      get tensors() {
+        return tensors ?? (whole as Whole).tensors;
+      },
+      file: whole,
       ...releasable(() => {
         current.readers -= 1;
         this.#drop(current);
@@ -61,17 +70,27 @@ export class Publisher {
     };
   }
 
-  /** Small variables that lie side by side are copied together. */
-  #copyAll({ counted, copies }: Version): void {
-    for (const { variables, bytes, offset } of this.#state.homes) {
-      if (variables.length < 2 || variables.every(({ name }) => copies.has(name))) continue;
-      counted.use(this.#memory.publish(bytes));
-      const all = this.#state.arena.f32(offset, bytes / 4).slice();
-      for (const { name, shape, place, count } of variables) {
-        if (copies.has(name)) continue;
-        copies.set(name, { name, shape, values: all.subarray(place / 4, place / 4 + count) });
-      }
-    }
+  /** All variables as they lie in a file; undefined: some have copies already. */
+  #whole(current: Version): Whole | undefined {
+    if (current.whole) return current.whole;
+    if (current.copies.size > 0) return undefined;
+    const order = this.#order ??= orderOf([...this.#state.variables.values()]);
+    current.counted.use(this.#memory.publish(order.layout.dataBytes));
+    return current.whole = new Whole(this.#state, order);
+  }
+
+  #copies(current: Version, names: readonly string[] | undefined): readonly NamedTensor[] {
+    const variables = names
+      ? [...new Set(names)].map((name) => this.#state.variable(name))
+      : [...this.#state.variables.values()];
+    return variables.map((variable) => {
+      const found = current.copies.get(variable.name) ?? current.whole?.tensor(variable.name);
+      if (found) return found;
+      current.counted.use(this.#memory.publish(4 * variable.count));
+      const copy = this.#state.copyVariable(variable);
+      current.copies.set(variable.name, copy);
+      return copy;
+    });
   }
 
   /** Called after a change of state: the next reader gets new copies. */
@@ -87,5 +106,6 @@ export class Publisher {
     if (!version.over || version.readers > 0) return;
     version.counted.dispose();
     version.copies.clear();
+    version.whole = undefined;
   }
 }

@@ -9,7 +9,7 @@
  */
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
-import type { Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Releasable } from "../../releasable.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";

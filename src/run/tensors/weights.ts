@@ -3,7 +3,7 @@
  * then the slots in order of creation. Before the first step there are none.
  */
 import { StepwellError } from "../../errors.ts";
-import type { OptimizerMember, Rule } from "../../families/optimizers/optimizer_member.ts";
+import type { OptimizerMember, Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import { fitsShape, type NamedTensor, type Shape, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";

@@ -3,7 +3,9 @@
  * longest wait when it is told to stop.
  *
  * A wait counts as long as the service's main thread was at work in it, where the system tells that: on a busy machine
- * time passes in which the service is not at work, and that is not its fault.
+ * time passes in which the service is not at work, and that is not its fault. And work takes longer there, since caches
+ * and cores are shared: how much longer is measured by a piece of work of its own, again and again, whose usual time
+ * is compared with its shortest one.
  */
 /// <reference lib="deno.worker" />
 
@@ -19,6 +21,8 @@ export interface Waits {
   readonly worst: number;
   /** The longest wait, in milliseconds. */
   readonly longest: number;
+  /** How much longer the same work takes here than at the best moment; 1 on an idle machine. */
+  readonly slowness: number;
   /** Connections that the service closed before it answered. */
   readonly lost: number;
 }
@@ -32,6 +36,31 @@ function workOf(pid: number): number {
   } catch {
     return NaN;
   }
+}
+
+/** More than the caches hold. */
+const memory = new Int32Array(8 << 20);
+
+/** Milliseconds that a piece of work takes, which is always the same: arithmetic, and memory here and there. */
+function pace(): number {
+  const start = performance.now();
+  let x = 1;
+  for (let i = 0; i < 100_000; i++) x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + i | 0;
+  for (let i = 0; i < 10_000; i++) {
+    x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + i | 0;
+    memory[x & memory.length - 1]! += x;
+  }
+  return performance.now() - start;
+}
+
+const paces = (count: number) => Array.from({ length: count }, pace);
+
+/** Paces of the time in which the service is under attack. */
+const measured: number[] = [];
+
+function slownessBeside(best: number): number {
+  const sorted = measured.toSorted((a, b) => a - b);
+  return Math.max(1, (sorted[sorted.length >> 1] ?? 1) / Math.min(best, sorted[0] ?? 1));
 }
 
 let stops = false;
@@ -54,7 +83,8 @@ async function ask({ port, pid }: Asking): Promise<void> {
         waits.lost += 1;
         break;
       }
-      waits.answers += 1;
+      if (waits.answers++ === 0) self.postMessage("asking");
+      measured.push(...paces(3));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
@@ -65,7 +95,8 @@ self.onmessage = async ({ data }: MessageEvent<Asking | "stop">) => {
     stops = true;
     return;
   }
+  const best = Math.min(...paces(300));
   await ask(data);
-  self.postMessage(waits satisfies Waits);
+  self.postMessage({ ...waits, slowness: slownessBeside(best) } satisfies Waits);
   self.close();
 };

@@ -52,6 +52,7 @@ const TOP = { w: { indices: [1], values: [0.5], flat: true } };
 /** A step of all numbers that a body of some bytes asks for. */
 const smallBody = (name: string, spec: object, gradients: object = TOP): Bomb => ({
   name: `one number of 20 million: ${name}`,
+  hasLongSteps: true,
   throw: async (target) => {
     await target.send("POST", "/v1/optimizers", POWERS);
     const variables = [{ name: "w", shape: [5000, 4000], initial: 0.5 }];
@@ -78,6 +79,7 @@ const rounds = (aggregator: typeof AGGREGATORS[number]): Bomb => ({
   name: `a round of 200 contributions for ${
     typeof aggregator === "string" ? aggregator : aggregator.class_name
   }`,
+  hasLongSteps: true,
   throw: async (target) => {
     const variables = [{ name: "w", shape: [200_000] }];
     const aggregation = { mode: "round", quorum: 200, aggregator };

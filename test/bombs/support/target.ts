@@ -14,6 +14,8 @@ export interface Bomb {
   readonly settings?: Readonly<Record<string, string>>;
   /** How many files the service may open. */
   readonly descriptors?: number;
+  /** Whether steps of so many numbers are taken that one may be as long as STEPWELL_STEP_SECONDS_MAX allows. */
+  readonly hasLongSteps?: true;
   /** Whether it takes no more than some seconds, so that ordinary test runs have it too. */
   readonly isQuick?: true;
 }

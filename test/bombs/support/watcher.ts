@@ -4,14 +4,23 @@ import type { Asking, Waits } from "./asking.ts";
 
 export class Watcher implements Disposable {
   readonly #worker = new Worker(new URL("./asking.ts", import.meta.url), { type: "module" });
+  readonly #asking = Promise.withResolvers<void>();
   readonly #told = Promise.withResolvers<Waits>();
   readonly #pid: number;
 
   constructor(asking: Asking) {
     this.#pid = asking.pid;
-    this.#worker.onmessage = ({ data }) => this.#told.resolve(data);
+    this.#worker.onmessage = ({ data }: MessageEvent<Waits | "asking">) => {
+      if (data === "asking") this.#asking.resolve();
+      else this.#told.resolve(data);
+    };
     this.#worker.onerror = (event) => this.#told.reject(new Error(event.message));
     this.#worker.postMessage(asking);
+  }
+
+  /** Resolves with the first answer. */
+  get isAsking(): Promise<void> {
+    return within("The client got no answer", this.#asking.promise);
   }
 
   async stop(): Promise<Waits> {

@@ -1,6 +1,7 @@
 /** Attributes overwritten between steps: which of them Keras takes, and what follows from the others. */
 import assert from "node:assert/strict";
 import { StepwellError } from "../../../src/errors.ts";
+import { serialize } from "../../../src/families/mechanism/family.ts";
 import { overwrite } from "../../../src/families/optimizers/attributes.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
 import {
@@ -52,8 +53,8 @@ Deno.test("overwrite() changes what the next step uses when an attribute is one 
 });
 
 Deno.test("overwrite() accepts the output of getConfig as a patch, without changes or warnings", () => {
-  for (const { class_name } of optimizers.members) {
-    const optimizer = make(class_name);
+  for (const member of optimizers.members) {
+    const { optimizer } = parseOptimizer(serialize({ member, config: {} }));
     for (const options of [inUse, unused]) {
       const said = getConfig(optimizer, options);
       const same = overwrite(optimizer, said.config, options);
@@ -173,7 +174,10 @@ Deno.test("loadOptimizer() gives an equal optimizer when one was saved as JSON",
       amsgrad: true,
     }],
     [make("RMSprop", { lr: 0.5, momentum: 0.5 }), { learning_rate: SCHEDULE }],
-    ...optimizers.members.map(({ class_name }): [Optimizer, Config] => [make(class_name), {}]),
+    ...optimizers.members.map((member): [Optimizer, Config] => [
+      parseOptimizer({ ...serialize({ member, config: {} }), registered_name: null }).optimizer,
+      {},
+    ]),
   ];
   for (const [optimizer, patch] of patches) {
     const saved = overwrite(optimizer, patch, inUse).optimizer;

@@ -6,6 +6,7 @@ import { type Expression, parseFormula } from "../../../kernels/language/formula
 import { COMBINE, type Expander, OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
 import {
   learningRate,
+  numbersOfStep,
   type Optimizer,
   ruleOf,
   uniforms,
@@ -40,6 +41,7 @@ export class Applied {
     const rule = ruleOf(this.#optimizer);
     const scalars: Scalars = {
       ...uniforms(this.#optimizer),
+      ...numbersOfStep(this.#optimizer, this.#iterations),
       ...this.#state,
       learning_rate: learningRate(this.#optimizer, this.#iterations),
       t: this.#iterations,
@@ -54,6 +56,7 @@ export class Applied {
       runLines(lines, { tensors: { ...this.tensors, ...gradients }, scalars: { ...scalars }, places });
     };
     if ("dense" in gradient) call(rule.dense, everywhere, gradient.dense);
+    else if (rule.sparseAsDense) call(rule.dense, everywhere, this.#asDense(gradient));
     else {
       const rowPlaces = (row: number) =>
         Array.from({ length: this.#rowLength }, (_, at) => row * this.#rowLength + at);
@@ -64,6 +67,14 @@ export class Applied {
       call(rule.sparse?.after ?? [], everywhere);
     }
     this.#iterations += 1;
+  }
+
+  #asDense(gradient: { indices: number[]; rows: number[][] }): number[] {
+    const dense = new Array<number>(this.tensors["w"]?.length ?? 0).fill(0);
+    for (const [row, values] of merge(gradient)) {
+      dense.splice(row * this.#rowLength, values.length, ...values);
+    }
+    return dense;
   }
 }
 

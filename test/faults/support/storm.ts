@@ -82,7 +82,8 @@ export async function storm({ kills, seed, folder }: StormOptions) {
     for (const run of forgetful) await run.restarted(server, { wasAsked });
   };
   try {
-    while (killed < kills) {
+    for (let told = 0; killed < kills;) {
+      if (killed - told >= 100) console.log(`${told = killed} kills`);
       const isLost = next() < 0.1;
       if (isLost) await loseDatabase(folder, world);
       if (isLost) figures.databasesLost += 1;

@@ -6,6 +6,7 @@
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";
 import { Metrics } from "../../../routes/http/metrics.ts";
+import { Tokens } from "../../../routes/http/tokens.ts";
 import { gatesOf } from "../../../routes/http/gates.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
 import { readSettings } from "../../../src/config.ts";
@@ -35,6 +36,7 @@ export class Twin {
       losses: this.#losses,
       ...gatesOf(settings),
       metrics: new Metrics(),
+      tokens: new Tokens(settings),
       ownPort: () => settings.STEPWELL_PORT,
       now: () => 0,
       log: () => {},

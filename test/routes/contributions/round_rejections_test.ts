@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../../src/errors.ts";
 import { assertProblem, GRADIENTS, type Service, SPEC, startService, stateOf } from "../support/harness.ts";
 import { TARGETS } from "../support/rejection_targets.ts";
 import { common, named, type Rejection, row, STATUSES, type Target } from "../support/rejections.ts";
+import { LIMITED, startWithTokens } from "../support/tokens.ts";
 
 const ROUND = "/v1/runs/demo/rounds/current";
 
@@ -21,7 +22,7 @@ const statusOf = (code: ErrorCode): number | undefined =>
 
 /** A run at its second iteration and version, with a contribution of client a in its open round. */
 async function startRound(aggregation: object = {}, more: object = {}): Promise<Service> {
-  const service = startService();
+  const service = startWithTokens(LIMITED);
   const step = (query: string, body: object) =>
     service.send("POST", `/v1/runs/demo/gradients${query}`, { body: { gradients: GRADIENTS, ...body } });
   const body = { ...SPEC, ...more, id: "demo", aggregation: { mode: "round", quorum: 3, ...aggregation } };

@@ -1,6 +1,7 @@
 /** Tests that need a real socket: bodies cut off, slow, too long or unread, and readers that see whole versions. */
 import assert from "node:assert/strict";
 import type { Settings } from "../../../src/config.ts";
+import { type Door, DOORS, openDoor } from "../support/doors.ts";
 import { until } from "../../support/waiting.ts";
 import {
   assertProblem,
@@ -21,20 +22,23 @@ interface Served extends AsyncDisposable {
   readonly url: string;
 }
 
-async function serve(settings: Partial<Settings> = {}): Promise<Served> {
+async function serve(door: Door, settings: Partial<Settings> = {}): Promise<Served> {
   // The run is created before the bounds apply: they are for the test's own bodies.
   const unbounded = startService();
   await startRun(unbounded);
   const service = startService(settings, {
     registry: unbounded.registry,
-    ownPort: (): number => server.addr.port,
+    ownPort: (): number => opened.port,
   });
-  const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    service.app.fetch,
-  );
-  const { port } = server.addr;
-  return { service, port, url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server.shutdown() };
+  const opened = openDoor(door, service.app, service);
+  const { port } = opened;
+  return { ...opened, service, url: `http://127.0.0.1:${port}` };
+}
+
+type Serve = (settings?: Partial<Settings>) => Promise<Served>;
+
+function testBothDoors(name: string, run: (serve: Serve) => Promise<void>): void {
+  for (const door of DOORS) Deno.test(`${name} (${door})`, () => run((settings) => serve(door, settings)));
 }
 
 /** Sends text and, by default, half-closes. Returns the status and the body of the answer. */
@@ -67,7 +71,7 @@ const JSON_TYPE = "Content-Type: application/json";
 const BINARY_TYPE = `Content-Type: ${FILE_TYPE}`;
 const JSON_BODY = JSON.stringify({ gradients: GRADIENTS });
 
-Deno.test("a body cut off by its connection changes nothing and leaves nothing behind", async () => {
+testBothDoors("a body cut off by its connection changes nothing and leaves nothing behind", async (serve) => {
   await using served = await serve();
   const { service, port } = served;
   const before = await stateOf(service);
@@ -90,7 +94,7 @@ Deno.test("a body cut off by its connection changes nothing and leaves nothing b
   assert.equal(await stateOf(service), before);
 });
 
-Deno.test("chunked bodies in pieces of any length give the same step", async () => {
+testBothDoors("chunked bodies in pieces of any length give the same step", async (serve) => {
   await using served = await serve();
   const { service, port } = served;
   const versions = [];
@@ -111,7 +115,7 @@ Deno.test("chunked bodies in pieces of any length give the same step", async () 
   assert.equal(service.uploads.open, 0);
 });
 
-Deno.test("a body larger than the run accepts is refused before it is read", async () => {
+testBothDoors("a body larger than the run accepts is refused before it is read", async (serve) => {
   await using served = await serve();
   const response = await raw(served.port, [
     head(STEP, BINARY_TYPE, "Content-Length: 1000000000"),
@@ -119,7 +123,7 @@ Deno.test("a body larger than the run accepts is refused before it is read", asy
   await assertProblem(response, "body_too_large", 413);
 });
 
-Deno.test("an invalid Content-Length, or two of them, is refused", async () => {
+testBothDoors("an invalid Content-Length, or two of them, is refused", async (serve) => {
   await using served = await serve();
   const before = await stateOf(served.service);
   for (
@@ -134,7 +138,7 @@ Deno.test("an invalid Content-Length, or two of them, is refused", async () => {
   assert.equal(await stateOf(served.service), before);
 });
 
-Deno.test("a body that arrives too slowly is refused with body_timeout", async () => {
+testBothDoors("a body that arrives too slowly is refused with body_timeout", async (serve) => {
   await using served = await serve({ STEPWELL_UPLOAD_SECONDS: 0.2 });
   const { service, port } = served;
   for (const [type, length] of [[JSON_TYPE, 100], [BINARY_TYPE, 1_000_000]] as const) {
@@ -157,83 +161,95 @@ async function slowBody({ service, port }: Served): Promise<Disposable & { end: 
 const postStep = (url: string) =>
   fetch(url + STEP, { method: "POST", body: JSON_BODY, headers: { "Content-Type": "application/json" } });
 
-Deno.test("bodies over the bound wait unread until there is room, and reads are still served", async () => {
-  await using served = await serve({ STEPWELL_UPLOADS_MAX: 1, STEPWELL_UPLOAD_WAIT_SECONDS: 1000 });
-  const { service, url } = served;
-  using slow = await slowBody(served);
-  const patient = postStep(url);
-  await until(() => service.uploads.waiting === 1);
-  assert.equal((await (await fetch(`${url}/v1/runs/demo`)).json()).version, 1);
-  assert.equal(service.uploads.waiting, 1);
-  await slow.end();
-  const answer = await patient;
-  assert.equal((await answer.json()).version, 3);
-});
+testBothDoors(
+  "bodies over the bound wait unread until there is room, and reads are still served",
+  async (serve) => {
+    await using served = await serve({ STEPWELL_UPLOADS_MAX: 1, STEPWELL_UPLOAD_WAIT_SECONDS: 1000 });
+    const { service, url } = served;
+    using slow = await slowBody(served);
+    const patient = postStep(url);
+    await until(() => service.uploads.waiting === 1);
+    assert.equal((await (await fetch(`${url}/v1/runs/demo`)).json()).version, 1);
+    assert.equal(service.uploads.waiting, 1);
+    await slow.end();
+    const answer = await patient;
+    assert.equal((await answer.json()).version, 3);
+  },
+);
 
-Deno.test("a body without room in time gets 503 with Retry-After, and a later one makes its step", async () => {
-  await using served = await serve({ STEPWELL_UPLOADS_MAX: 1, STEPWELL_UPLOAD_WAIT_SECONDS: 0.2 });
-  const { service, url } = served;
-  using slow = await slowBody(served);
-  const response = await postStep(url);
-  assert.equal(response.headers.get("Retry-After"), "1");
-  await assertProblem(response, "busy", 503);
-  assert.deepEqual([service.uploads.open, service.uploads.waiting], [1, 0]);
-  await slow.end();
-  await until(() => service.uploads.open === 0);
-  const answer = await postStep(url);
-  assert.equal((await answer.json()).version, 3);
-});
+testBothDoors(
+  "a body without room in time gets 503 with Retry-After, and a later one makes its step",
+  async (serve) => {
+    await using served = await serve({ STEPWELL_UPLOADS_MAX: 1, STEPWELL_UPLOAD_WAIT_SECONDS: 0.2 });
+    const { service, url } = served;
+    using slow = await slowBody(served);
+    const response = await postStep(url);
+    assert.equal(response.headers.get("Retry-After"), "1");
+    await assertProblem(response, "busy", 503);
+    assert.deepEqual([service.uploads.open, service.uploads.waiting], [1, 0]);
+    await slow.end();
+    await until(() => service.uploads.open === 0);
+    const answer = await postStep(url);
+    assert.equal((await answer.json()).version, 3);
+  },
+);
 
-Deno.test("encoded bodies make the same step as plain ones, and decompression bombs are stopped", async () => {
-  await using served = await serve();
-  const { service, url } = served;
-  const send = (encoding: "gzip" | "deflate", text: string) =>
-    fetch(url + STEP, {
-      method: "POST",
-      body: new Blob([text]).stream().pipeThrough(new CompressionStream(encoding)),
-      headers: { "Content-Type": "application/json", "Content-Encoding": encoding },
+testBothDoors(
+  "encoded bodies make the same step as plain ones, and decompression bombs are stopped",
+  async (serve) => {
+    await using served = await serve();
+    const { service, url } = served;
+    const send = (encoding: "gzip" | "deflate", text: string) =>
+      fetch(url + STEP, {
+        method: "POST",
+        body: new Blob([text]).stream().pipeThrough(new CompressionStream(encoding)),
+        headers: { "Content-Type": "application/json", "Content-Encoding": encoding },
+      });
+    assert.equal((await (await send("gzip", JSON_BODY)).json()).version, 2);
+    assert.equal((await (await send("deflate", JSON_BODY)).json()).version, 3);
+    const before = await stateOf(service);
+    await assertProblem(await send("gzip", " ".repeat(50_000_000)), "body_too_large", 413);
+    assert.equal(await stateOf(service), before);
+  },
+);
+
+testBothDoors(
+  "a reader gets one whole version, however slow it is and whatever steps are made meanwhile",
+  async (serve) => {
+    await using served = await serve();
+    const { service, url } = served;
+    const count = 3_000_000;
+    const variables = [{ name: "w", shape: [count] }];
+    await service.send("POST", "/v1/runs", {
+      body: { id: "large", optimizer: { class_name: "SGD", config: { learning_rate: -1 } }, variables },
     });
-  assert.equal((await (await send("gzip", JSON_BODY)).json()).version, 2);
-  assert.equal((await (await send("deflate", JSON_BODY)).json()).version, 3);
-  const before = await stateOf(service);
-  await assertProblem(await send("gzip", " ".repeat(50_000_000)), "body_too_large", 413);
-  assert.equal(await stateOf(service), before);
-});
-
-Deno.test("a reader gets one whole version, however slow it is and whatever steps are made meanwhile", async () => {
-  await using served = await serve();
-  const { service, url } = served;
-  const count = 3_000_000;
-  const variables = [{ name: "w", shape: [count] }];
-  await service.send("POST", "/v1/runs", {
-    body: { id: "large", optimizer: { class_name: "SGD", config: { learning_rate: -1 } }, variables },
-  });
-  const ones = file({ w: f32([count], new Float32Array(count).fill(1)) });
-  const step = async () => {
-    const response = await fetch(`${url}/v1/runs/large/gradients`, {
-      method: "POST",
-      body: ones,
-      headers: { "Content-Type": FILE_TYPE },
-    });
-    assert.equal(response.status, 200, await response.text());
-  };
-  await step();
-  const readers = [];
-  for (let version = 1; version <= 3; version++) {
-    const response = await fetch(`${url}/v1/runs/large/variables`, { headers: { Accept: FILE_TYPE } });
-    assert.equal(response.headers.get("ETag"), `"v${version}"`);
-    readers.push(response);
+    const ones = file({ w: f32([count], new Float32Array(count).fill(1)) });
+    const step = async () => {
+      const response = await fetch(`${url}/v1/runs/large/gradients`, {
+        method: "POST",
+        body: ones,
+        headers: { "Content-Type": FILE_TYPE },
+      });
+      assert.equal(response.status, 200, await response.text());
+    };
     await step();
-  }
-  for (const [index, response] of readers.entries()) {
-    const { metadata, values } = readFile(await response.bytes());
-    assert.equal(metadata["version"], String(index + 1));
-    assert.ok(values["w"]?.every((value) => value === index + 1), `version ${index + 1} is torn`);
-  }
-  await until(() => service.registry.figures().publishedBytes === 0);
-});
+    const readers = [];
+    for (let version = 1; version <= 3; version++) {
+      const response = await fetch(`${url}/v1/runs/large/variables`, { headers: { Accept: FILE_TYPE } });
+      assert.equal(response.headers.get("ETag"), `"v${version}"`);
+      readers.push(response);
+      await step();
+    }
+    for (const [index, response] of readers.entries()) {
+      const { metadata, values } = readFile(await response.bytes());
+      assert.equal(metadata["version"], String(index + 1));
+      assert.ok(values["w"]?.every((value) => value === index + 1), `version ${index + 1} is torn`);
+    }
+    await until(() => service.registry.figures().publishedBytes === 0);
+  },
+);
 
-Deno.test("a reader that disconnects releases its copy", async () => {
+testBothDoors("a reader that disconnects releases its copy", async (serve) => {
   await using served = await serve();
   const { service, url } = served;
   const variables = [{ name: "w", shape: [5_000_000] }];

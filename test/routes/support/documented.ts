@@ -23,6 +23,8 @@ const EVERYWHERE = new Set([
   "x-frame-options",
   "access-control-allow-origin",
   "access-control-expose-headers",
+  "ratelimit",
+  "ratelimit-policy",
 ]);
 
 interface Document {

@@ -7,6 +7,7 @@ import { runCompiled } from "../../../kernels/compiler/runner.ts";
 import { createApp } from "../../../routes/app.ts";
 import type { App, Services } from "../../../routes/http/context.ts";
 import { Metrics } from "../../../routes/http/metrics.ts";
+import { Tokens } from "../../../routes/http/tokens.ts";
 import type { Problem } from "../../../routes/http/problem.ts";
 import { gatesOf } from "../../../routes/http/gates.ts";
 import { Losses } from "../../../src/autodiff/losses.ts";
@@ -52,6 +53,7 @@ export function startService(
     losses: new Losses(all),
     ...gatesOf(all),
     metrics: new Metrics(),
+    tokens: new Tokens(all),
     ownPort: () => all.STEPWELL_PORT,
     now: () => 1500,
     wallClock: () => new Date("2025-01-31T12:00:00Z"),

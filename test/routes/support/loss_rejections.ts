@@ -1,5 +1,5 @@
 /** Requests that operations with a loss must refuse. For expressions: test/autodiff/graph/compile_loss_test.ts. */
-import { type Rejection, row, type Target } from "./rejections.ts";
+import { contributing, type Rejection, row, type Target } from "./rejections.ts";
 
 const LOSS = "sum(square(kernel)) + sum(gather(emb, i))";
 const INPUTS = { i: [3, 0] };
@@ -144,6 +144,7 @@ export const LOSS_TARGETS: Readonly<Record<string, Target>> = {
     good,
     rejections: [
       ...LOSS_REJECTIONS,
+      ...contributing(good),
       row("a loss of no variable", "no_gradients", loss("3")),
       row(
         "a loss that depends on none that is asked for",

@@ -1,7 +1,7 @@
 /** Requests that operations which change a run, or read rows of it, must refuse. */
 import { f32, file, i64, rawFile } from "./harness.ts";
 import { LOSS_TARGETS } from "./loss_rejections.ts";
-import { KERNEL, named, row, type Target } from "./rejections.ts";
+import { contributing, KERNEL, named, row, type Target, tokens } from "./rejections.ts";
 
 const sparse = (indices: unknown, values: unknown, name = "emb") => ({
   gradients: { [name]: { indices, values } },
@@ -16,6 +16,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     good: { gradients: { bias: [1, 2, 3] } },
     rejections: [
       ...named("gradients"),
+      ...contributing({ gradients: { scale: 1 } }),
       row("integers in a file", "dtype_mismatch", file({ scale: i64([], [1]) })),
       row(
         "booleans in a file",
@@ -230,6 +231,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     takesFiles: true,
     good: undefined,
     rejections: [
+      ...tokens({ path: "/v1/runs/demo/checkpoint", good: undefined }),
       row("a file without metadata", "invalid_request", file({ bias: f32([3], [1, 2, 3]) })),
       row(
         "metadata of something else",
@@ -248,6 +250,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     method: "POST",
     path: "/v1/runs/demo/variables/gather",
     takesFiles: false,
+    isRead: true,
     good: { name: "emb", indices: [0] },
     rejections: [
       row("an unknown variable", "unknown_variable", { name: "nope", indices: [0] }),

@@ -3,6 +3,7 @@
  */
 import type { ErrorCode } from "../../../src/errors.ts";
 import { f32, file, JSON_TYPE, rawFile } from "./harness.ts";
+import { asToken } from "./tokens.ts";
 
 export interface Rejection {
   readonly what: string;
@@ -19,6 +20,8 @@ export interface Target {
   readonly method: string;
   readonly path: string;
   readonly takesFiles: boolean;
+  /** Whether a token may do it that may only read. */
+  readonly isRead?: boolean;
   /** An accepted body: shows that only the broken rule causes the refusal. */
   readonly good: unknown;
   readonly rejections: readonly Rejection[];
@@ -40,6 +43,8 @@ export const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   malformed_encoding: 400,
   malformed_header: 400,
   incomplete_body: 400,
+  unauthorized: 401,
+  forbidden: 403,
   not_acceptable: 406,
   run_exists: 409,
   version_mismatch: 412,
@@ -69,10 +74,37 @@ export const KERNEL = [[1, 2, 3], [4, 5, 6]];
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `"a long name ${i}":1`).join();
 
+/** Refusals of every operation by the token of the request. */
+export function tokens({ path, good, isRead }: Pick<Target, "path" | "good" | "isRead">): Rejection[] {
+  const by = (what: string, code: ErrorCode, headers: Readonly<Record<string, string>>) =>
+    row(what, code, good ?? {}, { headers });
+  return [
+    by("no token", "unauthorized", { Authorization: "" }),
+    by("an unknown token", "unauthorized", asToken("stranger")),
+    by("a password", "malformed_header", { Authorization: "Basic cm9vdDpyb290" }),
+    ...path.startsWith("/v1/runs") ? [by("a token without the run", "forbidden", asToken("elsewhere"))] : [],
+    ...isRead ? [] : [by("a token without the scope", "forbidden", asToken("reader"))],
+  ];
+}
+
+/** Refusals of every operation that contributes, by what the token is bound to. */
+export const contributing = (good: object): Rejection[] => [
+  row("the client of another token", "forbidden", { ...good, client_id: "phone-8" }, {
+    headers: asToken("bound"),
+    at: "client_id",
+  }),
+  row("a step past the round with a token that only contributes", "forbidden", good, {
+    headers: asToken("bound"),
+    path: "?aggregate=false",
+  }),
+];
+
 /** Refusals of every operation with a body. */
-export function common({ good, takesFiles }: Target): Rejection[] {
+export function common(target: Target): Rejection[] {
+  const { good, takesFiles } = target;
   const json = JSON.stringify(good);
   return [
+    ...tokens(target),
     row("malformed JSON", "malformed_json", "{"),
     row("JSON with a tail", "malformed_json", `${json}]`),
     row("NaN as a literal", "malformed_json", '{"x":NaN}'),

@@ -5,7 +5,7 @@ import { Registry } from "../../../src/run/registry/registry.ts";
 import { localFiles } from "../../../src/store/files.ts";
 import { Room } from "../../../src/store/room.ts";
 import { ConfigStore } from "../../../src/store/kv.ts";
-import { step } from "../support/harness.ts";
+import { newRegistry, step } from "../support/harness.ts";
 
 async function withStore(test: (reopen: () => Promise<Registry>) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -86,4 +86,22 @@ Deno.test("list() reads a run whose config is too long for KV", async () => {
     assert.deepEqual(runs.map(({ variables }) => variables), [description.variables]);
     await second.shutdown();
   });
+});
+
+Deno.test("list() ends a page early when its runs have long descriptions, and leaves none out", async () => {
+  const registry = newRegistry();
+  const boundaries = Array.from({ length: 60_000 }, (_, at) => at + 1);
+  const values = [...boundaries.map((at) => at / 7), 1];
+  const learning_rate = { class_name: "PiecewiseConstantDecay", config: { boundaries, values } };
+  const optimizer = { class_name: "SGD", config: { learning_rate } };
+  const ids = Array.from({ length: 9 }, (_, at) => `run-${at}`);
+  for (const id of ids) await registry.create({ id, optimizer, variables: VARIABLES });
+  const pages: string[][] = [];
+  for (let cursor: string | undefined, isFirst = true; isFirst || cursor; isFirst = false) {
+    const { runs, next } = await registry.list({ limit: 100, cursor });
+    pages.push(runs.map(({ id }) => id));
+    cursor = next;
+  }
+  assert.deepEqual(pages.flat(), ids);
+  assert.ok(pages.length > 1 && pages.every(({ length }) => length > 0), JSON.stringify(pages));
 });

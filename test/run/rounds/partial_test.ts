@@ -1,7 +1,9 @@
 /** Aggregators that compare contributions: whole ones by default, variable by variable in a partial run. */
 import assert from "node:assert/strict";
+import { aggregators } from "../../../src/families/aggregators/mod.ts";
 import type { AggregationSpec } from "../../../src/run/api/run_spec.ts";
 import { contribute, open, refusal, stateOf, step, variablesOf } from "../support/harness.ts";
+import { MEMBERS } from "../../families/support/members.ts";
 import { newWorld, request } from "../support/stored.ts";
 
 const HOLDING: readonly (readonly [string, object, number])[] = [
@@ -10,7 +12,17 @@ const HOLDING: readonly (readonly [string, object, number])[] = [
   ["GeometricMedian", {}, 3],
   ["Krum", { byzantine: 0 }, 3],
   ["MultiKrum", { byzantine: 0 }, 3],
+  ["Bulyan", { byzantine: 0 }, 3],
 ];
+
+Deno.test("all aggregators that hold contributions are here", () => {
+  const holding = aggregators.members.filter((member) => {
+    const { given } = MEMBERS.find((each) => each.member === member) as typeof MEMBERS[number];
+    return member.rule(aggregators.resolve({ class_name: member.class_name, config: given }).config).kind ===
+      "list";
+  });
+  assert.deepEqual(HOLDING.map(([name]) => name).sort(), holding.map(({ class_name }) => class_name).sort());
+});
 
 const specOf = (
   [class_name, config, quorum]: typeof HOLDING[number],

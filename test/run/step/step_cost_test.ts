@@ -1,5 +1,6 @@
 /** Runs whose steps would hold the event loop are refused, with the figure, wherever the rule or the size comes from. */
 import assert from "node:assert/strict";
+import { serialize } from "../../../src/families/mechanism/family.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
 import { resolveSpec } from "../../../src/run/spec/spec.ts";
 import { stepSeconds } from "../../../src/run/step/step_cost.ts";
@@ -13,10 +14,11 @@ const POWERS = {
 };
 
 Deno.test("a run of 30 million numbers may have any built-in optimizer", () => {
-  for (const { class_name } of optimizers.members) {
-    const spec = resolveSpec({ optimizer: class_name, variables: [{ name: "w", shape: [3e7] }] }, optimizers);
+  for (const member of optimizers.members) {
+    const optimizer = serialize({ member, config: {} });
+    const spec = resolveSpec({ optimizer, variables: [{ name: "w", shape: [3e7] }] }, optimizers);
     const seconds = stepSeconds(spec, spec.optimizer);
-    assert(seconds > 0.01 && seconds < 2, `${class_name}: ${seconds} s`);
+    assert(seconds > 0.01 && seconds < 2, `${member.class_name}: ${seconds} s`);
   }
 });
 

@@ -1,18 +1,22 @@
 /** Every optimizer in every variant, and steps for them, for laws over all members. */
+import { type PartJson, serialize } from "../../../src/families/mechanism/family.ts";
 import { optimizers } from "../../../src/families/optimizers/mod.ts";
 import type { RunSpec } from "../../../src/run/api/run_spec.ts";
 import { numbers, tensor } from "./harness.ts";
 
 export interface Variant {
   readonly label: string;
-  readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
+  readonly optimizer: PartJson;
+  /** The key of its learning rate. */
+  readonly rateKey: string;
 }
 
 /** A learning rate at which a few steps move every element visibly. */
-export const VARIANTS: readonly Variant[] = optimizers.members.flatMap(({ class_name, variants }) =>
-  variants.map((variant) => ({
-    label: `${class_name} ${JSON.stringify(variant)}`,
-    optimizer: { class_name, config: { learning_rate: 0.1, ...variant } },
+export const VARIANTS: readonly Variant[] = optimizers.members.flatMap((member) =>
+  member.variants.map((variant) => ({
+    label: `${member.module ?? ""} ${member.class_name} ${JSON.stringify(variant)}`.trimStart(),
+    optimizer: serialize({ member, config: { [member.rateKey]: 0.1, ...variant } }),
+    rateKey: member.rateKey,
   }))
 );
 
@@ -26,7 +30,10 @@ export const SHAPES: Readonly<Record<string, readonly number[]>> = {
 
 export const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
 
-export function specOf({ optimizer }: Variant, spec: Partial<RunSpec> = {}): Omit<RunSpec, "id"> {
+export function specOf(
+  { optimizer }: Pick<Variant, "optimizer">,
+  spec: Partial<RunSpec> = {},
+): Omit<RunSpec, "id"> {
   return {
     optimizer,
     variables: Object.entries(SHAPES).map(([name, shape], n) => ({

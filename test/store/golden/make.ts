@@ -67,7 +67,7 @@ const registry = await Registry.open({
 });
 await registry.optimizers.register(SPARSE_SIGNUM);
 for (const [id, optimizer] of Object.entries(RUNS)) {
-  const spec = specOf({ label: id, optimizer }, { non_finite: "propagate" });
+  const spec = specOf({ optimizer }, { non_finite: "propagate" });
   await registry.create({ ...spec, id }, { key: `create-${id}`, hash: "hash", at: 0 });
   for (const change of BEFORE) await make(registry, id, change);
 }

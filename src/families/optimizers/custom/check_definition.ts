@@ -6,7 +6,7 @@
 import { FormulaError } from "../../../../kernels/language/formula_syntax.ts";
 import type { Issue } from "../../../errors.ts";
 import { GIVEN, meaningOf, readLines } from "../../mechanism/user_formula.ts";
-import { type Definition, DEFINITION_LENGTH_MAX } from "../definition_schema.ts";
+import { type Definition, DEFINITION_LENGTH_MAX } from "../member/definition_schema.ts";
 
 /** The keys that every config has or may have besides hyperparameters. */
 const CONFIG_KEYS = new Set(["name", "clipnorm", "clipvalue", "global_clipnorm", "decay", "lr"]);
@@ -66,10 +66,13 @@ class Lists {
   }
 
   check(): Issue[] {
-    const { slots, state, scalars, dense, sparse } = this.#definition;
+    const { slots, state, doubles, scalars, dense, sparse, sparse_as_dense } = this.#definition;
     const stored = ["w", ...Object.keys(slots)];
+    const exact = this.#list("doubles", doubles, { tensors: [], writable: [] });
+    // If these cannot be read, other lists would lack their names.
+    if (this.#issues.length > 0) return this.#issues;
+    for (const name of exact) this.#constants.set(name, "made by doubles");
     const made = this.#list("scalars", scalars, { tensors: [], writable: Object.keys(state) });
-    // If scalars cannot be read, other lists would lack their names.
     if (this.#issues.length > 0) return this.#issues;
     for (const name of Object.keys(state)) this.#constants.set(name, "a number of the state");
     for (const name of made) if (!this.#constants.has(name)) this.#constants.set(name, "made by scalars");
@@ -80,6 +83,10 @@ class Lists {
         writable: stored,
       });
     this.#moves("dense", [elements("dense", dense, true)]);
+    if (sparse && sparse_as_dense) {
+      const message = "is true beside sparse, must be false or alone";
+      this.#issues.push({ path: "sparse_as_dense", message });
+    }
     if (sparse) {
       const all = elements("sparse.all", sparse.all, false);
       const rows = elements("sparse.rows", sparse.rows, true);

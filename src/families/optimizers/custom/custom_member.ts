@@ -10,12 +10,13 @@ import { type Config, REFERENCE } from "../../mechanism/family.ts";
 import { float32 } from "../../../float32.ts";
 import { maybeNumber } from "../../mechanism/fields.ts";
 import { refusalOfAll, tell } from "../../mechanism/issues.ts";
-import { bothNorms, constructBase } from "../base.ts";
-import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../optimizer_member.ts";
-import { DECAY, overrides } from "../keras.ts";
+import { bothNorms, constructBase } from "../member/base.ts";
+import { RATE, rateOf } from "../member/numbers.ts";
+import type { Constructed, OptimizerConfig, OptimizerMember, Rule } from "../member/optimizer_member.ts";
+import { DECAY, overrides } from "../legacy/legacy_constructor.ts";
 import { checkDefinition } from "./check_definition.ts";
 import { withoutNulls } from "../../../nulls.ts";
-import { type Definition, DefinitionSchema, keysAt } from "../definition_schema.ts";
+import { type Definition, DefinitionSchema, keysAt } from "../member/definition_schema.ts";
 
 /** The most issues in one error: a body full of unknown keys has thousands. */
 const ISSUES_MAX = 50;
@@ -112,6 +113,7 @@ export function memberOf(definition: Definition): CustomMember {
     fixed: ["name", ...rate ? ["decay"] : []],
     schedulable,
     timeDecay: rate !== undefined,
+    rateKey: RATE,
     variants: [{}],
     check: bothNorms,
     construct: (config, _given, path) => withLr(constructBase({ class_name, schedulable }, config, path)),
@@ -125,11 +127,12 @@ function withLr({ config, warnings }: Constructed): Constructed {
   if (lr === undefined) return { config, warnings };
   return {
     config: { ...rest, learning_rate: lr } as OptimizerConfig,
-    warnings: [...warnings, overrides(lr, rest.learning_rate)],
+    warnings: [...warnings, overrides(lr, rateOf({ rateKey: RATE }, rest))],
   };
 }
 
-function ruleOf({ slots, slot_order, state, scalars, dense, sparse }: Definition): Rule {
+function ruleOf(definition: Definition): Rule {
+  const { slots, slot_order, state, doubles, scalars, dense, sparse, sparse_as_dense } = definition;
   const first = <V>(values: Readonly<Record<string, { readonly initial: V }>>) =>
     Object.fromEntries(Object.entries(values).map(([name, { initial }]) => [name, initial]));
   const { scalar_rows = [], ...rows } = sparse ?? {};
@@ -137,8 +140,10 @@ function ruleOf({ slots, slot_order, state, scalars, dense, sparse }: Definition
     slots: first(slots),
     slotOrder: slot_order,
     state: first(state),
+    doubles,
     scalars,
     dense,
+    ...sparse_as_dense && { sparseAsDense: true },
     ...sparse && { sparse: rows },
     ...scalar_rows.length > 0 && { sparseScalarRows: scalar_rows },
   };

@@ -3,11 +3,10 @@
  *
  * Knows no run and no disk (src/run/registry/optimizers.ts does). Invariant: names are unique, ignoring case.
  */
-import { Family } from "../../mechanism/family.ts";
-import type { OptimizerMember } from "../optimizer_member.ts";
-import { type OptimizerFamily, optimizers } from "../mod.ts";
+import type { OptimizerMember } from "../member/optimizer_member.ts";
+import { familyOf, type OptimizerFamily, optimizers } from "../mod.ts";
 import { type CustomMember, memberOf } from "./custom_member.ts";
-import type { Definition } from "../definition_schema.ts";
+import type { Definition } from "../member/definition_schema.ts";
 
 export class OptimizerSet {
   readonly #custom = new Map<string, CustomMember>();
@@ -16,21 +15,18 @@ export class OptimizerSet {
 
   /** All optimizers; a new object after each change. */
   get family(): OptimizerFamily {
-    return this.#family ??= new Family<OptimizerMember>("optimizer", [
-      ...optimizers.members,
-      ...this.#custom.values(),
-    ]);
+    return this.#family ??= familyOf([...this.#custom.values()]);
   }
 
   get customCount(): number {
     return this.#custom.size;
   }
 
-  /** The optimizer of this name, ignoring case; undefined if the name is free. */
-  named(className: string): OptimizerMember | undefined {
+  /** The optimizer of this name and module, ignoring case; undefined if the name is free there. */
+  named(className: string, wanted?: string): OptimizerMember | undefined {
     const name = className.toLowerCase();
-    return this.family.members.find(({ class_name, aliases = [] }) =>
-      [class_name, ...aliases].some((each) => each.toLowerCase() === name)
+    return this.family.members.find(({ class_name, aliases = [], module }) =>
+      module === wanted && [class_name, ...aliases].some((each) => each.toLowerCase() === name)
     );
   }
 

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { StepwellError } from "../../../../src/errors.ts";
 import { Family } from "../../../../src/families/mechanism/family.ts";
 import { memberOf, readDefinition } from "../../../../src/families/optimizers/custom/custom_member.ts";
-import type { OptimizerMember } from "../../../../src/families/optimizers/optimizer_member.ts";
+import type { OptimizerMember } from "../../../../src/families/optimizers/member/optimizer_member.ts";
 import {
   getConfig,
   learningRate,
+  numbersOfStep,
   parseOptimizer,
-  scheduled,
 } from "../../../../src/families/optimizers/optimizer.ts";
 
 const GOOD = {
@@ -422,7 +422,7 @@ Deno.test("a registered optimizer may have a schedule for any hyperparameter, an
   const { optimizer } = parse("Scheduled", {
     size: { class_name: "Formula", config: { expression: "3 / T" } },
   });
-  assert.deepEqual(scheduled(optimizer, 2), { size: 1 });
-  assert.deepEqual(scheduled(parse("Scheduled").optimizer, 2), {});
+  assert.deepEqual(numbersOfStep(optimizer, 2), { size: 1 });
+  assert.deepEqual(numbersOfStep(parse("Scheduled").optimizer, 2), {});
   assert.equal(learningRate(optimizer, 2), 1);
 });

@@ -1,0 +1,43 @@
+/**
+ * Checks the constants of formulas that a request brings (finite_constants.ts). Runs that are read from their files,
+ * and checkpoints that come back, may have older ones.
+ */
+import { constraints } from "../../families/constraints/mod.ts";
+import { assertFiniteConstants } from "../../families/mechanism/finite_constants.ts";
+import type { Schedulable } from "../../families/optimizers/member/optimizer_member.ts";
+import type { Optimizer } from "../../families/optimizers/optimizer.ts";
+import { schedules } from "../../families/schedules/mod.ts";
+import type { ResolvedSpec } from "./spec.ts";
+
+/** Checks the schedules that `before` does not have. Throws invalid_config. */
+export function assertNewSchedules(
+  { member, current }: Optimizer,
+  { before, action, path }: {
+    readonly before?: Optimizer;
+    readonly action: string;
+    readonly path: string;
+  },
+): void {
+  for (const key of member.schedulable) {
+    const value = current[key] as Schedulable | null;
+    if (typeof value !== "object" || value === null || before?.current[key] === value) continue;
+    const { class_name, config } = value;
+    assertFiniteConstants({ member: schedules.find(class_name), config }, { action, path: `${path}.${key}` });
+  }
+}
+
+/** Throws invalid_config for the first constant of a new run's formulas that is not finite. */
+export function assertNewSpec({ optimizer, variables, aggregation, transformers }: ResolvedSpec): void {
+  const action = "create the run";
+  assertNewSchedules(optimizer, { action, path: "optimizer.config" });
+  variables.forEach(({ constraint }, n) => {
+    if (!constraint) return;
+    const { class_name, config } = constraint.member;
+    const part = { member: constraints.find(class_name), config };
+    assertFiniteConstants(part, { action, path: `variables.${n}.constraint` });
+  });
+  assertFiniteConstants(aggregation.aggregator, { action, path: "aggregation.aggregator" });
+  transformers.forEach((part, n) =>
+    assertFiniteConstants(part, { action, path: `gradient_transformers.${n}` })
+  );
+}
