@@ -22,6 +22,7 @@ import type { Round } from "../rounds/round.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import { BodyLimits } from "../tensors/body_limits.ts";
+import { copySlot } from "../tensors/copies.ts";
 import { gather, rowsToGather } from "../tensors/gather.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Publisher } from "../tensors/publication.ts";
@@ -96,7 +97,7 @@ export class Reader {
   }
 
   readSlot(slot: string): readonly NamedTensor[] {
-    const { slotNames, optimized } = this.#parts.state;
+    const { state } = this.#parts, { slotNames, optimized } = state;
     if (!slotNames.includes(slot)) {
       const known = slotNames.map((name) => `"${name}"`).join(", ") || "none";
       throw new StepwellError(
@@ -104,7 +105,8 @@ export class Reader {
         `Cannot find the slot "${slot}": the optimizer's slots are ${known}`,
       );
     }
-    return optimized.map((variable) => this.#parts.state.copySlot(variable, slot));
+    const copyOf = copySlot(state, slot);
+    return optimized.map((variable) => copyOf(variable, variable.name));
   }
 
   optimizer(): Member {
