@@ -72,9 +72,11 @@ async function openCase(given: Case): Promise<{ session: Session; calls: () => n
     return runCompiled(arena, call);
   };
   const { optimizer, clips, transformers, constrained } = given;
-  const { class_name, config } = optimizer as { class_name: string; config: object };
+  const { config, ...member } = optimizer as { module?: string; config: object };
+  // PyTorch's optimizers have no clips.
+  const own = member.module === "torch.optim" ? config : { ...config, ...clips };
   const session = await newRegistry({ runner }).create({
-    optimizer: { class_name, config: { ...config, ...clips } },
+    optimizer: { ...member, config: own } as RunSpec["optimizer"],
     gradient_transformers: transformers as RunSpec["gradient_transformers"] & object,
     non_finite: "propagate",
     variables: variablesOf(given).map(({ name, shape }, n) => ({
