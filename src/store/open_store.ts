@@ -124,9 +124,10 @@ async function join(
   }
   // Not the name that the database has: another service, whose folder is empty too, may go by it.
   const name = newId();
-  await configs.setFolder(name);
+  // The database last: as long as it has no name, or the folder no runs, a start that was cut short is repeated.
   await lock.truncate();
   await lock.seek(0, Deno.SeekMode.Start);
   await lock.write(new TextEncoder().encode(name));
   await lock.sync();
+  await configs.setFolder(name);
 }

@@ -163,3 +163,43 @@ test("openStore() lays a database aside that cannot be read, and fills a new one
     configs.close();
   }
 });
+
+/** Puts `act` in the place of a step of the start that the process does not survive. */
+async function cutShort(folder: string, act: (set: () => Promise<void>) => Promise<void>): Promise<void> {
+  const { setFolder } = ConfigStore.prototype;
+  ConfigStore.prototype.setFolder = function (name) {
+    return act(() => setFolder.call(this, name));
+  };
+  try {
+    await assert.rejects(open(folder), { message: "killed" });
+  } finally {
+    ConfigStore.prototype.setFolder = setFolder;
+  }
+}
+
+for (
+  const [when, act] of [
+    ["before the database has its name", () => Promise.reject(new Error("killed"))],
+    ["after the database has its name", async (set: () => Promise<void>) => {
+      await set();
+      throw new Error("killed");
+    }],
+  ] as const
+) {
+  test(
+    `openStore() gives a folder with runs a new database, after a start that was killed ${when}`,
+    async (folder, again) => {
+      const { configs, files, folder: runs } = await open(folder);
+      configs.close();
+      await files.makeFolder(`${runs}/some-run`);
+      const first = await again();
+      for (const { name } of [...Deno.readDirSync(first)]) {
+        if (name.startsWith("kv.sqlite")) await Deno.remove(`${first}/${name}`);
+      }
+      await cutShort(first, act);
+      const { configs: found } = await open(await again(first));
+      assert.deepEqual(await found.runs(), []);
+      found.close();
+    },
+  );
+}
