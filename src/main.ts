@@ -8,6 +8,8 @@
  */
 import { runCompiled } from "../kernels/compiler/runner.ts";
 import { createApp } from "../routes/app.ts";
+import { directAnswers } from "../routes/direct.ts";
+import type { Services } from "../routes/http/context.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";
 import { serveLane } from "../routes/lane/lane.ts";
@@ -73,7 +75,7 @@ const registry = await storeOrExit(Registry.open({
 let address: Deno.NetAddr | undefined;
 const losses = new Losses(settings);
 const metrics = new Metrics();
-const app = createApp({
+const services: Services = {
   settings,
   losses,
   registry,
@@ -90,7 +92,9 @@ const app = createApp({
   now: () => performance.now() - start,
   log: logLine,
   stopping: stopping.signal,
-});
+};
+const app = createApp(services);
+const direct = directAnswers(services, () => crypto.randomUUID());
 const inFlight = new Set<Promise<Response>>();
 // Before the ready line: its reader may stop the service at once.
 Deno.addSignalListener("SIGTERM", () => stop());
@@ -153,6 +157,7 @@ function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings):
     const lane = serveLane({ ...place, tls }, {
       settings,
       handler: handle,
+      direct,
       wallClock: () => new Date(),
       newId: () => crypto.randomUUID(),
       log: logLine,

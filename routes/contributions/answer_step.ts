@@ -63,4 +63,4 @@ export function isPending(step: StepAnswer | ContributionAnswer): step is Contri
   return "accepted" in step && step.accepted;
 }
 
-const statusOf = (step: StepAnswer | ContributionAnswer) => isPending(step) ? 202 : 200;
+export const statusOf = (step: StepAnswer | ContributionAnswer) => isPending(step) ? 202 : 200;

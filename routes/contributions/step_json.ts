@@ -24,6 +24,13 @@ export function stepJson(step: Answer, tensors?: readonly NamedTensor[]): JsonPi
   }));
 }
 
+/** The whole text at once, for a step of a short body. */
+export function stepText(step: Answer): string {
+  const { variables } = step;
+  if (areMany(variables)) return [...stepJson(step)].join("");
+  return JSON.stringify({ ...numbersOf(step), variables: normsOf(variables) });
+}
+
 /** The answer with numbers that JSON can say, but for the norms of its variables. */
 export function numbersOf<A extends Answer>(step: A) {
   return {

@@ -6,11 +6,13 @@
  * it ends, the request that is being answered is told (`signal`), and its answer's body is finished or cancelled.
  */
 import { StepwellError } from "../../src/errors.ts";
+import type { DirectCall } from "./direct.ts";
 import { type Framing, framingOf } from "./framing.ts";
 import { HangUp } from "./hang_up.ts";
 import { type Head, type HeadLimits, HeadScan, parseHead } from "./head.ts";
 import { Inbox } from "./inbox.ts";
 import { IncomingBody } from "./incoming_body.ts";
+import { KnownHead, type ReadHead } from "./known_head.ts";
 import type { LaneParts } from "./lane_parts.ts";
 import { LaneRequest, type Origin } from "./lane_request.ts";
 import { Outbox } from "./outbox.ts";
@@ -21,8 +23,11 @@ const UNWANTED_BYTES_MAX = 64 << 10;
 /** So long, what a client still sends is read and dropped after the last answer: otherwise TCP would destroy it. */
 const LINGER_SECONDS = 2;
 
+/** So long, about, a short body may be behind its head. */
+const BODY_SECONDS = 0.5;
+
 /** What is waited for, with the seconds that it may take. */
-type Wait = "nothing" | "request" | "head" | "rest" | "taking" | "farewell";
+type Wait = "nothing" | "request" | "head" | "body" | "rest" | "taking" | "farewell";
 
 export interface ConnectionParts extends LaneParts {
   readonly socket: Deno.Conn;
@@ -42,6 +47,9 @@ export class Connection {
   /** Whether the client may still be sending something that nobody will read. */
   #isUnread = false;
   #isClosed = false;
+  readonly #known = new KnownHead();
+  /** Called when a body does not come right behind its head. */
+  #onLate = () => {};
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
@@ -69,8 +77,9 @@ export class Connection {
   tick(seconds: number): void {
     this.#secondsLeft -= seconds;
     if (this.#secondsLeft > 0) return;
-    const isHead = this.#wait === "head";
+    const isHead = this.#wait === "head", isBody = this.#wait === "body";
     this.#expect("nothing");
+    if (isBody) return this.#onLate();
     if (!isHead) return this.#close();
     this.#isLast = true;
     const { STEPWELL_HEAD_SECONDS: secondsMax } = this.#parts.settings;
@@ -86,42 +95,83 @@ export class Connection {
 
   /** Returns whether the connection stays. */
   async #serveOne(): Promise<boolean> {
-    let head, framing;
+    let read;
     try {
-      head = await this.#nextHead();
-      if (!head) return false;
-      framing = framingOf(head);
+      read = await this.#nextHead();
+      if (!read) return false;
     } catch (error) {
       this.#isUnread = true;
       await this.#refuse(asRefusal(error));
       return false;
     }
+    if (read.call) {
+      const stays = await this.#answerDirectly(read.call, read.framing);
+      if (stays !== undefined) return stays;
+    }
     this.#expect("nothing");
-    return await this.#answer(head, framing);
+    return await this.#answer(read.head, read.framing);
   }
 
   /** The next head; undefined when there is none. Throws malformed_request, head_too_large. */
-  async #nextHead(): Promise<Head | undefined> {
+  async #nextHead(): Promise<ReadHead | undefined> {
     const inbox = this.#inbox, { headBytesMax } = this.#limits;
-    const scan = new HeadScan();
+    let scan: HeadScan | undefined;
     while (!this.#isLast) {
-      const { bytes } = inbox, end = bytes.length === 0 ? undefined : scan.end(bytes);
+      const { bytes } = inbox;
+      const known = scan ? undefined : this.#known.find(bytes);
+      if (known) {
+        inbox.skip(this.#known.byteLength);
+        return known;
+      }
+      if (bytes.length > 0) scan ??= new HeadScan();
+      const end = scan?.end(bytes);
       if ((end ?? bytes.length) > headBytesMax) {
         throw new StepwellError(
           "head_too_large",
           `Cannot read the request: its head has over ${headBytesMax} bytes`,
         );
       }
-      if (end !== undefined) {
-        const head = parseHead(bytes.subarray(scan.skipped, end), this.#limits);
+      if (scan && end !== undefined) {
+        const head = parseHead(bytes.subarray(scan.skipped, end), this.#limits), framing = framingOf(head);
+        const read = { head, framing, call: this.#parts.direct?.(head, framing) };
+        this.#known.keep(bytes.subarray(0, end), read);
         inbox.skip(end);
-        return head;
+        return read;
       }
       const wait = bytes.length === 0 ? "request" : "head";
       if (this.#wait !== wait) this.#expect(wait);
       if (!await inbox.fill(headBytesMax + 1)) return undefined;
     }
     return undefined;
+  }
+
+  /** Returns whether the connection stays; undefined if the app shall have the request. */
+  async #answerDirectly(call: DirectCall, { length = 0, isKept }: Framing): Promise<boolean | undefined> {
+    const inbox = this.#inbox;
+    // Bodies often come right behind their heads. One that does not is the app's, which knows how long to wait.
+    while (inbox.length < length) {
+      const late = new Promise<boolean>((resolve) => this.#onLate = () => resolve(false));
+      this.#expect("body");
+      if (!await Promise.race([inbox.fill(length), late])) return undefined;
+    }
+    this.#expect("nothing");
+    let answer;
+    try {
+      const answering = call(inbox.bytes.subarray(0, length), this.#parts.socket.remoteAddr as Deno.NetAddr);
+      if (!answering) return undefined;
+      inbox.skip(length);
+      answer = await answering;
+    } catch (error) {
+      this.#parts.onFailure(error);
+      await this.#refuse(asRefusal(undefined));
+      return false;
+    }
+    const options = { isKept: isKept && !this.#isLast, date: this.#parts.wallClock().toUTCString() };
+    if (answer instanceof Response) {
+      return await this.#outbox.send(answer, { ...options, method: "POST", minor: 1 });
+    }
+    await this.#outbox.sendWhole(answer, options);
+    return options.isKept;
   }
 
   async #answer(head: Head, framing: Framing): Promise<boolean> {
@@ -220,6 +270,7 @@ export class Connection {
   #secondsOf(wait: Wait): number {
     const { STEPWELL_HEAD_SECONDS, STEPWELL_KEEP_ALIVE_SECONDS } = this.#parts.settings;
     if (wait === "nothing") return Infinity;
+    if (wait === "body") return BODY_SECONDS;
     if (wait === "head") return STEPWELL_HEAD_SECONDS;
     return wait === "rest" || wait === "farewell" ? LINGER_SECONDS : STEPWELL_KEEP_ALIVE_SECONDS;
   }

@@ -7,6 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import { STATUS_CODES } from "node:http";
+import type { DirectAnswer } from "./direct.ts";
 
 /** Heads, and answers up to about this size, leave in one write. */
 const BUFFER_BYTES = 16 << 10;
@@ -56,6 +57,16 @@ export class Outbox {
 
   continue(): Promise<void> {
     return this.write(CONTINUE);
+  }
+
+  /** Sends an answer that is whole already. */
+  sendWhole(
+    { status, fields, body }: DirectAnswer,
+    { isKept, date }: Pick<AnswerOptions, "isKept" | "date">,
+  ) {
+    const connection = isKept ? "" : "connection: close\r\n";
+    const line = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;
+    return this.write(this.#encode(`${line}${fields}${connection}date: ${date}\r\n\r\n`, body));
   }
 
   /** Sends an answer. Returns whether the connection can stay open. Throws when it broke, and what the body throws. */

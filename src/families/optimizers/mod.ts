@@ -20,7 +20,7 @@ export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamil
     ...optaxOptimizers,
     ...tfjsOptimizers,
     ...registered,
-  ], placeOf);
+  ], { placeOf });
 }
 
 export const optimizers: OptimizerFamily = familyOf([]);

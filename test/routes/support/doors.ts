@@ -3,6 +3,7 @@
  * as they are given, so that no client puts anything right.
  */
 import assert from "node:assert/strict";
+import { directAnswers } from "../../../routes/direct.ts";
 import { serveLane } from "../../../routes/lane/lane.ts";
 import type { App, Services } from "../../../routes/http/context.ts";
 
@@ -19,6 +20,7 @@ export function openDoor(door: Door, app: App, services: Services): OpenDoor {
   const server = door === "deno" ? Deno.serve(place, app.fetch) : serveLane(place, {
     ...services,
     handler: app.fetch,
+    direct: directAnswers(services, () => "from-the-lane"),
     newId: () => "from-the-lane",
     onFailure: (error) => {
       throw error;
