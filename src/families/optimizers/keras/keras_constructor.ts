@@ -39,6 +39,7 @@ interface KerasBuiltIn<F extends z.ZodRawShape> {
   readonly symbols?: Readonly<Record<string, string>>;
   /** Without those with weight decay. */
   readonly variants: readonly Config[];
+  idle?(constructed: Config, key: string): string | undefined;
   /** Without weight decay. */
   rule(constructed: Decayed<F>, current: Decayed<F>): Rule;
 }

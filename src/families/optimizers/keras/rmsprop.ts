@@ -7,6 +7,7 @@
  * Sources: Hinton, Tieleman 2012; Graves 2013 (centered, momentum); `keras/src/optimizers/rmsprop.py`.
  * Variant: ε is inside the root, where legacy Keras without momentum has it outside.
  */
+import { withoutMomentum } from "../member/base.ts";
 import { flag, number } from "../../mechanism/fields.ts";
 import { epsilon, keras } from "./keras_constructor.ts";
 
@@ -23,15 +24,22 @@ export const rmsprop = keras({
   },
   symbols: { momentum: "mu" },
   variants: [{}, { centered: true }, { momentum: 0.9 }, { momentum: 0.9, centered: true }],
-  rule: (_constructed, { momentum, centered }) => ({
-    slots: { velocity: 0, ...momentum > 0 && { momentum: 0 }, ...centered && { average_gradient: 0 } },
+  idle: withoutMomentum,
+  rule: (constructed, { centered }) => ({
+    slots: {
+      velocity: 0,
+      ...constructed.momentum > 0 && { momentum: 0 },
+      ...centered && { average_gradient: 0 },
+    },
     doubles: ["rest = 1 - rho"],
     dense: [
       "velocity = rho * velocity + rest * (g * g)",
       ...centered ? ["average_gradient = rho * average_gradient + rest * g"] : [],
       `d = ${centered ? "(velocity - average_gradient * average_gradient)" : "velocity"} + epsilon`,
       "increment = (learning_rate * g) / sqrt(d)",
-      ...momentum > 0 ? ["momentum = mu * momentum + increment", "w = w - momentum"] : ["w = w - increment"],
+      ...constructed.momentum > 0
+        ? ["momentum = mu * momentum + increment", "w = w - momentum"]
+        : ["w = w - increment"],
     ],
   }),
 });

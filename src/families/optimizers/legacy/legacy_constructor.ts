@@ -46,11 +46,6 @@ export function epsilon() {
     .describe("A small constant against division by zero; 0 or null becomes 1e-7, as in Keras.");
 }
 
-/** An `idle` function: the constructor decides once and for all whether there is momentum. */
-export function withoutMomentum({ momentum }: Config, key: string): string | undefined {
-  return key === "momentum" && momentum === 0 ? "this optimizer was constructed without momentum" : undefined;
-}
-
 export const DECAY = number(0, "Divides the learning rate of step t by 1 + decay · t.", { minimum: 0 });
 const LR = float32({ minimum: 0 }).optional();
 

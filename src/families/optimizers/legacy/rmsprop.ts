@@ -12,7 +12,8 @@
  */
 import { flag, number } from "../../mechanism/fields.ts";
 import type { Rule } from "../member/optimizer_member.ts";
-import { epsilon, legacy, withoutMomentum } from "./legacy_constructor.ts";
+import { withoutMomentum } from "../member/base.ts";
+import { epsilon, legacy } from "./legacy_constructor.ts";
 
 export const rmsprop = legacy({
   class_name: "RMSprop",

@@ -8,7 +8,8 @@
  * velocity so far. The constructor decides once whether there is momentum.
  */
 import { flag, number } from "../../mechanism/fields.ts";
-import { legacy, withoutMomentum } from "./legacy_constructor.ts";
+import { withoutMomentum } from "../member/base.ts";
+import { legacy } from "./legacy_constructor.ts";
 
 export const sgd = legacy({
   class_name: "SGD",

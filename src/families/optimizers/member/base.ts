@@ -116,6 +116,11 @@ export function constructBase(
   return { config: { ...withRates({ schedulable }, config, path), name: named }, warnings };
 }
 
+/** An `idle` function: the constructor decides once and for all whether there is momentum. */
+export function withoutMomentum({ momentum }: Config, key: string): string | undefined {
+  return key === "momentum" && momentum === 0 ? "this optimizer was constructed without momentum" : undefined;
+}
+
 /** Defines an optimizer that Keras' legacy family lacks: no `decay`, no `lr`, and an epsilon of 0 stays 0. */
 export function optimizer<F extends z.ZodRawShape>(
   builtIn: BuiltIn<F>,

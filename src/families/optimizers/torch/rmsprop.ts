@@ -8,6 +8,7 @@
  * Variant: ε is outside the root, and the rate outside the momentum, where Keras with momentum has both inside. The
  * centered `v − q²` may fall below 0. Sparse gradients change only their own rows.
  */
+import { withoutMomentum } from "../member/base.ts";
 import { flag, number } from "../../mechanism/fields.ts";
 import { direction, eps, torch, weightDecay } from "./torch_constructor.ts";
 
@@ -35,15 +36,20 @@ export const rmsprop = torch({
     { momentum: 0.9, centered: true },
     { momentum: 0.9, centered: true, weight_decay: 0.1 },
   ],
-  rule: (_constructed, { weight_decay, momentum, centered }) => ({
-    slots: { square_avg: 0, ...momentum > 0 && { momentum_buffer: 0 }, ...centered && { grad_avg: 0 } },
+  idle: withoutMomentum,
+  rule: (constructed, { weight_decay, centered }) => ({
+    slots: {
+      square_avg: 0,
+      ...constructed.momentum > 0 && { momentum_buffer: 0 },
+      ...centered && { grad_avg: 0 },
+    },
     doubles: ["rest = 1 - alpha"],
     dense: [
       direction(weight_decay),
       "square_avg = square_avg * alpha + (rest * d) * d",
       ...centered ? ["grad_avg = grad_avg + rest * (d - grad_avg)"] : [],
       `denom = sqrt(${centered ? "square_avg - grad_avg * grad_avg" : "square_avg"}) + eps`,
-      ...momentum > 0
+      ...constructed.momentum > 0
         ? ["momentum_buffer = momentum_buffer * mu + d / denom", "w = w - learning_rate * momentum_buffer"]
         : ["w = w - (learning_rate * d) / denom"],
     ],

@@ -27,6 +27,7 @@ interface TorchBuiltIn<F extends z.ZodRawShape> {
   readonly fields: F;
   readonly symbols?: Readonly<Record<string, string>>;
   readonly variants: readonly Config[];
+  idle?(constructed: Config, key: string): string | undefined;
   check?(given: Config): readonly Problem[];
   rule(constructed: Values<F> & { lr: number }, current: Values<F> & { lr: number }): Rule;
 }
