@@ -57,7 +57,7 @@ function weightsOf(run: RunSession) {
   const { iterations, tensors } = run.weights();
   if (iterations === null) return { tensors: [], list: () => [] };
   const first: WritableTensor = { name: "0", shape: [], values: BigInt64Array.of(BigInt(iterations)) };
-  const rest = tensors.map((tensor, index) => ({ ...tensor, name: String(index + 1) }));
+  const rest = tensors.map(({ shape, values }, index) => ({ name: String(index + 1), shape, values }));
   return {
     tensors: [first, ...rest],
     *list() {

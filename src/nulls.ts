@@ -1,6 +1,7 @@
 /**
  * Null for an optional field means that the field is left out: many clients write every field of a record. Here it is
- * decided for all requests and definitions; the configs of members follow Keras, which has errors of its own for None.
+ * decided for all requests and definitions, and for the configs of families that Keras does not have. The configs of
+ * Keras' families follow Keras, which has errors of its own for None (families/mechanism/family.ts).
  *
  * Null keeps a meaning of its own where a schema says so (`nullable`), and inside values that no schema describes.
  */

@@ -46,6 +46,7 @@ const FLOORS: readonly (readonly string[])[] = [
   [
     "src/families/optimizers/keras/",
     "src/families/optimizers/legacy/",
+    "src/families/optimizers/optax/",
     "src/families/optimizers/tfjs/",
     "src/families/optimizers/torch/",
   ],

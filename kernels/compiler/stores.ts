@@ -40,7 +40,9 @@ function keeps(nodes: readonly GraphNode[], to: number, from: number): boolean {
   const waiting = [to];
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
     if (id === from) return true;
-    const { op, args } = nodes[id] as GraphNode;
+    const { op, args, element } = nodes[id] as GraphNode;
+    // A kernel gets scalars as they are: kernels that differ only in how those are computed are one module.
+    if (!element) continue;
     // Arguments have smaller ids than what is computed from them.
     for (const arg of args.slice(0, OPS.get(op)?.keeps ?? 0)) {
       if (arg < from || seen.has(arg)) continue;

@@ -5,7 +5,7 @@ import { z } from "@hono/zod-openapi";
 import { isShape } from "../../src/tensor.ts";
 import { RunId } from "../http/ids.ts";
 import { Aggregation, ClipNorm, OpenRoundNumber, Role } from "./aggregation_schemas.ts";
-import { Iterations, Member, NULL, VariableName, Version, Warnings } from "./tensor_schemas.ts";
+import { Config, Iterations, Member, NULL, VariableName, Version, Warnings } from "./tensor_schemas.ts";
 
 export const Shape = z.array(z.int().min(0)).max(32).refine(isShape, "Must not have 2^53 elements or more")
   .openapi({ description: "Dimensions from the outermost; [] is a scalar.", example: [4, 3] });
@@ -34,6 +34,20 @@ const Variable = z.object({
   role: Role,
 }).openapi("Variable", { description: "A variable of a run, without its values." });
 
+/** What was overwritten beyond what constructors give. */
+const Attributes = Config.openapi({
+  description: "What was overwritten after construction so that no config gives it, such as an epsilon of 0.",
+  example: { epsilon: 0 },
+});
+
+const RunOptimizer = z.object({ ...Member.shape, attributes: Attributes.optional() }).openapi(
+  "RunOptimizer",
+  {
+    description: "The optimizer in the form that creates a run with the same one.",
+    example: { class_name: "SGD", config: { name: "SGD", learning_rate: 0.1 } },
+  },
+);
+
 export const Run = z.object({
   id: RunId,
   iterations: Iterations,
@@ -42,7 +56,7 @@ export const Run = z.object({
     description: "When the run was created.",
     example: "2025-01-31T12:00:00.000Z",
   }),
-  optimizer: Member,
+  optimizer: RunOptimizer,
   variables: z.array(Variable).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3], dtype: "float32", constraint: null, role: "optimize" }],

@@ -143,6 +143,17 @@ export const MemberRequest = z.union([z.string(), z.record(z.string(), z.unknown
   },
 );
 
+export const OptimizerRequest = z.union([z.string(), z.record(z.string(), z.unknown())]).openapi(
+  "OptimizerRequest",
+  {
+    description:
+      "An optimizer as its framework serializes it, or its name; a module says whose rule it is. " +
+      "`attributes` are overwritten after its construction, as `patch_optimizer` does; a run's description has " +
+      "them where no config makes the same optimizer.",
+    example: { class_name: "SGD", config: { learning_rate: 0.1 } },
+  },
+);
+
 export const MemberSpelling = {
   module: z.string().optional().openapi({
     description: "Whose optimizer it is, as it was given; other members have none.",

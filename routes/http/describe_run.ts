@@ -6,7 +6,7 @@ import { withFloats } from "../../src/families/float_config.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
 import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
-import type { Member, RunDescription } from "../../src/run/api/run_description.ts";
+import type { DescribedOptimizer, Member, RunDescription } from "../../src/run/api/run_description.ts";
 import type { Services } from "./context.ts";
 
 type Registry = Pick<Services["registry"], "optimizers">;
@@ -17,19 +17,21 @@ export function describeOptimizer<M extends Member>(member: M, { optimizers }: R
 }
 
 /** The optimizer of a run's description: a run that is created with it has the same one. */
-function describeAgain(optimizer: Member, registry: Registry): Member {
-  const member = registry.optimizers.family.memberOf(optimizer);
-  return describeOptimizer(
-    { ...optimizer, config: member?.again?.(optimizer.config) ?? optimizer.config },
-    registry,
-  );
+function describeCreated(optimizer: DescribedOptimizer, registry: Registry): DescribedOptimizer {
+  const { attributes, ...written } = optimizer;
+  const member = registry.optimizers.family.memberOf(written);
+  return {
+    ...describeOptimizer({ ...written, config: member?.again?.(written.config) ?? written.config }, registry),
+    ...attributes &&
+      { attributes: describeOptimizer({ ...written, config: attributes }, registry).config },
+  };
 }
 
 export function describeRun(run: RunDescription, registry: Registry): RunDescription {
   const { aggregation } = run, { client_clipnorm: clipNorm } = aggregation;
   return {
     ...run,
-    optimizer: describeAgain(run.optimizer, registry),
+    optimizer: describeCreated(run.optimizer, registry),
     variables: run.variables.map((variable) => {
       const { constraint } = variable;
       return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;

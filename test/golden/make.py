@@ -26,6 +26,7 @@ TOPICS = (
     "patches",
     "extremes",
     "behaviour",
+    "nones",
 )
 
 

@@ -8,6 +8,7 @@ the loss class applied to their output.
 import json
 import os
 import platform
+import sys
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -773,7 +774,59 @@ def models():
             )
 
 
+def operations():
+    """Functional models of Keras 3 with operations on tensors and constants."""
+    import keras as keras3
+
+    def between(make, squash="tanh"):
+        def build(k):
+            k.backend.clear_session()
+            entry = k.layers.Input((4,), name="entry")
+            a = k.layers.Dense(3, activation=squash, name="a")(entry)
+            b = k.layers.Dense(3, activation=squash, name="b")(entry)
+            return k.Model(entry, make(k, a, b))
+
+        return build
+
+    for name, make, *squash in [
+        ("a / b", lambda k, a, b: a / b, "sigmoid"),
+        ("a / 2.5", lambda k, a, b: a / 2.5 + b),
+        ("2.5 / a", lambda k, a, b: 2.5 / a + b, "sigmoid"),
+        ("divide(a, 3)", lambda k, a, b: k.ops.divide(a, 3) + b),
+        ("a ** 2", lambda k, a, b: a**2 + b),
+        ("a ** 3", lambda k, a, b: a**3 + b),
+        ("a ** 0.5", lambda k, a, b: a**0.5 + b, "sigmoid"),
+        ("2.0 ** a", lambda k, a, b: 2.0**a + b),
+        ("a ** b", lambda k, a, b: a**b, "sigmoid"),
+        ("-a", lambda k, a, b: -a * b),
+        ("1.0 - a", lambda k, a, b: (1.0 - a) * b),
+        ("a - 1", lambda k, a, b: (a - 1) * b),
+        ("a - b", lambda k, a, b: a - b),
+        ("a * b", lambda k, a, b: a * b),
+        ("3 * a", lambda k, a, b: 3 * a + b),
+        ("a + 3.0", lambda k, a, b: (a + 3.0) * b),
+        ("maximum(a, 0.1)", lambda k, a, b: k.ops.maximum(a, 0.1) + b),
+        ("minimum(0.1, a)", lambda k, a, b: k.ops.minimum(0.1, a) + b),
+        ("abs(a)", lambda k, a, b: abs(a) + b),
+        ("square(a)", lambda k, a, b: k.ops.square(a) + b),
+        ("sqrt(a)", lambda k, a, b: k.ops.sqrt(a) + b, "sigmoid"),
+        ("exp(a)", lambda k, a, b: k.ops.exp(a) + b),
+        ("log(a)", lambda k, a, b: k.ops.log(a) + b, "sigmoid"),
+        ("a swish of one's own", lambda k, a, b: a * k.ops.minimum(k.ops.maximum(a + 3.0, 0.0), 6.0) / 6.0 - b),
+    ]:
+        yield model(
+            name,
+            between(make, *squash),
+            lambda k: k.losses.MeanSquaredError(),
+            normal(5, 4),
+            normal(5, 3),
+            reference=keras3,
+        )
+
+
 if __name__ == "__main__":
     (HERE / "losses").mkdir(exist_ok=True)
-    write("losses/expressions", MADE_BY, {"cases": list(expressions())})
-    write("losses/models", {**MADE_BY, "keras": __import__("keras").__version__}, {"cases": list(models())})
+    topics = {"expressions": expressions, "models": models, "operations": operations}
+    for topic in sys.argv[1:] or topics:
+        version = {} if topic == "expressions" else {"keras": __import__("keras").__version__}
+        write(f"losses/{topic}", {**MADE_BY, **version}, {"cases": list(topics[topic]())})

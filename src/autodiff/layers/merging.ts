@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { axisOf, MisfitError } from "../functions/define.ts";
 import { layer, type LayerCall, yes } from "./layer.ts";
+import { BETWEEN } from "./operations.ts";
 
 const merging = (className: string, does: string, build: (call: LayerCall) => number) =>
   layer(className, { does, several: true, config: {}, build });
@@ -38,7 +39,9 @@ const ELEMENTWISE = [
 ];
 
 /** The layers that may be called with a number beside a tensor, as operations of Keras 3 are. */
-export const WITH_NUMBERS: ReadonlySet<string> = new Set(ELEMENTWISE.map(({ className }) => className));
+export const WITH_NUMBERS: ReadonlySet<string> = new Set(
+  [...ELEMENTWISE, ...BETWEEN].map(({ className }) => className),
+);
 
 export const MERGING = [
   ...ELEMENTWISE,

@@ -130,7 +130,7 @@ export function readLayer(json: unknown): LayerSpec {
   }
   // A nested Sequential may be a bare list.
   const given = Array.isArray(config) ? { layers: config } : own;
-  return { name, className, config: given, calls: nodes.map((node) => inputsOf(node, name)) };
+  return { name, className, config: given, calls: nodes.map((node) => inputsOf(node, { name, className })) };
 }
 
 function sequential(layers: readonly LayerSpec[]): ModelSpec {
@@ -172,8 +172,8 @@ function source(json: unknown, what: string): Source {
 }
 
 /** The inputs of one call of a layer, in the form of Keras 2 and tfjs (a list) or of Keras 3 (args and kwargs). */
-function inputsOf(node: unknown, layer: string): Input[] {
-  const what = `inbound_nodes of "${layer}"`;
+function inputsOf(node: unknown, { name, className }: Pick<LayerSpec, "name" | "className">): Input[] {
+  const what = `inbound_nodes of the ${className} "${name}"`;
   if (isObject(node)) {
     // A `training` argument recorded by Keras 3 is ignored: the call of the whole model decides.
     checkKeywords(node["kwargs"], what, "training");

@@ -27,4 +27,4 @@ export const aggregators = new Family<AggregatorMember>("aggregator", [
   geometricMedian,
   qFedAvg,
   formula,
-]);
+], { isOwn: true });

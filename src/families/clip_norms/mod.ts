@@ -5,4 +5,4 @@ import type { ClipNormMember } from "./clip_norm.ts";
 
 export const clipNorms = new Family<ClipNormMember>("clip norm", [
   adaptiveQuantile,
-]);
+], { isOwn: true });

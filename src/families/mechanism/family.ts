@@ -8,6 +8,8 @@
  */
 import { z } from "zod";
 import { type Issue, refusal, StepwellError } from "../../errors.ts";
+import { withoutNulls } from "../../nulls.ts";
+import { isAbsentIfNull } from "./fields.ts";
 import { join, refusalOfAll, tell } from "./issues.ts";
 
 export type Config = Readonly<Record<string, unknown>>;
@@ -90,8 +92,15 @@ export class Family<M extends Member> {
   readonly members: readonly M[];
   readonly #byName = new Map<string, M>();
   readonly #placeOf: PlaceOf;
+  readonly #isOwn: boolean;
 
-  constructor(noun: string, members: readonly M[], placeOf: PlaceOf = inOnePlace) {
+  /** `isOwn`: of no framework, so that null for any optional field means that it is left out. */
+  constructor(
+    noun: string,
+    members: readonly M[],
+    { placeOf = inOnePlace, isOwn = false }: { readonly placeOf?: PlaceOf; readonly isOwn?: boolean } = {},
+  ) {
+    this.#isOwn = isOwn;
     this.noun = noun;
     this.members = members;
     this.#placeOf = placeOf;
@@ -132,7 +141,8 @@ export class Family<M extends Member> {
    * Throws `unknown_class`, or `invalid_config` with one issue per problem; `path` is the prefix of their paths.
    */
   resolve(json: unknown, path = ""): Part<M> {
-    const { member, given } = this.read(json, path);
+    const { member, given: sent } = this.read(json, path);
+    const given = this.#isOwn ? withoutNulls(member.config, sent) as Config : sent;
     return { member, config: parseConfig(member, given, path) };
   }
 
@@ -187,8 +197,12 @@ export function serialize({ member: { class_name, module }, config }: Part): Par
   return { ...module !== undefined && { module }, class_name, config };
 }
 
-/** Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. */
-export function parseConfig(member: Member, given: Config, path = ""): Config {
+/**
+ * Checks a config and fills in its defaults. Throws `invalid_config` with all problems, in the member's order. `field`
+ * holds the config in the part at `path`.
+ */
+export function parseConfig(member: Member, sent: Config, path = "", field = "config"): Config {
+  const given = withoutAbsent(member, sent);
   const result = member.config.safeParse(given);
   const across = member.check?.(given) ?? [];
   if (result.success && across.length === 0) return result.data;
@@ -211,10 +225,25 @@ export function parseConfig(member: Member, given: Config, path = ""): Config {
     member.class_name,
     found.map(({ keys, message }) => ({ path: keys.map(String).join("."), message })),
     path,
+    field,
   );
 }
 
+/** The config without nulls that mean in Keras that a key is left out. */
+function withoutAbsent({ config: { shape } }: Member, sent: Config): Config {
+  const isAbsent = (key: string) =>
+    sent[key] === null && Object.hasOwn(shape, key) && isAbsentIfNull(shape[key]);
+  const absent = Object.keys(sent).filter(isAbsent);
+  if (absent.length === 0) return sent;
+  return Object.fromEntries(Object.entries(sent).filter(([key]) => !absent.includes(key)));
+}
+
 /** The error for a refused config. The paths of `issues` are relative to the config. */
-export function invalidConfig(className: string, issues: readonly Issue[], path = ""): StepwellError {
-  return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, "config") });
+export function invalidConfig(
+  className: string,
+  issues: readonly Issue[],
+  path = "",
+  field = "config",
+): StepwellError {
+  return refusalOfAll("invalid_config", `configure ${className}`, issues, { path: join(path, field) });
 }

@@ -17,7 +17,19 @@ export function maybeNumber(description: string, range: Range = {}) {
   return float32(range).nullable().default(null).describe(description);
 }
 
-/** A boolean with a default. */
+const absentIfNull = new WeakSet<z.ZodType>();
+
+/** A field with a default for which null means, as None in Keras, that it is left out. */
+export function nullIsAbsent<T extends z.ZodDefault>(field: T): T {
+  absentIfNull.add(field);
+  return field;
+}
+
+export const isAbsentIfNull = (field: z.ZodType | undefined) =>
+  field !== undefined && absentIfNull.has(field);
+
+/** A boolean with a default. None is false in Python. */
 export function flag(fallback: boolean, description: string) {
-  return z.boolean().default(fallback).describe(description);
+  const field = z.boolean().default(fallback).describe(description);
+  return fallback ? field : nullIsAbsent(field);
 }

@@ -16,22 +16,24 @@ import type { Optimizer } from "./optimizer.ts";
  * `lr` means learning_rate; null removes a clip; epsilon is used as given, even 0. `hypersCreated`: whether the
  * optimizer was already used. An attribute that has no effect in Keras has none here, and a warning says so. Turning
  * on amsgrad or centered adds a slot to the rule. Throws `invalid_config` for unknown attributes and for values of
- * the wrong type or range; paths start with `path`.
+ * the wrong type or range; paths start with `path` and `field`.
  */
 export function overwrite(
   optimizer: Optimizer,
   patch: Config,
-  { hypersCreated, path = "" }: { hypersCreated: boolean; path?: string },
+  { hypersCreated, path = "", field = "config" }: { hypersCreated: boolean; path?: string; field?: string },
 ): { optimizer: Optimizer; warnings: readonly string[] } {
   const { member, constructed } = optimizer;
   const current: Record<string, unknown> = { ...optimizer.current };
   const bare = new Set(optimizer.bare);
   const warnings: string[] = [];
-  const read = parseConfig(attributesOf(optimizer), patch, path);
+  const read = parseConfig(attributesOf(optimizer), patch, path, field);
 
   for (const name of Object.keys(patch)) {
     const key = name === "lr" ? member.rateKey : name;
-    const value = member.schedulable.includes(key) ? resolveRate(read[name], { key, path }) : read[name];
+    const value = member.schedulable.includes(key)
+      ? resolveRate(read[name], { key, path, field })
+      : read[name];
     if (value === current[key]) continue;
     if (member.fixed.includes(key)) {
       warnings.push(`${name} has no effect after construction: it stays ${JSON.stringify(current[key])}`);

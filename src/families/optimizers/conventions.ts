@@ -8,6 +8,7 @@ import type { Config, Form, Member, PlaceOf } from "../mechanism/family.ts";
 import { join } from "../mechanism/issues.ts";
 import { KERAS } from "./keras/keras_constructor.ts";
 import type { OptimizerMember } from "./member/optimizer_member.ts";
+import { OPTAX } from "./optax/optax_constructor.ts";
 import { TFJS } from "./tfjs/tfjs_constructor.ts";
 import { TORCH } from "./torch/torch_constructor.ts";
 
@@ -38,6 +39,7 @@ const CONVENTIONS: readonly Convention[] = [
       (class_name.startsWith("Custom>") && config?.["is_legacy_optimizer"] !== true),
   },
   { module: TORCH, names: [TORCH], means: /^torch\.optim(\.|$)/ },
+  { module: OPTAX, names: [OPTAX], means: /^optax(\.|$)/ },
   {
     module: TFJS,
     names: [TFJS],

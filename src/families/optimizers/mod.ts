@@ -4,6 +4,7 @@ import { placeOf } from "./conventions.ts";
 import { kerasOptimizers } from "./keras/mod.ts";
 import { legacyOptimizers } from "./legacy/mod.ts";
 import type { OptimizerMember } from "./member/optimizer_member.ts";
+import { optaxOptimizers } from "./optax/mod.ts";
 import { tfjsOptimizers } from "./tfjs/mod.ts";
 import { torchOptimizers } from "./torch/mod.ts";
 
@@ -16,9 +17,10 @@ export function familyOf(registered: readonly OptimizerMember[]): OptimizerFamil
     ...legacyOptimizers,
     ...kerasOptimizers,
     ...torchOptimizers,
+    ...optaxOptimizers,
     ...tfjsOptimizers,
     ...registered,
-  ], placeOf);
+  ], { placeOf });
 }
 
 export const optimizers: OptimizerFamily = familyOf([]);

@@ -8,7 +8,7 @@
  */
 import { cos } from "../../../kernels/libm/mod.ts";
 import { float32 } from "../../float32.ts";
-import { maybeNumber, number } from "../mechanism/fields.ts";
+import { maybeNumber, nullIsAbsent, number } from "../mechanism/fields.ts";
 import { f32, floor, initialRate, schedule, scheduleName } from "./schedule.ts";
 
 export const cosineDecay = schedule({
@@ -20,7 +20,7 @@ export const cosineDecay = schedule({
     alpha: floor(0),
     name: scheduleName(),
     warmup_target: maybeNumber("The rate at the end of the warm-up; null: no warm-up."),
-    warmup_steps: number(0, "How many steps the warm-up takes."),
+    warmup_steps: nullIsAbsent(number(0, "How many steps the warm-up takes.")),
   },
   value(config, step) {
     const rate = f32(config.initial_learning_rate);

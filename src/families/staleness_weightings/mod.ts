@@ -9,4 +9,4 @@ export const stalenessWeightings = new Family<StalenessWeightingMember>("stalene
   constant,
   polynomial,
   hinge,
-]);
+], { isOwn: true });

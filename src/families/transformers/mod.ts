@@ -17,4 +17,4 @@ export const transformers = new Family<TransformerMember>("gradient transformer"
   clipByNorm,
   addGaussianNoise,
   formula,
-]);
+], { isOwn: true });

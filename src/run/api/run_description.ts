@@ -11,6 +11,12 @@ export interface Member {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
+/** An optimizer as a spec takes it. */
+export interface DescribedOptimizer extends Member {
+  /** What was overwritten so that no constructor makes it; absent without any. */
+  readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
 /** The aggregation with every default filled in. Fields of other modes are absent. */
 export interface AggregationDescription {
   readonly mode: "immediate" | "round" | "buffer";
@@ -35,7 +41,7 @@ export interface RunDescription {
   readonly version: number;
   /** RFC 3339, UTC. */
   readonly created_at: string;
-  readonly optimizer: Member;
+  readonly optimizer: DescribedOptimizer;
   readonly variables: readonly {
     readonly name: string;
     readonly shape: Shape;

@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { serialize } from "../../families/mechanism/family.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
-import type { NamedTensor, Shape } from "../../tensor.ts";
+import type { Shape } from "../../tensor.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { nest } from "../../wire/nested_numbers.ts";
 import type { RunDescription } from "../api/run_description.ts";
@@ -16,7 +16,8 @@ import type { Publication } from "../api/run_session.ts";
 import { FORMAT_VERSION, type Saved, slotTensor, variableTensor } from "./checkpoint_format.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
-import type { CreatedSlot, RunState, VariableState } from "../tensors/state.ts";
+import { copySlot, copyVariables } from "../tensors/copies.ts";
+import type { CreatedSlot, RunState } from "../tensors/state.ts";
 
 interface Checkpointed {
   readonly spec: ResolvedSpec;
@@ -139,55 +140,21 @@ function specJson(spec: ResolvedSpec, { member }: Optimizer): string {
 
 /** Copies everything. The copies count against the memory bound until released. Throws out_of_memory. */
 export function checkpointOf(memory: Memory, checkpointed: Checkpointed): CheckpointCopy {
-  const { state, state: { bytes, iterations, arena, slotNames } } = checkpointed;
+  const { state, state: { bytes, iterations, slotNames } } = checkpointed;
   const counted = memory.publish(bytes);
   const { version, metadata } = liveCheckpointOf(checkpointed);
-  const copies = new Map(state.homes.map((home) => {
-    const copy = (offset: number) => arena.f32(offset, home.bytes / 4).slice();
-    const slots = new Map(home.slots.entries().map(([slot, offset]) => [slot, copy(offset)]));
-    return [home, { values: copy(home.offset), slots }];
-  }));
-  const own = ({ home }: VariableState) => copies.get(home) as NonNullable<ReturnType<typeof copies.get>>;
+  const slots = slotNames.map((slot) => [slot, copySlot(state, slot)] as const),
+    values = copyVariables(state);
   return {
     ...counted,
     iterations,
     version,
     tensors: [
-      ...state.variables.values().map((variable) =>
-        new CopiedTensor(variableTensor(variable.name), variable, own(variable).values)
-      ),
-      ...slotNames.flatMap((slot) =>
-        state.optimized.map((variable) =>
-          new CopiedTensor(
-            slotTensor(slot, variable.name),
-            variable,
-            own(variable).slots.get(slot) as Float32Array<ArrayBuffer>,
-          )
-        )
+      ...state.variables.values().map((variable) => values(variable, variableTensor(variable.name))),
+      ...slots.flatMap(([slot, copyOf]) =>
+        state.optimized.map((variable) => copyOf(variable, slotTensor(slot, variable.name)))
       ),
     ],
     metadata,
   };
-}
-
-/** A part of a copy. There may be hundreds of thousands, so views are made when they are asked for. */
-class CopiedTensor implements NamedTensor {
-  readonly name: string;
-  readonly #variable: VariableState;
-  readonly #all: Float32Array<ArrayBuffer>;
-
-  constructor(name: string, variable: VariableState, all: Float32Array<ArrayBuffer>) {
-    this.name = name;
-    this.#variable = variable;
-    this.#all = all;
-  }
-
-  get shape(): Shape {
-    return this.#variable.shape;
-  }
-
-  get values(): Float32Array<ArrayBuffer> {
-    const { place, count } = this.#variable;
-    return this.#all.subarray(place / 4, place / 4 + count);
-  }
 }

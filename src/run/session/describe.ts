@@ -1,6 +1,6 @@
 /** Describes a run: its spec with every default filled in, and its present state. */
 import { serializeAggregation } from "../spec/aggregation.ts";
-import type { Member, RunDescription } from "../api/run_description.ts";
+import type { DescribedOptimizer, RunDescription } from "../api/run_description.ts";
 import { serialize } from "../../families/mechanism/family.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -13,7 +13,7 @@ interface Described {
   readonly round: number;
   readonly spec: ResolvedSpec;
   readonly state: RunState;
-  readonly optimizer: Member;
+  readonly optimizer: DescribedOptimizer;
 }
 
 /** Describes everything except storage. */

@@ -2,6 +2,7 @@
 import { StepwellError } from "../../errors.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { getConfig } from "../../families/optimizers/optimizer.ts";
+import { optimizerJson } from "../../families/optimizers/optimizer_json.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type { EventLog } from "../answers/events.ts";
 import { rememberedMetadata } from "../answers/remembered.ts";
@@ -21,6 +22,7 @@ import type { Round } from "../rounds/round.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import { BodyLimits } from "../tensors/body_limits.ts";
+import { copySlot } from "../tensors/copies.ts";
 import { gather, rowsToGather } from "../tensors/gather.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Publisher } from "../tensors/publication.ts";
@@ -62,7 +64,7 @@ export class Reader {
 
   /** Describes everything except storage. */
   describe(): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {
-    const { session: { id, createdAt, version }, spec, state, round } = this.#parts;
+    const { session: { id, createdAt, version }, spec, state, stepper, round } = this.#parts;
     return describeRun({
       id,
       createdAt,
@@ -70,7 +72,7 @@ export class Reader {
       round: round.number,
       spec,
       state,
-      optimizer: this.optimizer(),
+      optimizer: optimizerJson(stepper.optimizer, { hypersCreated: state.hypersCreated }),
     });
   }
 
@@ -95,7 +97,7 @@ export class Reader {
   }
 
   readSlot(slot: string): readonly NamedTensor[] {
-    const { slotNames, optimized } = this.#parts.state;
+    const { state } = this.#parts, { slotNames, optimized } = state;
     if (!slotNames.includes(slot)) {
       const known = slotNames.map((name) => `"${name}"`).join(", ") || "none";
       throw new StepwellError(
@@ -103,7 +105,8 @@ export class Reader {
         `Cannot find the slot "${slot}": the optimizer's slots are ${known}`,
       );
     }
-    return optimized.map((variable) => this.#parts.state.copySlot(variable, slot));
+    const copyOf = copySlot(state, slot);
+    return optimized.map((variable) => copyOf(variable, variable.name));
   }
 
   optimizer(): Member {

@@ -10,7 +10,8 @@ import { constraints } from "../../families/constraints/mod.ts";
 import { type Part, serialize } from "../../families/mechanism/family.ts";
 import { loadOfLines, tooMuch } from "../../families/mechanism/user_formula.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
-import { type Optimizer, parseOptimizer } from "../../families/optimizers/optimizer.ts";
+import type { Optimizer } from "../../families/optimizers/optimizer.ts";
+import { createOptimizer } from "../../families/optimizers/optimizer_json.ts";
 import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
 import type { Shape } from "../../tensor.ts";
@@ -61,7 +62,7 @@ function resolveTransformers(given: readonly MemberSpec[]): Part<TransformerMemb
 
 /** Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
 export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpec {
-  const { optimizer, warnings } = parseOptimizer(spec.optimizer, "optimizer", family);
+  const { optimizer, warnings } = createOptimizer(spec.optimizer, "optimizer", family);
   const names = new Set<string>();
   const variables = spec.variables.map((variable, index) => {
     if (names.has(variable.name)) {

@@ -243,10 +243,6 @@ export class RunState implements Releasable {
     return { name: variable.name, shape: variable.shape, values: this.values(variable).slice() };
   }
 
-  copySlot(variable: VariableState, slot: string): NamedTensor {
-    return { name: variable.name, shape: variable.shape, values: this.slotValues(variable, slot).slice() };
-  }
-
   release(): void {
     for (const { offset, slots } of this.#homes) {
       this.#memory.release(this.arena, offset);

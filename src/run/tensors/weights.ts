@@ -7,6 +7,7 @@ import type { OptimizerMember, Rule } from "../../families/optimizers/member/opt
 import { fitsShape, type NamedTensor, type Shape, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
+import { type Copies, copySlot } from "./copies.ts";
 import { creationOrder, type RunState } from "./state.ts";
 
 /** `iterations` is null while Keras would not have created any weight. */
@@ -17,10 +18,10 @@ export function getWeights(state: RunState): { iterations: number | null; tensor
     shape: [],
     values: new Float32Array([value]),
   }));
-  const slots = state.created.map(({ variable, slot }) => ({
-    ...state.copySlot(variable, slot),
-    name: `${variable.name}/${slot}`,
-  }));
+  const copies = new Map(state.slotNames.map((slot) => [slot, copySlot(state, slot)]));
+  const slots = state.created.map(({ variable, slot }) =>
+    (copies.get(slot) as Copies)(variable, `${variable.name}/${slot}`)
+  );
   return { iterations: state.iterations, tensors: [...scalars, ...slots] };
 }
 

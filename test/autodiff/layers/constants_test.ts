@@ -73,17 +73,32 @@ Deno.test("an operation on a tensor and a number is computed, on either side", (
   assert.equal(valueOf("Maximum", [d, 7]), 7);
   assert.equal(valueOf("Minimum", [d, 0.25]), 0.25);
   assert.equal(valueOf("Add", [[d, d]]), 10);
+  assert.equal(valueOf("TrueDivide", [d, 2]), 2.5);
+  assert.equal(valueOf("TrueDivide", [10, d]), 2);
+  assert.equal(valueOf("Divide", [d, d]), 1);
+  assert.equal(valueOf("Power", [d, 2]), 25);
+  assert.equal(valueOf("Power", [2, d]), 32);
+  assert.equal(valueOf("Negative", [d]), -5);
 });
 
 Deno.test("what takes no number is named", () => {
   const d = tensor("d");
-  const only = /only Add, Subtract, Multiply, Maximum, Minimum take a constant, beside a tensor/;
-  for (const className of ["TrueDivide", "Power", "Dense", "Concatenate"]) {
+  const only =
+    /only Add, Subtract, Multiply, Maximum, Minimum, TrueDivide, Divide, Power take a constant, beside a tensor/;
+  for (const className of ["Negative", "FloorDivide", "Dense", "Concatenate"]) {
     const message = refusalOf(className, [d, 2.5]);
     assert.match(message, new RegExp(`"op" is a ${className} that is called with the number 2.5`));
     assert.match(message, only);
   }
   assert.match(refusalOf("Add", [1, 2]), only);
   assert.match(refusalOf("Add", [d, 1e39]), /"op" is called with 1e\+39, must be within float32's range/);
-  assert.match(refusalOf("Add", [d, "3"]), /inbound_nodes of "op" must name tensors/);
+  assert.match(refusalOf("Add", [d, "3"]), /inbound_nodes of the Add "op" must name tensors/);
+});
+
+Deno.test("an operation that is not taken is named", () => {
+  const d = tensor("d");
+  const slice = { class_name: "__slice__", config: { start: 0, stop: 1, step: null } };
+  assert.match(refusalOf("FloorDivide", [d, d]), /"op" is a FloorDivide, must be one of .*TrueDivide/);
+  assert.match(refusalOf("GetItem", [d, [slice]]), /inbound_nodes of the GetItem "op" must name tensors/);
+  assert.match(refusalOf("Power", [d, d, d]), /"op": it has 3 inputs, must have two/);
 });

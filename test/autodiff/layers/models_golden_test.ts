@@ -26,7 +26,7 @@ type GoldenModel = GoldenLoss & {
   readonly expected: { readonly updates: Readonly<Record<string, GoldenTensor>> };
 };
 
-const goldens = readGoldens<GoldenModel>("models");
+const goldens = [...readGoldens<GoldenModel>("models"), ...readGoldens<GoldenModel>("operations")];
 const losses = new Losses(readSettings(() => undefined));
 const json = (tensor: GoldenTensor) => nest(valuesOf(tensor), tensor.shape);
 

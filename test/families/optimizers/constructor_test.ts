@@ -56,7 +56,8 @@ const REFUSALS: [string, Config, string][] = [
   ["Adam", { learning_rate: [0.1] }, "learning_rate is [0.1], must be a number or a schedule"],
   ["Adam", { learning_rate: 1e39 }, "learning_rate is 1e+39, must be <= 3.4028234663852886e+38"],
   ["Adam", { beta_1: 1e39 }, "beta_1 is 1e+39, must be <= 3.4028234663852886e+38"],
-  ["Adam", { amsgrad: null }, "amsgrad is null, must be of type boolean"],
+  ["Adam", { amsgrad: 1 }, "amsgrad is 1, must be of type boolean"],
+  ["Adam", { beta_1: null }, "beta_1 is null, must be"],
   ["AdamW", { decay: 0.1 }, "decay is an unknown key"],
   ["Lion", { beta_1: 1.5 }, "beta_1 is 1.5, must be <= 1"],
 ];

@@ -53,9 +53,10 @@ async function follow(
   }
 }
 
-for (const framework of ["torch", "keras", "tf_keras"]) {
+for (const framework of ["torch", "keras", "tf_keras", "optax"]) {
   const golden = readTrajectories(framework);
   for (const trajectory of golden.cases) {
-    Deno.test(`${framework} takes the steps of ${trajectory.name}`, () => follow(trajectory, golden));
+    Deno.test(`${framework} takes the steps of ${trajectory.name}`, () =>
+      follow(trajectory, { ...golden, ...trajectory }));
   }
 }

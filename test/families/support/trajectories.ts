@@ -6,6 +6,8 @@ export interface Trajectory {
   readonly name: string;
   readonly optimizer: { readonly class_name: string; readonly config: Readonly<Record<string, unknown>> };
   readonly sparse?: boolean;
+  /** In place of the file's bound; the script says why. */
+  readonly bound?: number;
   /** The variable after some steps, the last one among them. */
   readonly after: Readonly<Record<string, string>>;
   /** After the last step. */

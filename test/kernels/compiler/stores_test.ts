@@ -119,6 +119,18 @@ Deno.test("the mark stays until it is taken, and growing the memory keeps it", (
   assert.equal(arena.i32(0, 8).every((word) => word === 0), true, "the list of row 0 is untouched");
 });
 
+Deno.test("kernels that differ only in how their scalars are computed watch the same stores", () => {
+  const prepare = (views: Readonly<Record<string, Float32Array>>) =>
+    void (views["g"] as Float32Array).fill(NaN);
+  for (const runner of Object.values(RUNNERS)) {
+    // In the first, v gives m away; the second is the same module, and there v is finite.
+    for (const v of ["m * 2", "where(m < 0, 1, 2)"]) {
+      const lines = ["m = norm(g)", `v = ${v}`, "w = T"];
+      assert.deepEqual(run(runner, { lines, rowLength: 3, prepare }), { isMarked: true, isFinite: false });
+    }
+  }
+});
+
 Deno.test("a store that another one gives away costs nothing", () => {
   const watched = (lines: readonly string[], stored: readonly string[]) => {
     const program = new Program(lines, { tensors: [...stored, "g"], stored, uniforms: ["alpha"] });

@@ -39,7 +39,7 @@ for (const member of optimizers.members) {
         ? [{ learning_rate: 0.1 }, { learning_rate: RATE }]
         : [{ learning_rate: 0.1 }, { learning_rate: RATE, clipvalue: 1, global_clipnorm: 2 }];
       for (const { learning_rate, ...clips } of rates) {
-        const decays = class_name === "Nadam" || !("decay" in member.config.shape) ? {} : { decay: 0.1 };
+        const decays = member.timeDecay ? { decay: 0.1 } : {};
         // A member whose rate is only a first value has it in its definition.
         const own = member.schedulable.includes(rateKey) ? { [rateKey]: learning_rate } : {};
         const original = serialize({ member, config: { ...config, ...own, ...clips, ...decays } });

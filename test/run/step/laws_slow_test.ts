@@ -51,6 +51,7 @@ Deno.test("the second step compiles nothing, whatever its hyperparameters", asyn
 const MOVES_AT_ZERO = new Set([
   "Ftrl",
   "keras.optimizers Ftrl",
+  "optax yogi",
   "torch.optim ASGD",
   'tfjs RMSProp {"centered":true}',
 ]);

@@ -72,9 +72,11 @@ async function openCase(given: Case): Promise<{ session: Session; calls: () => n
     return runCompiled(arena, call);
   };
   const { optimizer, clips, transformers, constrained } = given;
-  const { class_name, config } = optimizer as { class_name: string; config: object };
+  const own = optimizer as { class_name: string; module?: string; config: object };
+  // Only the legacy optimizers of Keras take all clips.
+  const clipped = own.module === undefined ? clips : {};
   const session = await newRegistry({ runner }).create({
-    optimizer: { class_name, config: { ...config, ...clips } },
+    optimizer: { ...own, config: { ...own.config, ...clipped } },
     gradient_transformers: transformers as RunSpec["gradient_transformers"] & object,
     non_finite: "propagate",
     variables: variablesOf(given).map(({ name, shape }, n) => ({

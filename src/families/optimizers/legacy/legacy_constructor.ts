@@ -65,15 +65,15 @@ export function legacy<F extends z.ZodRawShape>(
   const discarded = decay === "discarded";
   const config = z.strictObject({
     ...baseFields(class_name, learningRate),
-    decay: discarded ? float32().default(0.004).describe("Discarded: give schedule_decay.") : DECAY,
+    decay: discarded
+      ? float32().nullable().default(0.004).describe("Discarded: give schedule_decay.")
+      : DECAY,
     ...fields,
     ...discarded &&
       { schedule_decay: number(0.004, "How fast the momentum schedule warms up.", { minimum: 0 }) },
-    lr: LR.describe(
-      lr === "ignored"
-        ? "Ignored: give learning_rate."
-        : "The old name of learning_rate, which it overrides.",
-    ),
+    lr: lr === "ignored"
+      ? LR.nullable().describe("Ignored: give learning_rate.")
+      : LR.describe("The old name of learning_rate, which it overrides."),
   });
   return {
     ...rest,

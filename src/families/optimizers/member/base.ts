@@ -93,9 +93,12 @@ export function withRates(
 }
 
 /** Fills in all defaults of a schedule in any of its forms; returns a number unchanged. */
-export function resolveRate(value: unknown, { key, path }: { key: string; path: string }): Schedulable {
+export function resolveRate(
+  value: unknown,
+  { key, path, field = "config" }: { key: string; path: string; field?: string },
+): Schedulable {
   if (typeof value === "number") return value;
-  return serialize(schedules.resolve(value, join(path, "config", key)));
+  return serialize(schedules.resolve(value, join(path, field, key)));
 }
 
 /** Turns a checked config into a constructed one: sets the name and fills in the schedule. */
