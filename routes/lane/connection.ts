@@ -191,7 +191,16 @@ export class Connection {
     });
     let response: Response | undefined;
     try {
-      const request = new LaneRequest({ head, framing, body: body.whole() ?? body.stream(), hangUp, origin });
+      const whole = body.whole();
+      const readBody = whole ? undefined : (view: Uint8Array) => body.read(view);
+      const request = new LaneRequest({
+        head,
+        framing,
+        body: whole ?? body.stream(),
+        readBody,
+        hangUp,
+        origin,
+      });
       try {
         response = await handler(request, { remoteAddr: socket.remoteAddr as Deno.NetAddr });
       } catch (error) {

@@ -2,6 +2,7 @@
  * The request that the app sees, as Deno.serve would make it: the URL and the method are those of the head, to the
  * letter. A `Request` alone would normalize both and refuse some.
  */
+import type { DirectlyRead } from "../../src/wire/body_chunks.ts";
 import type { Framing } from "./framing.ts";
 import type { HangUp } from "./hang_up.ts";
 import type { Head } from "./head.ts";
@@ -20,6 +21,7 @@ export interface LaneRequestParts {
   readonly head: Head;
   readonly framing: Framing;
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>;
+  readonly readBody: DirectlyRead["readBody"] | undefined;
   readonly hangUp: HangUp;
   readonly origin: Origin;
 }
@@ -28,8 +30,10 @@ export class LaneRequest extends Request {
   readonly #method: string;
   readonly #url: string;
   readonly #hangUp: HangUp;
+  /** Set if the body has not come yet: reads it without the stream. */
+  readonly readBody?: DirectlyRead["readBody"];
 
-  constructor({ head, framing, body, hangUp, origin }: LaneRequestParts) {
+  constructor({ head, framing, body, readBody, hangUp, origin }: LaneRequestParts) {
     const { method, fields } = head;
     const hasBody = method !== "GET" && method !== "HEAD";
     super("http://localhost/", {
@@ -43,6 +47,7 @@ export class LaneRequest extends Request {
     const { path } = framing;
     this.#url = `${origin.scheme}://${framing.authority ?? origin.authority}${path === "*" ? "/*" : path}`;
     this.#hangUp = hangUp;
+    if (readBody) this.readBody = readBody;
   }
 
   override get method(): string {

@@ -84,6 +84,12 @@ export async function* chunksOf(request: Request, options: ChunkOptions): AsyncG
   for (let chunk = await body.read(); chunk; chunk = await body.read()) yield chunk;
 }
 
+/** A request whose server reads its body into the reader's own memory, past the stream. */
+export interface DirectlyRead {
+  /** Fills `view`, or a part of it, and returns the number of bytes; 0 at the end. */
+  readonly readBody: (view: Uint8Array<ArrayBuffer>) => Promise<number>;
+}
+
 /** A body that is being read and can be aborted by a signal. */
 class OpenBody implements AsyncDisposable {
   readonly #declared: number | undefined;
@@ -91,14 +97,24 @@ class OpenBody implements AsyncDisposable {
   readonly #onReceived: ((bytes: number) => void) | undefined;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #recycling: ReadableStreamBYOBReader | undefined;
+  readonly #readBody: DirectlyRead["readBody"] | undefined;
   /** Transferred to each read and back, so that a 40 MB body leaves no 40 MB of garbage and stays in the cache. */
   #buffer = new ArrayBuffer(0);
   #bytes = 0;
 
-  constructor({ body }: Request, options: ChunkOptions & { readonly isRecycled: boolean }) {
+  constructor(
+    request: Request & Partial<DirectlyRead>,
+    options: ChunkOptions & { readonly isRecycled: boolean },
+  ) {
     this.#declared = options.declared;
     this.#signal = options.signal;
     this.#onReceived = options.onReceived;
+    if (options.isRecycled && request.readBody) {
+      this.#readBody = request.readBody;
+      this.#buffer = new ArrayBuffer(READ_BYTES);
+      return;
+    }
+    const { body } = request;
     if (body && options.isRecycled) this.#recycling = recyclingReader(body);
     if (this.#recycling) this.#buffer = new ArrayBuffer(READ_BYTES);
     else this.#reader = body?.getReader();
@@ -107,6 +123,7 @@ class OpenBody implements AsyncDisposable {
 
   /** The next piece; undefined at the end. */
   async read(): Promise<Uint8Array | undefined> {
+    if (this.#readBody) return await this.#readDirectly(this.#readBody);
     let result;
     try {
       result = await (this.#recycling?.read(new Uint8Array(this.#buffer)) ?? this.#reader?.read());
@@ -123,6 +140,22 @@ class OpenBody implements AsyncDisposable {
     this.#onReceived?.(value.length);
     this.#buffer = value.buffer as ArrayBuffer;
     return value;
+  }
+
+  async #readDirectly(readBody: DirectlyRead["readBody"]): Promise<Uint8Array | undefined> {
+    const buffer = new Uint8Array(this.#buffer),
+      reading = readBody(buffer).catch(fail),
+      signal = this.#signal;
+    // As in wholeOf: after an abort the read ends with its connection.
+    const count = await (signal ? orAborted(reading, signal) : reading);
+    signal?.throwIfAborted();
+    if (count === 0) {
+      checkLength(this.#bytes, this.#declared);
+      return undefined;
+    }
+    this.#bytes += count;
+    this.#onReceived?.(count);
+    return buffer.subarray(0, count);
   }
 
   readonly #abort = () => void this.#cancel(this.#signal!.reason);

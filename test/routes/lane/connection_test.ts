@@ -195,6 +195,17 @@ Deno.test("the rest of a body that nobody wants is dropped, a long one with its 
   assert.equal(await long.rest(), "");
 });
 
+Deno.test("an answer that ends the connection ends it, however much of the body is missing", async () => {
+  await using lane = openLane(() =>
+    new Response("too slow", { status: 408, headers: { Connection: "close" } })
+  );
+  for (const length of [10, 100_000]) {
+    using client = await Client.connect(lane.port);
+    await client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\nabc`);
+    assert.match(await client.rest(), /^HTTP\/1\.1 408 [^]*too slow$/);
+  }
+});
+
 Deno.test("a request is told when its client hangs up, with or without a key", async () => {
   const { requests, handler } = held();
   await using lane = openLane(handler);
