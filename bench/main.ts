@@ -2,7 +2,8 @@
  * The program behind `deno task bench [-- names…] [--quick]`: runs the benchmarks, prints each row as it comes,
  * writes all rows to `.bench/result.json`, and exits with 1 when a goal was missed.
  *
- * STEPWELL_BENCH_PYTHON names a Python that can import what the rivals need; the default is `python3`.
+ * STEPWELL_BENCH_PYTHON names Pythons, with commas between, that can import what the rivals need; the default is
+ * `python3`.
  */
 import { parseArgs } from "node:util";
 import { aggregateBenchmark } from "./aggregate.ts";
@@ -14,10 +15,12 @@ import { durabilityBenchmark } from "./durability.ts";
 import { figuresBenchmark } from "./figures.ts";
 import { FULL, QUICK } from "./harness.ts";
 import { ingestBenchmark } from "./ingest.ts";
+import { listenersBenchmark } from "./listeners.ts";
 import { memoryBenchmark } from "./memory.ts";
 import { minimizeBenchmark } from "./minimize.ts";
 import { normBenchmark } from "./norm.ts";
 import { openNative } from "./rivals/native.ts";
+import { cpuName } from "./process_figures.ts";
 import type { Row } from "./row.ts";
 import { serviceBenchmark } from "./service.ts";
 import { smallRunsBenchmark } from "./small_runs.ts";
@@ -40,6 +43,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   startBenchmark,
   memoryBenchmark,
   smallRunsBenchmark,
+  listenersBenchmark,
   durabilityBenchmark,
   minimizeBenchmark,
 ];
@@ -61,6 +65,7 @@ async function main(args: string[]): Promise<number> {
     counts: COUNTS,
   };
   const rows: Row[] = [];
+  console.log(`${cpuName()}, ${navigator.hardwareConcurrency} cores`);
   console.log(showHead());
   for (const benchmark of chosen) {
     for await (const row of benchmark.rows(context)) {
@@ -87,8 +92,15 @@ function choose(names: readonly string[]): readonly Benchmark[] | null {
 }
 
 async function writeResult(rows: readonly Row[], quick: boolean): Promise<void> {
-  const machine = { cores: navigator.hardwareConcurrency, os: Deno.build.os, arch: Deno.build.arch };
-  const result = { made_at: new Date().toISOString(), quick, machine, versions: Deno.version, rows };
+  const cpu = cpuName();
+  const machine = { cpu, cores: navigator.hardwareConcurrency, os: Deno.build.os, arch: Deno.build.arch };
+  const result = {
+    made_at: new Date().toISOString(),
+    quick,
+    machine,
+    versions: Deno.version,
+    rows: rows.map((row) => ({ ...row, cpu })),
+  };
   await Deno.mkdir(new URL(".", RESULT_FILE), { recursive: true });
   await Deno.writeTextFile(RESULT_FILE, JSON.stringify(result, null, 2) + "\n");
 }

@@ -20,6 +20,12 @@ function usedUs(path: string): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
 }
 
+/** The name of the processor: ratios differ between processors. */
+export function cpuName(): string {
+  return /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1]?.trim() ??
+    Deno.build.arch;
+}
+
 /** The process's resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);

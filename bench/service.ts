@@ -4,9 +4,9 @@
  */
 import type { Benchmark } from "./bench.ts";
 import { gradientValues } from "./data.ts";
-import { checkEqual, compare, type CompareOptions, type Contender, quantile } from "./harness.ts";
+import { cpuContender } from "./cpu_contender.ts";
+import { checkEqual, compare, type CompareOptions } from "./harness.ts";
 import { HttpConnection } from "./http_connection.ts";
-import { cpuUs } from "./process_figures.ts";
 import { startFastapi } from "./rivals/fastapi_torch.ts";
 import { PYTHON_MISSING } from "./rivals/python.ts";
 import { type Goal, ratioRow, showCount, showUs, skippedRow } from "./row.ts";
@@ -57,22 +57,3 @@ export const serviceBenchmark: Benchmark = {
     }
   },
 };
-
-/** A contender whose cost is the server's CPU time; it records the wall time too. */
-function cpuContender(
-  name: string,
-  pid: number,
-  step: () => Promise<void>,
-): Contender & { wallUs(): number } {
-  const walls: number[] = [];
-  return {
-    name,
-    async cost(count) {
-      const cpuStart = cpuUs(pid), start = performance.now();
-      for (let i = 0; i < count; i += 1) await step();
-      walls.push(((performance.now() - start) * 1000) / count);
-      return cpuUs(pid) - cpuStart;
-    },
-    wallUs: () => quantile(walls, 0.5),
-  };
-}

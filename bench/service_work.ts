@@ -11,6 +11,7 @@ export const SAFETENSORS = "application/vnd.safetensors";
 
 export interface BenchedService {
   readonly pid: number;
+  readonly url: string;
   readonly connection: HttpConnection;
   /** Sends one gradient and takes one step; with `dryRun` the service only receives and checks the gradient. */
   step(options?: { dryRun?: boolean }): Promise<void>;
@@ -35,6 +36,7 @@ export async function startBenchedService(gradient: Float32Array): Promise<Bench
   const body = encodeTensors({ w: { shape, values: gradient } });
   return {
     pid: service.pid,
+    url: service.url,
     connection,
     async step({ dryRun = false } = {}) {
       await connection.request("POST", `/v1/runs/bench/gradients${dryRun ? "?dry_run=true" : ""}`, {

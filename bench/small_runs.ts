@@ -5,12 +5,14 @@
 import { encodeTensors } from "../examples/safetensors.ts";
 import { startService } from "../examples/service_process.ts";
 import type { Benchmark } from "./bench.ts";
+import { quantile } from "./harness.ts";
 import { HttpConnection } from "./http_connection.ts";
 import { residentBytes } from "./process_figures.ts";
 import { countRow } from "./row.ts";
 import { SAFETENSORS } from "./service_work.ts";
 
 const CONNECTIONS = 4;
+const METRICS_READS = 31;
 const VARIABLES = [{ name: "kernel", shape: [4, 3] }, { name: "bias", shape: [3] }];
 
 export const smallRunsBenchmark: Benchmark = {
@@ -47,6 +49,12 @@ export const smallRunsBenchmark: Benchmark = {
       const { iterations } = JSON.parse(new TextDecoder().decode(body)) as { iterations: number };
       if (iterations !== 1) throw new Error(`Run small-${run} is at iteration ${iterations}, must be at 1`);
     });
+    const metricsMs: number[] = [];
+    for (let read = 0; read < METRICS_READS; read += 1) {
+      const start = performance.now();
+      await connections[0]?.request("GET", "/metrics");
+      metricsMs.push(performance.now() - start);
+    }
     const bytes = residentBytes(service.pid) - idleBytes;
     connections.forEach((connection) => connection.close());
     await service.stop();
@@ -59,6 +67,12 @@ export const smallRunsBenchmark: Benchmark = {
     yield countRow(`${runs} small runs`, "created", each(createMs));
     yield countRow(`${runs} small runs`, "a step each", each(stepMs));
     yield countRow(`${runs} small runs`, "read, at iteration 1", each(readMs));
+    yield countRow(`${runs} small runs`, "/metrics", {
+      figure: quantile(metricsMs, 0.5),
+      unit: "ms",
+      goal: { relation: "≤", value: 2 },
+      note: `median of ${METRICS_READS}`,
+    });
     yield countRow(`${runs} small runs`, "resident memory", {
       figure: bytes / 1e6,
       unit: "MB",

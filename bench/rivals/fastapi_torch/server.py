@@ -49,4 +49,6 @@ async def variables() -> Response:
 
 
 gc.freeze()
-uvicorn.run(app, host="127.0.0.1", port=PORT, loop="uvloop", http="httptools", log_level="warning", access_log=False)
+uvicorn.run(app, host="127.0.0.1", port=PORT, loop="uvloop", http="httptools", log_level="warning", access_log=False,
+            # Its default of 5 s ends the connection while the other contender has a long turn.
+            timeout_keep_alive=600)
