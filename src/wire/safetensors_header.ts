@@ -8,6 +8,7 @@
  * dimensions is a safe integer.
  */
 
+import { BoundedMap } from "../../kernels/bounded_map.ts";
 import { StepwellError } from "../errors.ts";
 import { type Shape, showShape } from "../tensor.ts";
 import { SAFETENSORS_BITS } from "./dtypes.ts";
@@ -36,6 +37,8 @@ export interface SafetensorsHeader {
 /** The limit of the format for the header of a file. */
 export const HEADER_BYTES_MAX = 100_000_000;
 export const METADATA = "__metadata__";
+/** Shared: it has no state between whole texts. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 const ENTRY_KEYS = new Set(["dtype", "shape", "data_offsets"]);
 
 export function malformed(problem: string): StepwellError {
@@ -50,15 +53,22 @@ export function parseHeader(bytes: Uint8Array): SafetensorsHeader {
 /** How long an entry takes. */
 const ENTRY_UNITS = 1500;
 
+/** Headers that came last, by their text: a client that trains sends the same one with every step. */
+const known = new BoundedMap<string, SafetensorsHeader>(64);
+/** Longer headers are not kept. */
+const KNOWN_BYTES_MAX = 4096;
+
 /** As {@link parseHeader}, in pieces. */
 export function* parsingHeader(bytes: Uint8Array): Generator<number, SafetensorsHeader> {
   if (bytes[0] !== 0x7b) throw malformed("its header must begin with {");
   let text;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = UTF8.decode(bytes);
   } catch {
     throw malformed("its header is not UTF-8");
   }
+  const found = known.get(text);
+  if (found) return found;
   const { names, begins, ends } = noMembers();
   const fault = yield* findingJsonFault(text, { names, begins, ends });
   if (fault) throw malformed(`its header is not valid JSON: ${showJsonFault(text, fault)}`);
@@ -72,7 +82,9 @@ export function* parsingHeader(bytes: Uint8Array): Generator<number, Safetensors
     yield ENTRY_UNITS;
   }
   const ordered = yield* sorting(entries, (a, b) => a.begin - b.begin || a.bytes - b.bytes);
-  return { entries: ordered, metadata, bufferBytes: checkTiling(ordered) };
+  const header = { entries: ordered, metadata, bufferBytes: checkTiling(ordered) };
+  if (bytes.length <= KNOWN_BYTES_MAX) known.set(text, header);
+  return header;
 }
 
 function* parsingMetadata(text: string): Generator<number, ReadonlyMap<string, string>> {

@@ -17,7 +17,7 @@ const GLOBAL_SCALE = ["clip_scale = global_clipnorm * min(1 / total, 1 / global_
  * The clip lines of every gradient, and the smallest factor by which a norm clip scales a gradient. `given` are the
  * squares of each variable's gradient as it came; where a gradient spans variables, only their global norm is clipped.
  */
-export function planClip(context: StepContext, gradients: readonly Staged[], given: Float64Array) {
+export function planClip(context: StepContext, gradients: readonly Staged[], given: ArrayLike<number>) {
   const { clipvalue, clipnorm, global_clipnorm } = context.optimizer.current;
   const byValue: FusedLines = clipvalue === null
     ? NOTHING
@@ -27,8 +27,8 @@ export function planClip(context: StepContext, gradients: readonly Staged[], giv
 
   let factor = 1;
   const clipped = (lines: (staged: Staged) => FusedLines) =>
-    Float64Array.from(gradients, (staged) => squaresOf(context, staged, lines(staged)));
-  let squares = clipvalue === null ? given.map(Math.fround) : clipped(() => byValue);
+    gradients.map((staged) => squaresOf(context, staged, lines(staged)));
+  let squares = clipvalue === null ? Array.from(given, Math.fround) : clipped(() => byValue);
   if (clipnorm !== null) {
     const c = Math.fround(clipnorm);
     for (const [place, staged] of gradients.entries()) {

@@ -85,8 +85,8 @@ export function planStep(context: StepContext): StepPlan {
   return {
     instructions,
     learningRate: rate,
-    gradientNorm: Math.sqrt(squares.reduce((sum, each) => sum + each, 0)),
-    variableFigures: figuresOfVariables(variables, squares.map(Math.sqrt)),
+    gradientNorm: Math.sqrt(sum(squares)),
+    variableFigures: figuresOfVariables(variables, squares),
     clipFactor: clip.factor,
     scalars: Object.fromEntries(
       Object.keys(rule.state ?? {}).map((name) => [name, scalars[name] ?? state.scalars[name] ?? 0]),
@@ -96,13 +96,19 @@ export function planStep(context: StepContext): StepPlan {
   };
 }
 
+function sum(numbers: ArrayLike<number>): number {
+  let total = 0;
+  for (let place = 0; place < numbers.length; place++) total += numbers[place] as number;
+  return total;
+}
+
 interface Gradients {
   /** What is planned as one: the gradient of a variable, or of a span of variables. */
   readonly planned: readonly Staged[];
   /** In the run's order. */
   readonly variables: readonly VariableState[];
   /** The sum of squares of each variable's gradient. */
-  readonly squares: Float64Array;
+  readonly squares: Float64Array | readonly number[];
 }
 
 function gradientsOf(step: RuleStep): Gradients {
@@ -115,7 +121,7 @@ function gradientsOf(step: RuleStep): Gradients {
   return {
     planned: wide ? [...gradients.filter(({ variable }) => apart.has(variable.name)), ...wide] : gradients,
     variables: gradients.map(({ variable }) => variable),
-    squares: Float64Array.from(gradients, ({ squares }) => squares),
+    squares: gradients.map(({ squares }) => squares),
   };
 }
 
