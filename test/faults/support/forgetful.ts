@@ -34,6 +34,11 @@ export class Forgetful {
     this.#next = next;
   }
 
+  /** Whether the service has the run, as far as its client knows. */
+  get exists(): boolean {
+    return this.#exists;
+  }
+
   get id(): string {
     return `forgets-${this.#durability}`;
   }

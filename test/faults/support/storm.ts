@@ -112,7 +112,8 @@ export async function storm({ kills, seed, folder }: StormOptions) {
     server.open();
     await Promise.all(clients);
     if (failure) throw (failure as { error: unknown }).error;
-    await lookAtAll(stage, world, forgetful.map(({ id }) => id));
+    // The last crash may have taken one away that its client did not get to create again.
+    await lookAtAll(stage, world, forgetful.filter(({ exists }) => exists).map(({ id }) => id));
     await server.end("SIGTERM");
     await lookAtFolder(folder);
   } catch (error) {
