@@ -4,14 +4,14 @@ import type { ManyNorms, VariableFigures } from "../api/steps.ts";
 /** From this count on, answers keep numbers rather than an object for each variable. */
 const MANY = 1024;
 
-/** `squares` are the squares of the norms, in the order of `variables`. */
+/** `norms` are in the order of `variables`. */
 export function figuresOfVariables(
   variables: readonly { readonly name: string }[],
-  squares: ArrayLike<number>,
+  norms: Float64Array | readonly number[],
 ): VariableFigures {
-  if (variables.length >= MANY) return new Norms(variables, Float64Array.from(squares, Math.sqrt));
+  if (variables.length >= MANY) return new Norms(variables, Float64Array.from(norms));
   return Object.fromEntries(
-    variables.map(({ name }, place) => [name, { gradient_norm: Math.sqrt(squares[place] as number) }]),
+    variables.map(({ name }, place) => [name, { gradient_norm: norms[place] as number }]),
   );
 }
 

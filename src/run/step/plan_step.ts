@@ -86,7 +86,7 @@ export function planStep(context: StepContext): StepPlan {
     instructions,
     learningRate: rate,
     gradientNorm: Math.sqrt(sum(squares)),
-    variableFigures: figuresOfVariables(variables, squares),
+    variableFigures: figuresOfVariables(variables, rootsOf(squares)),
     clipFactor: clip.factor,
     scalars: Object.fromEntries(
       Object.keys(rule.state ?? {}).map((name) => [name, scalars[name] ?? state.scalars[name] ?? 0]),
@@ -94,6 +94,10 @@ export function planStep(context: StepContext): StepPlan {
     rule,
     variables: staging.arrived.filter(({ role }) => role === "optimize"),
   };
+}
+
+function rootsOf(squares: Gradients["squares"]): Gradients["squares"] {
+  return squares instanceof Float64Array ? squares.map(Math.sqrt) : squares.map(Math.sqrt);
 }
 
 function sum(numbers: ArrayLike<number>): number {
