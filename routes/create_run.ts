@@ -119,7 +119,7 @@ export const register: Register = (app, services) => {
     const known = key && await registry.creation(key);
     if (known) {
       c.header("Location", outside(c, `/v1/runs/${known.id}`));
-      return answerKnown(c, known, registry);
+      return await answerKnown(c, known, registry);
     }
     const run = await registry.create(spec, key);
     c.header("Location", outside(c, `/v1/runs/${run.id}`));
@@ -128,8 +128,12 @@ export const register: Register = (app, services) => {
 };
 
 /** The first answer to this request. A long one was not kept: then the current description of the run. */
-function answerKnown(c: AppContext, { id, answer }: Creation, registry: RunRegistry): Response {
+async function answerKnown(
+  c: AppContext,
+  { id, answer }: Creation,
+  registry: RunRegistry,
+): Promise<Response> {
   sayReplayed(c);
-  const run = answer === null ? registry.get(id).describe() : JSON.parse(answer);
+  const run = answer === null ? (await registry.open(id)).describe() : JSON.parse(answer);
   return answerJson(c, describeRun(run, registry), { status: 201, run });
 }

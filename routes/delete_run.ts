@@ -36,7 +36,9 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run: id } = c.req.valid("param");
     // A deletion need not read the run, and a damaged run could not be read.
-    if (c.req.header("If-Match") ?? c.req.header("If-None-Match")) checkRun(c, services, id).confirm();
+    if (c.req.header("If-Match") ?? c.req.header("If-None-Match")) {
+      (await checkRun(c, services, id)).confirm();
+    }
     await services.registry.delete(id);
     return c.body(null, 204);
   });

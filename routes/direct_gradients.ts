@@ -74,8 +74,8 @@ function applyNow(
 ): Step | undefined {
   let run, version;
   try {
-    run = registry.get(id);
-    if (run.mode !== "immediate") return undefined;
+    run = registry.present(id);
+    if (run?.mode !== "immediate") return undefined;
     const { limits } = run, bytesMax = limits.bodyBytesMax("safetensors");
     if (body.length > Math.min(bytesMax, settings.STEPWELL_BODY_BYTES_MAX)) return undefined;
     const staging = run.stage("gradients");

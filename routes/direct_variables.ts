@@ -44,8 +44,8 @@ export function directVariables(services: Services, answers: DirectAnswers): Dir
       const lease = registry.lease(id);
       let answer: Answer | undefined;
       try {
-        const run = registry.get(id);
-        answer = tag === etagOf(run) ? unchanged(run) : fileAnswer(run, type);
+        const run = registry.present(id);
+        if (run) answer = tag === etagOf(run) ? unchanged(run) : fileAnswer(run, type);
       } catch {
         // The app refuses.
       }

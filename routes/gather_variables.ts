@@ -59,7 +59,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const run = services.registry.get(c.req.valid("param").run);
+    const run = await services.registry.open(c.req.valid("param").run);
     const type = negotiate(c);
     let many: NestedNumbers | undefined;
     const prepare = (value: unknown) => {

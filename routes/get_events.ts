@@ -88,9 +88,9 @@ function feeds({ registry, settings, streams }: Services): (run: RunSession) => 
 export const register: Register = (app, services) => {
   const { registry, stopping, streams } = services;
   const feedOf = feeds(services);
-  mount(app, route, (c) => {
+  mount(app, route, async (c) => {
     const { run: id } = c.req.valid("param");
-    const run = registry.get(id);
+    const run = await registry.open(id);
     c.header("Content-Type", "text/event-stream");
     c.header("Cache-Control", "no-store");
     // Proxies that buffer answers would delay events.

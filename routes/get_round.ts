@@ -20,7 +20,7 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => {
-    const { state, contributions } = roundState(registry.get(c.req.valid("param").run));
+  mount(app, route, async (c) => {
+    const { state, contributions } = roundState(await registry.open(c.req.valid("param").run));
     return answerJson(c, { ...state, contributions });
   });

@@ -29,7 +29,7 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => {
-    const run = registry.get(c.req.valid("param").run);
+  mount(app, route, async (c) => {
+    const run = await registry.open(c.req.valid("param").run);
     return answerUnlessFresh(c, { run }, () => answerJson(c, describeRun(run.describe(), registry), { run }));
   });

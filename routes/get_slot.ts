@@ -39,9 +39,9 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) => {
+  mount(app, route, async (c) => {
     const { run: id, slot } = c.req.valid("param");
-    const run = services.registry.get(id);
+    const run = await services.registry.open(id);
     const type = negotiate(c);
     return answerUnlessFresh(c, { run, exists: () => run.slotNames().includes(slot) }, () => {
       const tensors = run.readSlot(slot);

@@ -75,10 +75,10 @@ export const register: Register = (app, services) =>
       return names.every((name) => known.has(name));
     };
     const { registry } = services;
-    const first = registry.get(id);
+    const first = await registry.open(id);
     if (first.iterations <= after && areKnown(first)) await untilPast(c, services, { run: first, after });
     // A different session if a checkpoint has replaced the run meanwhile.
-    const run = registry.get(id);
+    const run = await registry.open(id);
     const exists = () => areKnown(run);
     return answerUnlessFresh(c, { run, exists, isOld: run.iterations <= after }, () => {
       const publication = run.publish(names.length > 0 ? names : undefined);

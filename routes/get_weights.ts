@@ -37,8 +37,8 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, services) =>
-  mount(app, route, (c) => {
-    const run = services.registry.get(c.req.valid("param").run);
+  mount(app, route, async (c) => {
+    const run = await services.registry.open(c.req.valid("param").run);
     const type = negotiate(c);
     return answerUnlessFresh(c, { run }, () => {
       const { tensors, list } = weightsOf(run);

@@ -39,8 +39,8 @@ export const route = createRoute({
 });
 
 export const register: Register = (app, { registry }) =>
-  mount(app, route, (c) => {
-    const run = registry.get(c.req.valid("param").run);
+  mount(app, route, async (c) => {
+    const run = await registry.open(c.req.valid("param").run);
     const steps = () => listJson(run.steps(c.req.valid("query").limit).map((step) => stepJson(step)));
     return answerUnlessFresh(c, { run }, () => answerPieces(c, recordJson([["steps", steps()]]), { run }));
   });

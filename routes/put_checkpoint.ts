@@ -70,7 +70,7 @@ export const register: Register = (app, services) => {
       find: restoration.earlier,
     });
     // A retry of a request with a key names the version before its own restore.
-    if (c.req.header("Idempotency-Key") === undefined) confirm(restoration.current());
+    if (c.req.header("Idempotency-Key") === undefined) confirm(await restoration.current());
     const { target, onMetadata } = deferred(restoration);
     const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
     await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
@@ -78,13 +78,14 @@ export const register: Register = (app, services) => {
       if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
       return answerJson(c, describeRun(run, registry), { status: created ? 201 : 200, run });
     };
+    const current = await restoration.current();
     const { key, earlier } = once.use();
     if (earlier) {
       sayReplayed(c);
       // A long description was not kept: then it is the present one.
-      return answer(earlier.run ?? registry.get(id).describe(), earlier.created === true);
+      return answer(earlier.run ?? (await registry.open(id)).describe(), earlier.created === true);
     }
-    confirm(restoration.current());
+    confirm(current);
     const { description, created } = await restoration.commit(key);
     return answer(description, created);
   });

@@ -51,7 +51,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, change } = checkRun(c, services, c.req.valid("param").run);
+    const { run, change } = await checkRun(c, services, c.req.valid("param").run);
     const representation = preferredRepresentation(c);
     using once = oneChangeOf(run, c, services);
     using target = run.stage("values");

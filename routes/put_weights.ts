@@ -47,7 +47,7 @@ export const route = createRoute({
 
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, change } = checkRun(c, services, c.req.valid("param").run);
+    const { run, change } = await checkRun(c, services, c.req.valid("param").run);
     using once = oneChangeOf(run, c, services);
     const weights = await receiveWeights(c, services, run);
     const { key, earlier } = once.use();

@@ -44,7 +44,7 @@ export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
     const { run: id, client_id } = c.req.valid("param");
     assertOwn(c, client_id);
-    const { run, change } = checkRun(c, services, id);
+    const { run, change } = await checkRun(c, services, id);
     await change(() => run.withdraw(client_id));
     return c.body(null, 204);
   });

@@ -47,7 +47,7 @@ export async function answerContribution(
   contribute: (checked: CheckedRun, applyOnce: ApplyOnce) => Promise<Contributed>,
 ): Promise<Response> {
   if (!aggregate) assertScope(c, "write", "apply gradients with aggregate=false");
-  const checked = checkRun(c, services, id);
+  const checked = await checkRun(c, services, id);
   const { run } = checked;
   const representation = preferredRepresentation(c);
   // Before any change: a request that gets no place to wait is refused and can be sent again.

@@ -20,9 +20,9 @@ export interface CheckedRun {
   readonly change: <T>(act: () => T) => Promise<T>;
 }
 
-/** Finds the run and makes the checks for the first time. Throws unknown_run, version_mismatch, malformed_header. */
-export function checkRun(c: AppContext, { registry }: Services, id: string): CheckedRun {
-  const run = registry.get(id);
+/** Opens the run and makes the checks for the first time. Throws unknown_run, version_mismatch, malformed_header. */
+export async function checkRun(c: AppContext, { registry }: Services, id: string): Promise<CheckedRun> {
+  const run = await registry.open(id);
   const check = preconditions(c);
   // A retry of a request with a key names the version before its own step.
   if (c.req.header("Idempotency-Key") === undefined) check(run);

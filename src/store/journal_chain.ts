@@ -6,9 +6,16 @@
  * only what earlier flushes had confirmed is believed.
  */
 import type { StepwellError } from "../errors.ts";
+import { atOnce } from "../slices.ts";
 import type { Files } from "./files.ts";
 import { FILE_HEADER_BYTES, journalHeader, type JournalOwner, JournalWriter } from "./journal_writer.ts";
-import { type JournalContent, JournalDamage, type JournalRecord, readJournal } from "./journal_reader.ts";
+import {
+  type JournalContent,
+  JournalDamage,
+  type JournalRecord,
+  type OnRecord,
+  readingJournal,
+} from "./journal_reader.ts";
 import { reading, storageError } from "./storage_error.ts";
 
 /** Where a journal ends, as far as it can be trusted. */
@@ -121,8 +128,8 @@ export class JournalChain {
     this.#isForeign = false;
   }
 
-  /** Reads all records from a generation on. Throws {@link JournalDamage}, and what the disk throws. */
-  read(from: number, onRecord: (record: JournalRecord) => void): void {
+  /** Reads all records from a generation on, in pieces. Throws {@link JournalDamage}, and what the disk throws. */
+  *reading(from: number, onRecord: OnRecord): Generator<number, void> {
     const found = this.#generations().filter((generation) => generation >= from);
     const missing = found.findIndex((generation, index) => generation !== from + index);
     if (found.length === 0 || missing >= 0) {
@@ -132,12 +139,12 @@ export class JournalChain {
     let earlierBytes = 0, isTorn = false;
     for (const generation of found) {
       const path = this.#path(generation);
-      const content = this.#readOne(generation, (record) => {
+      const content = yield* this.#readingOne(generation, (record) => {
         if (next !== undefined && record.sequence !== next) {
           throw new JournalDamage(`${path} goes on at ${record.sequence}, must go on at ${next}`);
         }
-        onRecord(record);
         next = record.sequence + 1;
+        return onRecord(record);
       });
       // The process died over beginning it, or could not.
       if (content.generation === undefined) continue;
@@ -157,14 +164,14 @@ export class JournalChain {
       : [];
   }
 
-  /** Reads records again, from a generation on, while others may be appended. Throws as `read`. */
+  /** Reads records again, from a generation on, while others may be appended. Throws as `reading`. */
   records(from: number, onRecord: (record: JournalRecord) => void): void {
     for (const generation of this.#generations()) {
-      if (generation >= from) this.#readOne(generation, onRecord);
+      if (generation >= from) atOnce(this.#readingOne(generation, onRecord));
     }
   }
 
-  #readOne(generation: number, onRecord: (record: JournalRecord) => void): JournalContent {
+  *#readingOne(generation: number, onRecord: OnRecord): Generator<number, JournalContent> {
     const bytesMax = this.#trusted?.generation === generation ? this.#trusted.bytes : Infinity;
     // Not even its header: it is to be begun again, since what it holds may come to light after all.
     if (bytesMax === 0) return { generation, bytes: 0, torn: true };
@@ -176,7 +183,7 @@ export class JournalChain {
           `(${this.#owner.incarnation})`,
       );
     };
-    return readJournal(this.#files, path, onRecord, { bytesMax, onOwner });
+    return yield* readingJournal(this.#files, path, onRecord, { bytesMax, onOwner });
   }
 
   /** Takes further changes after what was read; `sequence` is that of the next record. */

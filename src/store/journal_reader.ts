@@ -3,6 +3,7 @@
  * to fit before anybody gets a byte of it. A long record is read twice for that, the second time from the system's cache.
  */
 import { crc32 } from "node:zlib";
+import { atOnce } from "../slices.ts";
 import type { FileReader, Files } from "./files.ts";
 import {
   FILE_HEADER_BYTES,
@@ -19,6 +20,8 @@ import { reading } from "./storage_error.ts";
 
 /** Bytes that are read at a time. */
 const PIECE_BYTES = 1024 ** 2;
+/** How long it takes to read a record, and each byte of it, in nanoseconds. */
+const RECORD_UNITS = 20_000, BYTE_UNITS = 1;
 
 /** A record; its payload can be read once, while it is handed out. */
 export interface JournalRecord {
@@ -55,16 +58,30 @@ interface ReadOptions {
   readonly onOwner?: (owner: JournalOwner) => void;
 }
 
-/**
- * Reads a journal record by record, up to byte `bytesMax`. Throws {@link JournalDamage} when bytes are not what was
- * written, and storage_failed. A torn tail is the caller's to judge: it can only be at the end of the last file.
- */
+/** Uses a record; may yield after each piece of its work how long that took, in nanoseconds. */
+export type OnRecord = (record: JournalRecord) => void | Generator<number, void>;
+
+/** As {@link readingJournal}, at once. */
 export function readJournal(
   files: Files,
   path: string,
   onRecord: (record: JournalRecord) => void,
-  { bytesMax = Infinity, onOwner = () => {} }: ReadOptions = {},
+  options: ReadOptions = {},
 ): JournalContent {
+  return atOnce(readingJournal(files, path, onRecord, options));
+}
+
+/**
+ * Reads a journal record by record, up to byte `bytesMax`, in pieces. Throws {@link JournalDamage} when bytes are not
+ * what was written, and storage_failed. A torn tail is the caller's to judge: it can only be at the end of the last
+ * file.
+ */
+export function* readingJournal(
+  files: Files,
+  path: string,
+  onRecord: OnRecord,
+  { bytesMax = Infinity, onOwner = () => {} }: ReadOptions = {},
+): Generator<number, JournalContent> {
   using file = reading(JournalDamage, () => files.read(path));
   const reader: FileReader = { ...file, next: (count) => reading(JournalDamage, () => file.next(count)) };
   const header = reader.next(FILE_HEADER_BYTES).slice();
@@ -89,12 +106,14 @@ export function readJournal(
     onOwner(owner);
   }
   while (offset < Math.min(reader.bytes, bytesMax)) {
-    const record = readRecord(reader, { path, offset, sequence });
+    const record = yield* readRecord(reader, { path, offset, sequence });
     if (record === undefined) break;
     offset += RECORD_HEADER_BYTES + record.payload.bytes + RECORD_END.length;
-    onRecord(record);
+    const work = onRecord(record);
+    if (work) yield* work;
     reader.seek(offset);
     sequence = record.sequence + 1;
+    yield RECORD_UNITS;
   }
   const generation = view.getUint32(12, true);
   return { generation, bytes: offset, torn: reader.bytes > offset, ...owner && { owner } };
@@ -131,7 +150,10 @@ interface Place {
 }
 
 /** Undefined: the record is torn. */
-function readRecord(reader: FileReader, { path, offset, sequence }: Place): JournalRecord | undefined {
+function* readRecord(
+  reader: FileReader,
+  { path, offset, sequence }: Place,
+): Generator<number, JournalRecord | undefined> {
   const header = reader.next(RECORD_HEADER_BYTES).slice();
   const view = new DataView(header.buffer);
   if (
@@ -146,7 +168,7 @@ function readRecord(reader: FileReader, { path, offset, sequence }: Place): Jour
     throw damage(path, offset, `record ${found} stands where ${sequence} was expected`);
   }
   if (offset + RECORD_HEADER_BYTES + length + RECORD_END.length > reader.bytes) return undefined;
-  const { payload, crc, end } = readPayload(reader, { at: offset + RECORD_HEADER_BYTES, length });
+  const { payload, crc, end } = yield* readPayload(reader, { at: offset + RECORD_HEADER_BYTES, length });
   const isWhole = RECORD_END.every((byte, index) => end[index] === byte);
   if (!isWhole && isUnwritten(reader, end, RECORD_END.length)) return undefined;
   if (!isWhole || crc !== view.getUint32(24, true)) {
@@ -156,7 +178,10 @@ function readRecord(reader: FileReader, { path, offset, sequence }: Place): Jour
 }
 
 /** The payload that begins at byte `at`, which was read once to find its checksum, and what stands behind it. */
-function readPayload(reader: FileReader, { at, length }: { at: number; length: number }) {
+function* readPayload(
+  reader: FileReader,
+  { at, length }: { at: number; length: number },
+): Generator<number, { readonly payload: Payload; readonly crc: number; readonly end: Uint8Array }> {
   if (length + RECORD_END.length <= PIECE_BYTES) {
     // In one piece, which stays as it is while the record is handed out.
     const bytes = reader.next(length + RECORD_END.length), whole = bytes.subarray(0, length);
@@ -169,6 +194,7 @@ function readPayload(reader: FileReader, { at, length }: { at: number; length: n
     if (piece.length === 0) break;
     crc = crc32(piece, crc);
     left -= piece.length;
+    yield BYTE_UNITS * piece.length;
   }
   const end = reader.next(RECORD_END.length).slice();
   let isThere = false;

@@ -2,21 +2,24 @@
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import type { JournalChain } from "./journal_chain.ts";
-import { JournalDamage, type JournalRecord } from "./journal_reader.ts";
+import { JournalDamage, type OnRecord } from "./journal_reader.ts";
 import type { JournalOwner } from "./journal_writer.ts";
 import type { SnapshotRecord } from "./kv.ts";
-import { readSnapshot, SnapshotDamage } from "./snapshot_reader.ts";
+import { readingSnapshot, SnapshotDamage } from "./snapshot_reader.ts";
 import type { SnapshotOwner } from "./snapshot_taker.ts";
 
-/** What is made of the files of a run that is opened. */
+/**
+ * What is made of the files of a run that is opened. Work that may be long yields after each piece of it how long that
+ * took, in nanoseconds.
+ */
 export interface Rebuild {
   /** Called for the newest snapshot, and for the one before if that turns out to be damaged. */
   onSnapshot(owner: SnapshotOwner): {
-    write(piece: Uint8Array<ArrayBuffer>): void;
+    write(piece: Uint8Array<ArrayBuffer>): Generator<number, void>;
     /** Gives the sequence number of the next change. */
     close(): { readonly sequence: number };
   };
-  onRecord(record: JournalRecord): void;
+  readonly onRecord: OnRecord;
 }
 
 export interface OpenFiles {
@@ -31,14 +34,17 @@ export interface OpenFiles {
 }
 
 /**
- * Returns the snapshots without those that turned out to be damaged: they are no help when the next one is. Throws
+ * In pieces. Returns the snapshots without those that turned out to be damaged: they are no help when the next one is. Throws
  * run_damaged, and what the disk throws.
  */
-export function openFiles(parts: OpenFiles, rebuild: Rebuild): readonly SnapshotRecord[] {
+export function* openingFiles(
+  parts: OpenFiles,
+  rebuild: Rebuild,
+): Generator<number, readonly SnapshotRecord[]> {
   const damages: string[] = [];
   for (const [index, snapshot] of parts.snapshots.entries()) {
     try {
-      openFrom(snapshot, parts, rebuild);
+      yield* openingFrom(snapshot, parts, rebuild);
       return parts.snapshots.slice(index);
     } catch (error) {
       if (!(error instanceof SnapshotDamage || error instanceof JournalDamage)) throw error;
@@ -54,14 +60,18 @@ export function openFiles(parts: OpenFiles, rebuild: Rebuild): readonly Snapshot
   );
 }
 
-function openFrom(snapshot: SnapshotRecord, parts: OpenFiles, rebuild: Rebuild): void {
+function* openingFrom(
+  snapshot: SnapshotRecord,
+  parts: OpenFiles,
+  rebuild: Rebuild,
+): Generator<number, void> {
   const { files, folder, owner, journals } = parts;
   const sink = rebuild.onSnapshot({ ...owner, generation: snapshot.generation });
-  readSnapshot(files, folder, snapshot, (piece) => sink.write(piece));
+  yield* readingSnapshot(files, folder, snapshot, (piece) => sink.write(piece));
   let { sequence } = sink.close();
-  journals.read(snapshot.generation, (record) => {
-    rebuild.onRecord(record);
+  yield* journals.reading(snapshot.generation, (record) => {
     sequence = record.sequence + 1;
+    return rebuild.onRecord(record);
   });
   if (sequence >= parts.sequence) return;
   throw new JournalDamage(

@@ -20,7 +20,7 @@ import { type ConfigStore, type CreationRecord, partsOf, type RunRecord, type Sn
 import { giveUp, mark, unmark } from "./marks.ts";
 import { Deletion } from "./deletion.ts";
 import { type Beginning, KeptRunFile } from "./kept_run_file.ts";
-import { openFiles, type Rebuild } from "./open_files.ts";
+import { openingFiles, type Rebuild } from "./open_files.ts";
 import { SnapshotFile } from "./snapshot_file.ts";
 import {
   type SnapshotOwner,
@@ -177,12 +177,12 @@ export class RunStore {
   }
 
   /**
-   * Reads the newest good snapshot and the changes since; `resume` is to follow. Throws run_damaged, and what the disk
-   * throws.
+   * Reads the newest good snapshot and the changes since, in pieces; `resume` is to follow. Nothing else may be done to
+   * the run meanwhile, except that it is not read to the end. Throws run_damaged, and what the disk throws.
    */
-  open(rebuild: Rebuild): void {
+  *opening(rebuild: Rebuild): Generator<number, void> {
     this.#file.read(this.#owner.incarnation);
-    const snapshots = openFiles({
+    const snapshots = yield* openingFiles({
       files: this.#parts.files,
       folder: this.#folder,
       owner: this.#owner,

@@ -21,6 +21,8 @@ import {
 /** The default limit here: room for some ten thousand tensors. */
 const HEADER_BYTES_MAX_DEFAULT = 4 << 20;
 const PREFIX_BYTES = 8;
+/** Bytes of tensors that are taken at a time by {@link SafetensorsReader.writing}, and how long they take as small tensors. */
+const PIECE_BYTES = 64 << 10, PIECE_UNITS = 2_000_000;
 const BRACE = 0x7b;
 /** A header of this length takes some milliseconds. */
 const LONG_BYTES_MIN = 64 << 10;
@@ -75,6 +77,17 @@ export class SafetensorsReader {
     if (at === undefined) return;
     atOnce(this.#readHeader());
     this.#writeTensors(chunk, at);
+  }
+
+  /** As {@link write}, in pieces. */
+  *writing(chunk: Uint8Array): Generator<number, void> {
+    let at = this.#sinks === undefined ? this.#receiveHead(chunk) : 0;
+    if (at === undefined) return;
+    if (this.#sinks === undefined) yield* this.#readHeader();
+    for (; at < chunk.length; at += PIECE_BYTES) {
+      this.#writeTensors(chunk.subarray(at, at + PIECE_BYTES), 0);
+      yield PIECE_UNITS;
+    }
   }
 
   /** As {@link write}; others run while a long header is read. The chunk must be valid until the promise resolves. */

@@ -1,5 +1,6 @@
 /** Changes during a snapshot: the flush of a change succeeds, whichever journal it goes to. */
 import assert from "node:assert/strict";
+import { atOnce } from "../../src/slices.ts";
 import { localFiles } from "../../src/store/files.ts";
 import { ConfigStore } from "../../src/store/kv.ts";
 import { Room } from "../../src/store/room.ts";
@@ -48,10 +49,10 @@ Deno.test("RunStore.durable() succeeds when a snapshot begins the next journal m
   }
   store.close();
   let read = 0;
-  store.open({
-    onSnapshot: () => ({ write() {}, close: () => ({ sequence: taken }) }),
+  atOnce(store.opening({
+    onSnapshot: () => ({ *write() {}, close: () => ({ sequence: taken }) }),
     onRecord: () => void (read += 1),
-  });
+  }));
   assert.equal(read, version - taken);
   configs.close();
   await Deno.remove(folder, { recursive: true });

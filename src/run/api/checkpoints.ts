@@ -7,11 +7,11 @@ import type { ChangeAnswer, KeyUse } from "./steps.ts";
 
 /** An upload of a checkpoint: call `begin` once with the file's metadata, write the tensors, then call `commit`. */
 export interface Restoration extends Releasable {
-  /** The run's present version, for preconditions; undefined if there is no run. Throws what `get` throws. */
-  current(): { readonly version: number } | undefined;
+  /** The run's present version, for preconditions; undefined if there is no run. Throws what `open` throws. */
+  current(): Promise<{ readonly version: number } | undefined>;
   /** Throws if the metadata does not describe a run, or describes one that this service cannot hold. */
   begin(metadata: ReadonlyMap<string, string>): TensorTarget;
-  /** Finds the answer to an earlier restore with this key. Throws key_reused if that request was a different one. */
+  /** Finds the answer to an earlier restore with this key, in the run that `current` gave last. Throws key_reused if that request was a different one. */
   earlier(use: KeyUse): ChangeAnswer | undefined;
   /**
    * Replaces or creates the run, and resolves when it is on disk. With a key, the answer is kept by the run. Throws

@@ -42,8 +42,13 @@ export interface RunRegistry {
   create(spec: RunSpec, key?: KeyUse): Promise<RunSession>;
   /** Finds an earlier creation with this key. Throws key_reused if its request was a different one. */
   creation(use: { readonly key: string; readonly hash: string }): Promise<Creation | undefined>;
-  /** Returns the run, which is read from disk if necessary. Throws unknown_run, run_damaged, out_of_memory. */
-  get(id: string): RunSession;
+  /**
+   * Returns the run, which is read from disk if necessary, while others are served. Throws unknown_run, run_damaged,
+   * out_of_memory, storage_failed.
+   */
+  open(id: string): Promise<RunSession>;
+  /** The run if it is in memory, otherwise undefined. Throws unknown_run. */
+  present(id: string): RunSession | undefined;
   has(id: string): boolean;
   /**
    * Checks, in the turn that changes a run, that this session is still the run's. Throws unknown_run, run_replaced,

@@ -1,60 +1,12 @@
-/**
- * Encodes changes of a run as journal records, and replays records as changes.
- *
- *     payload  head length u32 | head (JSON) | bytes of the tensors in the head's order
- *
- * Tensors keep the bytes in which they were sent: bf16, f16, int8 with scales, and the entries of a flat tensor. All
- * others are float32 as in the arena. The parts of a tensor are in the order indices, scale, values.
- * A replay goes through the same staging and the same methods of the session as a request.
- */
-import { z } from "zod";
+/** Encodes changes of a run as journal records (record_format.ts). */
 import type { Arena } from "../../../kernels/arena.ts";
-import type { JournalRecord, Payload } from "../../store/journal_reader.ts";
 import { exactJson } from "../../wire/exact_json.ts";
-import { type ByteSink, elementCount, type NamedTensor, WIRE_DTYPES, type WireTensor } from "../../tensor.ts";
-import type { KeyUse, StepOptions } from "../api/steps.ts";
+import type { NamedTensor } from "../../tensor.ts";
+import type { KeyUse } from "../api/steps.ts";
 import type { Staged } from "../staging/staged.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
-
-/** Maximum bytes of a record that are read at a time. */
-const PIECE_BYTES_MAX = 1024 ** 2;
-
-export const KINDS = {
-  gradients: 1,
-  variables: 2,
-  weights: 3,
-  optimizer: 4,
-  contribution: 5,
-  round: 6,
-  withdrawal: 7,
-} as const;
-
-const Wire = z.strictObject({
-  dtype: z.enum(["F32", "F16", "BF16", "F64", "I8", "I32", "I64"]),
-  shape: z.array(z.int()),
-});
-const Packed = z.strictObject({
-  indices: Wire.exactOptional(),
-  scale: Wire.extend({ block: z.int() }).exactOptional(),
-  values: Wire,
-  flat: z.boolean(),
-});
-const Tensor = z.union([
-  z.strictObject({ name: z.string(), dense: Wire }),
-  z.strictObject({ name: z.string(), indices: Wire, values: Wire }),
-  z.strictObject({ name: z.string(), packed: Packed }),
-]);
-/** Dense float32 tensors of all optimized variables, in the run's order. */
-const ALL = "all";
-const Head = z.strictObject({
-  options: z.record(z.string(), z.unknown()),
-  tensors: z.union([z.literal(ALL), z.array(Tensor)]),
-  absent: z.array(z.string()),
-  /** Of a change that is no contribution; a contribution has it among its options. */
-  key: z.strictObject({ key: z.string(), hash: z.string(), at: z.number() }).exactOptional(),
-});
-type Head = z.infer<typeof Head>;
+import { ALL, bytesOf, type Head, KINDS, type RecordedTensor } from "./record_format.ts";
 
 /** Why a round ends, and whether its contributions become a step. */
 export interface RoundEnd {
@@ -125,10 +77,8 @@ function allOf(state: RunState, { kind, apart, together }: ArenaStaging): Uint8A
   return state.arena.u8(values, 4 * count);
 }
 
-const bytesOf = ({ dtype, shape }: WireTensor) => elementCount(shape) * WIRE_DTYPES[dtype];
-
 /** A tensor as it was received: its entry in the head, and its bytes. */
-function recordOf(staged: Staged, arena: Arena): { tensor: z.infer<typeof Tensor>; bytes: Uint8Array[] } {
+function recordOf(staged: Staged, arena: Arena): { tensor: RecordedTensor; bytes: Uint8Array[] } {
   const { variable: { name, shape }, wire: { dtype, offset, scale } } = staged;
   const flat = staged.kind === "dense" && staged.entries !== undefined;
   const list = staged.kind === "dense" ? staged.entries : { indices: staged.indices, count: staged.rows };
@@ -169,126 +119,4 @@ export function weightsChange(
 
 export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
   return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);
-}
-
-/** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
-export interface ContributionOptions extends StepOptions {
-  readonly at: number;
-}
-
-/** The part of a session that a replay calls. */
-export interface Replayable {
-  stage(kind: "gradients" | "values"): ArenaStaging;
-  step(staging: ArenaStaging, options: StepOptions): unknown;
-  contribute(staging: ArenaStaging, options: ContributionOptions): unknown;
-  endRound(end: RoundEnd): unknown;
-  withdraw(clientId: string): void;
-  setVariables(staging: ArenaStaging, key?: KeyUse): void;
-  setWeights(weights: readonly unknown[], key?: KeyUse): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
-}
-
-/**
- * Makes a recorded change again. Throws what the change throws; a change that was accepted once is accepted again.
- */
-export function replay(session: Replayable, record: JournalRecord): void {
-  const { kind } = record;
-  const content = read(record), { head: { options, key } } = content;
-  if (kind === KINDS.optimizer) session.patchOptimizer(options, key);
-  else if (kind === KINDS.weights) session.setWeights(weightsOf(content), key);
-  else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
-  else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
-  else if (kind === KINDS.variables) {
-    using staging = session.stage("values");
-    fill(staging, content);
-    session.setVariables(staging, key);
-  } else if (kind === KINDS.gradients) {
-    using staging = session.stage("gradients");
-    fill(staging, content);
-    session.step(staging, { ...options as unknown as StepOptions, isRecorded: true });
-  } else if (kind === KINDS.contribution) {
-    using staging = session.stage("gradients");
-    fill(staging, content);
-    session.contribute(staging, { ...options as unknown as ContributionOptions, isRecorded: true });
-  } else throw new Error(`Cannot replay a record of kind ${kind}`);
-}
-
-/** Stages a recorded contribution as it was received, and passes it to `use`. */
-export function readContribution(
-  session: Pick<Replayable, "stage">,
-  record: JournalRecord,
-  use: (staging: ArenaStaging, options: ContributionOptions) => void,
-): void {
-  const content = read(record);
-  using staging = session.stage("gradients");
-  fill(staging, content);
-  use(staging, content.head.options as unknown as ContributionOptions);
-}
-
-interface Content {
-  readonly head: Head;
-  /** The bytes after the head. */
-  readonly payload: Payload;
-}
-
-function read({ payload }: JournalRecord): Content {
-  const prefix = payload.next(4);
-  const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
-  return { head: Head.parse(JSON.parse(new TextDecoder().decode(payload.next(length)))), payload };
-}
-
-/** The next bytes of a payload, in pieces. Each piece must be used before the next one is read. */
-function* take(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuffer>> {
-  for (let left = bytes; left > 0;) {
-    const piece = payload.next(Math.min(left, PIECE_BYTES_MAX));
-    if (piece.length === 0) throw new Error(`The record ends ${left} bytes early`);
-    yield piece;
-    left -= piece.length;
-  }
-}
-
-function weightsOf({ head, payload }: Content): unknown[] {
-  if (head.tensors === ALL) throw new Error("A list of weights has no short form");
-  const tensors = head.tensors.map((tensor) => {
-    const shape = "dense" in tensor ? tensor.dense.shape : [];
-    const values = new Float32Array(elementCount(shape)), bytes = new Uint8Array(values.buffer);
-    let at = 0;
-    for (const piece of take(payload, bytes.length)) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return { shape, values };
-  });
-  return [head.options["iterations"], ...tensors];
-}
-
-/** Stages the tensors of a record as they were received. */
-function fill(staging: ArenaStaging, { head, payload }: Content): void {
-  if (head.tensors === ALL) return fillAll(staging, payload);
-  const pour = (sink: ByteSink | undefined, wire: WireTensor | undefined) => {
-    if (!sink || !wire) return;
-    for (const piece of take(payload, bytesOf(wire))) sink.write(piece);
-    sink.close();
-  };
-  for (const tensor of head.tensors) {
-    if ("dense" in tensor) pour(staging.dense(tensor.name, tensor.dense), tensor.dense);
-    else if ("packed" in tensor) {
-      const { name, packed } = tensor;
-      const sinks = staging.packed(name, packed);
-      pour(sinks.indices, packed.indices);
-      pour(sinks.scale, packed.scale);
-      pour(sinks.values, packed.values);
-    } else {
-      const sinks = staging.sparse(tensor.name, tensor.indices, tensor.values);
-      pour(sinks.indices, tensor.indices);
-      pour(sinks.values, tensor.values);
-    }
-  }
-  for (const name of head.absent) staging.none(name);
-}
-
-function fillAll(staging: ArenaStaging, payload: Payload): void {
-  const { sink, bytes } = staging.allInOrder();
-  for (const piece of take(payload, bytes)) sink.write(piece);
-  sink.close();
 }

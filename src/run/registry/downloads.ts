@@ -40,11 +40,11 @@ export class Downloads {
       if (file) return { version: file.version, file: isKnown(file.version) ? undefined : file };
     }
     // This reads the run again if a failure has left it unknown which changes are on disk.
-    const session = table.get(id);
+    const session = await table.open(id);
     if (isKnown(session.version)) return { version: session.version, file: undefined };
     const isLarge = entry.store !== undefined && session.bytes.state > COPIED_BYTES_MAX;
     const file = isLarge ? await this.#savedNow(id, session.sequence) : undefined;
-    const sent = file ?? await copiedFile(table.get(id));
+    const sent = file ?? await copiedFile(await table.open(id));
     return { version: sent.version, file: sent };
   }
 

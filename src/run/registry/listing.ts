@@ -64,7 +64,7 @@ async function describe(table: RunTable, id: string): Promise<RunDescription | u
   }
   using lease = table.lease(id);
   try {
-    const description = table.get(id).describe();
+    const description = (await table.open(id)).describe();
     await lease.durable();
     return description;
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Recovers a run from its files: reads the newest good snapshot, then replays every change since with the code that
+ * Recovers a run from its files, in pieces: reads the newest good snapshot, then replays every change since with the code that
  * made it.
  *
  * Invariant: a recovered run equals, bit for bit, the run of a process that never died.
@@ -13,7 +13,7 @@ import type { SnapshotOwner, SnapshotPlace } from "../../store/snapshot_taker.ts
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
-import { replay } from "../journal/change_records.ts";
+import { replaying } from "../journal/replay.ts";
 import { OWNER } from "../checkpoint/checkpoint_format.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Memory } from "../tensors/memory.ts";
@@ -33,13 +33,17 @@ export interface RecoverParts {
   readonly now: () => number;
 }
 
-/** Reads a run. Throws run_damaged, out_of_memory; then it leaves nothing in memory. */
-export function recover(parts: RecoverParts): Session {
+/**
+ * Reads a run, in pieces. Throws run_damaged, out_of_memory; then it leaves nothing in memory. The same if it is not read
+ * to the end.
+ */
+export function* recovering(parts: RecoverParts): Generator<number, Session> {
   const { store } = parts;
   let snapshot: SnapshotPlace = { version: 0, sequence: 0 };
   let remembered: Remembered | undefined;
   let reader: CheckpointReader | undefined;
   let session: Session | undefined;
+  let isDone = false;
   const abandon = () => {
     session?.close();
     reader?.release();
@@ -47,7 +51,7 @@ export function recover(parts: RecoverParts): Session {
     reader = undefined;
   };
   try {
-    store.open({
+    yield* store.opening({
       onSnapshot: (owner) => {
         abandon();
         const file = tensorFileReader(later(() => reader), {
@@ -59,7 +63,7 @@ export function recover(parts: RecoverParts): Session {
           },
         });
         return {
-          write: (piece) => believed(SnapshotDamage, () => file.write(piece)),
+          write: (piece) => believing(SnapshotDamage, file.writing(piece)),
           close: () =>
             believed(SnapshotDamage, () => {
               file.close();
@@ -75,16 +79,16 @@ export function recover(parts: RecoverParts): Session {
         if (record.sequence !== sequence) {
           throw new JournalDamage(`Record ${record.sequence} of the journal meets a run at ${sequence}`);
         }
-        believed(JournalDamage, () => replay(session as Session, record));
+        return believing(JournalDamage, replaying(session as Session, record));
       },
     });
     const recovered = session as Session | undefined;
     if (!recovered) throw new Error("A run without a snapshot was opened");
     store.resume({ sequence: recovered.sequence, snapshot });
+    isDone = true;
     return recovered;
-  } catch (error) {
-    abandon();
-    throw error;
+  } finally {
+    if (!isDone) abandon();
   }
 }
 
@@ -92,13 +96,28 @@ export function recover(parts: RecoverParts): Session {
 const PASSING: ReadonlySet<ErrorCode> = new Set(["out_of_memory", "storage_failed"]);
 
 /** Data that was accepted once is accepted again, if it can be read and fits in memory. Any other error is damage. */
-function believed<T>(Damage: typeof SnapshotDamage | typeof JournalDamage, act: () => T): T {
+function believed<T>(Damage: DamageClass, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    if (error instanceof StepwellError && PASSING.has(error.code)) throw error;
-    throw new Damage(error instanceof Error ? error.message : String(error), { cause: error });
+    throw disbelief(Damage, error);
   }
+}
+
+/** As {@link believed}, of work in pieces. */
+function* believing<T>(Damage: DamageClass, work: Generator<number, T>): Generator<number, T> {
+  try {
+    return yield* work;
+  } catch (error) {
+    throw disbelief(Damage, error);
+  }
+}
+
+type DamageClass = typeof SnapshotDamage | typeof JournalDamage;
+
+function disbelief(Damage: DamageClass, error: unknown): unknown {
+  if (error instanceof StepwellError && PASSING.has(error.code)) return error;
+  return new Damage(error instanceof Error ? error.message : String(error), { cause: error });
 }
 
 /** Another run's snapshot, or another generation of this one, is none of what is to be read. */

@@ -127,6 +127,15 @@ export class Registry implements RunRegistry {
     return this.#table.has(id);
   }
 
+  open(id: string): Promise<Session> {
+    return this.#table.open(id);
+  }
+
+  present(id: string): Session | undefined {
+    return this.#table.present(id);
+  }
+
+  /** As `open`, but everybody waits. For programs that serve nobody else. */
   get(id: string): Session {
     return this.#table.get(id);
   }

@@ -40,7 +40,11 @@ export class Restorer {
     let reader: CheckpointReader | undefined;
     let past: Past | undefined;
     const held = new DisposableStack();
-    const current = () => past = this.#current(id, past);
+    const look = () => past = this.#look(id, past);
+    const current = async () => {
+      while (!this.#isKnown(id, past)) await table.open(id);
+      return look();
+    };
     return {
       current,
       begin: (metadata) => {
@@ -57,16 +61,17 @@ export class Restorer {
         held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
         return reader;
       },
-      earlier: (use) => current()?.replies.find<ChangeAnswer>(use),
+      earlier: (use) => (this.#isKnown(id, past) ? look() : past)?.replies.find<ChangeAnswer>(use),
       commit: async (key) => {
         if (!reader) throw new Error("Nothing has been read yet");
         reader.finish();
         // This comes first: a stored run whose optimizer is not registered could not be read again.
         const { definition } = reader.spec.optimizer.member;
         if (definition) await optimizers.register(definition);
+        while (!this.#isKnown(id, past)) await table.open(id);
         return await this.#replace(id, {
           reader,
-          past: current(),
+          past: look(),
           kept: () => reader = undefined,
           key,
         });
@@ -75,13 +80,20 @@ export class Restorer {
     };
   }
 
-  /** Data of the run with this id. It is read from disk only if it may have changed since `past`. */
-  #current(id: string, past: Past | undefined): Past | undefined {
+  /** Whether the data of the run with this id are at hand. Otherwise the run must be opened. */
+  #isKnown(id: string, past: Past | undefined): boolean {
     const { table } = this.#parts;
     const entry = table.at(id);
-    if (!entry) return undefined;
-    if (past?.entry === entry && past.openings === entry.openings && !entry.session) return past;
-    const session = table.get(id);
+    return !entry || isUnchanged(entry, past) || table.present(id) !== undefined;
+  }
+
+  /** Data of the run with this id. It must be in memory if it may have changed since `past`. */
+  #look(id: string, past: Past | undefined): Past | undefined {
+    const { table } = this.#parts;
+    const entry = table.at(id);
+    if (!entry || isUnchanged(entry, past)) return entry && past;
+    const session = table.present(id);
+    if (!session) throw new Error(`The run "${id}" must be opened first`);
     const { version, sequence, createdAt, replies } = session;
     const { round } = session.round();
     return { entry, openings: entry.openings, version, sequence, createdAt, replies, round };
@@ -150,6 +162,11 @@ interface Past {
   readonly round: number;
   readonly createdAt: string;
   readonly replies: Replies;
+}
+
+/** Whether the run is not in memory, and has not been since. */
+function isUnchanged(entry: RunEntry, past: Past | undefined): boolean {
+  return !entry.session && past?.entry === entry && past.openings === entry.openings;
 }
 
 interface Replacement {

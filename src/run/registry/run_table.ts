@@ -15,7 +15,9 @@ import type { Deadlines } from "./deadlines.ts";
 import { endedError, type Ending } from "../session/ending.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
-import { recover } from "./recover.ts";
+import { atOnce } from "../../slices.ts";
+import { Readings } from "./readings.ts";
+import { recovering } from "./recover.ts";
 import type { Session } from "../session/session.ts";
 import { type Countable, Tally } from "./tally.ts";
 
@@ -55,6 +57,7 @@ export class RunTable {
   /** Ids of runs that are being created or deleted. */
   readonly #reserved = new Set<string>();
   readonly #endings = new WeakMap<RunSession, Ending>();
+  readonly #readings = new Readings<RunEntry>();
   #sequence = 0;
   readonly tally = new Tally();
 
@@ -149,17 +152,46 @@ export class RunTable {
     return releasable(() => void this.#reserved.delete(id));
   }
 
-  /** The run's session, which is read from disk if necessary. Throws unknown_run, run_damaged, out_of_memory. */
-  get(id: string): Session {
-    const entry = this.find(id);
+  /** The run's session if it is in memory. Throws unknown_run. */
+  present(id: string): Session | undefined {
+    return this.#present(this.find(id));
+  }
+
+  #present(entry: RunEntry): Session | undefined {
     // After a failure it is unknown which changes are on disk.
     if (entry.store?.failed && entry.session?.durability === "journal") this.forget(entry);
-    if (!entry.session && entry.store) {
-      const { memory, optimizers, runner, now } = this.#parts;
-      const session = recover({ store: entry.store, memory, optimizers, runner, now: () => now().getTime() });
-      this.attach(entry, session);
+    return entry.session;
+  }
+
+  /**
+   * The run's session, which is read from disk if necessary: in slices between which others run, and once for all who
+   * ask meanwhile. Throws unknown_run, run_damaged, out_of_memory, storage_failed.
+   */
+  async open(id: string): Promise<Session> {
+    for (;;) {
+      const entry = this.find(id), session = this.#present(entry);
+      if (session) return session;
+      const store = entry.store as RunStore;
+      await this.#readings.read(entry, {
+        quiet: store.snapshotting,
+        begin: () => this.#recovering(store),
+        onEnd: (session) => this.attach(entry, session),
+      });
     }
-    return entry.session as Session;
+  }
+
+  /** As `open`, but everybody waits. For programs that serve nobody else. */
+  get(id: string): Session {
+    const entry = this.find(id), session = this.#present(entry);
+    if (session) return session;
+    this.#readings.giveUp(entry);
+    this.attach(entry, atOnce(this.#recovering(entry.store as RunStore)));
+    return entry.session as unknown as Session;
+  }
+
+  #recovering(store: RunStore): Generator<number, Session> {
+    const { memory, optimizers, runner, now } = this.#parts;
+    return recovering({ store, memory, optimizers, runner, now: () => now().getTime() });
   }
 
   confirm(run: RunSession): void {
@@ -246,8 +278,9 @@ export class RunTable {
     }
   }
 
-  /** Takes a session out of memory. */
+  /** Takes a session out of memory, or keeps it from coming there. */
   closeSession(entry: RunEntry, ending: Ending): void {
+    this.#readings.giveUp(entry);
     if (!entry.session) return;
     this.#endings.set(entry.session, ending);
     entry.store?.leaving();
@@ -272,6 +305,7 @@ export class RunTable {
     using _optimizer = optimizer === undefined ? undefined : this.#parts.optimizers.retain(optimizer);
     using _id = this.#reserve(id);
     this.#entries.delete(id);
+    this.#readings.giveUp(entry);
     this.tally.forget(entry);
     try {
       await entry.store?.remove();

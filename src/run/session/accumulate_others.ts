@@ -3,7 +3,7 @@
  * read from the journal and added up again.
  */
 import { StepwellError } from "../../errors.ts";
-import { readContribution } from "../journal/change_records.ts";
+import { readContribution } from "../journal/replay.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Accumulator } from "../rounds/accumulator.ts";
 import type { Round } from "../rounds/round.ts";

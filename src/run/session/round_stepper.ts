@@ -8,14 +8,9 @@
 import { StepwellError } from "../../errors.ts";
 import type { RoundOutcome } from "../api/rounds.ts";
 import type { ContributionAnswer, StepAnswer, StepOptions } from "../api/steps.ts";
-import {
-  type ContributionOptions,
-  KINDS,
-  roundChange,
-  type RoundEnd,
-  stagedChange,
-  withdrawalChange,
-} from "../journal/change_records.ts";
+import { roundChange, type RoundEnd, stagedChange, withdrawalChange } from "../journal/change_records.ts";
+import { KINDS } from "../journal/record_format.ts";
+import type { ContributionOptions } from "../journal/replay.ts";
 import { type Combined, EDITION } from "../rounds/accumulator.ts";
 import { overflowsOf } from "../rounds/check_results.ts";
 import { checkContribution, checkFinite, checkIterations, checkNoise } from "../step/check_contribution.ts";

@@ -24,7 +24,7 @@ Deno.test("a client that stops reading gets a gap when it goes on, and leaves no
     return client;
   };
   const [back, gone] = [await open(), await open()];
-  const run = service.registry.get("demo");
+  const run = await service.registry.open("demo");
   for (let made = 0; made < EVENTS; made += PORTION) {
     for (let count = 0; count < PORTION; count++) run.patchOptimizer({ learning_rate: 1 });
     await new Promise((resolve) => setTimeout(resolve));

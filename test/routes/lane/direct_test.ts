@@ -289,7 +289,7 @@ Deno.test("a step that cannot be put on disk is not told of, and not made a seco
     const headers: Record<string, string> = way === "app" ? { "X-Request-Id": "mine" } : {};
     answers.push(await comparable(await exchange(lane.port, sentOf({ headers }))));
     assert.deepEqual(lane.taken, [way]);
-    assert.equal(plain.registry.get("demo").version, 2);
+    assert.equal((await plain.registry.open("demo")).version, 2);
     answers.push(
       service.lines.map(({ request_id: _, client_request_id: __, ...line }) => line),
     );

@@ -57,11 +57,11 @@ Deno.test("restore() works with memory for only one of the two runs, and keeps t
   await withRun(async (world, metadata) => {
     const { registry } = world;
     const restoration = registry.restore("large");
-    assert.equal(restoration.current()?.version, 1);
+    assert.equal((await restoration.current())?.version, 1);
     const pour = begin(restoration, metadata);
     assert.equal(registry.figures().runsInMemory, 0, "the old one has made room");
     pour();
-    assert.equal(restoration.current()?.version, 1);
+    assert.equal((await restoration.current())?.version, 1);
     assert.equal(registry.figures().runsInMemory, 0, "and nobody has to read it for its version");
     const { session, created } = await restoration.commit();
     restoration.release();
@@ -81,7 +81,7 @@ Deno.test("restore() that is abandoned or refused does not change a run that had
       const { registry } = world;
       const before = firstOf(world);
       const restoration = registry.restore("large");
-      restoration.current();
+      await restoration.current();
       const pour = begin(restoration, metadata);
       assert.equal(registry.figures().runsInMemory, 0);
       if (how === "on a full disk") {
@@ -108,7 +108,7 @@ async function pushedOut(world: World, metadata: ReadonlyMap<string, string>): P
   await registry.create({ ...LARGE, id: "other" });
   const lease = registry.lease("other");
   const restoration = registry.restore("large");
-  restoration.current();
+  await restoration.current();
   begin(restoration, metadata)();
   assert.equal(registry.figures().runsInMemory, 1);
   lease.release();
@@ -123,7 +123,7 @@ Deno.test("restore() sees changes of a run that had left memory during the uploa
   await withRun(async (world, metadata) => {
     const restoration = await pushedOut(world, metadata);
     for (const key of ["b", "c"]) await change(world, key);
-    assert.equal(restoration.current()?.version, 3);
+    assert.equal((await restoration.current())?.version, 3);
     const { session } = await restoration.commit();
     restoration.release();
     assert.equal(session.version, 4);
