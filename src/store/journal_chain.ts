@@ -167,7 +167,7 @@ export class JournalChain {
   /** Reads records again, from a generation on, while others may be appended. Throws as `reading`. */
   records(from: number, onRecord: (record: JournalRecord) => void): void {
     for (const generation of this.#generations()) {
-      if (generation >= from) atOnce(this.#readingOne(generation, onRecord));
+      if (generation >= from) atOnce(this.#readingOne(generation, (record) => void onRecord(record)));
     }
   }
 

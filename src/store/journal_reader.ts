@@ -68,7 +68,7 @@ export function readJournal(
   onRecord: (record: JournalRecord) => void,
   options: ReadOptions = {},
 ): JournalContent {
-  return atOnce(readingJournal(files, path, onRecord, options));
+  return atOnce(readingJournal(files, path, (record) => void onRecord(record), options));
 }
 
 /**

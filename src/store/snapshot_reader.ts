@@ -24,7 +24,7 @@ export function readSnapshot(
   snapshot: SnapshotRecord,
   onPiece: (piece: Uint8Array<ArrayBuffer>) => void,
 ): void {
-  atOnce(readingSnapshot(files, folder, snapshot, onPiece));
+  atOnce(readingSnapshot(files, folder, snapshot, (piece) => void onPiece(piece)));
 }
 
 /**
