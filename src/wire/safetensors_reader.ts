@@ -21,8 +21,8 @@ import {
 /** The default limit here: room for some ten thousand tensors. */
 const HEADER_BYTES_MAX_DEFAULT = 4 << 20;
 const PREFIX_BYTES = 8;
-/** Bytes of tensors that are taken at a time by {@link SafetensorsReader.writing}, and how long they take as small tensors. */
-const PIECE_BYTES = 64 << 10, PIECE_UNITS = 2_000_000;
+/** Bytes that {@link SafetensorsReader.writing} takes at a time, and how long a tensor takes besides its bytes. */
+const PIECE_BYTES = 64 << 10, TENSOR_UNITS = 200;
 const BRACE = 0x7b;
 /** A header of this length takes some milliseconds. */
 const LONG_BYTES_MIN = 64 << 10;
@@ -85,8 +85,9 @@ export class SafetensorsReader {
     if (at === undefined) return;
     if (this.#sinks === undefined) yield* this.#readHeader();
     for (; at < chunk.length; at += PIECE_BYTES) {
-      this.#writeTensors(chunk.subarray(at, at + PIECE_BYTES), 0);
-      yield PIECE_UNITS;
+      const first = this.#entryIndex, piece = chunk.subarray(at, at + PIECE_BYTES);
+      this.#writeTensors(piece, 0);
+      yield piece.length + TENSOR_UNITS * (this.#entryIndex - first);
     }
   }
 
