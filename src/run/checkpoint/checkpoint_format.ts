@@ -78,6 +78,8 @@ export const Saved = z.strictObject({
   }),
 });
 
+export type SavedRun = z.output<typeof Saved>;
+
 export const variableTensor = (name: string) => `variables/${name}`;
 export const slotTensor = (slot: string, name: string) => `slots/${slot}/${name}`;
 

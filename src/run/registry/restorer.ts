@@ -6,6 +6,7 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
+import { atOnce } from "../../slices.ts";
 import type { Restoration } from "../api/checkpoints.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
@@ -51,7 +52,7 @@ export class Restorer {
         // The old run may leave memory if the new one does not fit beside it.
         reader = table.whileEvictable(
           id,
-          () => new CheckpointReader({ memory, optimizers }, metadata, { isOwn: false }),
+          () => atOnce(CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false })),
         );
         held.defer(() => {
           reader?.release();

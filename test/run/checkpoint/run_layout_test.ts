@@ -28,8 +28,8 @@ function snapshotFile(session: Session, prepared?: Awaited<ReturnType<typeof pre
 }
 
 const name = fc.oneof(
-  // deno-lint-ignore no-control-regex -- as the schema of names
   fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }).filter((text) =>
+    // deno-lint-ignore no-control-regex -- as the schema of names
     /^[^#\u0000-\u001f\u007f]*$/.test(text)
   ),
   fc.string({ unit: fc.constantFrom('"', "\\", "\ud800", "ü", "/", "}", ",", "m"), minLength: 1 }),

@@ -1,0 +1,50 @@
+/**
+ * The headers of files that the service wrote for itself (snapshot_source.ts), taken apart without a look at their
+ * entries: those follow from the metadata.
+ *
+ * Invariant: a header that is not recognized is left to the reader of all safetensors files.
+ */
+import { Buffer } from "node:buffer";
+import { METADATA } from "../../wire/safetensors_header.ts";
+import type { RunLayout } from "./run_layout.ts";
+
+const START = Buffer.from(`{"${METADATA}":{"`);
+/** What ends the metadata. In a string of them, the second quotation mark would be escaped. */
+const END = '"},"';
+const SPACE = 0x20, BRACE = 0x7d;
+
+interface OwnHeader {
+  readonly metadata: ReadonlyMap<string, string>;
+  /** What follows the metadata. */
+  readonly rest: Uint8Array;
+}
+
+/** Undefined: the metadata are not the first entry, or not written as the service writes them. */
+export function metadataOf(header: Uint8Array): OwnHeader | undefined {
+  const bytes = Buffer.from(header.buffer, header.byteOffset, header.length);
+  if (!bytes.subarray(0, START.length).equals(START)) return undefined;
+  const found = bytes.indexOf(END), end = found + 2;
+  if (found < 0) return undefined;
+  let members: Readonly<Record<string, unknown>>;
+  try {
+    members = JSON.parse(
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(START.length - 2, end)),
+    );
+  } catch {
+    return undefined;
+  }
+  const metadata = Object.entries(members);
+  if (!metadata.every((entry): entry is [string, string] => typeof entry[1] === "string")) return undefined;
+  return { metadata: new Map(metadata), rest: bytes.subarray(end) };
+}
+
+/** Whether the rest of a header has exactly the entries of a layout. */
+export function areEntries(rest: Uint8Array, { entries }: RunLayout): boolean {
+  const bytes = Buffer.from(rest.buffer, rest.byteOffset, rest.length);
+  // After the comma.
+  let at = 1;
+  for (const part of entries) {
+    if (!bytes.subarray(at, at += part.length).equals(part)) return false;
+  }
+  return bytes[at] === BRACE && bytes.subarray(at + 1).every((byte) => byte === SPACE);
+}
