@@ -3,7 +3,7 @@
  *
  * It does not read files. Invariant: if it fails, it takes no memory.
  */
-import { atOnce } from "../../slices.ts";
+import { atOnce, inPieces } from "../../slices.ts";
 import type { OptimizerFamily } from "../../families/optimizers/mod.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { loadOptimizer } from "../../families/optimizers/saved.ts";
@@ -88,14 +88,13 @@ export class CheckpointReader implements TensorTarget, Releasable {
   /** Looks up where the tensors go, in pieces: to be called before the first one is taken, if there may be many. */
   *expecting(): Generator<number, Map<string, { shape: Shape; offset: number }>> {
     const places = new Map<string, { shape: Shape; offset: number }>();
-    for (const variable of this.state.variables.values()) {
+    yield* inPieces(this.state.variables.values(), PLACE_UNITS, (variable) => {
       const { name, shape, offset } = variable;
       places.set(variableTensor(name), { shape, offset });
       for (const slot of variable.home.slots.keys()) {
         places.set(slotTensor(slot, name), { shape, offset: variable.slotOffset(slot) });
       }
-      yield PLACE_UNITS;
-    }
+    });
     return this.#expected = places;
   }
 

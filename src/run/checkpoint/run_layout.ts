@@ -35,7 +35,7 @@ const encoder = new TextEncoder();
 export function* layingOutRun(state: RunState): Generator<number, RunLayout> {
   const groups = yield* groupsOf(state);
   const entries: Uint8Array<ArrayBuffer>[] = [];
-  let text = "", dataBytes = 0, size = 0;
+  let text = "", dataBytes = 0, size = 0, unseen = 0;
   for (const { slot, variables } of groups) {
     const prefix = JSON.stringify(prefixOf(slot)).slice(0, -1);
     for (const { name, shape, count } of variables) {
@@ -44,10 +44,11 @@ export function* layingOutRun(state: RunState): Generator<number, RunLayout> {
       text += `${size++ === 0 ? "" : ","}${prefix}${
         JSON.stringify(name).slice(1)
       }:{"dtype":"F32","shape":[${shape.join()}],"data_offsets":[${begin},${dataBytes}]}`;
-      yield ENTRY_UNITS;
       if (text.length < PART_LENGTH) continue;
       entries.push(encoder.encode(text));
       text = "";
+      yield ENTRY_UNITS * (size - unseen);
+      unseen = size;
     }
   }
   if (text !== "") entries.push(encoder.encode(text));

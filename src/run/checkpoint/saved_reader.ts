@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
+import { inPieces } from "../../slices.ts";
 import { isShape } from "../../tensor.ts";
 import { parseJson } from "../../wire/parse_json.ts";
 import { SAVED, Saved, SAVED_LIMITS, type SavedRun } from "./checkpoint_format.ts";
@@ -55,11 +56,9 @@ function* checking(
   list: readonly unknown[],
   isSound: (element: unknown) => boolean,
 ): Generator<number, boolean> {
-  for (const element of list) {
-    if (!isSound(element)) return false;
-    yield CHECK_UNITS;
-  }
-  return true;
+  let areSound = true;
+  yield* inPieces(list, CHECK_UNITS, (element) => void (areSound &&= isSound(element)));
+  return areSound;
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

@@ -1,6 +1,7 @@
 /** Gives a new run the state that a checkpoint says it had, except for the tensors. */
 import { refusal } from "../../errors.ts";
 import { ruleOf, slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
+import { inPieces } from "../../slices.ts";
 import { showShape } from "../../tensor.ts";
 import { flatten } from "../../wire/nested_numbers.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
@@ -33,14 +34,13 @@ export function* takingState(
     refuse("hypers_created is false, must be true for an optimizer that has made a step");
   }
   const slotNames = new Set(state.slotNames);
-  for (const { variable: name, slot } of saved.created) {
+  yield* inPieces(saved.created, CREATED_UNITS, ({ variable: name, slot }) => {
     const variable = state.variables.get(name);
     if (!variable || !slotNames.has(slot)) {
       refuse(`created holds "${slot}" of "${name}", must be slots and variables of the run`);
     }
     state.markCreated({ variable, slot });
-    yield CREATED_UNITS;
-  }
+  });
 }
 
 /** `otherwise`: the bound of a new run, which is the one that does not move. */

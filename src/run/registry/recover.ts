@@ -18,7 +18,7 @@ import { replaying } from "../journal/replay.ts";
 import { OWNER } from "../checkpoint/checkpoint_format.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import { layingOutRun } from "../checkpoint/run_layout.ts";
-import { areEntries, metadataOf } from "../checkpoint/own_header.ts";
+import { areEntries, readingMetadata } from "../checkpoint/own_header.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { readRemembered, type Remembered } from "../answers/remembered.ts";
@@ -65,7 +65,7 @@ export function* recovering(parts: RecoverParts): Generator<number, Session> {
         const file = tensorFileReader(later(() => reader), {
           headerBytesMax: HEADER_BYTES_MAX,
           *recall(header) {
-            const own = metadataOf(header);
+            const own = yield* readingMetadata(header);
             if (!own) return undefined;
             const made = reader = yield* begun(own.metadata);
             const layout = yield* layingOutRun(made.state);

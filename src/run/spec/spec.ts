@@ -14,7 +14,7 @@ import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { createOptimizer } from "../../families/optimizers/optimizer_json.ts";
 import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
-import { atOnce } from "../../slices.ts";
+import { atOnce, inPieces } from "../../slices.ts";
 import type { Shape } from "../../tensor.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member } from "../api/run_description.ts";
@@ -73,7 +73,8 @@ export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpe
 export function* resolvingSpec(spec: RunSpec, family: OptimizerFamily): Generator<number, ResolvedSpec> {
   const { optimizer, warnings } = createOptimizer(spec.optimizer, "optimizer", family);
   const names = new Set<string>(), variables: ResolvedVariable[] = [];
-  for (const variable of spec.variables) {
+  const hasConstraints = spec.variables.some(({ constraint }) => constraint !== undefined);
+  yield* inPieces(spec.variables, hasConstraints ? CONSTRAINT_UNITS : VARIABLE_UNITS, (variable) => {
     const { name } = variable, index = variables.length;
     names.add(name);
     if (names.size === index) {
@@ -81,8 +82,7 @@ export function* resolvingSpec(spec: RunSpec, family: OptimizerFamily): Generato
       throw refusal("invalid_request", "create the run", `variables.${index}.name`, problem);
     }
     variables.push(resolveVariable(variable, index));
-    yield variable.constraint === undefined ? VARIABLE_UNITS : CONSTRAINT_UNITS;
-  }
+  });
   const aggregation = resolveAggregation(spec.aggregation, {
     hasAverages: variables.some(({ role }) => role === "average"),
   });

@@ -5,6 +5,7 @@
  * Invariant: every tensor of a home, its variables and each slot of them, has the same layout.
  */
 import { BLOCK } from "../../../kernels/compiler/interpret.ts";
+import { inPieces } from "../../slices.ts";
 import { elementCount, type Shape } from "../../tensor.ts";
 import type { ResolvedVariable } from "../spec/spec.ts";
 
@@ -92,7 +93,7 @@ export function* settling(variables: readonly ResolvedVariable[]): Generator<num
     return home;
   };
   const settled: VariableState[] = [], byName = new Map<string, VariableState>();
-  for (const variable of variables) {
+  yield* inPieces(variables, VARIABLE_UNITS, (variable) => {
     const { role } = variable, isSmall = elementCount(variable.shape) <= SMALL_COUNT_MAX;
     let home = isSmall ? shared.get(role) : undefined;
     if (!home) {
@@ -104,7 +105,6 @@ export function* settling(variables: readonly ResolvedVariable[]): Generator<num
     home.bytes += 4 * made.count;
     settled.push(made);
     byName.set(made.name, made);
-    yield VARIABLE_UNITS;
-  }
+  });
   return { variables: settled, byName, homes };
 }
