@@ -23,7 +23,7 @@ import type { RunLayout } from "./run_layout.ts";
 import { readingSaved } from "./saved_reader.ts";
 import { refuse, takingState } from "./saved_state.ts";
 import type { Memory } from "../tensors/memory.ts";
-import { type ResolvedSpec, resolvingSpec } from "../spec/spec.ts";
+import { type ResolvedSpec, resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
 import { RunState } from "../tensors/state.ts";
 
 /** The optimizers that a checkpoint may name. */
@@ -64,7 +64,8 @@ export class CheckpointReader implements TensorTarget, Releasable {
     const saved = yield* readingSaved(metadata, isOwn);
     const family = optimizers.familyWith(saved.definition);
     const optimizer = loadOptimizer(saved.optimizer, { family, path: "stepwell.optimizer" });
-    const spec = { ...yield* resolvingSpec(saved.spec as RunSpec, family), optimizer };
+    const given = saved.spec as RunSpec;
+    const spec = { ...yield* resolvingSpec(given, resolveOptimizer(given, family)), optimizer };
     using made = new DisposableStack();
     const state = made.use(yield* RunState.making(memory, spec, ruleOf(optimizer)));
     yield* takingState(saved, state, spec);

@@ -26,14 +26,16 @@ export function* readingMetadata(header: Uint8Array): Generator<number, OwnHeade
   if (!bytes.subarray(0, START.length).equals(START)) return undefined;
   const end = metadataEnd(header);
   if (end < 0) return undefined;
+  yield BYTE_UNITS * end;
   let members: Readonly<Record<string, unknown>>;
   try {
-    members = JSON.parse(
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(START.length - 2, end)),
-    );
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(START.length - 2, end));
+    yield BYTE_UNITS * end;
+    members = JSON.parse(text);
   } catch {
     return undefined;
   }
+  yield BYTE_UNITS * end;
   const metadata = Object.entries(members);
   if (!metadata.every((entry): entry is [string, string] => typeof entry[1] === "string")) return undefined;
   return { metadata: new Map(metadata), rest: bytes.subarray(end) };

@@ -10,7 +10,7 @@ import { atOnce } from "../../slices.ts";
 import type { Restoration } from "../api/checkpoints.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
-import { checkHeaderBytes } from "../checkpoint/header_size.ts";
+import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -58,7 +58,7 @@ export class Restorer {
           reader?.release();
           reader = undefined;
         });
-        checkHeaderBytes(reader.spec);
+        atOnce(checkingHeaderBytes(reader.spec));
         held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
         return reader;
       },

@@ -66,12 +66,21 @@ function resolveTransformers(given: readonly MemberSpec[]): Part<TransformerMemb
 
 /** As {@link resolvingSpec}, at once. */
 export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpec {
-  return atOnce(resolvingSpec(spec, family));
+  return atOnce(resolvingSpec(spec, resolveOptimizer(spec, family)));
 }
 
+/** Throws unknown_class, invalid_config. */
+export function resolveOptimizer({ optimizer }: RunSpec, family: OptimizerFamily): ResolvedOptimizer {
+  return createOptimizer(optimizer, "optimizer", family);
+}
+
+type ResolvedOptimizer = ReturnType<typeof createOptimizer>;
+
 /** In pieces. Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
-export function* resolvingSpec(spec: RunSpec, family: OptimizerFamily): Generator<number, ResolvedSpec> {
-  const { optimizer, warnings } = createOptimizer(spec.optimizer, "optimizer", family);
+export function* resolvingSpec(
+  spec: RunSpec,
+  { optimizer, warnings }: ResolvedOptimizer,
+): Generator<number, ResolvedSpec> {
   const names = new Set<string>(), variables: ResolvedVariable[] = [];
   const hasConstraints = spec.variables.some(({ constraint }) => constraint !== undefined);
   yield* inPieces(spec.variables, hasConstraints ? CONSTRAINT_UNITS : VARIABLE_UNITS, (variable) => {
