@@ -4,8 +4,7 @@ import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { RunDescription } from "../src/run/api/run_description.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
-import { describeRun } from "./http/describe_run.ts";
-import { answerJson } from "./http/answer.ts";
+import { answerRun } from "./http/answer_run.ts";
 import { receiveFile } from "./http/receive_body.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import type { Register } from "./http/context.ts";
@@ -76,7 +75,7 @@ export const register: Register = (app, services) => {
     await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
     const answer = (run: RunDescription, created: boolean) => {
       if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
-      return answerJson(c, describeRun(run, registry), { status: created ? 201 : 200, run });
+      return answerRun(c, run, registry, { status: created ? 201 : 200, run });
     };
     const current = await restoration.current();
     const { key, earlier } = once.use();
