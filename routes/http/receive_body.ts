@@ -4,7 +4,7 @@
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
-import type { TensorTarget } from "../../src/tensor.ts";
+import type { TensorTarget, WholeBody } from "../../src/tensor.ts";
 import { type JsonLimits, jsonMemory, type TensorPlace, tensorsIn } from "../../src/wire/json_limits.ts";
 import { writeTensorsInSlices } from "../../src/wire/json_tensors.ts";
 import { decodedLength, readBody } from "../../src/wire/read_body.ts";
@@ -144,12 +144,15 @@ interface FileBody {
   readonly bytesMax: number;
   readonly headerBytesMax: number;
   readonly target: TensorTarget;
-  readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
+  /** Called before the target. */
+  readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
+  readonly begin?: (metadata: ReadonlyMap<string, string>) => Generator<number, void>;
+  readonly recall?: (header: Uint8Array) => Generator<number, WholeBody | undefined>;
   /** Whether the target keeps the bytes outside of the arenas. */
   readonly isKept?: boolean;
 }
 
-/** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
+/** Decodes a safetensors body into `target` as it arrives. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
   const { bytesMax, target, isKept = false, ...reading } = body;
