@@ -11,7 +11,7 @@ import { decodedLength, readBody } from "../../src/wire/read_body.ts";
 import { readJson } from "../../src/wire/read_json.ts";
 import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import type { AppContext, Services } from "./context.ts";
-import { type LongList, parseBody, parseWithList } from "./parse_body.ts";
+import { type LongList, parseBody, parseWithList, parseWithMap } from "./parse_body.ts";
 import { type Received, upload } from "./upload.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
 
@@ -134,7 +134,7 @@ export async function receiveTensors<S extends z.ZodType>(
     read: (request, options) => readJson(request, { ...options, limits }),
   });
   const { value } = received;
-  const fields = parseBody(body.schema, value);
+  const fields = await parseWithMap(body.schema, value, body.member);
   // Not from zod's output, which leaves out a member named __proto__.
   await writeTensorsInSlices((value as Record<string, unknown>)[body.member], body.target, body.member);
   return fields;

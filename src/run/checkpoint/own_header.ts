@@ -12,7 +12,7 @@ import type { RunLayout } from "./run_layout.ts";
 const START = Buffer.from(`{"${METADATA}":{"`);
 const QUOTE = 0x22, COMMA = 0x2c, BRACE = 0x7d, SPACE = 0x20;
 
-interface OwnHeader {
+export interface OwnHeader {
   readonly metadata: ReadonlyMap<string, string>;
   /** What follows the metadata. */
   readonly rest: Uint8Array;

@@ -126,6 +126,14 @@ export class Session implements RunSession {
     return this.#reader.limits;
   }
 
+  layingOut(): Generator<number, unknown> {
+    return this.#reader.layingOut();
+  }
+
+  get variableCount(): number {
+    return this.#state.variables.size;
+  }
+
   publish(names?: readonly string[]): Publication {
     this.#assertOpen();
     return this.#reader.publish(names);
