@@ -18,7 +18,7 @@ import { REMEMBERED } from "../answers/remembered.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
 
 const PIECE_BYTES_MAX = 256 * 1024;
-const BRACE = 0x7d;
+const BRACE = 0x7d, SPACE = 0x20;
 
 /**
  * A download made of copies, which count against the memory bound until the last byte was read. Throws out_of_memory.
@@ -90,10 +90,17 @@ async function readHeader(
     const version = savedVersion(metadata);
     await nextTurn();
     const first = new TextEncoder().encode(`{${metadataEntry(metadata)}`);
-    return { version, bytes: frameHeader(first, rest.subarray(0, 1 + rest.lastIndexOf(BRACE))) };
+    return { version, bytes: frameHeader(first, rest.subarray(0, entriesEnd(rest))) };
   } catch (error) {
     throw snapshot.damage(`its header is invalid: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** Where the entries end, before the padding. Throws if the header has not this end: its length is wrong. */
+function entriesEnd(rest: Uint8Array): number {
+  const end = 1 + rest.lastIndexOf(BRACE);
+  if (rest[end - 2] === BRACE && rest.subarray(end).every((byte) => byte === SPACE)) return end;
+  throw new Error("its entries have no end");
 }
 
 /** A header of another form than the one in which it is written today. */
