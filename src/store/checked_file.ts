@@ -26,18 +26,23 @@ interface Place {
   readonly member: string;
 }
 
+const encoder = new TextEncoder();
+const startText = (member: string, crc: unknown) =>
+  `{"format":${FORMAT},"crc32":${crc},${JSON.stringify(member)}:`;
+const END = encoder.encode("}\n");
+
 /** The file is durable once its folder is synced too. Throws what the disk throws. */
 export async function writeCheckedFile(
   files: Files,
   { folder, file: name, member }: Place,
   value: unknown,
 ): Promise<void> {
-  const aside = `${folder}/${name}.part`, text = JSON.stringify(value);
-  const whole = `{"format":${FORMAT},"crc32":${crc32(text)},${JSON.stringify(member)}:${text}}\n`;
+  const aside = `${folder}/${name}.part`, text = encoder.encode(JSON.stringify(value));
+  const start = encoder.encode(startText(member, crc32(text)));
   await files.remove(aside).catch(() => {});
   {
     using file = files.create(aside);
-    file.append([new TextEncoder().encode(whole)]);
+    file.append([start, text, END]);
     await file.sync();
   }
   await files.rename(aside, `${folder}/${name}`);
@@ -56,8 +61,11 @@ export function readCheckedFile<T>(files: Files, { folder, file: name, member }:
   } catch {
     throw new CheckedFileDamage(`${path} is not JSON`);
   }
-  const value = json?.[member];
-  if (value === undefined || json?.["crc32"] !== crc32(JSON.stringify(value))) {
+  const value = json?.[member], start = startText(member, json?.["crc32"]).length;
+  // As it was written; otherwise as it would be written.
+  const isWhole = value !== undefined && (json?.["crc32"] === crc32(bytes.subarray(start, -END.length)) ||
+    json?.["crc32"] === crc32(JSON.stringify(value)));
+  if (!json || !isWhole) {
     throw new CheckedFileDamage(`${path} does not fit its checksum`);
   }
   if (json["format"] !== FORMAT) {

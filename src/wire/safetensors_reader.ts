@@ -40,8 +40,13 @@ export interface SafetensorsReaderOptions {
   readonly onHeader: (
     header: SafetensorsHeader,
   ) => ReadonlyMap<string, ByteSink> | Generator<number, Sinks>;
-  /** Called with the header's bytes before they are parsed: the file as a whole, if its entries are known. */
-  readonly recall?: (header: Uint8Array) => WholeBody | undefined;
+  /**
+   * Called with the header's bytes before they are parsed: the file as a whole, if its entries are known. May yield as
+   * `onHeader`.
+   */
+  readonly recall?:
+    | ((header: Uint8Array) => WholeBody | undefined | Generator<number, WholeBody | undefined>)
+    | undefined;
   /** The length of the file, if known (Content-Length): a header that contradicts it is refused at once. */
   readonly fileBytes?: number | undefined;
   /** The longest header to accept: default 4 MiB. Only files that nobody else reads may exceed the format's limit. */
@@ -187,7 +192,8 @@ export class SafetensorsReader {
 
   *#readHeader(): Generator<number, void> {
     const bytes = this.#head.subarray(PREFIX_BYTES, this.#headBytes);
-    const known = this.#options.recall?.(bytes);
+    const recalled = this.#options.recall?.(bytes);
+    const known = recalled && "next" in recalled ? yield* recalled : recalled;
     if (known) {
       this.#checkLength(known.bytes);
       return this.#begin({ whole: known.open(), bytes: known.bytes }, []);

@@ -89,17 +89,24 @@ export const metadataEntry = (metadata: Readonly<Record<string, string>>): strin
   `"${METADATA}":${JSON.stringify(metadata)}`;
 
 /** Prefix and padded header: the beginning of the file. The parts are those of its JSON text. */
-export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const headerBytes = Math.ceil(length / 8) * 8;
-  const bytes = new Uint8Array(8 + headerBytes);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  let at = 8;
-  for (const part of parts) {
+export function frameHeader(...parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const framed = framedParts(parts);
+  const bytes = new Uint8Array(framed.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of framed) {
     bytes.set(part, at);
     at += part.length;
   }
-  return bytes.fill(0x20, at);
+  return bytes;
+}
+
+/** As {@link frameHeader}, of a long header: in parts, none of which is copied. */
+export function framedParts(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[] {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const headerBytes = Math.ceil(length / 8) * 8;
+  const prefix = new Uint8Array(8);
+  new DataView(prefix.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  return [prefix, ...parts, new Uint8Array(headerBytes - length).fill(0x20)];
 }
 
 /**

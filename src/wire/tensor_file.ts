@@ -13,6 +13,8 @@ import { parseHeader, type SafetensorsEntry, type SafetensorsHeader } from "./sa
 import { unreadable } from "./unreadable.ts";
 
 export interface TensorFileOptions {
+  /** In place of what the target remembers: called with the header's bytes before they are parsed. */
+  readonly recall?: (header: Uint8Array) => Generator<number, WholeBody | undefined>;
   /** The Content-Length, if there is one and the body is not encoded. */
   readonly fileBytes?: number | undefined;
   readonly headerBytesMax?: number | undefined;
@@ -22,11 +24,11 @@ export interface TensorFileOptions {
 
 /** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
-  const { onMetadata, ...readerOptions } = options;
+  const { onMetadata, recall, ...readerOptions } = options;
   let key: HeaderKey | undefined;
   return new SafetensorsReader({
     ...readerOptions,
-    recall(bytes) {
+    recall: recall ?? ((bytes) => {
       key = target.whole && headerKey(bytes);
       const body = key && target.whole?.recall(key.key);
       if (!key || !body) return undefined;
@@ -37,7 +39,7 @@ export function tensorFileReader(target: TensorTarget, options: TensorFileOption
         return body.open();
       };
       return { bytes: body.bytes, open };
-    },
+    }),
     *onHeader(header) {
       onMetadata?.(header.metadata);
       const body = key && (yield* wholeOf(header, target, key.key));

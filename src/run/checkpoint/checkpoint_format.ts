@@ -7,6 +7,8 @@ import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
 import { FLOAT32_MAX, FLOAT32_NORMAL_MIN } from "../../float32.ts";
 import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
 
+/** Metadata key of everything but the tensors, as JSON. */
+export const SAVED = "stepwell";
 /** Metadata key of the owner of a snapshot, as JSON. A checkpoint sent to a client does not have it. */
 export const OWNER = "stepwell_owner";
 /** Version of the metadata. It is increased by every change that older code cannot read. */
@@ -75,6 +77,8 @@ export const Saved = z.strictObject({
     durability: z.enum(["journal", "snapshot", "none"]),
   }),
 });
+
+export type SavedRun = z.output<typeof Saved>;
 
 export const variableTensor = (name: string) => `variables/${name}`;
 export const slotTensor = (slot: string, name: string) => `slots/${slot}/${name}`;

@@ -9,6 +9,7 @@ import { refusal } from "../../errors.ts";
 import { serialize } from "../../families/mechanism/family.ts";
 import { slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
+import { atOnce, inPieces } from "../../slices.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
 import { VARIABLE_VALUES_MAX } from "./checkpoint_format.ts";
@@ -39,8 +40,14 @@ function nestedBytes(text: string): number {
 
 const nestedJsonBytes = (value: unknown) => Buffer.byteLength(JSON.stringify(exactJson(value)));
 
-/** A bound on the header of the run's checkpoints. */
-export function headerBytes(spec: ResolvedSpec): number {
+/** As {@link countingHeaderBytes}, at once. */
+export const headerBytes = (spec: ResolvedSpec): number => atOnce(countingHeaderBytes(spec));
+
+/** How long it takes to count a variable, in nanoseconds. */
+const VARIABLE_UNITS = 300;
+
+/** A bound on the header of the run's checkpoints, counted in pieces. */
+function* countingHeaderBytes(spec: ResolvedSpec): Generator<number, number> {
   const { optimizer, variables } = spec;
   const slots = [...slotsOfAnyVariant(optimizer.member)];
   const slotBytes = slots.reduce((sum, slot) => sum + jsonBytes(slot), 0);
@@ -50,12 +57,13 @@ export function headerBytes(spec: ResolvedSpec): number {
     nestedJsonBytes(
       serializeSpec({ ...spec, variables: [] }, serialize({ member: optimizer.member, config: {} })),
     );
-  for (const { name, shape, constraint, role } of variables) {
-    const entry = ENTRY_BYTES + jsonBytes(name) + JSON.stringify(shape).length, nested = nestedBytes(name);
-    bytes += entry + VARIABLE_BYTES + nested + JSON.stringify(shape).length +
+  yield* inPieces(variables, VARIABLE_UNITS, ({ name, shape, constraint, role }) => {
+    const nameBytes = jsonBytes(name), nested = nameBytes === name.length ? nameBytes : nestedBytes(name);
+    const shapeBytes = shape.join().length + 2, entry = ENTRY_BYTES + nameBytes + shapeBytes;
+    bytes += entry + VARIABLE_BYTES + nested + shapeBytes +
       (constraint ? nestedJsonBytes(constraint.member) : 0);
     if (role === "optimize") bytes += slots.length * (entry + nested) + slotBytes + createdBytes;
-  }
+  });
   return bytes;
 }
 
@@ -70,14 +78,16 @@ function headerValues({ optimizer, variables }: ResolvedSpec): number {
   );
 }
 
-/** Throws run_too_large for a run whose checkpoint would have a longer header than readers of the format take. */
-export function checkHeaderBytes(spec: ResolvedSpec): void {
+/**
+ * In pieces. Throws run_too_large for a run whose checkpoint would have a longer header than readers of the format take.
+ */
+export function* checkingHeaderBytes(spec: ResolvedSpec): Generator<number, void> {
   const values = headerValues(spec);
   if (values > VARIABLE_VALUES_MAX) {
     const problem = `have ${values} names, dimensions and slots, must have at most ${VARIABLE_VALUES_MAX}`;
     throw refusal("run_too_large", "create the run", "variables", problem);
   }
-  const bytes = headerBytes(spec), max = HEADER_BYTES_MAX - SLACK_BYTES;
+  const bytes = yield* countingHeaderBytes(spec), max = HEADER_BYTES_MAX - SLACK_BYTES;
   if (bytes <= max) return;
   const problem = `have names and shapes that take up to ${bytes} bytes in the header of a checkpoint, ` +
     `must take at most ${max}: use fewer variables or shorter names`;

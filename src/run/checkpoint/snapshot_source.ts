@@ -5,18 +5,21 @@
  * change of state and, if it returns false, all remaining pieces are written first.
  */
 import type { SnapshotOwner, Taken } from "../../store/snapshot_taker.ts";
-import { OWNER } from "./checkpoint_format.ts";
-import { atOnce } from "../../slices.ts";
-import { elementCount } from "../../tensor.ts";
-import { headerOf, layingOut } from "../../wire/safetensors_writer.ts";
+import { OWNER, SAVED } from "./checkpoint_format.ts";
+import { METADATA } from "../../wire/safetensors_header.ts";
+import { framedParts, frameHeader } from "../../wire/safetensors_writer.ts";
+import type { RunState } from "../tensors/state.ts";
 import type { Spare } from "../tensors/memory.ts";
-import type { CheckpointSource } from "./checkpoint.ts";
-import { configJson, type PreparedSnapshot } from "./prepared_snapshot.ts";
+import type { CheckpointSource, LiveCheckpoint } from "./checkpoint.ts";
+import { configJson, type PreparedSnapshot, type PreparedText, presentText } from "./prepared_snapshot.ts";
+import { offsetOf } from "./run_layout.ts";
 
 /** The longest piece. Writing one blocks the event loop. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 /** The longest tensor that is copied together with others. */
 const JOINED_BYTES = 64 * 1024;
+/** Up to so many elements, a loop is faster than making two views. */
+const LOOP_COUNT_MAX = 64;
 
 interface Taking {
   readonly owner: SnapshotOwner;
@@ -30,11 +33,9 @@ export function takeSnapshot(
   source: Pick<CheckpointSource, "liveCheckpoint" | "describe">,
   { owner, spare, prepared }: Taking,
 ): Taken {
-  const { version, sequence, tensors, size, metadata } = source.liveCheckpoint();
-  const isPrepared = prepared?.layout.ordered.length === size;
-  const layout = isPrepared ? prepared.layout : atOnce(layingOut(tensors())), { ordered } = layout;
-  const header = headerOf(layout, { ...metadata, [OWNER]: JSON.stringify(owner) });
-  const bytes = ordered.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+  const live = source.liveCheckpoint(), { version, sequence, state } = live;
+  const text = presentText(state, live.saved, prepared?.text), { groups, dataBytes } = text.layout;
+  const header = headerParts(live, text, owner);
   /** Count of the tensors' bytes that were yielded. */
   let taken = 0;
   let isDetached = false;
@@ -44,50 +45,65 @@ export function takeSnapshot(
    * copied together.
    */
   function* pieces(): Generator<Uint8Array<ArrayBuffer>, void> {
-    yield header;
-    const joined = new Uint8Array(JOINED_BYTES);
-    let start = 0, filled = 0;
-    for (const { view, shape } of ordered) {
-      const length = 4 * elementCount(shape);
-      const read = (at: number, count: number) =>
-        isDetached
-          ? (spare as Spare).view(at, count)
-          : bytesOf(view()).subarray(at - start).subarray(0, count);
-      if (filled > 0 && filled + length > JOINED_BYTES) {
-        taken += filled;
-        yield joined.subarray(0, filled);
-        filled = 0;
-      }
-      if (length <= JOINED_BYTES) {
-        joined.set(read(start, length), filled);
-        filled += length;
-      } else {
-        for (let at = start; at < start + length;) {
-          const count = Math.min(PIECE_BYTES_MAX, start + length - at), piece = read(at, count);
-          at += count;
-          taken = at;
-          yield piece;
+    yield* header;
+    if (isDetached) return yield* rest();
+    const joined = new Int32Array(JOINED_BYTES / 4), joinedBytes = new Uint8Array(joined.buffer);
+    let memory = wordsOf(state), filled = 0;
+    for (const { slot, variables } of groups) {
+      for (const variable of variables) {
+        const length = 4 * variable.count;
+        if (filled > 0 && filled + length > JOINED_BYTES) {
+          taken += filled;
+          yield joinedBytes.subarray(0, filled);
+          if (isDetached) return yield* rest();
+          memory = wordsOf(state);
+          filled = 0;
         }
+        if (length <= JOINED_BYTES) {
+          copy(memory, offsetOf(variable, slot), { target: joined, at: filled, bytes: length });
+          filled += length;
+          continue;
+        }
+        for (let at = 0; at < length;) {
+          const count = Math.min(PIECE_BYTES_MAX, length - at);
+          const piece = state.arena.u8(offsetOf(variable, slot) + at, count);
+          at += count;
+          taken += count;
+          yield piece;
+          if (isDetached) return yield* rest();
+        }
+        memory = wordsOf(state);
       }
-      start += length;
     }
     if (filled === 0) return;
     taken += filled;
-    yield joined.subarray(0, filled);
+    yield joinedBytes.subarray(0, filled);
+  }
+
+  /** What is left, from the copy, in which all tensors lie as in the file. */
+  function* rest(): Generator<Uint8Array<ArrayBuffer>, void> {
+    while (taken < dataBytes) {
+      const piece = (spare as Spare).view(taken, Math.min(PIECE_BYTES_MAX, dataBytes - taken));
+      taken += piece.length;
+      yield piece;
+    }
   }
 
   function detach(): boolean {
     if (isDetached) return true;
-    if (!spare || spare.bytes < bytes) return false;
+    if (!spare || spare.bytes < dataBytes) return false;
     isDetached = true;
+    const view = spare.view(0, dataBytes), memory = wordsOf(state);
+    const target = new Int32Array(view.buffer, view.byteOffset, dataBytes / 4);
     let start = 0;
-    for (const { view, shape } of ordered) {
-      const end = start + 4 * elementCount(shape);
-      if (end > taken) {
-        const rest = bytesOf(view()).subarray(Math.max(0, taken - start));
-        spare.view(end - rest.length, rest.length).set(rest);
+    for (const { slot, variables } of groups) {
+      for (const variable of variables) {
+        const end = start + 4 * variable.count, from = Math.max(start, taken);
+        if (end > from) {
+          copy(memory, offsetOf(variable, slot) + from - start, { target, at: from, bytes: end - from });
+        }
+        start = end;
       }
-      start = end;
     }
     return true;
   }
@@ -100,8 +116,40 @@ export function takeSnapshot(
   };
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+/** A run's arena. As integers, because a float that JavaScript reads and writes may lose the bits of a NaN. */
+function wordsOf({ arena }: RunState): Int32Array<ArrayBuffer> {
+  return arena.i32(0, arena.bytesReserved / 4);
+}
+
+/** All offsets are those of whole float32 numbers, in bytes. */
+function copy(
+  source: Int32Array,
+  from: number,
+  { target, at, bytes }: { readonly target: Int32Array; readonly at: number; readonly bytes: number },
+): void {
+  const first = from / 4, to = at / 4, count = bytes / 4;
+  if (count > LOOP_COUNT_MAX) target.set(source.subarray(first, first + count), to);
+  else for (let n = 0; n < count; n++) target[to + n] = source[first + n] as number;
+}
+
+const encoder = new TextEncoder();
+
+/** The prefix and header of the file, in parts. */
+function headerParts(
+  { saved, remembered }: LiveCheckpoint,
+  { layout: { entries }, tail }: PreparedText,
+  owner: SnapshotOwner,
+): Uint8Array<ArrayBuffer>[] {
+  const head = JSON.stringify(saved.head).slice(0, -1);
+  const others = JSON.stringify({ ...remembered, [OWNER]: JSON.stringify(owner) }).slice(1);
+  const parts = [
+    encoder.encode(`{"${METADATA}":{"format":"stepwell","${SAVED}":${head}`),
+    ...tail,
+    encoder.encode(`",${others}${entries.length > 0 ? "," : ""}`),
+    ...entries,
+    encoder.encode("}"),
+  ];
+  return entries.length > 1 ? framedParts(parts) : [frameHeader(...parts)];
 }
 
 /** Touches the pages of new memory in small parts: page faults during the copy would cost more than the copy. */

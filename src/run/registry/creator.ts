@@ -6,6 +6,7 @@
 import { BoundedMap } from "../../../kernels/bounded_map.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { StepwellError } from "../../errors.ts";
+import { inSlices } from "../../slices.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import { ANSWER_LENGTH_MAX, CREATION_KEPT_MS, type CreationRecord } from "../../store/kv.ts";
 import type { Optimizers } from "./optimizers.ts";
@@ -16,12 +17,12 @@ import { type KeyUse, plainKey } from "../api/steps.ts";
 import type { RunTable } from "./run_table.ts";
 import type { Memory } from "../tensors/memory.ts";
 import { Session } from "../session/session.ts";
-import { assertNewSpec } from "../spec/new_constants.ts";
+import { checkingNewSpec } from "../spec/new_constants.ts";
 import { assertStepCost } from "../step/step_cost.ts";
-import { checkHeaderBytes } from "../checkpoint/header_size.ts";
+import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
 import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
-import { resolveSpec } from "../spec/spec.ts";
+import { resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
 import { RunState } from "../tensors/state.ts";
 
@@ -52,19 +53,23 @@ export class Creator {
     const { table, optimizers, memory, runner, drawSeed, now, newId } = this.#parts;
     const id = spec.id ?? newId();
     using _id = table.reserve(id);
-    const resolved = resolveSpec(spec, optimizers.family);
-    assertNewSpec(resolved);
+    const optimizer = resolveOptimizer(spec, optimizers.family);
+    // In the same turn, because it could be removed before the next one.
+    using _optimizer = optimizers.retain(optimizer.optimizer.member.class_name);
+    const resolved = await inSlices(resolvingSpec(spec, optimizer));
+    await inSlices(checkingNewSpec(resolved));
     assertStepCost(resolved, resolved.optimizer, {
       secondsMax: table.stepSecondsMax,
       action: "create the run",
       path: "optimizer",
     });
-    checkHeaderBytes(resolved);
-    using _optimizer = optimizers.retain(resolved.optimizer.member.class_name);
+    await inSlices(checkingHeaderBytes(resolved));
     using unfinished = new DisposableStack();
     // This comes first, so that a run that does not fit is refused before anything of its size is allocated.
     const rule = ruleOf(resolved.optimizer);
-    const state = unfinished.use(new RunState(memory, resolved, rule, { isBlank: true }));
+    const state = unfinished.use(
+      await inSlices(RunState.making(memory, resolved, rule, { isBlank: true })),
+    );
     await writeInitialValues(spec.variables, state, { rule, drawSeed });
     const createdAt = now().toISOString();
     const session = new Session({

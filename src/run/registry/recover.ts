@@ -11,11 +11,14 @@ import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import type { SnapshotOwner, SnapshotPlace } from "../../store/snapshot_taker.ts";
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
+import { atOnce } from "../../slices.ts";
 import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replaying } from "../journal/replay.ts";
 import { OWNER } from "../checkpoint/checkpoint_format.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
+import { layingOutRun } from "../checkpoint/run_layout.ts";
+import { areEntries, readingMetadata } from "../checkpoint/own_header.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { readRemembered, type Remembered } from "../answers/remembered.ts";
@@ -54,13 +57,21 @@ export function* recovering(parts: RecoverParts): Generator<number, Session> {
     yield* store.opening({
       onSnapshot: (owner) => {
         abandon();
+        const begun = (metadata: ReadonlyMap<string, string>) => {
+          checkOwner(metadata, owner);
+          remembered = readRemembered(metadata);
+          return CheckpointReader.opening(parts, metadata, { isOwn: true });
+        };
         const file = tensorFileReader(later(() => reader), {
           headerBytesMax: HEADER_BYTES_MAX,
-          onMetadata: (metadata) => {
-            checkOwner(metadata, owner);
-            remembered = readRemembered(metadata);
-            reader = new CheckpointReader(parts, metadata, { isOwn: true });
+          *recall(header) {
+            const own = yield* readingMetadata(header);
+            if (!own) return undefined;
+            const made = reader = yield* begun(own.metadata);
+            const layout = yield* layingOutRun(made.state);
+            return areEntries(own.rest, layout) ? made.wholeIn(layout) : undefined;
           },
+          onMetadata: (metadata) => void (reader ??= atOnce(begun(metadata))),
         });
         return {
           write: (piece) => believing(SnapshotDamage, file.writing(piece)),

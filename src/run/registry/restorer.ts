@@ -6,10 +6,11 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
+import { atOnce } from "../../slices.ts";
 import type { Restoration } from "../api/checkpoints.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
-import { checkHeaderBytes } from "../checkpoint/header_size.ts";
+import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -51,13 +52,13 @@ export class Restorer {
         // The old run may leave memory if the new one does not fit beside it.
         reader = table.whileEvictable(
           id,
-          () => new CheckpointReader({ memory, optimizers }, metadata, { isOwn: false }),
+          () => atOnce(CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false })),
         );
         held.defer(() => {
           reader?.release();
           reader = undefined;
         });
-        checkHeaderBytes(reader.spec);
+        atOnce(checkingHeaderBytes(reader.spec));
         held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
         return reader;
       },

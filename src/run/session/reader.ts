@@ -15,8 +15,6 @@ import {
   checkpointOf,
   type LiveCheckpoint,
   liveCheckpointOf,
-  type LiveTensor,
-  liveTensorsOf,
 } from "../checkpoint/checkpoint.ts";
 import type { Round } from "../rounds/round.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
@@ -132,10 +130,6 @@ export class Reader {
       // A snapshot lacks the open round. Readers that saw its contributions must be told that events are missing.
       lastEvent: isQuiet ? events.last : undefined,
     })));
-  }
-
-  liveTensors(): readonly LiveTensor[] {
-    return liveTensorsOf(this.#parts.state);
   }
 
   #checkpointed(remembered: Readonly<Record<string, string>>) {

@@ -15,7 +15,7 @@ import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
 import type { BodyLimits, Publication, RunSession, Staging } from "../api/run_session.ts";
 import type { ContributionAnswer, KeyUse, PatchedOptimizer, StepAnswer, StepOptions } from "../api/steps.ts";
-import type { CheckpointCopy, LiveCheckpoint, LiveTensor } from "../checkpoint/checkpoint.ts";
+import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
 import { Recorder } from "../journal/recorder.ts";
 import { Round } from "../rounds/round.ts";
@@ -166,15 +166,10 @@ export class Session implements RunSession {
     return this.#reader.checkpoint();
   }
 
-  /** The whole run as views of its memory, valid until the next change, with what it remembers of its answers. */
+  /** The whole run as it lies in its memory, valid until the next change, with what it remembers of its answers. */
   liveCheckpoint(): LiveCheckpoint {
     this.#assertOpen();
     return this.#reader.liveCheckpoint();
-  }
-
-  /** The tensors of a live checkpoint. */
-  liveTensors(): readonly LiveTensor[] {
-    return this.#reader.liveTensors();
   }
 
   /** Gives back the memory that only past requests needed. Returns whether there was any. */

@@ -7,6 +7,7 @@ import { assertFiniteConstants } from "../../families/mechanism/finite_constants
 import type { Schedulable } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { schedules } from "../../families/schedules/mod.ts";
+import { inPieces } from "../../slices.ts";
 import type { ResolvedSpec } from "./spec.ts";
 
 /** Checks the schedules that `before` does not have. Throws invalid_config. */
@@ -26,11 +27,17 @@ export function assertNewSchedules(
   }
 }
 
-/** Throws invalid_config for the first constant of a new run's formulas that is not finite. */
-export function assertNewSpec({ optimizer, variables, aggregation, transformers }: ResolvedSpec): void {
+/** How long it takes to check a constraint, in nanoseconds. */
+const CONSTRAINT_UNITS = 2000;
+
+/** In pieces. Throws invalid_config for the first constant of a new run's formulas that is not finite. */
+export function* checkingNewSpec(
+  { optimizer, variables, aggregation, transformers }: ResolvedSpec,
+): Generator<number, void> {
   const action = "create the run";
   assertNewSchedules(optimizer, { action, path: "optimizer.config" });
-  variables.forEach(({ constraint }, n) => {
+  const constrained = [...variables.entries()].filter(([, { constraint }]) => constraint);
+  yield* inPieces(constrained, CONSTRAINT_UNITS, ([n, { constraint }]) => {
     if (!constraint) return;
     const { class_name, config } = constraint.member;
     const part = { member: constraints.find(class_name), config };

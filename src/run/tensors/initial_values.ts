@@ -14,12 +14,13 @@ import { nextTurn, Slices } from "../../slices.ts";
 import { fitsShape, showShape } from "../../tensor.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import type { VariableSpec } from "../api/run_spec.ts";
-import { initialOf, type RunState } from "./state.ts";
+import { initialOf, type RunState, type VariableState } from "./state.ts";
+import type { Home } from "./variable_state.ts";
 
-/** Numbers that are written between two looks at the work: 64 KiB. */
-const PART = 16 * 1024;
+/** Numbers that are written between two looks at the work: 64 KiB, and 4 MiB of a constant. */
+const PART = 16 * 1024, CONSTANT_PART = 1024 ** 2;
 /** Work of one variable and of one number, in nanoseconds: a normally distributed number takes the most. */
-const VARIABLE_UNITS = 5000, NUMBER_UNITS = 60, FILLED_UNITS = 1;
+const VARIABLE_UNITS = 5000, ZERO_UNITS = 20, NUMBER_UNITS = 60, FILLED_UNITS = 1;
 /**
  * What the initializers of one run may take together, beyond a few operations per number: Orthogonal of [1000, 1000]
  * takes 2e9 multiplications, which are 3 to 6 s in slices.
@@ -40,35 +41,59 @@ export async function writeInitialValues(
   { rule, drawSeed }: Origin,
 ): Promise<void> {
   const slices = new Slices();
-  const write = async (offset: number, count: number, { begin, units, drawnFor }: Filling) => {
-    const fill = await begin();
-    if (slices.isOver(VARIABLE_UNITS)) await nextTurn();
-    for (let from = 0; from < count; from += PART) {
-      const size = Math.min(PART, count - from);
-      fill(state.arena.f32(offset + 4 * from, size), from);
-      if (drawnFor !== undefined && countNonFinite(state.arena, offset + 4 * from, size) > 0) {
-        const problem = "draws numbers that float32 cannot hold, must draw finite ones";
-        throw refusal("invalid_config", "create the run", drawnFor, problem);
-      }
-      if (slices.isOver(units * size)) await nextTurn();
-    }
-  };
   // All are looked at before the first is begun, so that a run is refused before any work is done.
-  const fillings: Filling[] = [];
+  const fillings: (Filling | undefined)[] = [];
   let workMax = WORK_MAX;
   for (const [index, variable] of variables.entries()) {
     const filling = fillingOf(variable, `variables.${index}.initial`, { drawSeed, workMax });
-    workMax -= filling.work;
+    workMax -= filling?.work ?? 0;
     fillings.push(filling);
-    if (slices.isOver(VARIABLE_UNITS)) await nextTurn();
+    if (slices.isOver(filling ? VARIABLE_UNITS : ZERO_UNITS)) await nextTurn();
   }
-  for (const [index, { name }] of variables.entries()) {
-    const { offset, count } = state.variable(name);
-    await write(offset, count, fillings[index] as Filling);
+  // Zeros first: of variables that lie side by side, at once.
+  for (const home of state.homes) {
+    const [first, second] = home.variables;
+    const isFilled = first && !second && fillings[first.index] !== undefined;
+    if (!isFilled) await writeConstant(state, home, { offset: home.offset, value: 0, slices });
+    for (const slot of home.slots.keys()) {
+      const value = initialOf(rule, slot);
+      await writeConstant(state, home, { offset: home.slots.get(slot) as number, value, slices });
+    }
   }
-  for (const slot of state.slotNames) {
-    const filling = { begin: () => constant(initialOf(rule, slot)), work: 0, units: FILLED_UNITS };
-    for (const variable of state.optimized) await write(variable.slotOffset(slot), variable.count, filling);
+  for (const variable of state.variables.values()) {
+    const filling = fillings[variable.index];
+    if (filling) await write(state, variable, filling, slices);
+  }
+}
+
+async function writeConstant(
+  { arena }: RunState,
+  { bytes }: Home,
+  { offset, value, slices }: { readonly offset: number; readonly value: number; readonly slices: Slices },
+): Promise<void> {
+  for (let from = 0; from < bytes; from += 4 * CONSTANT_PART) {
+    const count = Math.min(CONSTANT_PART, (bytes - from) / 4);
+    arena.f32(offset + from, count).fill(value);
+    if (slices.isOver(FILLED_UNITS * count)) await nextTurn();
+  }
+}
+
+async function write(
+  state: RunState,
+  { offset, count }: VariableState,
+  { begin, units, drawnFor }: Filling,
+  slices: Slices,
+): Promise<void> {
+  const begun = begin(), fill = begun instanceof Promise ? await begun : begun;
+  if (slices.isOver(VARIABLE_UNITS)) await nextTurn();
+  for (let from = 0; from < count; from += PART) {
+    const size = Math.min(PART, count - from);
+    fill(state.arena.f32(offset + 4 * from, size), from);
+    if (drawnFor !== undefined && countNonFinite(state.arena, offset + 4 * from, size) > 0) {
+      const problem = "draws numbers that float32 cannot hold, must draw finite ones";
+      throw refusal("invalid_config", "create the run", drawnFor, problem);
+    }
+    if (slices.isOver(units * size)) await nextTurn();
   }
 }
 
@@ -82,13 +107,15 @@ interface Filling {
   readonly drawnFor?: string;
 }
 
+/** Undefined: zeros. */
 function fillingOf(
   variable: VariableSpec,
   path: string,
   options: { readonly drawSeed: () => number; readonly workMax: number },
-): Filling {
+): Filling | undefined {
   const { shape, initial = 0 } = variable;
-  if (typeof initial !== "number" && INITIALIZER.safeParse(initial).success) {
+  if (Object.is(initial, 0)) return undefined;
+  if (typeof initial !== "number" && !Array.isArray(initial) && INITIALIZER.safeParse(initial).success) {
     const { begin, work } = initialize(initial, shape, { path, ...options });
     return { begin, work, units: NUMBER_UNITS, drawnFor: path };
   }

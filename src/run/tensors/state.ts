@@ -11,11 +11,13 @@ import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
 import type { Releasable } from "../../releasable.ts";
+import { atOnce } from "../../slices.ts";
+import { sorting } from "../../sorting.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";
 import { initialClipNorm } from "../spec/aggregation.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
-import { type Home, settle, type VariableState } from "./variable_state.ts";
+import { type Home, type Settled, settling, type VariableState } from "./variable_state.ts";
 
 export type { VariableState } from "./variable_state.ts";
 
@@ -59,7 +61,7 @@ export function initialOf(rule: Rule, slot: string): number {
 
 export class RunState implements Releasable {
   #arena: Arena;
-  readonly variables = new Map<string, VariableState>();
+  readonly variables: Map<string, VariableState>;
   /** The variables that steps change; the others are averages of the clients' values. */
   readonly optimized: readonly VariableState[];
   /** Values of the rule's `state`. */
@@ -76,16 +78,37 @@ export class RunState implements Releasable {
   /** By slot: which variables' slots are created, by their index, and how many. */
   readonly #isCreated = new Map<string, { readonly bits: Uint8Array; count: number }>();
   readonly #slotNames = new Set<string>();
+  #sorted: readonly VariableState[] | undefined;
   /** Elements of all variables, and of those that have slots. */
   readonly #counts: { readonly all: number; readonly optimized: number };
+
+  /** As the constructor, in pieces. */
+  static *making(
+    memory: Memory,
+    spec: ResolvedSpec,
+    rule: Rule,
+    options: { readonly isBlank?: boolean } = {},
+  ): Generator<number, RunState> {
+    const settled = yield* settling(spec.variables);
+    return new RunState(memory, spec, rule, { ...options, settled });
+  }
 
   /**
    * Allocates all regions. Throws run_too_large or out_of_memory and leaves nothing allocated. `isBlank`: the caller
    * fills the slots, with what `initialOf` says.
    */
-  constructor(memory: Memory, spec: ResolvedSpec, rule: Rule, { isBlank = false } = {}) {
+  constructor(
+    memory: Memory,
+    spec: ResolvedSpec,
+    rule: Rule,
+    { isBlank = false, settled = atOnce(settling(spec.variables)) }: {
+      readonly isBlank?: boolean;
+      readonly settled?: Settled;
+    } = {},
+  ) {
     this.#memory = memory;
-    const { variables, homes } = settle(spec.variables);
+    const { variables, byName, homes } = settled;
+    this.variables = byName;
     this.#arena = memory.place(regionBytes(homes, rule), contributionBytes(spec));
     this.optimized = variables.filter(({ role }) => role === "optimize");
     this.#counts = { all: elements(variables), optimized: elements(this.optimized) };
@@ -95,7 +118,6 @@ export class RunState implements Releasable {
       home.offset = memory.allocate(this.arena, home.bytes);
       this.#homes.push(home);
     }
-    for (const variable of variables) this.variables.set(variable.name, variable);
     this.#addSlots(rule, isBlank);
     made.move();
     this.scalars = { ...rule.state };
@@ -110,6 +132,14 @@ export class RunState implements Releasable {
   /** Slot names in the optimizer's order. */
   get slotNames(): readonly string[] {
     return [...this.#slotNames];
+  }
+
+  /** The variables in the order of their names, sorted in pieces when they are first asked for. */
+  *sorted(): Generator<number, readonly VariableState[]> {
+    return this.#sorted ??= yield* sorting(
+      [...this.variables.values()],
+      (a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
+    );
   }
 
   /** Where the variables lie. */

@@ -5,6 +5,7 @@
  * Invariant: every tensor of a home, its variables and each slot of them, has the same layout.
  */
 import { BLOCK } from "../../../kernels/compiler/interpret.ts";
+import { inPieces } from "../../slices.ts";
 import { elementCount, type Shape } from "../../tensor.ts";
 import type { ResolvedVariable } from "../spec/spec.ts";
 
@@ -71,10 +72,18 @@ export class VariableState implements ResolvedVariable {
   }
 }
 
-/** Makes the variables of a run and their homes, which have no regions yet. */
-export function settle(
-  variables: readonly ResolvedVariable[],
-): { variables: VariableState[]; homes: Home[] } {
+/** The variables of a run, and their homes, which have no regions yet. */
+export interface Settled {
+  readonly variables: readonly VariableState[];
+  readonly byName: Map<string, VariableState>;
+  readonly homes: readonly Home[];
+}
+
+/** How long it takes to settle a variable, in nanoseconds. */
+const VARIABLE_UNITS = 600;
+
+/** Makes the variables of a run and their homes, in pieces. */
+export function* settling(variables: readonly ResolvedVariable[]): Generator<number, Settled> {
   type Growing = Home & { variables: VariableState[]; bytes: number };
   const homes: Growing[] = [];
   const shared = new Map<string, Growing>();
@@ -83,17 +92,19 @@ export function settle(
     homes.push(home);
     return home;
   };
-  const settled = variables.map((variable, index) => {
-    const { role } = variable;
-    let home = elementCount(variable.shape) <= SMALL_COUNT_MAX ? shared.get(role) : undefined;
+  const settled: VariableState[] = [], byName = new Map<string, VariableState>();
+  yield* inPieces(variables, VARIABLE_UNITS, (variable) => {
+    const { role } = variable, isSmall = elementCount(variable.shape) <= SMALL_COUNT_MAX;
+    let home = isSmall ? shared.get(role) : undefined;
     if (!home) {
       home = newHome(role);
-      if (elementCount(variable.shape) <= SMALL_COUNT_MAX) shared.set(role, home);
+      if (isSmall) shared.set(role, home);
     }
-    const made = new VariableState(variable, { index, home });
+    const made = new VariableState(variable, { index: settled.length, home });
     home.variables.push(made);
     home.bytes += 4 * made.count;
-    return made;
+    settled.push(made);
+    byName.set(made.name, made);
   });
-  return { variables: settled, homes };
+  return { variables: settled, byName, homes };
 }

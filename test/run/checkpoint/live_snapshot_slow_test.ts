@@ -37,9 +37,13 @@ const CHANGES: Readonly<Record<string, (session: Session) => unknown>> = {
 
 /** A digest of a checkpoint, computed without a copy. */
 function digests(session: Session): Record<string, unknown> {
-  const checkpoint = session.liveCheckpoint(), { metadata } = checkpoint, tensors = checkpoint.tensors();
+  const { metadata, state } = session.liveCheckpoint();
   const digest = (values: Float32Array<ArrayBuffer>) => createHash("md5").update(values).digest("hex");
-  return { ...metadata, ...Object.fromEntries(tensors.map(({ name, view }) => [name, digest(view())])) };
+  const tensors = [...state.variables.values()].flatMap((variable) => [
+    [variable.name, digest(state.values(variable))],
+    ...state.slotNames.map((slot) => [`${slot}/${variable.name}`, digest(state.slotValues(variable, slot))]),
+  ]);
+  return { ...metadata, ...Object.fromEntries(tensors) };
 }
 
 /** Calls `act` once, when a snapshot's file has `mebibytes`. Returns a function that waits for it. */

@@ -25,8 +25,8 @@ const change = (world: World, key: string) =>
 
 /** The run's first numbers, read without a copy. */
 function firstOf({ registry }: World): number[] {
-  const [w] = registry.get("large").liveCheckpoint().tensors();
-  return [...(w?.view().subarray(0, 5) ?? [])];
+  const { state } = registry.get("large").liveCheckpoint();
+  return [...state.values(state.variable("w")).subarray(0, 5)];
 }
 
 async function withRun(
