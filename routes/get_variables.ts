@@ -84,7 +84,7 @@ export const register: Register = (app, services) =>
     const exists = () => areKnown(run);
     return answerUnlessFresh(c, { run, exists, isOld: run.iterations <= after }, () => {
       const publication = run.publish(names.length > 0 ? names : undefined);
-      return answerVariables(c, services, { type, run, publication });
+      return answerVariables(c, services, { type, publication });
     });
   });
 
