@@ -59,10 +59,26 @@ export const Saved = z.strictObject({
   created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),
   slots: z.array(z.string()),
   optimizer: z.unknown(),
+  /** Those besides the default one; absent without any. */
+  groups: z.array(z.strictObject({
+    name: z.string(),
+    scalars: z.record(z.string(), z.unknown()),
+    slots: z.array(z.string()),
+    optimizer: z.unknown(),
+    /** The hyperparameters that are its own; absent: the whole optimizer is. */
+    own: z.array(z.string()).optional(),
+  })).optional(),
   /** Definition of a registered optimizer, which the restoring service may not have. */
   definition: z.unknown().optional(),
   spec: z.strictObject({
     optimizer: z.unknown(),
+    sparse: z.enum(["keras", "lazy", "exact"]).optional(),
+    groups: z.array(z.strictObject({
+      name: z.string().min(1).max(64),
+      variables: z.array(z.string().min(1).max(256)).min(1).max(1000),
+      sparse: z.enum(["keras", "lazy", "exact"]),
+      optimizer: z.unknown().optional(),
+    })).max(64).optional(),
     variables: z.array(
       z.strictObject({
         name: z.string().min(1),

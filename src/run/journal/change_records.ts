@@ -117,6 +117,11 @@ export function weightsChange(
   return change(KINDS.weights, { options: { iterations }, tensors, absent: [], ...key && { key } }, bytes);
 }
 
-export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
-  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);
+/** `group`: that of the run's optimizer if it is undefined. */
+export function optimizerChange(
+  config: Readonly<Record<string, unknown>>,
+  { key, group }: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+): Change {
+  const head = { options: { ...config }, tensors: [], absent: [] };
+  return change(KINDS.optimizer, { ...head, ...key && { key }, ...group !== undefined && { group } }, []);
 }

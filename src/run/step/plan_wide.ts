@@ -7,21 +7,29 @@
  */
 import type { StagedDense } from "../staging/staged.ts";
 import type { Settled } from "../staging/together.ts";
-import { loadOfRule, type RuleStep, transformerParts } from "./fused_lines.ts";
+import type { Span } from "../staging/arrangement.ts";
+import type { VariableState } from "../tensors/state.ts";
+import { loadOfRule, type RuleStep, type StepContext, transformerParts } from "./fused_lines.ts";
 
 /**
  * The gradients that share regions, a tensor for each span; undefined if the step has to see each variable. Their
  * squares are 0: norms are those of the variables.
  */
 export function wideGradients(
-  step: RuleStep,
+  steps: readonly RuleStep[],
   { arrangement: { spans, variables }, values }: Settled,
 ): readonly StagedDense[] | undefined {
-  const { context: { state }, rule } = step, [first] = variables;
-  if (!first || !isUniform(step) || loadOfRule(step, first).reductions > 0) return undefined;
+  const [{ context, context: { state } }] = steps as [RuleStep], [first] = variables;
+  if (!first || !isUniform(context)) return undefined;
+  for (const { variable } of spansOfGroups(spans)) {
+    if (loadOfRule(steps[variable.group] as RuleStep, variable).reductions > 0) return undefined;
+  }
   if (variables.some((variable) => variable.constraint !== null)) return undefined;
-  const startsAs = Object.values(rule.slots).includes("w");
-  if (startsAs && variables.some((each) => state.startingAs(rule, each).length > 0)) return undefined;
+  const startsAs = steps.map(({ rule }) => Object.values(rule.slots).includes("w"));
+  const isStarting = (variable: VariableState) =>
+    startsAs[variable.group] === true &&
+    state.startingAs((steps[variable.group] as RuleStep).rule, variable).length > 0;
+  if (startsAs.includes(true) && variables.some(isStarting)) return undefined;
   return spans.map(({ first, count, at }) => {
     const offset = values + 4 * at;
     const variable = first.spanning(count);
@@ -29,9 +37,18 @@ export function wideGradients(
   });
 }
 
+/** The first span of each group. */
+function spansOfGroups(spans: readonly Span[]): { variable: VariableState }[] {
+  const found = new Map<number, { variable: VariableState }>();
+  for (const { first } of spans) {
+    if (!found.has(first.group)) found.set(first.group, { variable: first });
+  }
+  return [...found.values()];
+}
+
 /** Whether all variables are clipped and transformed by the same elementwise lines and numbers. */
-function isUniform({ context }: RuleStep): boolean {
-  const { clipvalue, clipnorm, global_clipnorm } = context.optimizer.current;
+function isUniform(context: StepContext): boolean {
+  const { clipvalue, clipnorm, global_clipnorm } = context.optimizers[0].current;
   if (clipnorm !== null || (clipvalue !== null && global_clipnorm !== null)) return false;
   return transformerParts(context).every((part) => "lines" in part && (part.load?.reductions ?? 0) === 0);
 }

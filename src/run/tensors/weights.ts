@@ -13,7 +13,7 @@ import { creationOrder, type RunState } from "./state.ts";
 /** `iterations` is null while Keras would not have created any weight. */
 export function getWeights(state: RunState): { iterations: number | null; tensors: NamedTensor[] } {
   if (!state.hypersCreated) return { iterations: null, tensors: [] };
-  const scalars = Object.entries(state.scalars).map(([name, value]) => ({
+  const scalars = state.scalars.flatMap((each) => Object.entries(each)).map(([name, value]) => ({
     name,
     shape: [],
     values: new Float32Array([value]),
@@ -27,7 +27,8 @@ export function getWeights(state: RunState): { iterations: number | null; tensor
 
 interface Target {
   readonly member: OptimizerMember;
-  readonly rule: Rule;
+  /** By group. */
+  readonly rules: readonly Rule[];
   /** Called after all checks and before any change. An error that it throws refuses the change. */
   readonly record: (iterations: number, weights: readonly FlatTensor[]) => void;
 }
@@ -41,12 +42,14 @@ interface Target {
 export function setWeights(
   state: RunState,
   given: readonly unknown[],
-  { member, rule, record }: Target,
+  { member, rules, record }: Target,
 ): boolean {
-  const all = 1 + Object.keys(rule.state ?? {}).length +
-    state.optimized.length * Object.keys(rule.slots).length;
-  const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
-  const list = fromVersion1(given, member, now);
+  const names = rules.flatMap((rule, group) =>
+    Object.keys(rule.state ?? {}).map((name) => ({ group, name }))
+  );
+  const full = creationOrder(rules, state.optimized), all = 1 + names.length + full.length;
+  const now = state.hypersCreated ? 1 + names.length + state.created.length : 0;
+  const list = rules.length === 1 ? fromVersion1(given, member, now) : given;
   if (list.length === 0 && now === 0) return false;
   const create = now === 0 && list.length === all;
   if (list.length !== now && !create) {
@@ -62,8 +65,7 @@ export function setWeights(
   if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
-  const created = create ? creationOrder(rule, state.optimized) : state.created;
-  const names = Object.keys(rule.state ?? {});
+  const created = create ? full : state.created;
   const shapes: Shape[] = [...names.map(() => []), ...created.map(({ variable }) => variable.shape)];
   rest.forEach(({ shape }, index) => {
     const wanted = shapes[index] as Shape;
@@ -74,11 +76,15 @@ export function setWeights(
   });
 
   record(iterations, rest);
-  if (create) state.createSlots(rule, state.optimized);
+  if (create) state.createSlots(rules, state.optimized);
   state.hypersCreated = true;
   state.iterations = iterations;
   const values = rest.map((tensor) => tensor.values);
-  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index]?.[0] ?? 0]));
+  const scalars = rules.map((): Record<string, number> => ({}));
+  for (const [index, { group, name }] of names.entries()) {
+    (scalars[group] as Record<string, number>)[name] = values[index]?.[0] ?? 0;
+  }
+  state.scalars = scalars;
   created.forEach(({ variable, slot }, index) => {
     state.slotValues(variable, slot).set(values[names.length + index] as Float32Array);
   });
