@@ -6,7 +6,9 @@ import { serialize } from "../../../src/families/mechanism/family.ts";
 import { runInterpreted } from "../../../kernels/compiler/runner.ts";
 import type { GroupSpec, RunSpec } from "../../../src/run/api/run_spec.ts";
 import type { Session } from "../../../src/run/session/session.ts";
-import { open, slotsOf, step, variablesOf } from "../support/harness.ts";
+import { checkpointOf, restore } from "../checkpoint/support/checkpoints.ts";
+import { newRegistry, open, slotsOf, step, variablesOf } from "../support/harness.ts";
+import { lasting, newWorld } from "../support/stored.ts";
 
 const SHAPES = { "a/kernel": [3, 5], "a/bias": [5], "b/kernel": [5, 2], "b/bias": [2], "norm/scale": [4] };
 type Name = keyof typeof SHAPES;
@@ -325,3 +327,102 @@ Deno.test("an unknown group, or a clip of one, cannot be patched, and nothing ch
   });
   assert.equal(session.version, 0);
 });
+
+/** Steps, then changes hyperparameters of the run and of a group, then steps. */
+function trainAndPatch(session: Session): void {
+  train(session, NAMES);
+  session.patchOptimizer({ epsilon: 1e-3 });
+  session.patchOptimizer({ epsilon: 1e-4 }, { group: "small" });
+  train(session, NAMES);
+}
+
+Deno.test("a restored run has its groups and steps on with the same bits", async () => {
+  for (const [what, group] of Object.entries(GROUPS)) {
+    if (what === "another framework's rule") continue;
+    const registry = newRegistry();
+    const one = await registry.create({ ...grouped(BASE, group), sparse: "lazy" });
+    trainAndPatch(one);
+    const other = await restore(registry, "other", checkpointOf(one));
+    assert.deepEqual(other.describe().groups, one.describe().groups, what);
+    trainAndPatch(one);
+    trainAndPatch(other);
+    assert.deepEqual(stateOf(other), stateOf(one), what);
+    assert.deepEqual(other.describe().groups, one.describe().groups, what);
+    const own = { version: 0, sequence: 0, round: 0, created_at: 0 };
+    assert.deepEqual({ ...checkpointOf(other).saved, ...own }, { ...checkpointOf(one).saved, ...own }, what);
+  }
+});
+
+Deno.test("a checkpoint takes the place of a run with other groups, and of one without", async () => {
+  const registry = newRegistry();
+  const plain = await registry.create({ id: "plain", optimizer: BASE, variables: variables(NAMES) });
+  const split = await registry.create({ id: "split", ...grouped(BASE, GROUPS["another rule"] as GroupSpec) });
+  train(plain, NAMES);
+  train(split, NAMES);
+  const [flat, parted] = [checkpointOf(plain), checkpointOf(split)];
+  const [wasPlain, wasSplit] = [stateOf(plain), stateOf(split)];
+  assert.deepEqual(stateOf(await restore(registry, "plain", parted)), wasSplit);
+  assert.deepEqual(stateOf(await restore(registry, "split", flat)), wasPlain);
+  assert.deepEqual(registry.get("plain").describe().groups?.map(({ name }) => name), ["small"]);
+  assert.equal(registry.get("split").describe().groups, undefined);
+});
+
+Deno.test("a checkpoint whose groups were tampered with is refused", async () => {
+  const registry = newRegistry();
+  const session = await registry.create(grouped(BASE, GROUPS["another rule"] as GroupSpec));
+  // deno-lint-ignore no-explicit-any -- the JSON of a checkpoint
+  const changes: Record<string, (saved: any) => void> = {
+    "no groups": (saved) => delete saved.groups,
+    "another name": (saved) => saved.groups[0].name = "other",
+    "another member": (saved) => saved.groups[0].optimizer = saved.optimizer,
+    "a slot of another rule": (saved) => saved.groups[0].slots.push("m"),
+    "no groups in its spec": (saved) => delete saved.spec.groups,
+    "a created slot that its group lacks": (saved) => {
+      saved.hypers_created = true;
+      saved.created.push({ variable: "a/bias", slot: "m" });
+    },
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    const checkpoint = checkpointOf(session);
+    change(checkpoint.saved);
+    await assert.rejects(restore(registry, "other", checkpoint), { code: "invalid_request" }, what);
+  }
+});
+
+Deno.test("a process that died has its groups again: from the snapshot, and from the journal", async () => {
+  for (const [what, group] of Object.entries(GROUPS)) {
+    if (what === "another framework's rule") continue;
+    await using world = await newWorld();
+    const session = await world.registry.create({ id: "run", ...grouped(BASE, group) });
+    trainAndPatch(session);
+    const before = lasting(session);
+    await world.restart();
+    assert.deepEqual(lasting(world.registry.get("run")), before, what);
+    trainAndPatch(world.registry.get("run"));
+    const after = lasting(world.registry.get("run"));
+    await world.restart();
+    assert.deepEqual(lasting(world.registry.get("run")), after, what);
+  }
+});
+
+Deno.test("a round of a grouped run becomes the step that the sum of its gradients gives", async () => {
+  const spec = grouped({ ...BASE, config: { ...BASE.config, global_clipnorm: 1 } }, {
+    hyperparameters: { weight_decay: 0 },
+  });
+  const round = await open({ ...spec, aggregation: { mode: "round", quorum: 2 } });
+  const plain = await open(spec);
+  for (let n = 0; n < 3; n++) {
+    step(round, gradients(NAMES, n), { clientId: "a", baseIteration: n });
+    const answer = step(round, gradients(NAMES, n), { clientId: "b", baseIteration: n });
+    assert.deepEqual(Object.keys(answer.groups ?? {}), ["default", "small"]);
+    step(plain, doubled(gradients(NAMES, n)));
+  }
+  assert.deepEqual(stateOf(round), stateOf(plain));
+});
+
+const doubled = (value: unknown): unknown =>
+  typeof value === "number"
+    ? 2 * Math.fround(value)
+    : Array.isArray(value)
+    ? value.map(doubled)
+    : Object.fromEntries(Object.entries(value as object).map(([key, each]) => [key, doubled(each)]));
