@@ -30,10 +30,49 @@ export function wideGradients(
     startsAs[variable.group] === true &&
     state.startingAs((steps[variable.group] as RuleStep).rule, variable).length > 0;
   if (startsAs.includes(true) && variables.some(isStarting)) return undefined;
-  return spans.map(({ first, count, at }) => {
-    const offset = values + 4 * at;
+  const lying = spans.map(({ first, count, at }) => ({ first, count, offset: values + 4 * at }));
+  return (steps.length === 1 ? lying : gathered(context, lying)).map(({ first, count, offset }) => {
     const variable = first.spanning(count);
     return { kind: "dense", variable, values: offset, count, squares: 0, wire: { dtype: "F32", offset } };
+  });
+}
+
+/** Gradients that lie one after the other, of variables that do. */
+interface Lying {
+  readonly first: VariableState;
+  readonly count: number;
+  /** Byte offset of the gradients. */
+  readonly offset: number;
+}
+
+/**
+ * Gradients copied so that they lie like the variables of their groups, where these alternate in the run's order:
+ * the calls that this saves cost more than the copy of small tensors.
+ */
+function gathered({ state, staging }: StepContext, spans: readonly Lying[]): readonly Lying[] {
+  const byHome = Map.groupBy(spans, ({ first }) => first.home);
+  if (byHome.size === spans.length) return spans;
+  return [...byHome.values()].flatMap((own) => {
+    const runs: { first: VariableState; count: number; parts: Lying[] }[] = [];
+    for (const span of own.toSorted((a, b) => a.first.place - b.first.place)) {
+      const last = runs.at(-1);
+      if (last && span.first.place === last.first.place + 4 * last.count) {
+        last.count += span.count;
+        last.parts.push(span);
+      } else runs.push({ first: span.first, count: span.count, parts: [span] });
+    }
+    return runs.map(({ first, count, parts }) => {
+      const [only, second] = parts as [Lying, Lying?];
+      if (!second) return only;
+      const offset = staging.allocate(4 * count);
+      const { arena } = state;
+      let to = offset;
+      for (const part of parts) {
+        arena.i32(to, part.count).set(arena.i32(part.offset, part.count));
+        to += 4 * part.count;
+      }
+      return { first, count, offset };
+    });
   });
 }
 
