@@ -1,5 +1,6 @@
 /** Schemas of a run's groups, in requests and in answers. src/run/spec/groups.ts checks what goes together. */
 import { z } from "@hono/zod-openapi";
+import { PATTERN_LENGTH_MAX, PATTERNS_MAX } from "../../src/run/api/run_spec.ts";
 import { Config, Member, OptimizerRequest } from "./tensor_schemas.ts";
 
 const GroupName = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "Must be 1 to 64 letters, digits, _, . or -")
@@ -20,7 +21,7 @@ export const SparseMode = z.enum(["keras", "lazy", "exact"]).openapi({
   example: "lazy",
 });
 
-const Patterns = z.array(z.string().min(1).max(256)).min(1).max(1000).openapi({
+const Patterns = z.array(z.string().min(1).max(PATTERN_LENGTH_MAX)).min(1).max(PATTERNS_MAX).openapi({
   description: "Names of variables; `*` stands for any characters, `?` for one.",
   example: ["*/bias", "*norm*"],
 });

@@ -153,6 +153,23 @@ const GROUPS: readonly Rejection[] = [
     "invalid_config",
   ),
   bad("an unknown optimizer of a group", group({ optimizer: "Nope" }), "groups.0.optimizer", "unknown_class"),
+  bad(
+    "an exclusion that is no list",
+    { optimizer: { class_name: "AdamW", config: { exclude_from_weight_decay: "*/bias" } } },
+    "optimizer.config.exclude_from_weight_decay",
+    "invalid_config",
+  ),
+  bad(
+    "an exclusion without weight decay",
+    { optimizer: { class_name: "Adam", config: { exclude_from_weight_decay: ["*"] } } },
+    "optimizer.config.exclude_from_weight_decay",
+    "invalid_config",
+  ),
+  bad(
+    "an exclusion beside groups",
+    { ...group({}), optimizer: { class_name: "AdamW", config: { exclude_from_weight_decay: ["*"] } } },
+    "optimizer.config.exclude_from_weight_decay",
+  ),
   bad("a group with both", group({ optimizer: "SGD", hyperparameters: {} }), "groups.0.hyperparameters"),
 ];
 

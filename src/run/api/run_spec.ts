@@ -60,6 +60,9 @@ export interface AggregationSpec {
   readonly noise?: Noise | null | undefined;
 }
 
+/** Globs of a group, and letters of one. */
+export const PATTERNS_MAX = 1000, PATTERN_LENGTH_MAX = 256;
+
 /** Variables that step with hyperparameters, or with an optimizer, of their own. */
 export interface GroupSpec {
   readonly name: string;

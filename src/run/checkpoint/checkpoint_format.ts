@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
 import { FLOAT32_MAX, FLOAT32_NORMAL_MIN } from "../../float32.ts";
-import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX, PATTERN_LENGTH_MAX, PATTERNS_MAX } from "../api/run_spec.ts";
 
 /** Metadata key of everything but the tensors, as JSON. */
 export const SAVED = "stepwell";
@@ -75,7 +75,7 @@ export const Saved = z.strictObject({
     sparse: z.enum(["keras", "lazy", "exact"]).optional(),
     groups: z.array(z.strictObject({
       name: z.string().min(1).max(64),
-      variables: z.array(z.string().min(1).max(256)).min(1).max(1000),
+      variables: z.array(z.string().min(1).max(PATTERN_LENGTH_MAX)).min(1).max(PATTERNS_MAX),
       sparse: z.enum(["keras", "lazy", "exact"]),
       optimizer: z.unknown().optional(),
     })).max(64).optional(),

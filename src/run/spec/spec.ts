@@ -16,6 +16,7 @@ import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
 import { atOnce, inPieces } from "../../slices.ts";
 import type { Shape } from "../../tensor.ts";
+import { withExclusion } from "./weight_decay.ts";
 import { GroupFinder, type ResolvedGroup, resolveGroups, withSparse } from "./groups.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member } from "../api/run_description.ts";
@@ -75,7 +76,8 @@ export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpe
 }
 
 /** Throws unknown_class, invalid_config. */
-export function resolveOptimizer(spec: RunSpec, family: OptimizerFamily): ResolvedOptimizer {
+export function resolveOptimizer(given: RunSpec, family: OptimizerFamily): ResolvedOptimizer {
+  const spec = withExclusion(given, family);
   const made = createOptimizer(spec.optimizer, "optimizer", family);
   const { groups, warnings } = resolveGroups(spec, made.optimizer, family);
   return {

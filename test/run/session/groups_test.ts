@@ -140,6 +140,23 @@ Deno.test("a group that changes nothing gives the bits and the weights of a run 
   }
 });
 
+Deno.test("exclude_from_weight_decay makes the group that it is short for, with every optimizer that decays", async () => {
+  const decaying = optimizers.members.filter(({ config }) => "weight_decay" in config.shape);
+  assert.ok(decaying.length > 5);
+  for (const member of decaying) {
+    const { config: _, ...form } = serialize({ member, config: {} }), decay = { weight_decay: 0.1 };
+    const short = await open({
+      optimizer: { ...form, config: { ...decay, exclude_from_weight_decay: PATTERNS } },
+      variables: variables(NAMES),
+    });
+    const long = await open(grouped({ ...form, config: decay }, { hyperparameters: { weight_decay: 0 } }));
+    train(short, NAMES);
+    train(long, NAMES);
+    assert.deepEqual(stateOf(short), stateOf(long), member.class_name);
+    assert.deepEqual(short.describe().groups?.map(({ name }) => name), ["no_weight_decay"]);
+  }
+});
+
 Deno.test("the first group that fits takes a variable, and a group without one gives a warning", async () => {
   const session = await open({
     optimizer: "SGD",
