@@ -32,7 +32,10 @@ export interface Replayable {
   withdraw(clientId: string): void;
   setVariables(staging: ArenaStaging, key?: KeyUse): void;
   setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): unknown;
 }
 
 /**
@@ -41,8 +44,8 @@ export interface Replayable {
  */
 export function* replaying(session: Replayable, record: JournalRecord): Generator<number, void> {
   const { kind } = record;
-  const content = yield* read(record), { head: { options, key } } = content;
-  if (kind === KINDS.optimizer) session.patchOptimizer(options, key);
+  const content = yield* read(record), { head: { options, key, group } } = content;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options, { key, group });
   else if (kind === KINDS.weights) session.setWeights(yield* weightsOf(content), key);
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
