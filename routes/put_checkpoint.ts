@@ -70,9 +70,9 @@ export const register: Register = (app, services) => {
     });
     // A retry of a request with a key names the version before its own restore.
     if (c.req.header("Idempotency-Key") === undefined) confirm(await restoration.current());
-    const { target, onMetadata } = deferred(restoration);
+    const { target, begin } = deferred(restoration), { recall } = restoration;
     const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
-    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, recall, begin });
     const answer = (run: RunDescription, created: boolean) => {
       if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
       return answerRun(c, run, registry, { status: created ? 201 : 200, run });
@@ -98,7 +98,9 @@ function deferred(restoration: Restoration) {
     throw new StepwellError("malformed_safetensors", "Cannot restore the run: the file has no __metadata__");
   };
   return {
-    onMetadata: (metadata: ReadonlyMap<string, string>) => void (begun = restoration.begin(metadata)),
+    *begin(metadata: ReadonlyMap<string, string>) {
+      begun = yield* restoration.begin(metadata);
+    },
     target: {
       dense: (name, tensor) => target().dense(name, tensor),
       sparse: (name, indices, values) => target().sparse(name, indices, values),

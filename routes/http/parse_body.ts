@@ -44,6 +44,29 @@ export async function parseWithList<S extends z.ZodType>(
   return body as z.output<S>;
 }
 
+/**
+ * Like {@link parseBody}, for a body with an object that may have many members. Of them, what is returned has only some.
+ * The first slice with a mistake is the last one that is looked at.
+ */
+export async function parseWithMap<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  name: string,
+): Promise<z.output<S>> {
+  const map: unknown = isObject(value) ? value[name] : undefined,
+    names = isObject(map) ? Object.keys(map) : [];
+  if (names.length <= SLICE_LENGTH) return parseBody(schema, value);
+  const slices = new Slices();
+  let at = 0;
+  for (;;) {
+    const some = names.slice(at, at += SLICE_LENGTH);
+    const members = Object.fromEntries(some.map((each) => [each, (map as Record<string, unknown>)[each]]));
+    const parsed = parseBody(schema, { ...value as object, [name]: members });
+    if (at >= names.length) return parsed;
+    if (slices.isOver(SLICE_LENGTH * ELEMENT_UNITS)) await nextTurn();
+  }
+}
+
 /** The errors of a slice, with the paths that they have in the whole list. */
 function moved({ issues }: z.ZodError, name: string, by: number): Pick<z.core.$ZodError, "issues"> {
   return {
