@@ -17,6 +17,8 @@ import { ALL, bytesOf, Head, KINDS, Names, type RecordedTensor, Tensors } from "
 const PIECE_BYTES_MAX = 1024 ** 2;
 /** Tensors of a head that are checked at a time, and how long that, staging one, and a letter of the head take. */
 const SLICE = 1000, CHECK_UNITS = 1000, TENSOR_UNITS = 2000, LETTER_UNITS = 5;
+/** How long a change takes for each of its tensors. */
+const CHANGE_UNITS = 500;
 
 /** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
 export interface ContributionOptions extends StepOptions {
@@ -52,15 +54,22 @@ export function* replaying(session: Replayable, record: JournalRecord): Generato
   else if (kind === KINDS.variables) {
     using staging = session.stage("values");
     yield* fill(staging, content);
+    yield CHANGE_UNITS * staging.size;
     session.setVariables(staging, key);
+    yield CHANGE_UNITS * staging.size;
   } else if (kind === KINDS.gradients) {
     using staging = session.stage("gradients");
     yield* fill(staging, content);
+    // A large step has a turn of its own.
+    yield CHANGE_UNITS * staging.size;
     session.step(staging, { ...options as unknown as StepOptions, isRecorded: true });
+    yield CHANGE_UNITS * staging.size;
   } else if (kind === KINDS.contribution) {
     using staging = session.stage("gradients");
     yield* fill(staging, content);
+    yield CHANGE_UNITS * staging.size;
     session.contribute(staging, { ...options as unknown as ContributionOptions, isRecorded: true });
+    yield CHANGE_UNITS * staging.size;
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 
