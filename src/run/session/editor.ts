@@ -13,7 +13,7 @@ import { optimizerChange, stagedChange, weightsChange } from "../journal/change_
 import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
-import { setWeights } from "../tensors/weights.ts";
+import { setWeights, type WholeWeights } from "../tensors/weights.ts";
 import { assertNewSchedules } from "../spec/new_constants.ts";
 import { groupAt, overwriteGroups } from "../spec/groups.ts";
 import { type ResolvedSpec } from "../spec/spec.ts";
@@ -66,6 +66,7 @@ export class Editor {
     this.#keep(key);
   }
 
+<<<<<<< HEAD
   setWeights(weights: readonly unknown[], key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts, { optimizers } = stepper;
     let sequence = 0;
@@ -73,6 +74,15 @@ export class Editor {
       member: optimizers[0].member,
       rules: optimizers.map(ruleOf),
       record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest, key)),
+=======
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
+    const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
+    let sequence = 0;
+    const changed = setWeights(state, weights, {
+      member: optimizer.member,
+      rule: ruleOf(optimizer),
+      record: (whole) => sequence = recorder.record(() => weightsChange(whole, key)),
+>>>>>>> guard
     });
     if (!changed) return;
     stepper.wasSet(state.optimized);

@@ -8,6 +8,8 @@ import { EventReader, isSettled, type Rounds, RUN, startRounds } from "../suppor
 const EVENTS = `${RUN}/events`;
 
 const open = async (rounds: Rounds) => new EventReader(await rounds.service.send("GET", EVENTS));
+/** A stream of which nothing is taken: a connection takes what comes first. */
+const openUnread = async (rounds: Rounds) => new EventReader(await rounds.service.app.request(EVENTS));
 
 interface Served extends AsyncDisposable {
   readonly rounds: Rounds;
@@ -103,7 +105,7 @@ Deno.test("a stream ends when the run is deleted, replaced, or the service is to
     await using rounds = await startRounds();
     const { send, streams } = rounds.service;
     const checkpoint = await (await send("GET", `${RUN}/checkpoint`)).bytes();
-    const [waiting, unread] = [await open(rounds), await open(rounds)];
+    const [waiting, unread] = [await open(rounds), await openUnread(rounds)];
     await waiting.event();
     const next = waiting.event();
     if (end === "deleted") await send("DELETE", RUN);
