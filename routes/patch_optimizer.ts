@@ -71,15 +71,10 @@ export const register: Register = (app, services) =>
         run: earlier.optimizer ? { version } : run,
       });
     }
-<<<<<<< HEAD
-    const patched = await change(() => run.patchOptimizer(config, { key, group }));
-    return answerJson(c, describeOptimizer(patched, services.registry), { run });
-=======
     // In one turn: another change may follow at once, and its version is not that of this answer.
     const { patched, version } = await change(() => {
-      const patched = run.patchOptimizer(config, key);
+      const patched = run.patchOptimizer(config, { key, group });
       return { patched, version: run.version };
     });
     return answerJson(c, describeOptimizer(patched, services.registry), { run: { version } });
->>>>>>> guard
   });

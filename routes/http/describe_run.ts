@@ -33,11 +33,15 @@ function describeCreated(optimizer: DescribedOptimizer, registry: Optimizers): D
   };
 }
 
-<<<<<<< HEAD
+export function describeVariable(variable: RunDescription["variables"][number]) {
+  const { constraint } = variable;
+  return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
+}
+
 function describeGroup(
   group: GroupDescription,
   base: DescribedOptimizer,
-  registry: Registry,
+  registry: Optimizers,
 ): GroupDescription {
   const { optimizer, hyperparameters } = group;
   if (optimizer) return { ...group, optimizer: describeCreated(optimizer, registry) };
@@ -49,28 +53,13 @@ function describeGroup(
   };
 }
 
-export function describeRun(run: RunDescription, registry: Registry): RunDescription {
-=======
-export function describeVariable(variable: RunDescription["variables"][number]) {
-  const { constraint } = variable;
-  return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
-}
-
 export function describeRun(run: RunDescription, registry: Optimizers): RunDescription {
->>>>>>> guard
   const { aggregation } = run, { client_clipnorm: clipNorm } = aggregation;
   return {
     ...run,
     optimizer: describeCreated(run.optimizer, registry),
-<<<<<<< HEAD
     ...run.groups && { groups: run.groups.map((group) => describeGroup(group, run.optimizer, registry)) },
-    variables: run.variables.map((variable) => {
-      const { constraint } = variable;
-      return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
-    }),
-=======
     variables: run.variables.map(describeVariable),
->>>>>>> guard
     aggregation: {
       ...aggregation,
       aggregator: withFloats(aggregation.aggregator, aggregators),

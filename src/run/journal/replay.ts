@@ -31,16 +31,11 @@ export interface Replayable {
   endRound(end: RoundEnd): unknown;
   withdraw(clientId: string): void;
   setVariables(staging: ArenaStaging, key?: KeyUse): void;
-<<<<<<< HEAD
-  setWeights(weights: readonly unknown[], key?: KeyUse): void;
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void;
   patchOptimizer(
     config: Readonly<Record<string, unknown>>,
     options: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
   ): unknown;
-=======
-  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
->>>>>>> guard
 }
 
 /**

@@ -66,23 +66,13 @@ export class Editor {
     this.#keep(key);
   }
 
-<<<<<<< HEAD
-  setWeights(weights: readonly unknown[], key?: KeyUse): void {
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts, { optimizers } = stepper;
     let sequence = 0;
     const changed = setWeights(state, weights, {
       member: optimizers[0].member,
       rules: optimizers.map(ruleOf),
-      record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest, key)),
-=======
-  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
-    const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
-    let sequence = 0;
-    const changed = setWeights(state, weights, {
-      member: optimizer.member,
-      rule: ruleOf(optimizer),
       record: (whole) => sequence = recorder.record(() => weightsChange(whole, key)),
->>>>>>> guard
     });
     if (!changed) return;
     stepper.wasSet(state.optimized);

@@ -51,27 +51,18 @@ const LOOP_COUNT_MAX = 64;
  */
 export function setWeights(
   state: RunState,
-<<<<<<< HEAD
-  given: readonly unknown[],
+  given: readonly unknown[] | WholeWeights,
   { member, rules, record }: Target,
 ): boolean {
-  const names = rules.flatMap((rule, group) =>
+  const numbers = rules.flatMap((rule, group) =>
     Object.keys(rule.state ?? {}).map((name) => ({ group, name }))
   );
-  const full = creationOrder(rules, state.optimized), all = 1 + names.length + full.length;
+  const names = numbers.map(({ name }) => name);
   const now = state.hypersCreated ? 1 + names.length + state.created.length : 0;
-  const list = rules.length === 1 ? fromVersion1(given, member, now) : given;
-  if (list.length === 0 && now === 0) return false;
-  const create = now === 0 && list.length === all;
-  if (list.length !== now && !create) {
-=======
-  given: readonly unknown[] | WholeWeights,
-  { member, rule, record }: Target,
-): boolean {
-  const names = Object.keys(rule.state ?? {});
-  const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
-  const created = now === 0 ? creationOrder(rule, state.optimized) : state.created;
-  const whole = isWhole(given) ? given : joined(given, { member, names, now, created });
+  const created = now === 0 ? creationOrder(rules, state.optimized) : state.created;
+  const whole = isWhole(given)
+    ? given
+    : joined(given, { member, isGrouped: rules.length > 1, names, now, created });
   if (!whole) return false;
   const { iterations, values } = whole;
   const count = created.reduce((sum, { variable }) => sum + variable.count, names.length);
@@ -80,10 +71,14 @@ export function setWeights(
   }
 
   record(whole);
-  if (now === 0) state.createSlots(rule, state.optimized);
+  if (now === 0) state.createSlots(rules, state.optimized);
   state.hypersCreated = true;
   state.iterations = iterations;
-  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index] as number]));
+  const scalars = rules.map((): Record<string, number> => ({}));
+  for (const [index, { group, name }] of numbers.entries()) {
+    (scalars[group] as Record<string, number>)[name] = values[index] as number;
+  }
+  state.scalars = scalars;
   const { arena } = state, all = arena.f32(0, arena.bytesReserved / 4);
   // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
   const memory = new Int32Array(all.buffer, all.byteOffset, all.length);
@@ -104,6 +99,7 @@ function isWhole(given: readonly unknown[] | WholeWeights): given is WholeWeight
 
 interface Wanted {
   readonly member: OptimizerMember;
+  readonly isGrouped: boolean;
   /** Of the optimizer's scalar state. */
   readonly names: readonly string[];
   /** Length of the run's present list. */
@@ -114,12 +110,11 @@ interface Wanted {
 /** The weights of a list, checked; undefined for an empty list where there are none. */
 function joined(
   given: readonly unknown[],
-  { member, names, now, created }: Wanted,
+  { member, isGrouped, names, now, created }: Wanted,
 ): WholeWeights | undefined {
-  const all = 1 + names.length + created.length, list = fromVersion1(given, member, now);
+  const all = 1 + names.length + created.length, list = isGrouped ? given : fromVersion1(given, member, now);
   if (list.length === 0 && now === 0) return undefined;
   if (list.length !== (now || all)) {
->>>>>>> guard
     refuse(
       `Cannot set the weights of ${member.class_name}: the list has ${list.length}, must have ${now || all}`,
     );
@@ -132,32 +127,6 @@ function joined(
   if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
-<<<<<<< HEAD
-  const created = create ? full : state.created;
-  const shapes: Shape[] = [...names.map(() => []), ...created.map(({ variable }) => variable.shape)];
-  rest.forEach(({ shape }, index) => {
-    const wanted = shapes[index] as Shape;
-    if (!fitsShape(shape, wanted)) {
-      const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
-      refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
-    }
-  });
-
-  record(iterations, rest);
-  if (create) state.createSlots(rules, state.optimized);
-  state.hypersCreated = true;
-  state.iterations = iterations;
-  const values = rest.map((tensor) => tensor.values);
-  const scalars = rules.map((): Record<string, number> => ({}));
-  for (const [index, { group, name }] of names.entries()) {
-    (scalars[group] as Record<string, number>)[name] = values[index]?.[0] ?? 0;
-  }
-  state.scalars = scalars;
-  created.forEach(({ variable, slot }, index) => {
-    state.slotValues(variable, slot).set(values[names.length + index] as Float32Array);
-  });
-  return true;
-=======
   for (const [index, { shape }] of rest.entries()) {
     const wanted = created[index - names.length]?.variable.shape ?? [];
     if (fitsShape(shape, wanted)) continue;
@@ -171,7 +140,6 @@ function joined(
     at += tensor.values.length;
   }
   return { iterations, values };
->>>>>>> guard
 }
 
 /** Whether the value was not parsed from JSON, which has no typed arrays. */
