@@ -54,7 +54,7 @@ export function setWeights(
   given: readonly unknown[] | WholeWeights,
   { member, rules, record }: Target,
 ): boolean {
-  const numbers = rules.flatMap((rule, group) =>
+  const names = rules.flatMap((rule, group) =>
     Object.keys(rule.state ?? {}).map((name) => ({ group, name }))
   );
   const now = state.hypersCreated ? 1 + names.length + state.created.length : 0;
