@@ -69,6 +69,10 @@ export const register: Register = (app, services) =>
         run: earlier.optimizer ? { version } : run,
       });
     }
-    const patched = await change(() => run.patchOptimizer(config, key));
-    return answerJson(c, describeOptimizer(patched, services.registry), { run });
+    // In one turn: another change may follow at once, and its version is not that of this answer.
+    const { patched, version } = await change(() => {
+      const patched = run.patchOptimizer(config, key);
+      return { patched, version: run.version };
+    });
+    return answerJson(c, describeOptimizer(patched, services.registry), { run: { version } });
   });

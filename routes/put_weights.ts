@@ -1,5 +1,5 @@
 /** PUT /v1/runs/{run}/weights: Keras' set_weights. */
-import { answerChange, answerChangedBefore } from "./http/answer.ts";
+import { answerChange, answerChangedBefore, standingOf } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
@@ -52,6 +52,9 @@ export const register: Register = (app, services) =>
     const weights = await receiveWeights(c, services, run);
     const { key, earlier } = once.use();
     if (earlier) return answerChangedBefore(c, earlier);
-    await change(() => run.setWeights(weights, key));
-    return answerChange(c, services, { run, representation: undefined });
+    const made = await change(() => {
+      run.setWeights(weights, key);
+      return standingOf(run);
+    });
+    return answerChange(c, services, { run, made, representation: undefined });
   });

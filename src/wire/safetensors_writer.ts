@@ -90,12 +90,14 @@ export const metadataEntry = (metadata: Readonly<Record<string, string>>): strin
   `"${METADATA}":${JSON.stringify(metadata)}`;
 
 /** Prefix and padded header: the beginning of the file. The parts are those of its JSON text. */
-export function frameHeader(...parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return joined(framedParts(parts));
 }
 
 /** As {@link frameHeader}, of a long header: in parts, none of which is copied. */
-export function framedParts(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[] {
+export function framedParts<B extends ArrayBufferLike>(
+  parts: readonly Uint8Array<B>[],
+): Uint8Array<B | ArrayBuffer>[] {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const headerBytes = Math.ceil(length / 8) * 8;
   const prefix = new Uint8Array(8);

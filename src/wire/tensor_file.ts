@@ -20,11 +20,13 @@ export interface TensorFileOptions {
   readonly headerBytesMax?: number | undefined;
   /** Called before the target; may throw to refuse. */
   readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
+  /** As `onMetadata`, in pieces. Not called for a file that is recalled. */
+  readonly begin?: (metadata: ReadonlyMap<string, string>) => Generator<number, void>;
 }
 
 /** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
-  const { onMetadata, recall, ...readerOptions } = options;
+  const { onMetadata, begin, recall, ...readerOptions } = options;
   let key: HeaderKey | undefined;
   return new SafetensorsReader({
     ...readerOptions,
@@ -42,6 +44,7 @@ export function tensorFileReader(target: TensorTarget, options: TensorFileOption
     }),
     *onHeader(header) {
       onMetadata?.(header.metadata);
+      yield* begin?.(header.metadata) ?? [];
       const body = key && (yield* wholeOf(header, target, key.key));
       return body ? { whole: body.open(), bytes: body.bytes } : yield* sinksOf(header, target);
     },

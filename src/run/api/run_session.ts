@@ -56,6 +56,8 @@ export interface RunSession {
   /** The largest bodies that this run can accept. */
   readonly limits: BodyLimits;
 
+  /** Prepares publications of all variables, in pieces: it takes long for many, and is done once. */
+  layingOut(): Generator<number, unknown>;
   /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
   publish(names?: readonly string[]): Publication;
   /**

@@ -9,7 +9,7 @@ import type { RunState, VariableState } from "../tensors/state.ts";
 import { slotTensor, variableTensor } from "./checkpoint_format.ts";
 
 /** Letters of a part of the entries, and how long it takes to write an entry and to look at one. */
-const PART_LENGTH = 64 << 10, ENTRY_UNITS = 400, ORDER_UNITS = 50;
+const PART_LENGTH = 64 << 10, ENTRY_UNITS = 700, ORDER_UNITS = 50;
 
 /** The tensors of one kind: the variables, or a slot of them. */
 interface Group {

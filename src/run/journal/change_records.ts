@@ -1,11 +1,11 @@
 /** Encodes changes of a run as journal records (record_format.ts). */
 import type { Arena } from "../../../kernels/arena.ts";
 import { exactJson } from "../../wire/exact_json.ts";
-import type { NamedTensor } from "../../tensor.ts";
 import type { KeyUse } from "../api/steps.ts";
 import type { Staged } from "../staging/staged.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import type { WholeWeights } from "../tensors/weights.ts";
 import { ALL, bytesOf, type Head, KINDS, type RecordedTensor } from "./record_format.ts";
 
 /** Why a round ends, and whether its contributions become a step. */
@@ -102,19 +102,10 @@ function recordOf(staged: Staged, arena: Arena): { tensor: RecordedTensor; bytes
 }
 
 /** A list of weights that is set, with the iteration count beside it. */
-export function weightsChange(
-  iterations: number,
-  weights: readonly Omit<NamedTensor, "name">[],
-  key?: KeyUse,
-): Change {
-  const tensors = weights.map(({ shape }, index) => ({
-    name: String(index),
-    dense: { dtype: "F32" as const, shape: [...shape] },
-  }));
-  const bytes = weights.map(({ values }) =>
-    new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  );
-  return change(KINDS.weights, { options: { iterations }, tensors, absent: [], ...key && { key } }, bytes);
+export function weightsChange({ iterations, values }: WholeWeights, key?: KeyUse): Change {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const head = { options: { iterations }, absent: [], ...key && { key } };
+  return change(KINDS.weights, { ...head, tensors: ALL }, [bytes]);
 }
 
 export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {

@@ -35,7 +35,7 @@ const Tensor = z.union([
   z.strictObject({ name: z.string(), packed: Packed }),
 ]);
 export const Tensors = z.array(Tensor), Names = z.array(z.string());
-/** Dense float32 tensors of all optimized variables, in the run's order. */
+/** Dense float32 tensors of all optimized variables, in the run's order. Of weights: all that the run has, in order. */
 export const ALL = "all";
 export const Head = z.strictObject({
   options: z.record(z.string(), z.unknown()),

@@ -10,6 +10,7 @@ import { type ByteSink, elementCount, type WireTensor } from "../../tensor.ts";
 import type { KeyUse, StepOptions } from "../api/steps.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RoundEnd } from "./change_records.ts";
+import type { WholeWeights } from "../tensors/weights.ts";
 import { ALL, bytesOf, Head, KINDS, Names, type RecordedTensor, Tensors } from "./record_format.ts";
 
 /** Maximum bytes of a record that are read at a time. */
@@ -30,7 +31,7 @@ export interface Replayable {
   endRound(end: RoundEnd): unknown;
   withdraw(clientId: string): void;
   setVariables(staging: ArenaStaging, key?: KeyUse): void;
-  setWeights(weights: readonly unknown[], key?: KeyUse): void;
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void;
   patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
 }
 
@@ -74,8 +75,9 @@ export function readContribution(
 
 interface Content {
   readonly head: Head;
-  /** The bytes after the head. */
+  /** The bytes after the head, and how many there are. */
   readonly payload: Payload;
+  readonly bytes: number;
 }
 
 function* read({ payload }: JournalRecord): Generator<number, Content> {
@@ -83,15 +85,16 @@ function* read({ payload }: JournalRecord): Generator<number, Content> {
   const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
   const json = JSON.parse(new TextDecoder().decode(payload.next(length)));
   yield LETTER_UNITS * length;
+  const bytes = payload.bytes - prefix.length - length;
   const { tensors, absent } = json;
-  if (!Array.isArray(tensors) || !Array.isArray(absent)) return { head: Head.parse(json), payload };
+  if (!Array.isArray(tensors) || !Array.isArray(absent)) return { head: Head.parse(json), payload, bytes };
   const head = Head.parse({ ...json, tensors: [], absent: [] });
   const parsed: RecordedTensor[] = [];
   for (let at = 0; at < tensors.length; at += SLICE) {
     for (const tensor of Tensors.parse(tensors.slice(at, at + SLICE))) parsed.push(tensor);
     yield SLICE * CHECK_UNITS;
   }
-  return { head: { ...head, tensors: parsed, absent: Names.parse(absent) }, payload };
+  return { head: { ...head, tensors: parsed, absent: Names.parse(absent) }, payload, bytes };
 }
 
 /** The next bytes of a payload, in pieces. Each piece must be used before the next one is read. */
@@ -104,8 +107,19 @@ function* pieces(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuf
   }
 }
 
-function* weightsOf({ head, payload }: Content): Generator<number, unknown[]> {
-  if (head.tensors === ALL) throw new Error("A list of weights has no short form");
+function* weightsOf(
+  { head, payload, bytes: count }: Content,
+): Generator<number, unknown[] | WholeWeights> {
+  if (head.tensors === ALL) {
+    const bytes = new Uint8Array(count);
+    let at = 0;
+    for (const piece of pieces(payload, bytes.length)) {
+      bytes.set(piece, at);
+      at += piece.length;
+      yield piece.length;
+    }
+    return { iterations: Number(head.options["iterations"]), values: new Float32Array(bytes.buffer) };
+  }
   const weights: unknown[] = [head.options["iterations"]];
   for (const tensor of head.tensors) {
     const shape = "dense" in tensor ? tensor.dense.shape : [];

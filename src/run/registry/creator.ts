@@ -26,6 +26,8 @@ import { resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
 import { RunState } from "../tensors/state.ts";
 
+/** Characters that each variable takes at least in the description of a run. */
+const VARIABLE_LENGTH_MIN = 70;
 /** Limit of remembered keyed creations of runs that are not stored; the oldest are dropped. */
 const CREATIONS_KEPT = 1000;
 
@@ -150,6 +152,10 @@ interface Kept {
 }
 
 function creationOf(session: Session, { key, hash, at }: KeyUse): Required<CreationRecord> {
-  const answer = JSON.stringify(session.describe());
-  return { key, hash, at, id: session.id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
+  const run = session.describe(), { id } = run;
+  if (run.variables.length * VARIABLE_LENGTH_MIN > ANSWER_LENGTH_MAX) {
+    return { key, hash, at, id, answer: null };
+  }
+  const answer = JSON.stringify(run);
+  return { key, hash, at, id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
 }

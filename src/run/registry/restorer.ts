@@ -6,11 +6,12 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
-import { atOnce } from "../../slices.ts";
 import type { Restoration } from "../api/checkpoints.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
 import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
+import { areEntries, readingMetadata } from "../checkpoint/own_header.ts";
+import { layingOutRun } from "../checkpoint/run_layout.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -46,21 +47,32 @@ export class Restorer {
       while (!this.#isKnown(id, past)) await table.open(id);
       return look();
     };
+    const beginning = function* (metadata: ReadonlyMap<string, string>) {
+      const opening = CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false });
+      // The old run may leave memory if the new one does not fit beside it.
+      const begun = reader = yield* table.whileEvictable(id, opening);
+      held.defer(() => {
+        reader?.release();
+        reader = undefined;
+      });
+      // In the same turn, because it could be removed before the next one.
+      held.use(optimizers.retain(begun.spec.optimizer.member.class_name));
+      yield* checkingHeaderBytes(begun.spec);
+      return begun;
+    };
+    const recall = function* (header: Uint8Array) {
+      const own = yield* readingMetadata(header, { isStrict: true });
+      if (!own) return undefined;
+      const begun = yield* beginning(own.metadata), layout = yield* layingOutRun(begun.state);
+      return areEntries(own.rest, layout) ? begun.wholeIn(layout) : undefined;
+    };
     return {
       current,
-      begin: (metadata) => {
-        // The old run may leave memory if the new one does not fit beside it.
-        reader = table.whileEvictable(
-          id,
-          () => atOnce(CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false })),
-        );
-        held.defer(() => {
-          reader?.release();
-          reader = undefined;
-        });
-        atOnce(checkingHeaderBytes(reader.spec));
-        held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
-        return reader;
+      recall,
+      *begin(metadata) {
+        const begun = reader ?? (yield* beginning(metadata));
+        yield* begun.expecting();
+        return begun;
       },
       earlier: (use) => (this.#isKnown(id, past) ? look() : past)?.replies.find<ChangeAnswer>(use),
       commit: async (key) => {

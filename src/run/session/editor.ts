@@ -14,7 +14,7 @@ import { optimizerChange, stagedChange, weightsChange } from "../journal/change_
 import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
-import { setWeights } from "../tensors/weights.ts";
+import { setWeights, type WholeWeights } from "../tensors/weights.ts";
 import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { assertStepCost } from "../step/step_cost.ts";
@@ -66,13 +66,13 @@ export class Editor {
     this.#keep(key);
   }
 
-  setWeights(weights: readonly unknown[], key?: KeyUse): void {
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
     const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
     let sequence = 0;
     const changed = setWeights(state, weights, {
       member: optimizer.member,
       rule: ruleOf(optimizer),
-      record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest, key)),
+      record: (whole) => sequence = recorder.record(() => weightsChange(whole, key)),
     });
     if (!changed) return;
     stepper.wasSet(state.optimized);

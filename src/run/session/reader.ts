@@ -74,6 +74,10 @@ export class Reader {
     });
   }
 
+  layingOut(): Generator<number, unknown> {
+    return this.#publisher.layingOut();
+  }
+
   publish(names?: readonly string[]): Publication {
     return this.#publisher.publish(this.#parts.session.version, names);
   }

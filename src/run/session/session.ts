@@ -22,7 +22,7 @@ import { Round } from "../rounds/round.ts";
 import type { Durability } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
-import { getWeights } from "../tensors/weights.ts";
+import { getWeights, type WholeWeights } from "../tensors/weights.ts";
 import { Editor } from "./editor.ts";
 import { endedError, type Ending } from "./ending.ts";
 import { LateHost, type SessionHost } from "./host.ts";
@@ -124,6 +124,14 @@ export class Session implements RunSession {
 
   get limits(): BodyLimits {
     return this.#reader.limits;
+  }
+
+  layingOut(): Generator<number, unknown> {
+    return this.#reader.layingOut();
+  }
+
+  get variableCount(): number {
+    return this.#state.variables.size;
   }
 
   publish(names?: readonly string[]): Publication {
@@ -238,7 +246,7 @@ export class Session implements RunSession {
     this.#editor.setVariables(this.#staged(staging, "values"), key);
   }
 
-  setWeights(weights: readonly unknown[], key?: KeyUse): void {
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
     this.#assertUnfrozen();
     this.#editor.setWeights(weights, key);
   }

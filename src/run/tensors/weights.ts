@@ -4,7 +4,7 @@
  */
 import { StepwellError } from "../../errors.ts";
 import type { OptimizerMember, Rule } from "../../families/optimizers/member/optimizer_member.ts";
-import { fitsShape, type NamedTensor, type Shape, showShape } from "../../tensor.ts";
+import { fitsShape, type NamedTensor, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { type Copies, copySlot } from "./copies.ts";
@@ -25,12 +25,22 @@ export function getWeights(state: RunState): { iterations: number | null; tensor
   return { iterations: state.iterations, tensors: [...scalars, ...slots] };
 }
 
+/** All weights, which have the run's own shapes. */
+export interface WholeWeights {
+  readonly iterations: number;
+  /** Float32, those of the list one behind the other. */
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
 interface Target {
   readonly member: OptimizerMember;
   readonly rule: Rule;
   /** Called after all checks and before any change. An error that it throws refuses the change. */
-  readonly record: (iterations: number, weights: readonly FlatTensor[]) => void;
+  readonly record: (whole: WholeWeights) => void;
 }
+
+/** Up to so many elements, a loop is faster than making two views. */
+const LOOP_COUNT_MAX = 64;
 
 /**
  * Assigns a list of weights and returns whether anything changed. If the run has no weights yet, a list of full
@@ -40,16 +50,60 @@ interface Target {
  */
 export function setWeights(
   state: RunState,
-  given: readonly unknown[],
+  given: readonly unknown[] | WholeWeights,
   { member, rule, record }: Target,
 ): boolean {
-  const all = 1 + Object.keys(rule.state ?? {}).length +
-    state.optimized.length * Object.keys(rule.slots).length;
+  const names = Object.keys(rule.state ?? {});
   const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
-  const list = fromVersion1(given, member, now);
-  if (list.length === 0 && now === 0) return false;
-  const create = now === 0 && list.length === all;
-  if (list.length !== now && !create) {
+  const created = now === 0 ? creationOrder(rule, state.optimized) : state.created;
+  const whole = isWhole(given) ? given : joined(given, { member, names, now, created });
+  if (!whole) return false;
+  const { iterations, values } = whole;
+  const count = created.reduce((sum, { variable }) => sum + variable.count, names.length);
+  if (values.length !== count) {
+    refuse(`Cannot set the weights: they have ${values.length} numbers, must have ${count}`);
+  }
+
+  record(whole);
+  if (now === 0) state.createSlots(rule, state.optimized);
+  state.hypersCreated = true;
+  state.iterations = iterations;
+  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index] as number]));
+  const { arena } = state, all = arena.f32(0, arena.bytesReserved / 4);
+  // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
+  const memory = new Int32Array(all.buffer, all.byteOffset, all.length);
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  let at = names.length;
+  for (const { variable, slot } of created) {
+    const first = variable.slotOffset(slot) / 4, { count } = variable;
+    if (count > LOOP_COUNT_MAX) memory.set(words.subarray(at, at + count), first);
+    else for (let n = 0; n < count; n++) memory[first + n] = words[at + n] as number;
+    at += count;
+  }
+  return true;
+}
+
+function isWhole(given: readonly unknown[] | WholeWeights): given is WholeWeights {
+  return "values" in given && given.values instanceof Float32Array;
+}
+
+interface Wanted {
+  readonly member: OptimizerMember;
+  /** Of the optimizer's scalar state. */
+  readonly names: readonly string[];
+  /** Length of the run's present list. */
+  readonly now: number;
+  readonly created: RunState["created"];
+}
+
+/** The weights of a list, checked; undefined for an empty list where there are none. */
+function joined(
+  given: readonly unknown[],
+  { member, names, now, created }: Wanted,
+): WholeWeights | undefined {
+  const all = 1 + names.length + created.length, list = fromVersion1(given, member, now);
+  if (list.length === 0 && now === 0) return undefined;
+  if (list.length !== (now || all)) {
     refuse(
       `Cannot set the weights of ${member.class_name}: the list has ${list.length}, must have ${now || all}`,
     );
@@ -62,27 +116,19 @@ export function setWeights(
   if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
-  const created = create ? creationOrder(rule, state.optimized) : state.created;
-  const names = Object.keys(rule.state ?? {});
-  const shapes: Shape[] = [...names.map(() => []), ...created.map(({ variable }) => variable.shape)];
-  rest.forEach(({ shape }, index) => {
-    const wanted = shapes[index] as Shape;
-    if (!fitsShape(shape, wanted)) {
-      const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
-      refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
-    }
-  });
-
-  record(iterations, rest);
-  if (create) state.createSlots(rule, state.optimized);
-  state.hypersCreated = true;
-  state.iterations = iterations;
-  const values = rest.map((tensor) => tensor.values);
-  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index]?.[0] ?? 0]));
-  created.forEach(({ variable, slot }, index) => {
-    state.slotValues(variable, slot).set(values[names.length + index] as Float32Array);
-  });
-  return true;
+  for (const [index, { shape }] of rest.entries()) {
+    const wanted = created[index - names.length]?.variable.shape ?? [];
+    if (fitsShape(shape, wanted)) continue;
+    const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
+    refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
+  }
+  const values = new Float32Array(rest.reduce((sum, tensor) => sum + tensor.values.length, 0));
+  let at = 0;
+  for (const tensor of rest) {
+    values.set(tensor.values, at);
+    at += tensor.values.length;
+  }
+  return { iterations, values };
 }
 
 /** Whether the value was not parsed from JSON, which has no typed arrays. */

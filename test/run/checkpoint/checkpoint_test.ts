@@ -14,6 +14,7 @@ import {
   variablesOf,
 } from "../support/harness.ts";
 import { gradientsOf, specOf, VARIANTS } from "../support/variants.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 /** The state that two runs share after the same steps: everything except versions and remembered steps. */
 function common(session: Parameters<typeof stateOf>[0]) {
@@ -181,7 +182,7 @@ Deno.test("restore() refuses tensors that are sparse, null or not F32", async ()
   const session = await registry.create({ optimizer: "SGD", variables: [{ name: "w", shape: [2] }] });
   const { saved } = checkpointOf(session);
   const restoration = registry.restore("new");
-  const target = restoration.begin(new Map([["stepwell", JSON.stringify(saved)]]));
+  const target = atOnce(restoration.begin(new Map([["stepwell", JSON.stringify(saved)]])));
   const wire = { dtype: "F32", shape: [1] } as const;
   assert.equal(codeOf(() => target.dense("variables/w", { dtype: "F16", shape: [2] })), "invalid_request");
   assert.equal(

@@ -9,6 +9,7 @@ import type { Session } from "../../../src/run/session/session.ts";
 import { IO_ERROR, NO_SPACE } from "../../store/support/disk.ts";
 import { numbers, setVariables, step, tensor } from "../support/harness.ts";
 import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../support/stored.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 const MEBIBYTE = 2 ** 20;
 const COUNT = MEBIBYTE / 4;
@@ -156,7 +157,7 @@ Deno.test("a run that is deleted or replaced while its snapshot is written leave
       if (how === "delete") return await world.registry.delete("large");
       const restoration = world.registry.restore("large");
       const { metadata, tensors, release } = world.registry.get("small").checkpoint();
-      const target = restoration.begin(new Map(Object.entries(metadata)));
+      const target = atOnce(restoration.begin(new Map(Object.entries(metadata))));
       for (const { name, shape, values } of tensors) {
         const sink = target.dense(name, { dtype: "F32", shape });
         sink.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));

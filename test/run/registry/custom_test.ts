@@ -9,6 +9,8 @@ import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { SPARSE_SIGNUM as SIGNUM } from "../../support/signum.ts";
 import { codeOf, codeOfAsync, newRegistry, slotsOf, step, variablesOf } from "../support/harness.ts";
 import { lasting, newWorld, refused, request } from "../support/stored.ts";
+import type { TensorTarget } from "../../../src/tensor.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 const SPEC = {
   id: "run",
@@ -165,13 +167,16 @@ async function bytesOf({ body }: CheckpointFile): Promise<Uint8Array<ArrayBuffer
 async function restore(registry: Registry, bytes: Uint8Array<ArrayBuffer>) {
   const restoration = registry.restore("run");
   try {
-    let target: ReturnType<typeof restoration.begin> | undefined;
-    const later = () => target as NonNullable<typeof target>;
+    let target: TensorTarget | undefined;
+    const later = () => target as TensorTarget;
     const reader = tensorFileReader({
       dense: (name, tensor) => later().dense(name, tensor),
       sparse: (name, indices, values) => later().sparse(name, indices, values),
       none: (name) => later().none(name),
-    }, { fileBytes: bytes.length, onMetadata: (metadata) => void (target = restoration.begin(metadata)) });
+    }, {
+      fileBytes: bytes.length,
+      onMetadata: (metadata) => void (target = atOnce(restoration.begin(metadata))),
+    });
     reader.write(bytes);
     reader.close();
     await restoration.commit();

@@ -4,6 +4,7 @@ import type { Restoration } from "../../../src/run/api/checkpoints.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { codeOf, step } from "../support/harness.ts";
 import { newWorld, refused, request, type World } from "../support/stored.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 const MEBIBYTE = 2 ** 20;
 const COUNT = 2 * MEBIBYTE;
@@ -44,7 +45,7 @@ async function withRun(
 
 /** Begins a checkpoint of twos, and returns a function that sends the rest. */
 function begin(restoration: Restoration, metadata: ReadonlyMap<string, string>): () => void {
-  const sink = restoration.begin(metadata).dense("variables/w", { dtype: "F32", shape: [COUNT] });
+  const sink = atOnce(restoration.begin(metadata)).dense("variables/w", { dtype: "F32", shape: [COUNT] });
   const piece = new Uint8Array(new Float32Array(MEBIBYTE / 4).fill(2).buffer);
   sink.write(piece);
   return () => {

@@ -2,6 +2,7 @@
 import type { Registry } from "../../../../src/run/registry/registry.ts";
 import type { Session } from "../../../../src/run/session/session.ts";
 import type { NamedTensor } from "../../../../src/tensor.ts";
+import { atOnce } from "../../../../src/slices.ts";
 
 /** The contents of a checkpoint's file; tests may change the JSON of its metadata. */
 export interface Checkpoint {
@@ -24,7 +25,7 @@ export async function restore(
 ): Promise<Session> {
   const restoration = registry.restore(id);
   try {
-    const target = restoration.begin(new Map([["stepwell", JSON.stringify(saved)]]));
+    const target = atOnce(restoration.begin(new Map([["stepwell", JSON.stringify(saved)]])));
     for (const { name, shape, values } of tensors) {
       const sink = target.dense(name, { dtype: "F32", shape });
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
