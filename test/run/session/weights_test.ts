@@ -1,5 +1,10 @@
 /** get_weights and set_weights beyond the cases in the goldens. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { KINDS } from "../../../src/run/journal/record_format.ts";
+import { replaying } from "../../../src/run/journal/replay.ts";
+import { atOnce } from "../../../src/slices.ts";
+import type { JournalRecord } from "../../../src/store/journal_reader.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { open, refusal, stateOf, step, tensor, variablesOf } from "../support/harness.ts";
 
@@ -137,4 +142,26 @@ Deno.test("setWeights() follows the order of creation when variables got slots o
   step(session, { a: [[0, 0], [0, 0]] });
   session.setWeights([4, [1, 2, 3], [[4, 5], [6, 7]]]);
   assert.deepEqual(session.readSlot("momentum").map(({ values }) => [...values]), [[4, 5, 6, 7], [1, 2, 3]]);
+});
+
+/** A record with a list of tensors, as the service wrote it before it wrote the numbers alone. */
+function recordOf({ iterations, tensors: rest }: ReturnType<Session["weights"]>): JournalRecord {
+  const tensors = rest.map(({ shape }, n) => ({ name: String(n), dense: { dtype: "F32", shape } }));
+  const head = new TextEncoder().encode(JSON.stringify({ options: { iterations }, tensors, absent: [] }));
+  const length = new Uint8Array(Uint32Array.of(head.length).buffer);
+  const bytes = Uint8Array.from(
+    Buffer.concat([length, head, ...rest.map(({ values }) => new Uint8Array(values.slice().buffer))]),
+  );
+  let at = 0;
+  const next = (count: number) => bytes.subarray(at, at += count);
+  return { kind: KINDS.weights, sequence: 0, payload: { bytes: bytes.length, next } };
+}
+
+Deno.test("a record of weights from before is replayed as the list that it has", async () => {
+  const session = await stepped("Adam", 3);
+  const wanted = await open({ optimizer: "Adam", variables: VARIABLES });
+  wanted.setWeights(listOf(session));
+  const other = await open({ optimizer: "Adam", variables: VARIABLES });
+  atOnce(replaying(other, recordOf(session.weights())));
+  assert.deepEqual(stateOf(other), stateOf(wanted));
 });
