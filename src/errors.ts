@@ -42,6 +42,7 @@ export const ERRORS = {
   // 404 Not Found
   unknown_route: entry(404, "No such resource", "No operation has this path."),
   unknown_run: entry(404, "No such run", "No run has this id."),
+  unknown_group: entry(404, "No such group", "The run has no group of this name."),
   unknown_slot: entry(404, "No such slot", "The run's optimizer has no slot of this name."),
   unknown_optimizer: entry(404, "No such optimizer", "No optimizer has this class_name."),
   unknown_contribution: entry(
