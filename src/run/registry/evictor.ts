@@ -4,6 +4,7 @@
  * Invariant: a session leaves memory only when the disk has its whole state.
  */
 import { StepwellError } from "../../errors.ts";
+import { nextTurn, Slices } from "../../slices.ts";
 import type { Room } from "../../store/room.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory, Spare } from "../tensors/memory.ts";
@@ -13,6 +14,8 @@ import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
 
 /** Snapshots that are written concurrently. */
 const AT_A_TIME = 8;
+/** What a small run's snapshot and leave from memory take of a turn, in nanoseconds. */
+const RUN_UNITS = 200_000;
 /** Bytes by which a journal must exceed its snapshot to be replaced by it: for less, it would soon be needed again. */
 const GAIN_BYTES_MIN = 4 * 1024 ** 2;
 /** Smaller runs are not copied: writing one takes no longer than copying it. */
@@ -39,6 +42,8 @@ export class Evictor {
   readonly #parts: EvictorParts;
   readonly #saving = new Map<RunEntry, Promise<void>>();
   #shortening: Promise<boolean> | undefined;
+  /** Where the search for a run to evict goes on in this turn. */
+  #candidates: IterableIterator<RunEntry> | undefined;
 
   constructor(parts: EvictorParts) {
     this.#parts = parts;
@@ -75,11 +80,20 @@ export class Evictor {
     for (const entry of this.#parts.table.all()) this.#parts.table.forget(entry);
   }
 
-  /** Acts on a few runs at a time, since each opens files. A run that fails does not stop the others. */
+  /**
+   * Acts on a few runs at a time, since each opens files, and on some tens of them per turn. A run that fails does not
+   * stop the others.
+   */
   async #all(act: (entry: RunEntry) => Promise<void>): Promise<void> {
-    const entries = this.#parts.table.all().values();
+    const entries = this.#parts.table.all().values(), slices = new Slices();
+    let pause: Promise<void> | undefined;
     const work = async () => {
-      for (const entry of entries) await this.#safely(entry, () => act(entry));
+      for (const entry of entries) {
+        if (slices.isOver(RUN_UNITS)) pause = nextTurn();
+        // Nobody goes on while one waits, or a turn would have a slice of each.
+        await pause;
+        await this.#safely(entry, () => act(entry));
+      }
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
   }
@@ -117,11 +131,29 @@ export class Evictor {
     return running;
   }
 
-  /** Takes the least recently used run that can leave out of memory, or what it does not need. Returns false if none can. */
+  /**
+   * Takes the least recently used run that can leave out of memory, or what it does not need. Returns false if none can.
+   *
+   * Room for a large run may need thousands of evictions in one turn. So a turn looks at each run once, and not again
+   * at those that cannot leave.
+   */
   evictOldest(): boolean {
-    const oldestFirst = this.#parts.table.all().filter(({ session }) => session)
-      .sort((a, b) => a.usedAt - b.usedAt);
-    return oldestFirst.some((entry) => this.#evict(entry) || shrink(entry));
+    if (this.#evictNext()) return true;
+    // A run that could not leave earlier in this turn may be able to now.
+    this.#candidates = undefined;
+    return this.#evictNext();
+  }
+
+  #evictNext(): boolean {
+    if (!this.#candidates) {
+      this.#candidates = this.#parts.table.byUse();
+      queueMicrotask(() => this.#candidates = undefined);
+    }
+    for (;;) {
+      const { value, done } = this.#candidates.next();
+      if (done) return false;
+      if (this.#evict(value) || shrink(value)) return true;
+    }
   }
 
   /**

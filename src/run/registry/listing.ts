@@ -19,6 +19,8 @@ export interface Page {
 const PAGE_LETTERS_MAX = 4 << 20;
 /** Letters of a variable, with a shape of two dimensions, besides its name and constraint. */
 const VARIABLE_LETTERS = 80;
+/** Letters whose work is that of finding a small run's description, which may have to be read from disk. */
+const RUN_LETTERS = 5 << 10;
 /** Letters after which others run. */
 const SLICE_LETTERS = 256 << 10;
 
@@ -37,11 +39,10 @@ export async function listRuns(table: RunTable, { limit, cursor, isListed = () =
   for (const { id, sequence } of rest.slice(0, limit)) {
     const description = await describe(table, id);
     last = sequence;
-    if (!description) continue;
-    runs.push(description);
-    const length = lettersOf(description);
+    const length = description ? lettersOf(description) : 0;
+    if (description) runs.push(description);
     letters += length;
-    unseen += length;
+    unseen += length + RUN_LETTERS;
     if (letters > PAGE_LETTERS_MAX) break;
     if (unseen < SLICE_LETTERS) continue;
     unseen = 0;

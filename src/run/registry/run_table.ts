@@ -58,6 +58,8 @@ export class RunTable {
   readonly #reserved = new Set<string>();
   readonly #endings = new WeakMap<RunSession, Ending>();
   readonly #readings = new Readings<RunEntry>();
+  /** The counted runs, the one first whose latest use is longest ago. The order does not depend on the clock. */
+  readonly #byUse = new Set<RunEntry>();
   #sequence = 0;
   readonly tally = new Tally();
 
@@ -75,6 +77,14 @@ export class RunTable {
 
   all(): RunEntry[] {
     return [...this.#entries.values()];
+  }
+
+  /**
+   * The runs in memory, the least recently used first. The iterator remains valid whatever happens to runs: it passes
+   * each that is still in memory when its place comes.
+   */
+  byUse(): IterableIterator<RunEntry> {
+    return this.#byUse.values();
   }
 
   /** Ids of the runs that use the registered optimizer of this name, in memory or on disk. */
@@ -112,9 +122,19 @@ export class RunTable {
 
   #enter(entry: RunEntry): void {
     const before = this.#entries.get(entry.id);
-    if (before) this.tally.forget(before);
+    if (before) this.#uncount(before);
     this.#entries.set(entry.id, entry);
+    this.#count(entry);
+  }
+
+  #count(entry: RunEntry): void {
     this.tally.count(entry);
+    if (entry.session) this.#byUse.add(entry);
+  }
+
+  #uncount(entry: RunEntry): void {
+    this.tally.forget(entry);
+    this.#byUse.delete(entry);
   }
 
   has(id: string): boolean {
@@ -219,6 +239,7 @@ export class RunTable {
         if (!entry) return;
         entry.users -= 1;
         entry.usedAt = this.#parts.now().getTime();
+        if (this.#byUse.delete(entry)) this.#byUse.add(entry);
       }),
     };
   }
@@ -228,7 +249,7 @@ export class RunTable {
     entry.session = session;
     entry.openings += 1;
     // A run that is being created is counted when it is in the table.
-    const count = () => this.#entries.get(entry.id) === entry && this.tally.count(entry);
+    const count = () => this.#entries.get(entry.id) === entry && this.#count(entry);
     count();
     if (entry.frozen) entry.frozen.session = session.freeze();
     const { store } = entry, { deadlines } = this.#parts;
@@ -287,7 +308,7 @@ export class RunTable {
     entry.session.close(ending);
     entry.session = undefined;
     entry.whenQuiet = undefined;
-    this.tally.forget(entry);
+    this.#uncount(entry);
   }
 
   /** Drops the session and closes the files; the next use reads the run from them. */
@@ -306,7 +327,7 @@ export class RunTable {
     using _id = this.#reserve(id);
     this.#entries.delete(id);
     this.#readings.giveUp(entry);
-    this.tally.forget(entry);
+    this.#uncount(entry);
     try {
       await entry.store?.remove();
       this.closeSession(entry, "deleted");
