@@ -71,9 +71,9 @@ export const register: Register = (app, services) => {
     });
     // A retry of a request with a key names the version before its own restore.
     if (c.req.header("Idempotency-Key") === undefined) confirm(await restoration.current());
-    const { target, onMetadata } = deferred(restoration);
+    const { target, takingMetadata } = deferred(restoration);
     const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
-    await receiveFile(c, services, { bytesMax, headerBytesMax, target, onMetadata });
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, takingMetadata });
     const answer = (run: RunDescription, created: boolean) => {
       if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
       return answerJson(c, describeRun(run, registry), { status: created ? 201 : 200, run });
@@ -99,7 +99,9 @@ function deferred(restoration: Restoration) {
     throw new StepwellError("malformed_safetensors", "Cannot restore the run: the file has no __metadata__");
   };
   return {
-    onMetadata: (metadata: ReadonlyMap<string, string>) => void (begun = restoration.begin(metadata)),
+    *takingMetadata(metadata: ReadonlyMap<string, string>): Generator<number, void> {
+      begun = yield* restoration.begin(metadata);
+    },
     target: {
       dense: (name, tensor) => target().dense(name, tensor),
       sparse: (name, indices, values) => target().sparse(name, indices, values),

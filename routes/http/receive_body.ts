@@ -9,7 +9,7 @@ import { type JsonLimits, jsonMemory, type TensorPlace, tensorsIn } from "../../
 import { writeTensorsInSlices } from "../../src/wire/json_tensors.ts";
 import { decodedLength, readBody } from "../../src/wire/read_body.ts";
 import { readJson } from "../../src/wire/read_json.ts";
-import { tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { type TakingMetadata, tensorFileReader } from "../../src/wire/tensor_file.ts";
 import type { AppContext, Services } from "./context.ts";
 import { type LongList, parseBody, parseWithList } from "./parse_body.ts";
 import { type Received, upload } from "./upload.ts";
@@ -144,12 +144,14 @@ interface FileBody {
   readonly bytesMax: number;
   readonly headerBytesMax: number;
   readonly target: TensorTarget;
-  readonly onMetadata: (metadata: ReadonlyMap<string, string>) => void;
+  readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
+  /** As `onMetadata`, in pieces. */
+  readonly takingMetadata?: TakingMetadata;
   /** Whether the target keeps the bytes outside of the arenas. */
   readonly isKept?: boolean;
 }
 
-/** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` before the target. */
+/** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` and `takingMetadata` before the target. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
   const { bytesMax, target, isKept = false, ...reading } = body;

@@ -5,18 +5,26 @@
  * Every text of a client that is not read by json_reader.ts is parsed here.
  */
 
+import { atOnce } from "../slices.ts";
 import { findJsonFault, showJsonFault } from "./json_fault.ts";
 import type { JsonLimits } from "./json_limits.ts";
 import { JsonReader } from "./json_reader.ts";
 import { JSON_DEPTH_MAX, malformedJson } from "./json_fault_error.ts";
 
 const SHORT_LETTERS_MAX = 64 << 10;
+/** Bytes of a long text that are read at a time, and how long a byte takes. */
+const PIECE_BYTES = 64 << 10, BYTE_UNITS = 30;
 const LIMITS = { plainBytesMax: 4 << 20, valuesMax: 500_000, namesMax: 100_000 };
 
 /** Throws malformed_json with the place of the fault, and body_too_large for more than `limits`. */
 export function parseJson(text: string, limits: JsonLimits = LIMITS): unknown {
+  return atOnce(parsingJson(text, limits));
+}
+
+/** As {@link parseJson}, a long text in pieces. */
+export function* parsingJson(text: string, limits: JsonLimits): Generator<number, unknown> {
   if (text === "") throw malformedJson("it is empty");
-  if (text.length > SHORT_LETTERS_MAX) return parseLong(text, limits);
+  if (text.length > SHORT_LETTERS_MAX) return yield* parsingLong(text, limits);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -31,9 +39,12 @@ export function parseJson(text: string, limits: JsonLimits = LIMITS): unknown {
 }
 
 /** A long text may be anything: it is read with bounds on what it becomes. */
-function parseLong(text: string, limits: JsonLimits): unknown {
-  const reader = new JsonReader(limits);
-  reader.write(new TextEncoder().encode(text));
+function* parsingLong(text: string, limits: JsonLimits): Generator<number, unknown> {
+  const reader = new JsonReader(limits), bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    reader.write(bytes.subarray(at, at + PIECE_BYTES));
+    yield BYTE_UNITS * PIECE_BYTES;
+  }
   return reader.close();
 }
 

@@ -9,8 +9,11 @@ import type { ChangeAnswer, KeyUse } from "./steps.ts";
 export interface Restoration extends Releasable {
   /** The run's present version, for preconditions; undefined if there is no run. Throws what `open` throws. */
   current(): Promise<{ readonly version: number } | undefined>;
-  /** Throws if the metadata does not describe a run, or describes one that this service cannot hold. */
-  begin(metadata: ReadonlyMap<string, string>): TensorTarget;
+  /**
+   * In pieces. Throws if the metadata does not describe a run, or describes one that this service cannot hold; and if the
+   * upload is released meanwhile.
+   */
+  begin(metadata: ReadonlyMap<string, string>): Generator<number, TensorTarget>;
   /** Finds the answer to an earlier restore with this key, in the run that `current` gave last. Throws key_reused if that request was a different one. */
   earlier(use: KeyUse): ChangeAnswer | undefined;
   /**

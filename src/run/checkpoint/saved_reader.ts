@@ -6,7 +6,7 @@ import { z } from "zod";
 import { StepwellError } from "../../errors.ts";
 import { inPieces } from "../../slices.ts";
 import { isShape } from "../../tensor.ts";
-import { parseJson } from "../../wire/parse_json.ts";
+import { parsingJson } from "../../wire/parse_json.ts";
 import { SAVED, Saved, SAVED_LIMITS, type SavedRun } from "./checkpoint_format.ts";
 import { refuse } from "./saved_state.ts";
 
@@ -21,7 +21,7 @@ export function* readingSaved(
   const text = metadata.get(SAVED) ?? "";
   let json: unknown;
   try {
-    json = isOwn ? yield* parsingOwn(text) : parseJson(text, SAVED_LIMITS);
+    json = isOwn ? yield* parsingOwn(text) : yield* parsingJson(text, SAVED_LIMITS);
   } catch (error) {
     if (error instanceof StepwellError && error.code === "body_too_large") throw error;
     refuse('the metadata has no JSON under "stepwell"');

@@ -11,7 +11,6 @@ import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import type { SnapshotOwner, SnapshotPlace } from "../../store/snapshot_taker.ts";
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
-import { atOnce } from "../../slices.ts";
 import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replaying } from "../journal/replay.ts";
@@ -71,7 +70,9 @@ export function* recovering(parts: RecoverParts): Generator<number, Session> {
             const layout = yield* layingOutRun(made.state);
             return areEntries(own.rest, layout) ? made.wholeIn(layout) : undefined;
           },
-          onMetadata: (metadata) => void (reader ??= atOnce(begun(metadata))),
+          *takingMetadata(metadata) {
+            reader ??= yield* begun(metadata);
+          },
         });
         return {
           write: (piece) => believing(SnapshotDamage, file.writing(piece)),

@@ -6,7 +6,7 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
-import { atOnce } from "../../slices.ts";
+import { eachThrough } from "../../slices.ts";
 import type { Restoration } from "../api/checkpoints.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
@@ -41,6 +41,9 @@ export class Restorer {
     let reader: CheckpointReader | undefined;
     let past: Past | undefined;
     const held = new DisposableStack();
+    // The old run may leave memory if the new one does not fit beside it.
+    const evictably = (work: Generator<number, CheckpointReader>) =>
+      eachThrough(work, (next) => table.whileEvictable(id, next));
     const look = () => past = this.#look(id, past);
     const current = async () => {
       while (!this.#isKnown(id, past)) await table.open(id);
@@ -48,19 +51,21 @@ export class Restorer {
     };
     return {
       current,
-      begin: (metadata) => {
-        // The old run may leave memory if the new one does not fit beside it.
-        reader = table.whileEvictable(
-          id,
-          () => atOnce(CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false })),
-        );
+      begin: function* (metadata) {
+        const opening = CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false });
+        using made = new DisposableStack();
+        const opened = made.use(yield* evictably(opening));
+        yield* checkingHeaderBytes(opened.spec);
+        yield* opened.expecting();
+        if (held.disposed) throw new Error("The upload was released while it began");
+        made.move();
+        reader = opened;
         held.defer(() => {
           reader?.release();
           reader = undefined;
         });
-        atOnce(checkingHeaderBytes(reader.spec));
-        held.use(optimizers.retain(reader.spec.optimizer.member.class_name));
-        return reader;
+        held.use(optimizers.retain(opened.spec.optimizer.member.class_name));
+        return opened;
       },
       earlier: (use) => (this.#isKnown(id, past) ? look() : past)?.replies.find<ChangeAnswer>(use),
       commit: async (key) => {

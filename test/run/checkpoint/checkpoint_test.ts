@@ -1,6 +1,7 @@
 /**
  * Checkpoints and restores: a restored run steps on with the same bits; a refused checkpoint leaves nothing behind.
  */
+import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import { type Checkpoint, checkpointOf, restore } from "./support/checkpoints.ts";
 import {
@@ -181,7 +182,7 @@ Deno.test("restore() refuses tensors that are sparse, null or not F32", async ()
   const session = await registry.create({ optimizer: "SGD", variables: [{ name: "w", shape: [2] }] });
   const { saved } = checkpointOf(session);
   const restoration = registry.restore("new");
-  const target = restoration.begin(new Map([["stepwell", JSON.stringify(saved)]]));
+  const target = atOnce(restoration.begin(new Map([["stepwell", JSON.stringify(saved)]])));
   const wire = { dtype: "F32", shape: [1] } as const;
   assert.equal(codeOf(() => target.dense("variables/w", { dtype: "F16", shape: [2] })), "invalid_request");
   assert.equal(

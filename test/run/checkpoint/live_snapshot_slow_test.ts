@@ -1,6 +1,7 @@
 /**
  * Snapshots of runs that change meanwhile: each has the state of one moment, and no second copy of the run is needed.
  */
+import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -156,7 +157,7 @@ Deno.test("a run that is deleted or replaced while its snapshot is written leave
       if (how === "delete") return await world.registry.delete("large");
       const restoration = world.registry.restore("large");
       const { metadata, tensors, release } = world.registry.get("small").checkpoint();
-      const target = restoration.begin(new Map(Object.entries(metadata)));
+      const target = atOnce(restoration.begin(new Map(Object.entries(metadata))));
       for (const { name, shape, values } of tensors) {
         const sink = target.dense(name, { dtype: "F32", shape });
         sink.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));

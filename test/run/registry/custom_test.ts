@@ -1,4 +1,5 @@
 /** Users' optimizers: registered, used by runs, kept across restarts, contained in checkpoints. */
+import type { TensorTarget } from "../../../src/tensor.ts";
 import assert from "node:assert/strict";
 import { compiledCount } from "../../../kernels/compiler/compile.ts";
 import type { CheckpointFile } from "../../../src/run/api/checkpoints.ts";
@@ -165,13 +166,18 @@ async function bytesOf({ body }: CheckpointFile): Promise<Uint8Array<ArrayBuffer
 async function restore(registry: Registry, bytes: Uint8Array<ArrayBuffer>) {
   const restoration = registry.restore("run");
   try {
-    let target: ReturnType<typeof restoration.begin> | undefined;
+    let target: TensorTarget | undefined;
     const later = () => target as NonNullable<typeof target>;
     const reader = tensorFileReader({
       dense: (name, tensor) => later().dense(name, tensor),
       sparse: (name, indices, values) => later().sparse(name, indices, values),
       none: (name) => later().none(name),
-    }, { fileBytes: bytes.length, onMetadata: (metadata) => void (target = restoration.begin(metadata)) });
+    }, {
+      fileBytes: bytes.length,
+      *takingMetadata(metadata) {
+        target = yield* restoration.begin(metadata);
+      },
+    });
     reader.write(bytes);
     reader.close();
     await restoration.commit();

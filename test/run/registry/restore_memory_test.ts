@@ -1,4 +1,5 @@
 /** A checkpoint for a large run: the old run leaves memory for it, and is still there if the upload fails. */
+import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import type { Restoration } from "../../../src/run/api/checkpoints.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -44,7 +45,7 @@ async function withRun(
 
 /** Begins a checkpoint of twos, and returns a function that sends the rest. */
 function begin(restoration: Restoration, metadata: ReadonlyMap<string, string>): () => void {
-  const sink = restoration.begin(metadata).dense("variables/w", { dtype: "F32", shape: [COUNT] });
+  const sink = atOnce(restoration.begin(metadata)).dense("variables/w", { dtype: "F32", shape: [COUNT] });
   const piece = new Uint8Array(new Float32Array(MEBIBYTE / 4).fill(2).buffer);
   sink.write(piece);
   return () => {

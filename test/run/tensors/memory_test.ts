@@ -1,4 +1,5 @@
 /** The memory of runs: runs do not affect each other, the bound holds, and abandoned memory is free again. */
+import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
@@ -153,7 +154,9 @@ const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>
   },
   "a restoration that ends early": (registry, id) => {
     const restoration = registry.restore(id);
-    restoration.begin(new Map([["stepwell", JSON.stringify(checkpointOf(registry.get("kept")).saved)]]));
+    atOnce(
+      restoration.begin(new Map([["stepwell", JSON.stringify(checkpointOf(registry.get("kept")).saved)]])),
+    );
     restoration.release();
     return Promise.resolve();
   },

@@ -1,4 +1,5 @@
 /** Checkpoints for tests: taken from a run, tampered with, and put back. */
+import { atOnce } from "../../../../src/slices.ts";
 import type { Registry } from "../../../../src/run/registry/registry.ts";
 import type { Session } from "../../../../src/run/session/session.ts";
 import type { NamedTensor } from "../../../../src/tensor.ts";
@@ -24,7 +25,7 @@ export async function restore(
 ): Promise<Session> {
   const restoration = registry.restore(id);
   try {
-    const target = restoration.begin(new Map([["stepwell", JSON.stringify(saved)]]));
+    const target = atOnce(restoration.begin(new Map([["stepwell", JSON.stringify(saved)]])));
     for (const { name, shape, values } of tensors) {
       const sink = target.dense(name, { dtype: "F32", shape });
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
