@@ -45,6 +45,11 @@ export interface BodyLimits {
   readonly headerBytesMax: number;
 }
 
+/** A list of weights that has been checked. */
+export interface CheckedWeights {
+  readonly list: readonly unknown[];
+}
+
 /** The session of one run. Readers get copies that no later turn changes. */
 export interface RunSession {
   readonly id: string;
@@ -90,8 +95,10 @@ export interface RunSession {
   withdraw(clientId: string): void;
   /** With a key, a change that was made is among `replies`, as a {@link ChangeAnswer}; so it is for the next two. */
   setVariables(staging: Staging, key?: KeyUse): void;
-  /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
-  setWeights(weights: readonly unknown[], key?: KeyUse): void;
+  /** Items are nested numbers, base64 tensors, or shapes with a Float32Array. In pieces; throws invalid_weights. */
+  preparingWeights(weights: readonly unknown[]): Generator<number, CheckedWeights>;
+  /** A list that was not prepared, or before the run changed, is checked at once; throws invalid_weights. */
+  setWeights(weights: readonly unknown[] | CheckedWeights, key?: KeyUse): void;
   /** Throws invalid_config; settings that Keras silently ignores give `warnings`. */
   patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer;
 }

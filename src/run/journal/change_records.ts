@@ -1,7 +1,8 @@
 /** Encodes changes of a run as journal records (record_format.ts). */
 import type { Arena } from "../../../kernels/arena.ts";
 import { exactJson } from "../../wire/exact_json.ts";
-import type { NamedTensor } from "../../tensor.ts";
+import { inPieces } from "../../slices.ts";
+import type { Shape } from "../../tensor.ts";
 import type { KeyUse } from "../api/steps.ts";
 import type { Staged } from "../staging/staged.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
@@ -25,7 +26,11 @@ export interface Change {
 }
 
 function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change {
-  const json = new TextEncoder().encode(exactJson(head));
+  return changeOf(kind, exactJson(head), bytes);
+}
+
+function changeOf(kind: number, head: string, bytes: readonly Uint8Array[]): Change {
+  const json = new TextEncoder().encode(head);
   const length = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, json.length, true);
   return { kind, payload: [length, json, ...bytes] };
@@ -101,21 +106,33 @@ function recordOf(staged: Staged, arena: Arena): { tensor: RecordedTensor; bytes
   return { tensor: { name, packed }, bytes };
 }
 
-/** A list of weights that is set, with the iteration count beside it. */
+/** How long it takes to write the entry of a tensor, in nanoseconds. */
+const ENTRY_UNITS = 300;
+
+/** The entries of weights in the head of their record, in JSON and in pieces. */
+export function* weightEntries(shapes: readonly Shape[]): Generator<number, string> {
+  let text = "", index = 0;
+  yield* inPieces(shapes, ENTRY_UNITS, (shape) => {
+    text += `${
+      index === 0 ? "" : ","
+    }{"name":"${index++}","dense":{"dtype":"F32","shape":[${shape.join()}]}}`;
+  });
+  return text;
+}
+
+/** Weights that are set, with the iteration count beside them. */
 export function weightsChange(
-  iterations: number,
-  weights: readonly Omit<NamedTensor, "name">[],
+  { iterations, values }: { readonly iterations: number; readonly values: Float32Array<ArrayBuffer> },
+  entries: string,
   key?: KeyUse,
 ): Change {
-  const tensors = weights.map(({ shape }, index) => ({
-    name: String(index),
-    dense: { dtype: "F32" as const, shape: [...shape] },
-  }));
-  const bytes = weights.map(({ values }) =>
-    new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  );
-  return change(KINDS.weights, { options: { iterations }, tensors, absent: [], ...key && { key } }, bytes);
+  const head = exactJson({ options: { iterations }, tensors: [], absent: [], ...key && { key } });
+  const json = head.replace(NO_TENSORS, () => `"tensors":[${entries}]`);
+  return changeOf(KINDS.weights, json, [new Uint8Array(values.buffer)]);
 }
+
+/** It stands before anything that a client has chosen. */
+const NO_TENSORS = '"tensors":[]';
 
 export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
   return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);

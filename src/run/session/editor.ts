@@ -6,15 +6,18 @@
 import { StepwellError } from "../../errors.ts";
 import { overwrite } from "../../families/optimizers/attributes.ts";
 import { ruleOf } from "../../families/optimizers/optimizer.ts";
+import { atOnce } from "../../slices.ts";
 import type { EventLog } from "../answers/events.ts";
 import type { Replies } from "../answers/replies.ts";
 import type { Member } from "../api/run_description.ts";
+import type { CheckedWeights } from "../api/run_session.ts";
 import type { KeyUse, PatchedOptimizer } from "../api/steps.ts";
-import { optimizerChange, stagedChange, weightsChange } from "../journal/change_records.ts";
+import { optimizerChange, stagedChange, weightEntries, weightsChange } from "../journal/change_records.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
-import { setWeights } from "../tensors/weights.ts";
+import { areCurrent, assignWeights, preparingWeights } from "../tensors/weights.ts";
+import { CheckedList } from "./checked_list.ts";
 import { assertNewSchedules } from "../spec/new_constants.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { assertStepCost } from "../step/step_cost.ts";
@@ -66,18 +69,33 @@ export class Editor {
     this.#keep(key);
   }
 
-  setWeights(weights: readonly unknown[], key?: KeyUse): void {
-    const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
-    let sequence = 0;
-    const changed = setWeights(state, weights, {
-      member: optimizer.member,
-      rule: ruleOf(optimizer),
-      record: (iterations, rest) => sequence = recorder.record(() => weightsChange(iterations, rest, key)),
-    });
-    if (!changed) return;
+  /** Checks a list of weights for `setWeights`, in pieces. */
+  *preparingWeights(weights: readonly unknown[]): Generator<number, CheckedList> {
+    const { state, recorder, stepper: { optimizer } } = this.#parts;
+    const about = { member: optimizer.member, rule: ruleOf(optimizer) };
+    const prepared = yield* preparingWeights(state, weights, about);
+    const entries = prepared && recorder.keepsChanges ? yield* weightEntries(prepared.shapes) : "";
+    return new CheckedList(weights, prepared, entries);
+  }
+
+  /** Takes a list that was checked as it is, unless the run means another one by it now. */
+  setWeights(weights: readonly unknown[] | CheckedWeights, key?: KeyUse): void {
+    const { state, recorder, stepper } = this.#parts;
+    const isCurrent = weights instanceof CheckedList && this.#areCurrent(weights);
+    const list = "list" in weights ? weights.list : weights;
+    const { prepared, entries } = isCurrent ? weights : atOnce(this.preparingWeights(list));
+    if (!prepared) return;
+    const sequence = recorder.record(() => weightsChange(prepared, entries, key));
+    assignWeights(state, prepared);
     stepper.wasSet(state.optimized);
     this.#tell(sequence, "weights");
     this.#keep(key);
+  }
+
+  #areCurrent({ prepared, entries }: CheckedList): boolean {
+    const { state, recorder, stepper: { optimizer } } = this.#parts;
+    return prepared !== undefined && areCurrent(state, ruleOf(optimizer), prepared) &&
+      (entries !== "" || prepared.shapes.length === 0 || !recorder.keepsChanges);
   }
 
   patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer {

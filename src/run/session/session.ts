@@ -13,7 +13,7 @@ import { EventLog } from "../answers/events.ts";
 import { Replies } from "../answers/replies.ts";
 import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
-import type { BodyLimits, Publication, RunSession, Staging } from "../api/run_session.ts";
+import type { BodyLimits, CheckedWeights, Publication, RunSession, Staging } from "../api/run_session.ts";
 import type { ContributionAnswer, KeyUse, PatchedOptimizer, StepAnswer, StepOptions } from "../api/steps.ts";
 import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
@@ -238,7 +238,12 @@ export class Session implements RunSession {
     this.#editor.setVariables(this.#staged(staging, "values"), key);
   }
 
-  setWeights(weights: readonly unknown[], key?: KeyUse): void {
+  preparingWeights(weights: readonly unknown[]): Generator<number, CheckedWeights> {
+    this.#assertUnfrozen();
+    return this.#editor.preparingWeights(weights);
+  }
+
+  setWeights(weights: readonly unknown[] | CheckedWeights, key?: KeyUse): void {
     this.#assertUnfrozen();
     this.#editor.setWeights(weights, key);
   }
