@@ -2,9 +2,8 @@
 import { receiveJson } from "./http/receive_body.ts";
 import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import { assertAnyRun, assertRun } from "./http/access.ts";
-import { answerJson } from "./http/answer.ts";
 import type { Creation, RunRegistry } from "../src/run/api/run_registry.ts";
-import { describeRun } from "./http/describe_run.ts";
+import { answerRun } from "./http/answer_run.ts";
 import type { AppContext, Register } from "./http/context.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import { keyedRequest, sayReplayed } from "./http/idempotency.ts";
@@ -22,6 +21,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { Initial, MemberRequest, NULL, OptimizerRequest, VariableName } from "./contract/tensor_schemas.ts";
+import { GroupsRequest, SparseMode } from "./contract/group_schemas.ts";
 import { AggregationRequest, Role } from "./contract/aggregation_schemas.ts";
 import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 
@@ -46,6 +46,8 @@ const VARIABLES_MAX = 100_000;
 export const CreateRun = z.strictObject({
   id: RunId.optional(),
   optimizer: OptimizerRequest,
+  groups: GroupsRequest.optional(),
+  sparse: SparseMode.optional(),
   variables: z.array(VariableRequest).min(1).max(VARIABLES_MAX).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3] }],
@@ -123,7 +125,7 @@ export const register: Register = (app, services) => {
     }
     const run = await registry.create(spec, key);
     c.header("Location", outside(c, `/v1/runs/${run.id}`));
-    return answerJson(c, describeRun(run.describe(), registry), { status: 201, run });
+    return await answerRun(c, run.describe(), registry, { status: 201, run });
   });
 };
 
@@ -135,5 +137,5 @@ async function answerKnown(
 ): Promise<Response> {
   sayReplayed(c);
   const run = answer === null ? (await registry.open(id)).describe() : JSON.parse(answer);
-  return answerJson(c, describeRun(run, registry), { status: 201, run });
+  return await answerRun(c, run, registry, { status: 201, run });
 }

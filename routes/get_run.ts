@@ -1,6 +1,6 @@
 /** GET /v1/runs/{run}: describes a run. */
-import { describeRun } from "./http/describe_run.ts";
-import { answerJson, answerUnlessFresh } from "./http/answer.ts";
+import { answerRun } from "./http/answer_run.ts";
+import { answerUnlessFresh } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
@@ -31,5 +31,5 @@ export const route = createRoute({
 export const register: Register = (app, { registry }) =>
   mount(app, route, async (c) => {
     const run = await registry.open(c.req.valid("param").run);
-    return answerUnlessFresh(c, { run }, () => answerJson(c, describeRun(run.describe(), registry), { run }));
+    return answerUnlessFresh(c, { run }, () => answerRun(c, run.describe(), registry, { run }));
   });

@@ -1,6 +1,7 @@
 /** GET /v1/runs/{run}/variables: the values of all or some variables. */
 import { answerUnlessFresh, answerVariables } from "./http/answer.ts";
 import type { AppContext, Register, Services } from "./http/context.ts";
+import { inSlices } from "../src/slices.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import { negotiate } from "./http/negotiate.ts";
 import {
@@ -77,12 +78,13 @@ export const register: Register = (app, services) =>
     const { registry } = services;
     const first = await registry.open(id);
     if (first.iterations <= after && areKnown(first)) await untilPast(c, services, { run: first, after });
+    if (names.length === 0) await inSlices(first.layingOut());
     // A different session if a checkpoint has replaced the run meanwhile.
     const run = await registry.open(id);
     const exists = () => areKnown(run);
     return answerUnlessFresh(c, { run, exists, isOld: run.iterations <= after }, () => {
       const publication = run.publish(names.length > 0 ? names : undefined);
-      return answerVariables(c, services, { type, run, publication });
+      return answerVariables(c, services, { type, publication });
     });
   });
 

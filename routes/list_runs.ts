@@ -1,5 +1,5 @@
 /** GET /v1/runs: the open runs, a page at a time. */
-import { describeRun } from "./http/describe_run.ts";
+import { runJson } from "./http/answer_run.ts";
 import { callerOf } from "./http/access.ts";
 import { answerPieces } from "./http/answer_pieces.ts";
 import type { Register } from "./http/context.ts";
@@ -43,7 +43,7 @@ export const register: Register = (app, { registry }) =>
       ...c.req.valid("query"),
       isListed: (id) => globs.matches(id),
     });
-    const described = runs.values().map((run) => plainJson(describeRun(run, registry)));
+    const described = runs.values().map((run) => runJson(run, registry));
     const more = next === undefined ? [] : [["next_cursor", plainJson(next)] as const];
     return await answerPieces(c, recordJson([["runs", listJson(described)], ...more]));
   });

@@ -4,8 +4,7 @@ import type { Restoration } from "../src/run/api/checkpoints.ts";
 import type { RunDescription } from "../src/run/api/run_description.ts";
 import type { TensorTarget } from "../src/tensor.ts";
 import { HEADER_BYTES_MAX } from "../src/wire/safetensors_header.ts";
-import { describeRun } from "./http/describe_run.ts";
-import { answerJson } from "./http/answer.ts";
+import { answerRun } from "./http/answer_run.ts";
 import { receiveFile } from "./http/receive_body.ts";
 import { outsidePath } from "./http/path_prefix.ts";
 import type { Register } from "./http/context.ts";
@@ -71,12 +70,12 @@ export const register: Register = (app, services) => {
     });
     // A retry of a request with a key names the version before its own restore.
     if (c.req.header("Idempotency-Key") === undefined) confirm(await restoration.current());
-    const { target, takingMetadata } = deferred(restoration);
+    const { target, begin } = deferred(restoration), { recall } = restoration;
     const bytesMax = settings.STEPWELL_BODY_BYTES_MAX, headerBytesMax = HEADER_BYTES_MAX;
-    await receiveFile(c, services, { bytesMax, headerBytesMax, target, takingMetadata });
+    await receiveFile(c, services, { bytesMax, headerBytesMax, target, recall, begin });
     const answer = (run: RunDescription, created: boolean) => {
       if (created) c.header("Location", outside(c, `/v1/runs/${id}`));
-      return answerJson(c, describeRun(run, registry), { status: created ? 201 : 200, run });
+      return answerRun(c, run, registry, { status: created ? 201 : 200, run });
     };
     const current = await restoration.current();
     const { key, earlier } = once.use();
@@ -99,7 +98,7 @@ function deferred(restoration: Restoration) {
     throw new StepwellError("malformed_safetensors", "Cannot restore the run: the file has no __metadata__");
   };
   return {
-    *takingMetadata(metadata: ReadonlyMap<string, string>): Generator<number, void> {
+    *begin(metadata: ReadonlyMap<string, string>) {
       begun = yield* restoration.begin(metadata);
     },
     target: {

@@ -1,6 +1,5 @@
 /** PUT /v1/runs/{run}/weights: Keras' set_weights. */
-import { inSlices } from "../src/slices.ts";
-import { answerChange, answerChangedBefore } from "./http/answer.ts";
+import { answerChange, answerChangedBefore, standingOf } from "./http/answer.ts";
 import type { Register } from "./http/context.ts";
 import {
   answers,
@@ -46,19 +45,16 @@ export const route = createRoute({
   ]),
 });
 
-/** Weights that are checked in a fraction of a millisecond. */
-const AT_ONCE_MAX = 256;
-
 export const register: Register = (app, services) =>
   mount(app, route, async (c) => {
-    const { run, confirm, change } = await checkRun(c, services, c.req.valid("param").run);
+    const { run, change } = await checkRun(c, services, c.req.valid("param").run);
     using once = oneChangeOf(run, c, services);
     const weights = await receiveWeights(c, services, run);
     const { key, earlier } = once.use();
     if (earlier) return answerChangedBefore(c, earlier);
-    confirm();
-    // A long list is checked in slices, and what it means is checked again in the turn that sets it.
-    const checked = weights.length > AT_ONCE_MAX ? await inSlices(run.preparingWeights(weights)) : weights;
-    await change(() => run.setWeights(checked, key));
-    return answerChange(c, services, { run, representation: undefined });
+    const made = await change(() => {
+      run.setWeights(weights, key);
+      return standingOf(run);
+    });
+    return answerChange(c, services, { made });
   });

@@ -7,6 +7,8 @@ import type { RunSession } from "../src/run/api/run_session.ts";
 import { type ByteSink, elementCount, type Shape, type TensorTarget, type WireDtype } from "../src/tensor.ts";
 import { membersOf, TENSOR } from "../src/wire/json_limits.ts";
 import type { FlatTensor } from "../src/wire/nested_numbers.ts";
+import { inSlices } from "../src/slices.ts";
+import { readTensor } from "../src/wire/json_tensors.ts";
 import { noFields } from "../src/wire/metadata_fields.ts";
 import { bodyFormat, receiveFile, receiveJson } from "./http/receive_body.ts";
 import type { AppContext, Services } from "./http/context.ts";
@@ -30,7 +32,7 @@ export async function receiveWeights(
       valuesMax: VALUES_MAX,
       places,
     });
-    return body.value.weights;
+    return await inSlices(readingList(body.value.weights));
   }
   const list = new WeightList();
   // More than the names of all places take.
@@ -45,9 +47,32 @@ export async function receiveWeights(
   return list.items();
 }
 
+/** How long it takes to read a tensor, and one of its bytes. */
+const TENSOR_UNITS = 1000, BYTE_UNITS = 2;
+
+/** The tensors of a list from JSON; the iteration count, which comes first, may be a number. */
+function* readingList(list: readonly unknown[]): Generator<number, (FlatTensor | number)[]> {
+  const items: (FlatTensor | number)[] = [];
+  for (const [place, value] of list.entries()) {
+    if (place === 0 && typeof value === "number") {
+      items.push(value);
+      continue;
+    }
+    const tensor = readTensor(value, `weights.${place}`);
+    items.push(tensor);
+    yield TENSOR_UNITS + BYTE_UNITS * tensor.values.byteLength;
+  }
+  return items;
+}
+
+/** Small tensors have their memory together. */
+const SHARED_BYTES = 64 << 10;
+
 /** Collects dense tensors: integers as numbers, all others as float32 tensors. */
 class WeightList implements TensorTarget {
   readonly #items = new Map<number, FlatTensor | number>();
+  #shared = new Uint8Array(0);
+  #used = 0;
 
   dense(name: string, { dtype, shape }: { dtype: WireDtype; shape: Shape }): ByteSink {
     const place = /^(0|[1-9]\d{0,6})$/.test(name) ? Number(name) : NaN;
@@ -66,7 +91,7 @@ class WeightList implements TensorTarget {
     }
     return this.#collect(
       4 * elementCount(shape),
-      (bytes) => this.#items.set(place, { shape: [...shape], values: new Float32Array(bytes.buffer) }),
+      (bytes) => this.#items.set(place, { shape: [...shape], values: floatsOf(bytes) }),
     );
   }
 
@@ -91,11 +116,24 @@ class WeightList implements TensorTarget {
   }
 
   #setInteger(place: number, bytes: Uint8Array<ArrayBuffer>): void {
-    this.#items.set(place, Number(new DataView(bytes.buffer).getBigInt64(0, true)));
+    this.#items.set(place, Number(new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true)));
+  }
+
+  /** Memory for a tensor. */
+  #take(size: number): Uint8Array<ArrayBuffer> {
+    if (size > SHARED_BYTES / 4) return new Uint8Array(size);
+    if (this.#used + size > this.#shared.length) {
+      this.#shared = new Uint8Array(SHARED_BYTES);
+      this.#used = 0;
+    }
+    const bytes = this.#shared.subarray(this.#used, this.#used + size);
+    // Each begins at a multiple of 8 bytes.
+    this.#used += 8 * Math.ceil(size / 8);
+    return bytes;
   }
 
   #collect(size: number, done: (bytes: Uint8Array<ArrayBuffer>) => void): ByteSink {
-    const bytes = new Uint8Array(size);
+    const bytes = this.#take(size);
     let written = 0;
     return {
       write: (piece) => {
@@ -106,6 +144,9 @@ class WeightList implements TensorTarget {
     };
   }
 }
+
+const floatsOf = (bytes: Uint8Array<ArrayBuffer>) =>
+  new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 
 function unfit(name: string, problem: string, code: ErrorCode = "invalid_request"): StepwellError {
   return refusal(code, `take the tensor "${name}"`, { path: `weights.${name}`, called: "it" }, problem);

@@ -58,18 +58,6 @@ export function* inPieces<T>(
   }
 }
 
-/** The same work, each piece of which is done by `through`. */
-export function* eachThrough<T>(
-  work: Generator<number, T>,
-  through: (piece: () => IteratorResult<number, T>) => IteratorResult<number, T>,
-): Generator<number, T> {
-  for (;;) {
-    const { value, done } = through(() => work.next());
-    if (done) return value;
-    yield value;
-  }
-}
-
 /** Does the whole of a work, which yields after each piece how much it was, in nanoseconds. */
 export function atOnce<T>(work: Generator<number, T>): T {
   for (;;) {

@@ -66,7 +66,9 @@ export async function answerTensors(
   services: Services,
   answer: TensorAnswer,
 ): Promise<Response> {
-  const { type, run, source, figures, owner } = answer;
+  const { type, source, figures, owner } = answer;
+  // The run may go on while the answer is written.
+  const run = { version: answer.run.version };
   if (!isSafetensors(type)) {
     using _owner = owner;
     checkJsonSize(source.tensors, services);
@@ -89,7 +91,6 @@ export async function answerTensors(
 
 interface VariablesAnswer {
   readonly type: TensorType;
-  readonly run: RunSession;
   readonly publication: Publication;
 }
 
@@ -103,7 +104,7 @@ export function answerVariables(
   const figures = { iterations, version };
   return answerTensors(c, services, {
     type: answer.type,
-    run: answer.run,
+    run: publication,
     source: publication,
     figures,
     json: () => valuesJson(figures, publication.tensors),
@@ -135,15 +136,39 @@ export async function answerPreferred({ representation, plain, full }: Preferred
   }
 }
 
+/** Where the run stands now. To be asked in the turn of a change: another change may follow at once. */
+export function standingOf({ iterations, version }: RunSession): ChangeAnswer {
+  return { iterations, version };
+}
+
+/**
+ * The values after a change. To be asked in its turn, as above: those of a later version are not those of the change.
+ * Undefined: there is no memory for a copy.
+ */
+export function valuesOf(run: RunSession): Publication | undefined {
+  try {
+    return run.publish();
+  } catch (error) {
+    if (error instanceof StepwellError) return undefined;
+    throw error;
+  }
+}
+
 /** Answers a change other than a step: iterations and version, and the values if the caller asked for them. */
-export function answerChange(c: AppContext, services: Services, { run, representation }: {
-  readonly run: RunSession;
-  readonly representation: TensorType | undefined;
+export function answerChange(c: AppContext, services: Services, { made, representation, values }: {
+  /** Where the run stood after the change. */
+  readonly made: ChangeAnswer;
+  readonly representation?: TensorType | undefined;
+  /** They are released. */
+  readonly values?: Publication | undefined;
 }): Promise<Response> {
   return answerPreferred({
-    representation,
-    plain: () => answerJson(c, { iterations: run.iterations, version: run.version }, { run }),
-    full: (type) => answerVariables(c, services, { type, run, publication: run.publish() }),
+    representation: values && representation,
+    plain: () => {
+      values?.release();
+      return answerJson(c, made, { run: made });
+    },
+    full: (type) => answerVariables(c, services, { type, publication: values as Publication }),
   });
 }
 

@@ -2,6 +2,7 @@
  * The checks before every change of a run: the run exists, it still exists when the body has arrived, and it is at
  * the version that the caller requires. The session makes the change.
  */
+import { inSlices } from "../../src/slices.ts";
 import { StepwellError } from "../../src/errors.ts";
 import type { RunSession } from "../../src/run/api/run_session.ts";
 import type { ChangeAnswer } from "../../src/run/api/steps.ts";
@@ -23,6 +24,8 @@ export interface CheckedRun {
 /** Opens the run and makes the checks for the first time. Throws unknown_run, version_mismatch, malformed_header. */
 export async function checkRun(c: AppContext, { registry }: Services, id: string): Promise<CheckedRun> {
   const run = await registry.open(id);
+  // The answer may have all values.
+  if (c.req.header("Prefer") !== undefined) await inSlices(run.layingOut());
   const check = preconditions(c);
   // A retry of a request with a key names the version before its own step.
   if (c.req.header("Idempotency-Key") === undefined) check(run);

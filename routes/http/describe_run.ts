@@ -6,18 +6,24 @@ import { withFloats } from "../../src/families/float_config.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
 import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
-import type { DescribedOptimizer, Member, RunDescription } from "../../src/run/api/run_description.ts";
+import type {
+  DescribedOptimizer,
+  GroupDescription,
+  Member,
+  RunDescription,
+} from "../../src/run/api/run_description.ts";
 import type { Services } from "./context.ts";
 
-type Registry = Pick<Services["registry"], "optimizers">;
+/** Who knows the optimizers of runs. */
+export type Optimizers = Pick<Services["registry"], "optimizers">;
 
 /** An optimizer, with what an answer has beside it. */
-export function describeOptimizer<M extends Member>(member: M, { optimizers }: Registry): M {
+export function describeOptimizer<M extends Member>(member: M, { optimizers }: Optimizers): M {
   return { ...member, ...withFloats(member, optimizers.family, schedules) };
 }
 
 /** The optimizer of a run's description: a run that is created with it has the same one. */
-function describeCreated(optimizer: DescribedOptimizer, registry: Registry): DescribedOptimizer {
+function describeCreated(optimizer: DescribedOptimizer, registry: Optimizers): DescribedOptimizer {
   const { attributes, ...written } = optimizer;
   const member = registry.optimizers.family.memberOf(written);
   return {
@@ -27,15 +33,33 @@ function describeCreated(optimizer: DescribedOptimizer, registry: Registry): Des
   };
 }
 
-export function describeRun(run: RunDescription, registry: Registry): RunDescription {
+export function describeVariable(variable: RunDescription["variables"][number]) {
+  const { constraint } = variable;
+  return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
+}
+
+function describeGroup(
+  group: GroupDescription,
+  base: DescribedOptimizer,
+  registry: Optimizers,
+): GroupDescription {
+  const { optimizer, hyperparameters } = group;
+  if (optimizer) return { ...group, optimizer: describeCreated(optimizer, registry) };
+  const { attributes: _, ...written } = base;
+  return {
+    ...group,
+    ...hyperparameters &&
+      { hyperparameters: describeOptimizer({ ...written, config: hyperparameters }, registry).config },
+  };
+}
+
+export function describeRun(run: RunDescription, registry: Optimizers): RunDescription {
   const { aggregation } = run, { client_clipnorm: clipNorm } = aggregation;
   return {
     ...run,
     optimizer: describeCreated(run.optimizer, registry),
-    variables: run.variables.map((variable) => {
-      const { constraint } = variable;
-      return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
-    }),
+    ...run.groups && { groups: run.groups.map((group) => describeGroup(group, run.optimizer, registry)) },
+    variables: run.variables.map(describeVariable),
     aggregation: {
       ...aggregation,
       aggregator: withFloats(aggregation.aggregator, aggregators),

@@ -2,12 +2,12 @@
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
 import { withoutNulls } from "../../src/nulls.ts";
-import { nextTurn } from "../../src/slices.ts";
+import { nextTurn, Slices } from "../../src/slices.ts";
 import { isObject } from "../../src/wire/tensor_source.ts";
 import { invalidRequest } from "./invalid_request.ts";
 
-/** Elements that are checked in some milliseconds. */
-const SLICE_LENGTH = 1000;
+/** Elements that are checked at a time, and how long one takes, in nanoseconds. */
+const SLICE_LENGTH = 1000, ELEMENT_UNITS = 3000;
 
 /** A member of a body that may be a long list. */
 export interface LongList {
@@ -34,14 +34,37 @@ export async function parseWithList<S extends z.ZodType>(
   if (list.length > lengthMax) throw tooLong(name, list.length, lengthMax);
   const head = { ...value as object, [name]: list.slice(0, SLICE_LENGTH) };
   const body = parseBody(schema, head) as Record<string, unknown[]>;
-  const elements = body[name]!, all = element.array();
+  const elements = body[name]!, all = element.array(), slices = new Slices();
   for (let at = SLICE_LENGTH; at < list.length; at += SLICE_LENGTH) {
-    await nextTurn();
+    if (slices.isOver(SLICE_LENGTH * ELEMENT_UNITS)) await nextTurn();
     const slice = all.safeParse(withoutNulls(all, list.slice(at, at + SLICE_LENGTH)));
     if (!slice.success) throw invalidRequest("body", moved(slice.error, name, at));
     for (const parsed of slice.data) elements.push(parsed);
   }
   return body as z.output<S>;
+}
+
+/**
+ * Like {@link parseBody}, for a body with an object that may have many members. Of them, what is returned has only some.
+ * The first slice with a mistake is the last one that is looked at.
+ */
+export async function parseWithMap<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  name: string,
+): Promise<z.output<S>> {
+  const map: unknown = isObject(value) ? value[name] : undefined,
+    names = isObject(map) ? Object.keys(map) : [];
+  if (names.length <= SLICE_LENGTH) return parseBody(schema, value);
+  const slices = new Slices();
+  let at = 0;
+  for (;;) {
+    const some = names.slice(at, at += SLICE_LENGTH);
+    const members = Object.fromEntries(some.map((each) => [each, (map as Record<string, unknown>)[each]]));
+    const parsed = parseBody(schema, { ...value as object, [name]: members });
+    if (at >= names.length) return parsed;
+    if (slices.isOver(SLICE_LENGTH * ELEMENT_UNITS)) await nextTurn();
+  }
 }
 
 /** The errors of a slice, with the paths that they have in the whole list. */

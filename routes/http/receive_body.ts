@@ -4,14 +4,14 @@
  */
 import type { z } from "@hono/zod-openapi";
 import { StepwellError } from "../../src/errors.ts";
-import type { TensorTarget } from "../../src/tensor.ts";
+import type { TensorTarget, WholeBody } from "../../src/tensor.ts";
 import { type JsonLimits, jsonMemory, type TensorPlace, tensorsIn } from "../../src/wire/json_limits.ts";
 import { writeTensorsInSlices } from "../../src/wire/json_tensors.ts";
 import { decodedLength, readBody } from "../../src/wire/read_body.ts";
 import { readJson } from "../../src/wire/read_json.ts";
-import { type TakingMetadata, tensorFileReader } from "../../src/wire/tensor_file.ts";
+import { tensorFileReader } from "../../src/wire/tensor_file.ts";
 import type { AppContext, Services } from "./context.ts";
-import { type LongList, parseBody, parseWithList } from "./parse_body.ts";
+import { type LongList, parseBody, parseWithList, parseWithMap } from "./parse_body.ts";
 import { type Received, upload } from "./upload.ts";
 import { BYTES_TYPE, JSON_TYPE, SAFETENSORS_TYPE } from "./negotiate.ts";
 
@@ -134,7 +134,7 @@ export async function receiveTensors<S extends z.ZodType>(
     read: (request, options) => readJson(request, { ...options, limits }),
   });
   const { value } = received;
-  const fields = parseBody(body.schema, value);
+  const fields = await parseWithMap(body.schema, value, body.member);
   // Not from zod's output, which leaves out a member named __proto__.
   await writeTensorsInSlices((value as Record<string, unknown>)[body.member], body.target, body.member);
   return fields;
@@ -144,14 +144,15 @@ interface FileBody {
   readonly bytesMax: number;
   readonly headerBytesMax: number;
   readonly target: TensorTarget;
+  /** Called before the target. */
   readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
-  /** As `onMetadata`, in pieces. */
-  readonly takingMetadata?: TakingMetadata;
+  readonly begin?: (metadata: ReadonlyMap<string, string>) => Generator<number, void>;
+  readonly recall?: (header: Uint8Array) => Generator<number, WholeBody | undefined>;
   /** Whether the target keeps the bytes outside of the arenas. */
   readonly isKept?: boolean;
 }
 
-/** Decodes a safetensors body into `target` as it arrives. Calls `onMetadata` and `takingMetadata` before the target. */
+/** Decodes a safetensors body into `target` as it arrives. */
 export async function receiveFile(c: AppContext, services: Services, body: FileBody): Promise<void> {
   bodyFormat(c, ["safetensors"]);
   const { bytesMax, target, isKept = false, ...reading } = body;

@@ -13,7 +13,12 @@ import type { Inbox } from "./inbox.ts";
 const READ_BYTES = 64 << 10;
 /** What one body may spend on extensions of its chunks, which nobody reads. */
 const EXTENSION_BYTES_MAX = 16 << 10;
-const SIZE_LINE = /^([0-9a-f]{1,16})[ \t]*(;[\t\x20-\x7e\x80-\xff]*)?$/i;
+/** RFC 9112, 7.1.1, without the blanks that it calls bad: servers disagree about them. */
+const TOKEN = "[!#$%&'*+.^_`|~0-9a-z-]+";
+const QUOTED = String.raw`"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"`;
+const SIZE_LINE = new RegExp(`^([0-9a-f]{1,16})((?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED}))?)*)$`, "i");
+/** They say where a body ends, which a trailer comes too late for. */
+const FRAMING = new Set(["content-length", "transfer-encoding"]);
 
 export interface BodyParts {
   readonly inbox: Inbox;
@@ -100,7 +105,9 @@ export class IncomingBody {
     const line = await this.#line(EXTENSION_BYTES_MAX);
     const [, digits = "", extension = ""] = SIZE_LINE.exec(line) ?? [];
     const size = digits === "" ? NaN : parseInt(digits, 16);
-    if (!Number.isSafeInteger(size)) throw malformed("the size of a chunk is no hexadecimal number");
+    if (!Number.isSafeInteger(size)) {
+      throw malformed("a chunk does not begin with a hexadecimal size and extensions without blanks");
+    }
     this.#extensionBytes += extension.length;
     if (this.#extensionBytes > EXTENSION_BYTES_MAX) throw malformed("its chunks have long extensions");
     this.#left = size;
@@ -124,7 +131,8 @@ export class IncomingBody {
       if (line === "") return;
       bytes += line.length;
       if (count === headersMax || bytes > headBytesMax) throw malformed("it has too many trailers");
-      parseField(Buffer.from(line, "latin1"), line, 0, line.length);
+      const [name] = parseField(Buffer.from(line, "latin1"), line, 0, line.length);
+      if (FRAMING.has(name)) throw malformed(`its trailers have ${name}`);
     }
   }
 

@@ -5,7 +5,7 @@ export const LANE = {
   STEPWELL_HTTP: {
     kind: "text",
     unit: "text",
-    default: "deno",
+    default: "lane",
     pattern: /^(lane|deno)$/,
     wanted: "lane or deno",
     description:

@@ -2,7 +2,7 @@
 import { CheckedFileDamage } from "./checked_file.ts";
 import type { Files } from "./files.ts";
 import type { CreationRecord } from "./kv.ts";
-import { readRunFile, type RunFile, writeRunFile } from "./run_file.ts";
+import { readingRunFile, type RunFile, writeRunFile } from "./run_file.ts";
 
 type WrittenFile = Pick<RunFile, "record" | "config" | "sequence">;
 
@@ -39,10 +39,13 @@ export class KeptRunFile {
     return this.#origin.creation;
   }
 
-  /** Takes over what the file of this incarnation says. One that is damaged is written anew with the next snapshot. */
-  read(incarnation: string): void {
+  /**
+   * Takes over what the file of this incarnation says, in pieces. One that is damaged is written anew with the next
+   * snapshot.
+   */
+  *reading(incarnation: string): Generator<number, void> {
     try {
-      const file = readRunFile(this.#files, this.#folder);
+      const file = yield* readingRunFile(this.#files, this.#folder);
       if (file?.record.incarnation !== incarnation) return;
       this.#origin = originOf(file);
       this.#sequence = file.sequence;

@@ -1,5 +1,5 @@
 /** `run.json` in a run's folder: what is needed to list the run again if the database does not know it. */
-import { readCheckedFile, writeCheckedFile } from "./checked_file.ts";
+import { readCheckedFile, readingCheckedFile, writeCheckedFile } from "./checked_file.ts";
 import type { Files } from "./files.ts";
 import type { CreationRecord, RunRecord } from "./kv.ts";
 
@@ -26,4 +26,9 @@ export function writeRunFile(files: Files, folder: string, run: RunFile): Promis
 /** Returns undefined if there is none. Throws {@link CheckedFileDamage} and storage_failed. */
 export function readRunFile(files: Files, folder: string): RunFile | undefined {
   return readCheckedFile(files, placeIn(folder));
+}
+
+/** As {@link readRunFile}, in pieces. */
+export function readingRunFile(files: Files, folder: string): Generator<number, RunFile | undefined> {
+  return readingCheckedFile(files, placeIn(folder));
 }

@@ -181,7 +181,7 @@ export class RunStore {
    * the run meanwhile, except that it is not read to the end. Throws run_damaged, and what the disk throws.
    */
   *opening(rebuild: Rebuild): Generator<number, void> {
-    this.#file.read(this.#owner.incarnation);
+    yield* this.#file.reading(this.#owner.incarnation);
     const snapshots = yield* openingFiles({
       files: this.#parts.files,
       folder: this.#folder,

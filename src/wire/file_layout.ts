@@ -4,9 +4,8 @@
  *
  * Invariant: the file has the bytes that `encodeSafetensors` would give it.
  */
-import { atOnce } from "../slices.ts";
 import type { Shape } from "../tensor.ts";
-import { frameHeader, layingOut, metadataEntry } from "./safetensors_writer.ts";
+import { frameHeader, layingOut, type Layout, metadataEntry } from "./safetensors_writer.ts";
 
 interface Placed {
   readonly name: string;
@@ -24,8 +23,12 @@ export class FileLayout<T extends Placed> {
   /** The entries of the header after the metadata, with the bracket that ends it. */
   readonly #entries: Uint8Array<ArrayBuffer>;
 
-  constructor(tensors: Iterable<T>) {
-    const { entries, ordered } = atOnce(layingOut([...tensors]));
+  /** Lays out a file, in pieces. */
+  static *making<T extends Placed>(tensors: Iterable<T>): Generator<number, FileLayout<T>> {
+    return new FileLayout(yield* layingOut([...tensors]));
+  }
+
+  private constructor({ entries, ordered }: Layout<T>) {
     this.ordered = ordered;
     this.dataBytes = ordered.reduce((sum, { count }) => sum + 4 * count, 0);
     this.#entries = encoder.encode(`${entries === "" ? "" : ","}${entries}}`);

@@ -12,7 +12,7 @@ import { JsonReader } from "./json_reader.ts";
 import { JSON_DEPTH_MAX, malformedJson } from "./json_fault_error.ts";
 
 const SHORT_LETTERS_MAX = 64 << 10;
-/** Bytes of a long text that are read at a time, and how long a byte takes. */
+/** Bytes of a long text that are read at a time, and how long each takes. */
 const PIECE_BYTES = 64 << 10, BYTE_UNITS = 30;
 const LIMITS = { plainBytesMax: 4 << 20, valuesMax: 500_000, namesMax: 100_000 };
 
@@ -21,10 +21,13 @@ export function parseJson(text: string, limits: JsonLimits = LIMITS): unknown {
   return atOnce(parsingJson(text, limits));
 }
 
-/** As {@link parseJson}, a long text in pieces. */
+/** As {@link parseJson}, in pieces. */
 export function* parsingJson(text: string, limits: JsonLimits): Generator<number, unknown> {
   if (text === "") throw malformedJson("it is empty");
-  if (text.length > SHORT_LETTERS_MAX) return yield* parsingLong(text, limits);
+  return text.length > SHORT_LETTERS_MAX ? yield* parsingLong(text, limits) : parseShort(text);
+}
+
+function parseShort(text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -42,8 +45,9 @@ export function* parsingJson(text: string, limits: JsonLimits): Generator<number
 function* parsingLong(text: string, limits: JsonLimits): Generator<number, unknown> {
   const reader = new JsonReader(limits), bytes = new TextEncoder().encode(text);
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    reader.write(bytes.subarray(at, at + PIECE_BYTES));
-    yield BYTE_UNITS * PIECE_BYTES;
+    const piece = bytes.subarray(at, at + PIECE_BYTES);
+    reader.write(piece);
+    yield BYTE_UNITS * piece.length;
   }
   return reader.close();
 }

@@ -4,7 +4,6 @@
  * any order. Only the form is checked here; the target accepts or refuses names, shapes and dtypes.
  */
 
-import { atOnce } from "../slices.ts";
 import type { ByteSink, TensorTarget, WholeBody, WireDtype } from "../tensor.ts";
 import { isWireDtype } from "./dtypes.ts";
 import { type HeaderKey, headerKey } from "./header_key.ts";
@@ -12,8 +11,6 @@ import { checkParts, PACKING_KEYS, readPacking } from "./packing.ts";
 import { SafetensorsReader } from "./safetensors_reader.ts";
 import { parseHeader, type SafetensorsEntry, type SafetensorsHeader } from "./safetensors_header.ts";
 import { unreadable } from "./unreadable.ts";
-
-export type TakingMetadata = (metadata: ReadonlyMap<string, string>) => Generator<number, void>;
 
 export interface TensorFileOptions {
   /** In place of what the target remembers: called with the header's bytes before they are parsed. */
@@ -23,13 +20,13 @@ export interface TensorFileOptions {
   readonly headerBytesMax?: number | undefined;
   /** Called before the target; may throw to refuse. */
   readonly onMetadata?: (metadata: ReadonlyMap<string, string>) => void;
-  /** As `onMetadata` and after it, in pieces. */
-  readonly takingMetadata?: TakingMetadata | undefined;
+  /** As `onMetadata`, in pieces. Not called for a file that is recalled. */
+  readonly begin?: (metadata: ReadonlyMap<string, string>) => Generator<number, void>;
 }
 
 /** A reader of tensor files. Errors: {@link SafetensorsReader}'s, invalid_request, dtype_mismatch, the target's. */
 export function tensorFileReader(target: TensorTarget, options: TensorFileOptions = {}): SafetensorsReader {
-  const { onMetadata, takingMetadata, recall, ...readerOptions } = options;
+  const { onMetadata, begin, recall, ...readerOptions } = options;
   let key: HeaderKey | undefined;
   return new SafetensorsReader({
     ...readerOptions,
@@ -41,14 +38,13 @@ export function tensorFileReader(target: TensorTarget, options: TensorFileOption
       if (PACKING_KEYS.values().some((each) => metadata.has(each))) return undefined;
       const open = () => {
         onMetadata?.(metadata);
-        if (takingMetadata) atOnce(takingMetadata(metadata));
         return body.open();
       };
       return { bytes: body.bytes, open };
     }),
     *onHeader(header) {
       onMetadata?.(header.metadata);
-      if (takingMetadata) yield* takingMetadata(header.metadata);
+      yield* begin?.(header.metadata) ?? [];
       const body = key && (yield* wholeOf(header, target, key.key));
       return body ? { whole: body.open(), bytes: body.bytes } : yield* sinksOf(header, target);
     },

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { elementCount } from "../../src/tensor.ts";
+import { atOnce } from "../../src/slices.ts";
 import { FileLayout } from "../../src/wire/file_layout.ts";
 import { headerOf, layingOut } from "../../src/wire/safetensors_writer.ts";
-import { atOnce } from "../../src/slices.ts";
 
 const TENSORS = fc.uniqueArray(
   fc.record({
@@ -24,7 +24,7 @@ Deno.test("a file's layout has the header and the order of the writer", () => {
       const count = elementCount(shape);
       return { name, shape, count, values: new Float32Array(count) };
     });
-    const layout = new FileLayout(tensors);
+    const layout = atOnce(FileLayout.making(tensors));
     // The same layout serves every version.
     for (const each of metadata) {
       const wanted = atOnce(layingOut(tensors));

@@ -1,18 +1,20 @@
 /** Uploads and downloads of whole runs as safetensors files. */
 import type { Releasable } from "../../releasable.ts";
-import type { TensorTarget } from "../../tensor.ts";
+import type { TensorTarget, WholeBody } from "../../tensor.ts";
 import type { RunDescription } from "./run_description.ts";
 import type { RunSession } from "./run_session.ts";
 import type { ChangeAnswer, KeyUse } from "./steps.ts";
 
-/** An upload of a checkpoint: call `begin` once with the file's metadata, write the tensors, then call `commit`. */
+/** An upload of a checkpoint: read the header, write the tensors, then call `commit`. */
 export interface Restoration extends Releasable {
   /** The run's present version, for preconditions; undefined if there is no run. Throws what `open` throws. */
   current(): Promise<{ readonly version: number } | undefined>;
   /**
-   * In pieces. Throws if the metadata does not describe a run, or describes one that this service cannot hold; and if the
-   * upload is released meanwhile.
+   * Reads a file's header that the service wrote, in pieces: the file as a whole. Undefined for any other, and throws as
+   * `begin`, which is then to be called.
    */
+  recall(header: Uint8Array): Generator<number, WholeBody | undefined>;
+  /** In pieces. Throws if the metadata does not describe a run, or describes one that this service cannot hold. */
   begin(metadata: ReadonlyMap<string, string>): Generator<number, TensorTarget>;
   /** Finds the answer to an earlier restore with this key, in the run that `current` gave last. Throws key_reused if that request was a different one. */
   earlier(use: KeyUse): ChangeAnswer | undefined;

@@ -45,11 +45,6 @@ export interface BodyLimits {
   readonly headerBytesMax: number;
 }
 
-/** A list of weights that has been checked. */
-export interface CheckedWeights {
-  readonly list: readonly unknown[];
-}
-
 /** The session of one run. Readers get copies that no later turn changes. */
 export interface RunSession {
   readonly id: string;
@@ -61,6 +56,8 @@ export interface RunSession {
   /** The largest bodies that this run can accept. */
   readonly limits: BodyLimits;
 
+  /** Prepares publications of all variables, in pieces: it takes long for many, and is done once. */
+  layingOut(): Generator<number, unknown>;
   /** All variables of this version, sharing one copy between readers; throws unknown_variable for `names`. */
   publish(names?: readonly string[]): Publication;
   /**
@@ -77,7 +74,8 @@ export interface RunSession {
   readSlot(slot: string): readonly NamedTensor[];
   /** `get_weights`: `iterations` is null while Keras would not have created it; scalar state is among the tensors. */
   weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] };
-  optimizer(): Member;
+  /** That of the run, or of a group; throws unknown_group. */
+  optimizer(group?: string): Member;
   /** The latest applied steps, newest first. */
   steps(limit: number): readonly StepAnswer[];
   /** The answers to keyed requests. */
@@ -95,10 +93,11 @@ export interface RunSession {
   withdraw(clientId: string): void;
   /** With a key, a change that was made is among `replies`, as a {@link ChangeAnswer}; so it is for the next two. */
   setVariables(staging: Staging, key?: KeyUse): void;
-  /** Items are nested numbers, base64 tensors, or shapes with a Float32Array. In pieces; throws invalid_weights. */
-  preparingWeights(weights: readonly unknown[]): Generator<number, CheckedWeights>;
-  /** A list that was not prepared, or before the run changed, is checked at once; throws invalid_weights. */
-  setWeights(weights: readonly unknown[] | CheckedWeights, key?: KeyUse): void;
-  /** Throws invalid_config; settings that Keras silently ignores give `warnings`. */
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer;
+  /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
+  setWeights(weights: readonly unknown[], key?: KeyUse): void;
+  /** Of the run, or of a group. Throws invalid_config and unknown_group; settings that Keras silently ignores give `warnings`. */
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options?: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): PatchedOptimizer;
 }

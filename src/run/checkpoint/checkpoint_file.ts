@@ -8,15 +8,17 @@
 import { releasable } from "../../releasable.ts";
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import type { SnapshotFile } from "../../store/snapshot_file.ts";
-import { inSlices } from "../../slices.ts";
+import { inSlices, nextTurn } from "../../slices.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
-import { encodingSafetensors, frameHeader } from "../../wire/safetensors_writer.ts";
+import { encodingSafetensors, frameHeader, metadataEntry } from "../../wire/safetensors_writer.ts";
 import type { CheckpointFile } from "../api/checkpoints.ts";
 import { OWNER, savedVersion } from "./checkpoint_format.ts";
+import { type OwnHeader, readingMetadata } from "./own_header.ts";
 import { REMEMBERED } from "../answers/remembered.ts";
 import type { CheckpointSource } from "./checkpoint.ts";
 
 const PIECE_BYTES_MAX = 256 * 1024;
+const BRACE = 0x7d, SPACE = 0x20;
 
 /**
  * A download made of copies, which count against the memory bound until the last byte was read. Throws out_of_memory.
@@ -79,17 +81,37 @@ async function readHeader(
   const prefix = await snapshot.next(8);
   const length = prefix.length < 8 ? NaN : Number(new DataView(prefix.buffer).getBigUint64(0, true));
   if (!(length <= snapshot.left)) throw snapshot.damage(`its header would have ${length} bytes`);
-  const text = new TextDecoder().decode(await snapshot.next(length));
+  const header = await snapshot.next(length);
   try {
-    const header = JSON.parse(text) as Record<string, Record<string, string>>;
+    const { metadata: all, rest } = await inSlices(readingMetadata(header)) ?? readAtOnce(header);
     const metadata = Object.fromEntries(
-      Object.entries(header[METADATA] ?? {}).filter(([key]) => !REMEMBERED.includes(key) && key !== OWNER),
+      [...all].filter(([key]) => !REMEMBERED.includes(key) && key !== OWNER),
     );
-    return {
-      version: savedVersion(metadata),
-      bytes: frameHeader(new TextEncoder().encode(JSON.stringify({ ...header, [METADATA]: metadata }))),
-    };
+    const version = savedVersion(metadata);
+    await nextTurn();
+    const first = new TextEncoder().encode(`{${metadataEntry(metadata)}`);
+    return { version, bytes: frameHeader(first, rest.subarray(0, entriesEnd(rest))) };
   } catch (error) {
     throw snapshot.damage(`its header is invalid: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** Where the entries end, before the padding. Throws if the header has not this end: its length is wrong. */
+function entriesEnd(rest: Uint8Array): number {
+  const end = 1 + rest.lastIndexOf(BRACE);
+  if (rest[end - 2] === BRACE && rest.subarray(end).every((byte) => byte === SPACE)) return end;
+  throw new Error("its entries have no end");
+}
+
+/** A header of another form than the one in which it is written today. */
+function readAtOnce(header: Uint8Array): OwnHeader {
+  const { [METADATA]: metadata = {}, ...entries } = JSON.parse(new TextDecoder().decode(header)) as Record<
+    string,
+    Record<string, string>
+  >;
+  const text = JSON.stringify(entries), comma = text === "{}" ? "" : ",";
+  return {
+    metadata: new Map(Object.entries(metadata)),
+    rest: new TextEncoder().encode(`${comma}${text.slice(1)}`),
+  };
 }

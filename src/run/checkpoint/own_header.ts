@@ -5,13 +5,14 @@
  * Invariant: a header that is not recognized is left to the reader of all safetensors files.
  */
 import { Buffer } from "node:buffer";
+import { findingJsonFault } from "../../wire/json_fault.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
 import type { RunLayout } from "./run_layout.ts";
 
 const START = Buffer.from(`{"${METADATA}":{"`);
 const QUOTE = 0x22, COMMA = 0x2c, BRACE = 0x7d, SPACE = 0x20;
 
-interface OwnHeader {
+export interface OwnHeader {
   readonly metadata: ReadonlyMap<string, string>;
   /** What follows the metadata. */
   readonly rest: Uint8Array;
@@ -20,8 +21,14 @@ interface OwnHeader {
 /** How long it takes to look for the end of the metadata and to decode them, for each byte in nanoseconds. */
 const BYTE_UNITS = 3;
 
-/** In pieces. Undefined: the metadata are not the first entry, or not written as the service writes them. */
-export function* readingMetadata(header: Uint8Array): Generator<number, OwnHeader | undefined> {
+/**
+ * In pieces. Undefined: the metadata are not the first entry, or not written as the service writes them. `isStrict`: who
+ * wrote them is not known, so a name may be there twice.
+ */
+export function* readingMetadata(
+  header: Uint8Array,
+  { isStrict = false }: { readonly isStrict?: boolean } = {},
+): Generator<number, OwnHeader | undefined> {
   const bytes = Buffer.from(header.buffer, header.byteOffset, header.length);
   if (!bytes.subarray(0, START.length).equals(START)) return undefined;
   const end = metadataEnd(header);
@@ -31,6 +38,7 @@ export function* readingMetadata(header: Uint8Array): Generator<number, OwnHeade
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(START.length - 2, end));
     yield BYTE_UNITS * end;
+    if (isStrict && (yield* findingJsonFault(text))) return undefined;
     members = JSON.parse(text);
   } catch {
     return undefined;

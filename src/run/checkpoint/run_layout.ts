@@ -9,7 +9,7 @@ import type { RunState, VariableState } from "../tensors/state.ts";
 import { slotTensor, variableTensor } from "./checkpoint_format.ts";
 
 /** Letters of a part of the entries, and how long it takes to write an entry and to look at one. */
-const PART_LENGTH = 64 << 10, ENTRY_UNITS = 400, ORDER_UNITS = 50;
+const PART_LENGTH = 64 << 10, ENTRY_UNITS = 700, ORDER_UNITS = 50;
 
 /** The tensors of one kind: the variables, or a slot of them. */
 interface Group {
@@ -64,7 +64,10 @@ function* groupsOf(state: RunState): Generator<number, readonly Group[]> {
     ? all
     : all.filter(({ role }) => role === "optimize");
   yield ORDER_UNITS * all.length;
-  const slots = state.slotNames.map((slot) => ({ slot, variables: optimized }));
+  const slots = state.slotNames.map((slot) => ({
+    slot,
+    variables: optimized.filter(({ home }) => home.slots.has(slot)),
+  }));
   return [{ slot: undefined, variables: all }, ...slots]
     .sort((a, b) => prefixOf(a.slot) < prefixOf(b.slot) ? -1 : 1);
 }

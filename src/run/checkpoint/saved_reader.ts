@@ -21,7 +21,7 @@ export function* readingSaved(
   const text = metadata.get(SAVED) ?? "";
   let json: unknown;
   try {
-    json = isOwn ? yield* parsingOwn(text) : yield* parsingJson(text, SAVED_LIMITS);
+    json = yield* isOwn ? parsingOwn(text) : parsingJson(text, SAVED_LIMITS);
   } catch (error) {
     if (error instanceof StepwellError && error.code === "body_too_large") throw error;
     refuse('the metadata has no JSON under "stepwell"');

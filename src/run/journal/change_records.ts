@@ -1,12 +1,11 @@
 /** Encodes changes of a run as journal records (record_format.ts). */
 import type { Arena } from "../../../kernels/arena.ts";
 import { exactJson } from "../../wire/exact_json.ts";
-import { inPieces } from "../../slices.ts";
-import type { Shape } from "../../tensor.ts";
 import type { KeyUse } from "../api/steps.ts";
 import type { Staged } from "../staging/staged.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
+import type { WholeWeights } from "../tensors/weights.ts";
 import { ALL, bytesOf, type Head, KINDS, type RecordedTensor } from "./record_format.ts";
 
 /** Why a round ends, and whether its contributions become a step. */
@@ -26,11 +25,7 @@ export interface Change {
 }
 
 function change(kind: number, head: Head, bytes: readonly Uint8Array[]): Change {
-  return changeOf(kind, exactJson(head), bytes);
-}
-
-function changeOf(kind: number, head: string, bytes: readonly Uint8Array[]): Change {
-  const json = new TextEncoder().encode(head);
+  const json = new TextEncoder().encode(exactJson(head));
   const length = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, json.length, true);
   return { kind, payload: [length, json, ...bytes] };
@@ -106,34 +101,18 @@ function recordOf(staged: Staged, arena: Arena): { tensor: RecordedTensor; bytes
   return { tensor: { name, packed }, bytes };
 }
 
-/** How long it takes to write the entry of a tensor, in nanoseconds. */
-const ENTRY_UNITS = 300;
-
-/** The entries of weights in the head of their record, in JSON and in pieces. */
-export function* weightEntries(shapes: readonly Shape[]): Generator<number, string> {
-  let text = "", index = 0;
-  yield* inPieces(shapes, ENTRY_UNITS, (shape) => {
-    text += `${
-      index === 0 ? "" : ","
-    }{"name":"${index++}","dense":{"dtype":"F32","shape":[${shape.join()}]}}`;
-  });
-  return text;
+/** A list of weights that is set, with the iteration count beside it. */
+export function weightsChange({ iterations, values }: WholeWeights, key?: KeyUse): Change {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const head = { options: { iterations }, absent: [], ...key && { key } };
+  return change(KINDS.weights, { ...head, tensors: ALL }, [bytes]);
 }
 
-/** Weights that are set, with the iteration count beside them. */
-export function weightsChange(
-  { iterations, values }: { readonly iterations: number; readonly values: Float32Array<ArrayBuffer> },
-  entries: string,
-  key?: KeyUse,
+/** `group`: that of the run's optimizer if it is undefined. */
+export function optimizerChange(
+  config: Readonly<Record<string, unknown>>,
+  { key, group }: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
 ): Change {
-  const head = exactJson({ options: { iterations }, tensors: [], absent: [], ...key && { key } });
-  const json = head.replace(NO_TENSORS, () => `"tensors":[${entries}]`);
-  return changeOf(KINDS.weights, json, [new Uint8Array(values.buffer)]);
-}
-
-/** It stands before anything that a client has chosen. */
-const NO_TENSORS = '"tensors":[]';
-
-export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
-  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);
+  const head = { options: { ...config }, tensors: [], absent: [] };
+  return change(KINDS.optimizer, { ...head, ...key && { key }, ...group !== undefined && { group } }, []);
 }

@@ -35,7 +35,7 @@ const Tensor = z.union([
   z.strictObject({ name: z.string(), packed: Packed }),
 ]);
 export const Tensors = z.array(Tensor), Names = z.array(z.string());
-/** Dense float32 tensors of all optimized variables, in the run's order. */
+/** Dense float32 tensors of all optimized variables, in the run's order. Of weights: all that the run has, in order. */
 export const ALL = "all";
 export const Head = z.strictObject({
   options: z.record(z.string(), z.unknown()),
@@ -43,6 +43,8 @@ export const Head = z.strictObject({
   absent: Names,
   /** Of a change that is no contribution; a contribution has it among its options. */
   key: z.strictObject({ key: z.string(), hash: z.string(), at: z.number() }).exactOptional(),
+  /** Whose hyperparameters were overwritten; absent: those of the run's optimizer. */
+  group: z.string().exactOptional(),
 });
 export type Head = z.infer<typeof Head>;
 export type RecordedTensor = z.infer<typeof Tensor>;

@@ -10,12 +10,15 @@ import { type ByteSink, elementCount, type WireTensor } from "../../tensor.ts";
 import type { KeyUse, StepOptions } from "../api/steps.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RoundEnd } from "./change_records.ts";
+import type { WholeWeights } from "../tensors/weights.ts";
 import { ALL, bytesOf, Head, KINDS, Names, type RecordedTensor, Tensors } from "./record_format.ts";
 
 /** Maximum bytes of a record that are read at a time. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 /** Tensors of a head that are checked at a time, and how long that, staging one, and a letter of the head take. */
 const SLICE = 1000, CHECK_UNITS = 1000, TENSOR_UNITS = 2000, LETTER_UNITS = 5;
+/** How long a change takes for each of its tensors. */
+const CHANGE_UNITS = 500;
 
 /** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
 export interface ContributionOptions extends StepOptions {
@@ -30,8 +33,11 @@ export interface Replayable {
   endRound(end: RoundEnd): unknown;
   withdraw(clientId: string): void;
   setVariables(staging: ArenaStaging, key?: KeyUse): void;
-  setWeights(weights: readonly unknown[], key?: KeyUse): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void;
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): unknown;
 }
 
 /**
@@ -40,23 +46,30 @@ export interface Replayable {
  */
 export function* replaying(session: Replayable, record: JournalRecord): Generator<number, void> {
   const { kind } = record;
-  const content = yield* read(record), { head: { options, key } } = content;
-  if (kind === KINDS.optimizer) session.patchOptimizer(options, key);
+  const content = yield* read(record), { head: { options, key, group } } = content;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options, { key, group });
   else if (kind === KINDS.weights) session.setWeights(yield* weightsOf(content), key);
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
   else if (kind === KINDS.variables) {
     using staging = session.stage("values");
     yield* fill(staging, content);
+    yield CHANGE_UNITS * staging.size;
     session.setVariables(staging, key);
+    yield CHANGE_UNITS * staging.size;
   } else if (kind === KINDS.gradients) {
     using staging = session.stage("gradients");
     yield* fill(staging, content);
+    // A large step has a turn of its own.
+    yield CHANGE_UNITS * staging.size;
     session.step(staging, { ...options as unknown as StepOptions, isRecorded: true });
+    yield CHANGE_UNITS * staging.size;
   } else if (kind === KINDS.contribution) {
     using staging = session.stage("gradients");
     yield* fill(staging, content);
+    yield CHANGE_UNITS * staging.size;
     session.contribute(staging, { ...options as unknown as ContributionOptions, isRecorded: true });
+    yield CHANGE_UNITS * staging.size;
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 
@@ -74,8 +87,9 @@ export function readContribution(
 
 interface Content {
   readonly head: Head;
-  /** The bytes after the head. */
+  /** The bytes after the head, and how many there are. */
   readonly payload: Payload;
+  readonly bytes: number;
 }
 
 function* read({ payload }: JournalRecord): Generator<number, Content> {
@@ -83,15 +97,16 @@ function* read({ payload }: JournalRecord): Generator<number, Content> {
   const length = new DataView(prefix.buffer, prefix.byteOffset).getUint32(0, true);
   const json = JSON.parse(new TextDecoder().decode(payload.next(length)));
   yield LETTER_UNITS * length;
+  const bytes = payload.bytes - prefix.length - length;
   const { tensors, absent } = json;
-  if (!Array.isArray(tensors) || !Array.isArray(absent)) return { head: Head.parse(json), payload };
+  if (!Array.isArray(tensors) || !Array.isArray(absent)) return { head: Head.parse(json), payload, bytes };
   const head = Head.parse({ ...json, tensors: [], absent: [] });
   const parsed: RecordedTensor[] = [];
   for (let at = 0; at < tensors.length; at += SLICE) {
     for (const tensor of Tensors.parse(tensors.slice(at, at + SLICE))) parsed.push(tensor);
     yield SLICE * CHECK_UNITS;
   }
-  return { head: { ...head, tensors: parsed, absent: Names.parse(absent) }, payload };
+  return { head: { ...head, tensors: parsed, absent: Names.parse(absent) }, payload, bytes };
 }
 
 /** The next bytes of a payload, in pieces. Each piece must be used before the next one is read. */
@@ -104,8 +119,19 @@ function* pieces(payload: Payload, bytes: number): Generator<Uint8Array<ArrayBuf
   }
 }
 
-function* weightsOf({ head, payload }: Content): Generator<number, unknown[]> {
-  if (head.tensors === ALL) throw new Error("A list of weights has no short form");
+function* weightsOf(
+  { head, payload, bytes: count }: Content,
+): Generator<number, unknown[] | WholeWeights> {
+  if (head.tensors === ALL) {
+    const bytes = new Uint8Array(count);
+    let at = 0;
+    for (const piece of pieces(payload, bytes.length)) {
+      bytes.set(piece, at);
+      at += piece.length;
+      yield piece.length;
+    }
+    return { iterations: Number(head.options["iterations"]), values: new Float32Array(bytes.buffer) };
+  }
   const weights: unknown[] = [head.options["iterations"]];
   for (const tensor of head.tensors) {
     const shape = "dense" in tensor ? tensor.dense.shape : [];

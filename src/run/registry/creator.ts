@@ -22,10 +22,12 @@ import { assertStepCost } from "../step/step_cost.ts";
 import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
 import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
-import { resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
+import { optimizersOf, resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
-import { RunState } from "../tensors/state.ts";
+import { rulesOf, RunState } from "../tensors/state.ts";
 
+/** Characters that each variable takes at least in the description of a run. */
+const VARIABLE_LENGTH_MIN = 70;
 /** Limit of remembered keyed creations of runs that are not stored; the oldest are dropped. */
 const CREATIONS_KEPT = 1000;
 
@@ -58,7 +60,7 @@ export class Creator {
     using _optimizer = optimizers.retain(optimizer.optimizer.member.class_name);
     const resolved = await inSlices(resolvingSpec(spec, optimizer));
     await inSlices(checkingNewSpec(resolved));
-    assertStepCost(resolved, resolved.optimizer, {
+    assertStepCost(resolved, optimizersOf(resolved), {
       secondsMax: table.stepSecondsMax,
       action: "create the run",
       path: "optimizer",
@@ -70,7 +72,7 @@ export class Creator {
     const state = unfinished.use(
       await inSlices(RunState.making(memory, resolved, rule, { isBlank: true })),
     );
-    await writeInitialValues(spec.variables, state, { rule, drawSeed });
+    await writeInitialValues(spec.variables, state, { rules: rulesOf(rule, resolved), drawSeed });
     const createdAt = now().toISOString();
     const session = new Session({
       id,
@@ -150,6 +152,10 @@ interface Kept {
 }
 
 function creationOf(session: Session, { key, hash, at }: KeyUse): Required<CreationRecord> {
-  const answer = JSON.stringify(session.describe());
-  return { key, hash, at, id: session.id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
+  const run = session.describe(), { id } = run;
+  if (run.variables.length * VARIABLE_LENGTH_MIN > ANSWER_LENGTH_MAX) {
+    return { key, hash, at, id, answer: null };
+  }
+  const answer = JSON.stringify(run);
+  return { key, hash, at, id, answer: answer.length > ANSWER_LENGTH_MAX ? null : answer };
 }

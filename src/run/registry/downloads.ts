@@ -13,6 +13,8 @@ import type { BackgroundFailure, Evictor } from "./evictor.ts";
 
 /** A run in memory of up to this size is copied: that takes a few milliseconds and no flush. */
 const COPIED_BYTES_MAX = 8 * 1024 ** 2;
+/** The same of its variables: their names and places are written too. */
+const COPIED_VARIABLES_MAX = 5000;
 
 interface DownloadsParts {
   readonly table: RunTable;
@@ -42,7 +44,8 @@ export class Downloads {
     // This reads the run again if a failure has left it unknown which changes are on disk.
     const session = await table.open(id);
     if (isKnown(session.version)) return { version: session.version, file: undefined };
-    const isLarge = entry.store !== undefined && session.bytes.state > COPIED_BYTES_MAX;
+    const isLarge = entry.store !== undefined &&
+      (session.bytes.state > COPIED_BYTES_MAX || session.variableCount > COPIED_VARIABLES_MAX);
     const file = isLarge ? await this.#savedNow(id, session.sequence) : undefined;
     const sent = file ?? await copiedFile(await table.open(id));
     return { version: sent.version, file: sent };

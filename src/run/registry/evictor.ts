@@ -8,7 +8,7 @@ import type { Room } from "../../store/room.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
 import type { Memory, Spare } from "../tensors/memory.ts";
 import type { Session } from "../session/session.ts";
-import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
+import { type PreparedSnapshot, prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
 import { takeSnapshot, warm } from "../checkpoint/snapshot_source.ts";
 
 /** Snapshots that are written concurrently. */
@@ -154,10 +154,13 @@ export class Evictor {
   /** If the open round has contributions, the snapshot is begun when the round ends, in the same turn. */
   async #snapshotWhenQuiet(entry: RunEntry, session: Session, { idle }: { idle: boolean }): Promise<void> {
     if (canSnapshot(entry)) return await (idle ? this.#snapshot(entry) : this.#snapshotInUse(entry));
+    // An earlier sweep has seen to it.
+    if (entry.whenQuiet) return;
     await entry.store?.prepareSnapshot();
+    const prepared = await prepareSnapshot(session);
     // The run may have left memory meanwhile.
     if (entry.session !== session) return;
-    entry.whenQuiet = () => void this.#safely(entry, () => this.#snapshot(entry, { atOnce: true }));
+    entry.whenQuiet = () => void this.#safely(entry, () => this.#snapshot(entry, { atOnce: true, prepared }));
   }
 
   /** The run is likely to change while the snapshot is written, so this reserves memory for a copy if it can. */
@@ -170,17 +173,18 @@ export class Evictor {
 
   async #snapshot(
     entry: RunEntry,
-    { atOnce = false, isTight = false, spare }: {
+    { atOnce = false, isTight = false, spare, ...more }: {
       atOnce?: boolean;
       isTight?: boolean;
       spare?: Spare | undefined;
+      prepared?: PreparedSnapshot | undefined;
     } = {},
   ): Promise<void> {
     const { session, store } = entry;
     if (!session || !store) return;
     // A run with "snapshot" durability has its state in memory, so a failed journal is closed and a new one begun.
     if (store.failed && session.durability === "snapshot") store.close();
-    const prepared = atOnce ? undefined : await prepareSnapshot(session);
+    const prepared = atOnce ? more.prepared : await prepareSnapshot(session);
     // The run may have left memory meanwhile.
     if (entry.session !== session) return;
     await store.snapshot(

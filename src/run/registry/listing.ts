@@ -17,6 +17,8 @@ export interface Page {
 
 /** A page ends with the run that makes it longer than this, as JSON: a run may have megabytes of names and schedules. */
 const PAGE_LETTERS_MAX = 4 << 20;
+/** Letters of a variable, with a shape of two dimensions, besides its name and constraint. */
+const VARIABLE_LETTERS = 80;
 /** Letters after which others run. */
 const SLICE_LETTERS = 256 << 10;
 
@@ -37,7 +39,7 @@ export async function listRuns(table: RunTable, { limit, cursor, isListed = () =
     last = sequence;
     if (!description) continue;
     runs.push(description);
-    const { length } = JSON.stringify(description);
+    const length = lettersOf(description);
     letters += length;
     unseen += length;
     if (letters > PAGE_LETTERS_MAX) break;
@@ -47,6 +49,15 @@ export async function listRuns(table: RunTable, { limit, cursor, isListed = () =
   }
   const isLast = last === (rest.at(-1)?.sequence ?? after);
   return { runs, next: isLast ? undefined : String(last) };
+}
+
+/** About how long a description is as JSON. It has many variables, or long schedules, or is short. */
+function lettersOf({ variables, ...rest }: RunDescription): number {
+  return variables.reduce(
+    (sum, { name, constraint }) =>
+      sum + VARIABLE_LETTERS + name.length + (constraint ? JSON.stringify(constraint).length : 0),
+    JSON.stringify(rest).length,
+  );
 }
 
 /**

@@ -11,6 +11,7 @@ import { JournalDamage } from "../../store/journal_reader.ts";
 import type { RunStore } from "../../store/run_store.ts";
 import type { SnapshotOwner, SnapshotPlace } from "../../store/snapshot_taker.ts";
 import { SnapshotDamage } from "../../store/snapshot_reader.ts";
+import { atOnce } from "../../slices.ts";
 import { tensorFileReader } from "../../wire/tensor_file.ts";
 import type { TensorTarget } from "../../tensor.ts";
 import { replaying } from "../journal/replay.ts";
@@ -70,9 +71,7 @@ export function* recovering(parts: RecoverParts): Generator<number, Session> {
             const layout = yield* layingOutRun(made.state);
             return areEntries(own.rest, layout) ? made.wholeIn(layout) : undefined;
           },
-          *takingMetadata(metadata) {
-            reader ??= yield* begun(metadata);
-          },
+          onMetadata: (metadata) => void (reader ??= atOnce(begun(metadata))),
         });
         return {
           write: (piece) => believing(SnapshotDamage, file.writing(piece)),

@@ -6,11 +6,12 @@
  */
 import type { Runner } from "../../../kernels/compiler/runner.ts";
 import { releasable } from "../../releasable.ts";
-import { eachThrough } from "../../slices.ts";
 import type { Restoration } from "../api/checkpoints.ts";
 import type { RunDescription } from "../api/run_description.ts";
 import type { ChangeAnswer, KeyUse } from "../api/steps.ts";
 import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
+import { areEntries, readingMetadata } from "../checkpoint/own_header.ts";
+import { layingOutRun } from "../checkpoint/run_layout.ts";
 import { CheckpointReader } from "../checkpoint/checkpoint_reader.ts";
 import type { Creator } from "./creator.ts";
 import type { RunEntry, RunTable } from "./run_table.ts";
@@ -18,6 +19,7 @@ import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import type { Replies } from "../answers/replies.ts";
 import { assertStepCost } from "../step/step_cost.ts";
+import { optimizersOf } from "../spec/spec.ts";
 import { Session } from "../session/session.ts";
 
 interface RestorerParts {
@@ -41,31 +43,37 @@ export class Restorer {
     let reader: CheckpointReader | undefined;
     let past: Past | undefined;
     const held = new DisposableStack();
-    // The old run may leave memory if the new one does not fit beside it.
-    const evictably = (work: Generator<number, CheckpointReader>) =>
-      eachThrough(work, (next) => table.whileEvictable(id, next));
     const look = () => past = this.#look(id, past);
     const current = async () => {
       while (!this.#isKnown(id, past)) await table.open(id);
       return look();
     };
+    const beginning = function* (metadata: ReadonlyMap<string, string>) {
+      const opening = CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false });
+      // The old run may leave memory if the new one does not fit beside it.
+      const begun = reader = yield* table.whileEvictable(id, opening);
+      held.defer(() => {
+        reader?.release();
+        reader = undefined;
+      });
+      // In the same turn, because it could be removed before the next one.
+      held.use(optimizers.retain(begun.spec.optimizer.member.class_name));
+      yield* checkingHeaderBytes(begun.spec);
+      return begun;
+    };
+    const recall = function* (header: Uint8Array) {
+      const own = yield* readingMetadata(header, { isStrict: true });
+      if (!own) return undefined;
+      const begun = yield* beginning(own.metadata), layout = yield* layingOutRun(begun.state);
+      return areEntries(own.rest, layout) ? begun.wholeIn(layout) : undefined;
+    };
     return {
       current,
-      begin: function* (metadata) {
-        const opening = CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false });
-        using made = new DisposableStack();
-        const opened = made.use(yield* evictably(opening));
-        yield* checkingHeaderBytes(opened.spec);
-        yield* opened.expecting();
-        if (held.disposed) throw new Error("The upload was released while it began");
-        made.move();
-        reader = opened;
-        held.defer(() => {
-          reader?.release();
-          reader = undefined;
-        });
-        held.use(optimizers.retain(opened.spec.optimizer.member.class_name));
-        return opened;
+      recall,
+      *begin(metadata) {
+        const begun = reader ?? (yield* beginning(metadata));
+        yield* begun.expecting();
+        return begun;
       },
       earlier: (use) => (this.#isKnown(id, past) ? look() : past)?.replies.find<ChangeAnswer>(use),
       commit: async (key) => {
@@ -109,7 +117,7 @@ export class Restorer {
   async #replace(id: string, { reader, past, kept, key }: Replacement) {
     const { table, creator, memory, runner, now } = this.#parts;
     const secondsMax = table.stepSecondsMax;
-    assertStepCost(reader.spec, reader.spec.optimizer, {
+    assertStepCost(reader.spec, optimizersOf(reader.spec), {
       secondsMax,
       action: "restore the run",
       path: "checkpoint",

@@ -266,13 +266,13 @@ export class RunTable {
     });
   }
 
-  /** Calls `act`, during which the run may leave memory although the caller's request has a lease on it. */
-  whileEvictable<T>(id: string, act: () => T): T {
+  /** Does a work in pieces, during which the run may leave memory although the caller's request has a lease on it. */
+  *whileEvictable<T>(id: string, work: Generator<number, T>): Generator<number, T> {
     const entry = this.#entries.get(id);
-    if (!entry) return act();
+    if (!entry) return yield* work;
     entry.users -= 1;
     try {
-      return act();
+      return yield* work;
     } finally {
       entry.users += 1;
     }

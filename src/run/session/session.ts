@@ -13,7 +13,7 @@ import { EventLog } from "../answers/events.ts";
 import { Replies } from "../answers/replies.ts";
 import type { RoundDescription, RoundOutcome } from "../api/rounds.ts";
 import type { Member, RunDescription } from "../api/run_description.ts";
-import type { BodyLimits, CheckedWeights, Publication, RunSession, Staging } from "../api/run_session.ts";
+import type { BodyLimits, Publication, RunSession, Staging } from "../api/run_session.ts";
 import type { ContributionAnswer, KeyUse, PatchedOptimizer, StepAnswer, StepOptions } from "../api/steps.ts";
 import type { CheckpointCopy, LiveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { RoundEnd } from "../journal/change_records.ts";
@@ -22,7 +22,7 @@ import { Round } from "../rounds/round.ts";
 import type { Durability } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
-import { getWeights } from "../tensors/weights.ts";
+import { getWeights, type WholeWeights } from "../tensors/weights.ts";
 import { Editor } from "./editor.ts";
 import { endedError, type Ending } from "./ending.ts";
 import { LateHost, type SessionHost } from "./host.ts";
@@ -115,7 +115,7 @@ export class Session implements RunSession {
 
   /** The run's optimizer member, which never changes. */
   get optimizerMember(): OptimizerMember {
-    return this.#stepper.optimizer.member;
+    return this.#stepper.optimizers[0].member;
   }
 
   describe(): RunDescription {
@@ -124,6 +124,14 @@ export class Session implements RunSession {
 
   get limits(): BodyLimits {
     return this.#reader.limits;
+  }
+
+  layingOut(): Generator<number, unknown> {
+    return this.#reader.layingOut();
+  }
+
+  get variableCount(): number {
+    return this.#state.variables.size;
   }
 
   publish(names?: readonly string[]): Publication {
@@ -152,8 +160,8 @@ export class Session implements RunSession {
     return getWeights(this.#state);
   }
 
-  optimizer(): Member {
-    return this.#reader.optimizer();
+  optimizer(group?: string): Member {
+    return this.#reader.optimizer(group);
   }
 
   steps(limit: number): readonly StepAnswer[] {
@@ -238,19 +246,17 @@ export class Session implements RunSession {
     this.#editor.setVariables(this.#staged(staging, "values"), key);
   }
 
-  preparingWeights(weights: readonly unknown[]): Generator<number, CheckedWeights> {
-    this.#assertUnfrozen();
-    return this.#editor.preparingWeights(weights);
-  }
-
-  setWeights(weights: readonly unknown[] | CheckedWeights, key?: KeyUse): void {
+  setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
     this.#assertUnfrozen();
     this.#editor.setWeights(weights, key);
   }
 
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer {
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options?: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): PatchedOptimizer {
     this.#assertUnfrozen();
-    return this.#editor.patchOptimizer(config, key);
+    return this.#editor.patchOptimizer(config, options);
   }
 
   /** Ends the session. Its memory is released once the last body being received is. */

@@ -6,11 +6,12 @@
  * it is made until its version has been superseded and its last reader is done.
  */
 import { releasable } from "../../releasable.ts";
+import { atOnce } from "../../slices.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import { FileLayout } from "../../wire/file_layout.ts";
 import type { Publication } from "../api/run_session.ts";
 import type { Memory } from "./memory.ts";
-import type { RunState, VariableState } from "./state.ts";
+import type { RunState } from "./state.ts";
 import { type Order, Whole } from "./whole.ts";
 
 interface Version {
@@ -25,11 +26,6 @@ interface Version {
   over: boolean;
 }
 
-const orderOf = (variables: readonly VariableState[]): Order => ({
-  variables,
-  layout: new FileLayout(variables),
-});
-
 export class Publisher {
   readonly #memory: Memory;
   readonly #state: RunState;
@@ -39,6 +35,13 @@ export class Publisher {
   constructor(memory: Memory, state: RunState) {
     this.#memory = memory;
     this.#state = state;
+  }
+
+  /** Lays out the file of all variables, in pieces: to be done before the first publication of many. */
+  *layingOut(): Generator<number, Order> {
+    if (this.#order) return this.#order;
+    const variables = [...this.#state.variables.values()];
+    return this.#order = { variables, layout: yield* FileLayout.making(variables) };
   }
 
   /** Copies of the present values of `names`, or of all variables. Throws unknown_variable, out_of_memory. */
@@ -74,7 +77,7 @@ export class Publisher {
   #whole(current: Version): Whole | undefined {
     if (current.whole) return current.whole;
     if (current.copies.size > 0) return undefined;
-    const order = this.#order ??= orderOf([...this.#state.variables.values()]);
+    const order = atOnce(this.layingOut());
     current.counted.use(this.#memory.publish(order.layout.dataBytes));
     return current.whole = new Whole(this.#state, order);
   }

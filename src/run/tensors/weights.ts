@@ -4,17 +4,16 @@
  */
 import { StepwellError } from "../../errors.ts";
 import type { OptimizerMember, Rule } from "../../families/optimizers/member/optimizer_member.ts";
-import { inPieces } from "../../slices.ts";
-import { fitsShape, type NamedTensor, type Shape, showShape } from "../../tensor.ts";
+import { fitsShape, type NamedTensor, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { type Copies, copySlot } from "./copies.ts";
-import { type CreatedSlot, creationOrder, type RunState } from "./state.ts";
+import { creationOrder, type RunState } from "./state.ts";
 
 /** `iterations` is null while Keras would not have created any weight. */
 export function getWeights(state: RunState): { iterations: number | null; tensors: NamedTensor[] } {
   if (!state.hypersCreated) return { iterations: null, tensors: [] };
-  const scalars = Object.entries(state.scalars).map(([name, value]) => ({
+  const scalars = state.scalars.flatMap((each) => Object.entries(each)).map(([name, value]) => ({
     name,
     shape: [],
     values: new Float32Array([value]),
@@ -26,110 +25,119 @@ export function getWeights(state: RunState): { iterations: number | null; tensor
   return { iterations: state.iterations, tensors: [...scalars, ...slots] };
 }
 
-/** A list of weights that fits a run: checked, and ready to be assigned. */
-export interface PreparedWeights {
+/** All weights, which have the run's own shapes. */
+export interface WholeWeights {
   readonly iterations: number;
-  /** All tensors of the list after the count. */
-  readonly shapes: readonly Shape[];
-  /** Their values, one behind the other. */
+  /** Float32, those of the list one behind the other. */
   readonly values: Float32Array<ArrayBuffer>;
-  /** Slots of the list, in its order. */
-  readonly created: readonly CreatedSlot[];
-  /** Whether the list is as long as the run's is now; otherwise it creates the weights. */
-  readonly creates: boolean;
-  /** What the list was checked against. */
-  readonly rule: Rule;
-  readonly createdBefore: number;
 }
 
-/** How long it takes to read or check a tensor of the list, in nanoseconds. */
-const TENSOR_UNITS = 500;
+interface Target {
+  readonly member: OptimizerMember;
+  /** By group. */
+  readonly rules: readonly Rule[];
+  /** Called after all checks and before any change. An error that it throws refuses the change. */
+  readonly record: (whole: WholeWeights) => void;
+}
+
+/** Up to so many elements, a loop is faster than making two views. */
+const LOOP_COUNT_MAX = 64;
 
 /**
- * Checks a list of weights, in pieces; undefined if it changes nothing. If the run has no weights yet, a list of full
- * length creates them; Keras needs a separate call for that.
+ * Assigns a list of weights and returns whether anything changed. If the run has no weights yet, a list of full
+ * length creates them first; Keras needs a separate call for that.
  *
  * Throws invalid_weights (length, shape, an invalid iteration count) and the errors of reading a tensor.
  */
-export function* preparingWeights(
+export function setWeights(
   state: RunState,
-  given: readonly unknown[],
-  { member, rule }: { readonly member: OptimizerMember; readonly rule: Rule },
-): Generator<number, PreparedWeights | undefined> {
-  const all = 1 + Object.keys(rule.state ?? {}).length +
-    state.optimized.length * Object.keys(rule.slots).length;
-  const createdBefore = state.created.length;
-  const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + createdBefore : 0;
-  const list = fromVersion1(given, member, now);
+  given: readonly unknown[] | WholeWeights,
+  { member, rules, record }: Target,
+): boolean {
+  const names = rules.flatMap((rule, group) =>
+    Object.keys(rule.state ?? {}).map((name) => ({ group, name }))
+  );
+  const now = state.hypersCreated ? 1 + names.length + state.created.length : 0;
+  const created = now === 0 ? creationOrder(rules, state.optimized) : state.created;
+  const list = isWhole(given) || rules.length > 1 ? given : fromVersion1(given, member, now);
+  const whole = isWhole(list) ? list : joined(list, { member, scalars: names.length, now, created });
+  if (!whole) return false;
+  const { iterations, values } = whole;
+  const count = created.reduce((sum, { variable }) => sum + variable.count, names.length);
+  if (values.length !== count) {
+    refuse(`Cannot set the weights: they have ${values.length} numbers, must have ${count}`);
+  }
+
+  record(whole);
+  if (now === 0) state.createSlots(rules, state.optimized);
+  state.hypersCreated = true;
+  state.iterations = iterations;
+  const scalars = rules.map((): Record<string, number> => ({}));
+  for (const [index, { group, name }] of names.entries()) {
+    (scalars[group] as Record<string, number>)[name] = values[index] as number;
+  }
+  state.scalars = scalars;
+  const { arena } = state, all = arena.f32(0, arena.bytesReserved / 4);
+  // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
+  const memory = new Int32Array(all.buffer, all.byteOffset, all.length);
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  let at = names.length;
+  for (const { variable, slot } of created) {
+    const first = variable.slotOffset(slot) / 4, { count } = variable;
+    if (count > LOOP_COUNT_MAX) memory.set(words.subarray(at, at + count), first);
+    else for (let n = 0; n < count; n++) memory[first + n] = words[at + n] as number;
+    at += count;
+  }
+  return true;
+}
+
+function isWhole(given: readonly unknown[] | WholeWeights): given is WholeWeights {
+  return "values" in given && given.values instanceof Float32Array;
+}
+
+interface Wanted {
+  readonly member: OptimizerMember;
+  /** Count of the numbers of the scalar state. */
+  readonly scalars: number;
+  /** Length of the run's present list. */
+  readonly now: number;
+  readonly created: RunState["created"];
+}
+
+/** The weights of a list, checked; undefined for an empty list where there are none. */
+function joined(
+  list: readonly unknown[],
+  { member, scalars, now, created }: Wanted,
+): WholeWeights | undefined {
+  const all = 1 + scalars + created.length;
   if (list.length === 0 && now === 0) return undefined;
-  const creates = now === 0 && list.length === all;
-  if (list.length !== now && !creates) {
+  if (list.length !== (now || all)) {
     refuse(
       `Cannot set the weights of ${member.class_name}: the list has ${list.length}, must have ${now || all}`,
     );
   }
-  // A list that grows meanwhile is told by its length.
-  const created = creates ? creationOrder(rule, state.optimized) : state.created.slice();
-  const tensors: FlatTensor[] = [];
-  yield* inPieces(list, TENSOR_UNITS, (value) => {
-    tensors.push(isFlatTensor(value) ? value : readTensor(value, `weights.${tensors.length}`));
-  });
-  const [first] = tensors;
+  const [first, ...rest] = list.map((value, index) =>
+    isFlatTensor(value) ? value : readTensor(value, `weights.${index}`)
+  );
   // A number keeps all its digits; float32 would round a count above 2^24.
   const iterations = typeof list[0] === "number" ? list[0] : first?.values[0] ?? 0;
   if (first?.shape.length !== 0 || !Number.isSafeInteger(iterations) || iterations < 0) {
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
-  const scalars = Object.keys(rule.state ?? {}).length;
-  const shapes: Shape[] = [];
-  let count = 0;
-  yield* inPieces(tensors.values().drop(1), TENSOR_UNITS, ({ shape, values }) => {
-    const index = shapes.length, wanted = index < scalars ? [] : created[index - scalars]!.variable.shape;
-    if (!fitsShape(shape, wanted)) {
-      const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
-      refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
-    }
-    shapes.push(shape);
-    count += values.length;
-  });
-  const values = new Float32Array(count);
+  for (const [index, { shape }] of rest.entries()) {
+    const wanted = created[index - scalars]?.variable.shape ?? [];
+    if (fitsShape(shape, wanted)) continue;
+    const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
+    refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);
+  }
+  const values = new Float32Array(rest.reduce((sum, tensor) => sum + tensor.values.length, 0));
   let at = 0;
-  yield* inPieces(tensors.values().drop(1), TENSOR_UNITS, (tensor) => {
+  for (const tensor of rest) {
     values.set(tensor.values, at);
     at += tensor.values.length;
-  });
-  return { iterations, shapes, values, created, creates, rule, createdBefore };
-}
-
-/** Whether the run is still as it was when the list was checked: the list means the same. */
-export function areCurrent(state: RunState, rule: Rule, prepared: PreparedWeights): boolean {
-  return prepared.rule === rule && prepared.createdBefore === state.created.length &&
-    prepared.creates === !state.hypersCreated;
-}
-
-/** Assigns weights that are current. */
-export function assignWeights(state: RunState, prepared: PreparedWeights): void {
-  const { iterations, values, created, creates, rule } = prepared;
-  if (creates) state.createSlots(rule, state.optimized);
-  state.hypersCreated = true;
-  state.iterations = iterations;
-  const names = Object.keys(rule.state ?? {});
-  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index] ?? 0]));
-  // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
-  const { arena } = state,
-    memory = arena.i32(0, arena.bytesReserved / 4),
-    from = new Int32Array(values.buffer);
-  let at = names.length;
-  for (const { variable, slot } of created) {
-    const to = variable.slotOffset(slot) / 4, { count } = variable;
-    if (count > LOOP_COUNT_MAX) memory.set(from.subarray(at, at + count), to);
-    else for (let n = 0; n < count; n++) memory[to + n] = from[at + n] as number;
-    at += count;
   }
+  return { iterations, values };
 }
-
-/** Up to so many elements, a loop is faster than making two views. */
-const LOOP_COUNT_MAX = 64;
 
 /** Whether the value was not parsed from JSON, which has no typed arrays. */
 function isFlatTensor(value: unknown): value is FlatTensor {

@@ -84,6 +84,12 @@ export class Target implements Disposable {
     assert.equal(status, 201, code);
   }
 
+  /** A figure of /metrics that has no labels. */
+  async figure(name: string): Promise<number> {
+    const text = await (await fetch(`${this.#url}/metrics`, { client: this.#client })).text();
+    return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
+  }
+
   /** So many connections that send `text` and stay. The last one is open, or refused, when this resolves. */
   async hold(count: number, text: string): Promise<void> {
     const bytes = new TextEncoder().encode(text);

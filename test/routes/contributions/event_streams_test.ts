@@ -8,6 +8,8 @@ import { EventReader, isSettled, type Rounds, RUN, startRounds } from "../suppor
 const EVENTS = `${RUN}/events`;
 
 const open = async (rounds: Rounds) => new EventReader(await rounds.service.send("GET", EVENTS));
+/** A stream of which nothing is taken: a connection takes what comes first. */
+const openUnread = async (rounds: Rounds) => new EventReader(await rounds.service.app.request(EVENTS));
 
 interface Served extends AsyncDisposable {
   readonly rounds: Rounds;
@@ -49,8 +51,8 @@ Deno.test("a stream without events sends heartbeats", async () => {
   await reader.cancel();
 });
 
-Deno.test("a stream beyond the bound is refused until another has ended", async () => {
-  await using rounds = await startRounds(undefined, { STEPWELL_EVENT_STREAMS_MAX: 2 });
+Deno.test("a stream beyond its client's half of the places is refused until another has ended", async () => {
+  await using rounds = await startRounds(undefined, { STEPWELL_EVENT_STREAMS_MAX: 4 });
   const { send, streams } = rounds.service;
   const [first, second] = [await open(rounds), await open(rounds)];
   assert.equal(streams.open, 2);
@@ -103,7 +105,7 @@ Deno.test("a stream ends when the run is deleted, replaced, or the service is to
     await using rounds = await startRounds();
     const { send, streams } = rounds.service;
     const checkpoint = await (await send("GET", `${RUN}/checkpoint`)).bytes();
-    const [waiting, unread] = [await open(rounds), await open(rounds)];
+    const [waiting, unread] = [await open(rounds), await openUnread(rounds)];
     await waiting.event();
     const next = waiting.event();
     if (end === "deleted") await send("DELETE", RUN);

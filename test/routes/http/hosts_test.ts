@@ -92,7 +92,10 @@ Deno.test("a request for another host is 421 wherever it goes, and changes nothi
       ["DELETE", "/v1/runs/demo", undefined],
     ] as const
   ) {
-    for (const host of [...FOREIGN, ...MALFORMED.filter((each) => each !== "ü")]) {
+    // The lane itself refuses an empty Host (lane/smuggling_test.ts); Deno's server hands it over.
+    const empty = await service.app.request(path, { method, headers: { Host: "" } });
+    await assertProblem(empty, "misdirected_request", 421);
+    for (const host of [...FOREIGN, ...MALFORMED.filter((each) => each !== "ü" && each !== "")]) {
       const response = await service.send(method, path, { body, headers: { Host: host } });
       await assertProblem(response, "misdirected_request", 421);
     }

@@ -10,6 +10,7 @@ import { StepwellError } from "../../../src/errors.ts";
 import { framingOf } from "../../../routes/lane/framing.ts";
 import { HeadScan, parseHead } from "../../../routes/lane/head.ts";
 import { parseWithLlhttp } from "./support/llhttp.ts";
+import { randomFrom } from "./support/random.ts";
 
 const { values: options } = parseArgs({
   args: Deno.args,
@@ -20,17 +21,6 @@ const seed = Number(options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0
 console.log(`seed ${seed}: --seed=${seed} makes the same inputs again`);
 
 const LIMITS = { headBytesMax: 1 << 16, headersMax: 100 };
-
-/** Marsaglia's xorshift (2003). */
-function randomFrom(start: number): (below: number) => number {
-  let state = start | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 const METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "get", "FOO", "P OST", ""];
 const TARGETS = [

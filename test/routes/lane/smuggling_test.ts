@@ -85,6 +85,12 @@ const BROKEN: Readonly<Record<string, string>> = {
   "an empty size": "\r\nabc\r\n0\r\n\r\n",
   "a size beyond 2^53": "fffffffffffffff\r\nabc\r\n0\r\n\r\n",
   "a size with a space before it": " 3\r\nabc\r\n0\r\n\r\n",
+  "a size with a blank behind it": "3 \r\nabc\r\n0\r\n\r\n",
+  "a blank before an extension": "3 ;a\r\nabc\r\n0\r\n\r\n",
+  "an extension without a name": "3;\r\nabc\r\n0\r\n\r\n",
+  "an extension whose quotes stay open": '3;a="b\r\nabc\r\n0\r\n\r\n',
+  "a length among the trailers": "3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n",
+  "an encoding among the trailers": "3\r\nabc\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
   "a bare LF after the size": "3\nabc\r\n0\r\n\r\n",
   "a bare LF after the data": "3\r\nabc\n0\r\n\r\n",
   "data longer than its size": "3\r\nabcd\r\n0\r\n\r\n",
@@ -114,7 +120,7 @@ for (const [what, body] of Object.entries(BROKEN)) {
 
 const TAKEN: Readonly<Record<string, [text: string, expected: Readonly<Record<string, unknown>>]>> = {
   "chunks with extensions and trailers": [
-    chunked("Transfer-Encoding: CHUNKED", '3;a=b\r\nabc\r\n02 ;c="d"\r\nde\r\n0;e\r\nX-Sum: 1\r\n\r\n'),
+    chunked("Transfer-Encoding: CHUNKED", '3;a=b\r\nabc\r\n02;c="d;\\"";e\r\nde\r\n0;e\r\nX-Sum: 1\r\n\r\n'),
     { body: "abcde" },
   ],
   "sizes in either case, with zeros before": [

@@ -6,6 +6,10 @@ import assert from "node:assert/strict";
 import { directAnswers } from "../../../routes/direct.ts";
 import { serveLane } from "../../../routes/lane/lane.ts";
 import type { App, Services } from "../../../routes/http/context.ts";
+import { AnswerReader } from "./answer_reader.ts";
+
+/** What is used of a connection. */
+export type ClientSocket = Pick<Deno.Conn, "read" | "write" | "close">;
 
 export const DOORS = ["deno", "lane"] as const;
 export type Door = (typeof DOORS)[number];
@@ -39,7 +43,15 @@ export interface Sent {
 
 /** Sends a request over a connection of its own and returns the answer; `onEnd` is called when all of it has come. */
 export async function exchange(port: number, sent: Sent, onEnd: () => void = () => {}): Promise<Response> {
-  const socket = await Deno.connect({ hostname: "127.0.0.1", port });
+  return await exchangeOver(await Deno.connect({ hostname: "127.0.0.1", port }), sent, onEnd);
+}
+
+/** Like {@link exchange}, over a connection that is open already and is closed behind the answer. */
+export async function exchangeOver(
+  socket: ClientSocket,
+  sent: Sent,
+  onEnd: () => void = () => {},
+): Promise<Response> {
   let isOpen = true;
   const close = () => {
     if (isOpen) socket.close();
@@ -77,7 +89,7 @@ export async function exchange(port: number, sent: Sent, onEnd: () => void = () 
   }
 }
 
-async function send(socket: Deno.Conn, { method, path, headers, body }: Sent): Promise<void> {
+async function send(socket: ClientSocket, { method, path, headers, body }: Sent): Promise<void> {
   const encoder = new TextEncoder();
   const write = async (bytes: Uint8Array) => {
     for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await socket.write(rest));
@@ -96,57 +108,6 @@ async function send(socket: Deno.Conn, { method, path, headers, body }: Sent): P
     await write(encoder.encode("\r\n"));
   }
   await write(encoder.encode("0\r\n\r\n"));
-}
-
-class AnswerReader {
-  readonly #socket: Deno.Conn;
-  #bytes = new Uint8Array(0);
-
-  constructor(socket: Deno.Conn) {
-    this.#socket = socket;
-  }
-
-  async head(): Promise<{ status: number; headers: Headers }> {
-    const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(await this.#line())?.[1]);
-    const headers = new Headers();
-    for (let line = await this.#line(); line !== ""; line = await this.#line()) {
-      const colon = line.indexOf(":");
-      headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
-    }
-    return { status, headers };
-  }
-
-  async bytes(count: number): Promise<Uint8Array<ArrayBuffer>> {
-    while (this.#bytes.length < count) await this.#more();
-    const taken = this.#bytes.slice(0, count);
-    this.#bytes = this.#bytes.subarray(count);
-    return taken;
-  }
-
-  /** Undefined: it was the last one. */
-  async chunk(): Promise<Uint8Array | undefined> {
-    const size = parseInt(await this.#line(), 16);
-    const bytes = await this.bytes(size);
-    assert.equal(await this.#line(), "");
-    return size === 0 ? undefined : bytes;
-  }
-
-  async #line(): Promise<string> {
-    for (;;) {
-      const at = this.#bytes.indexOf(0x0a);
-      if (at < 0) await this.#more();
-      else return String.fromCharCode(...await this.bytes(at + 1)).replace(/\r\n$/, "");
-    }
-  }
-
-  async #more(): Promise<void> {
-    const buffer = new Uint8Array(65536), count = await this.#socket.read(buffer);
-    if (count === null) throw new Error("The connection ended within an answer");
-    const bytes = new Uint8Array(this.#bytes.length + count);
-    bytes.set(this.#bytes);
-    bytes.set(buffer.subarray(0, count), this.#bytes.length);
-    this.#bytes = bytes;
-  }
 }
 
 /** Headers that belong to one answer or to the connection. */

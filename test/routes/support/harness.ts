@@ -1,6 +1,7 @@
 /**
  * A complete service in memory for the tests of routes: the real app on the real registry, with a fixed clock. It has
- * no socket: sockets_slow_test.ts and main_slow_test.ts test that.
+ * no socket: sockets_slow_test.ts and main_slow_test.ts test that. Requests are sent as bytes through the lane, or, with
+ * STEPWELL_HTTP=deno, to the app, which is what Deno's server hands over.
  */
 import assert from "node:assert/strict";
 import { runCompiled } from "../../../kernels/compiler/runner.ts";
@@ -16,6 +17,7 @@ import type { ErrorCode } from "../../../src/errors.ts";
 import { Registry } from "../../../src/run/registry/registry.ts";
 import { KeysInProgress } from "../../../src/run/answers/replies.ts";
 import { assertDocumented } from "./documented.ts";
+import { type Ask, memoryLane } from "./memory_lane.ts";
 
 export interface Service extends Services {
   readonly app: App;
@@ -30,6 +32,8 @@ interface SendOptions {
 }
 
 export const JSON_TYPE = "application/json";
+/** Where requests come from, as over the lane in memory. */
+const OWN_ADDRESS: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 export const FILE_TYPE = "application/vnd.safetensors";
 
 export function startService(
@@ -62,8 +66,11 @@ export function startService(
     ...replaced,
   };
   const app = createApp(services);
+  const ask: Ask = Deno.env.get("STEPWELL_HTTP") === "deno"
+    ? async (path, init) => await app.request(path, init, { remoteAddr: OWN_ADDRESS })
+    : memoryLane(app, services);
   const request = async (method: string, path: string, init: RequestInit) => {
-    const response = await app.request(path, { ...init, method });
+    const response = await ask(path, { ...init, method });
     assertDocumented(app, method, path, response);
     return response;
   };

@@ -1,7 +1,6 @@
 /**
  * Checkpoints and restores: a restored run steps on with the same bits; a refused checkpoint leaves nothing behind.
  */
-import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import { type Checkpoint, checkpointOf, restore } from "./support/checkpoints.ts";
 import {
@@ -15,6 +14,7 @@ import {
   variablesOf,
 } from "../support/harness.ts";
 import { gradientsOf, specOf, VARIANTS } from "../support/variants.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 /** The state that two runs share after the same steps: everything except versions and remembered steps. */
 function common(session: Parameters<typeof stateOf>[0]) {

@@ -1,7 +1,6 @@
 /**
  * Snapshots of runs that change meanwhile: each has the state of one moment, and no second copy of the run is needed.
  */
-import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -10,6 +9,7 @@ import type { Session } from "../../../src/run/session/session.ts";
 import { IO_ERROR, NO_SPACE } from "../../store/support/disk.ts";
 import { numbers, setVariables, step, tensor } from "../support/harness.ts";
 import { GRADIENT, lasting, newWorld, request, SMALL, type World } from "../support/stored.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 const MEBIBYTE = 2 ** 20;
 const COUNT = MEBIBYTE / 4;

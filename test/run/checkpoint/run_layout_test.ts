@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { OWNER } from "../../../src/run/checkpoint/checkpoint_format.ts";
+import { areEntries, readingMetadata } from "../../../src/run/checkpoint/own_header.ts";
+import { layingOutRun } from "../../../src/run/checkpoint/run_layout.ts";
+import { atOnce } from "../../../src/slices.ts";
 import { prepareSnapshot } from "../../../src/run/checkpoint/prepared_snapshot.ts";
 import { takeSnapshot } from "../../../src/run/checkpoint/snapshot_source.ts";
 import type { Session } from "../../../src/run/session/session.ts";
@@ -54,7 +57,20 @@ Deno.test("a snapshot of any run has the bytes of a plain safetensors file", asy
           const base64 = new Uint8Array(new Float32Array(count).fill(0.5).buffer).toBase64();
           step(session, { [first.name]: { dtype: "float32", shape: first.shape, base64 } });
         }
-        assert.deepEqual(snapshotFile(session), Buffer.from(await plainFile(session)));
+        const file = snapshotFile(session);
+        assert.deepEqual(file, Buffer.from(await plainFile(session)));
+        // It is recognized when it is read back, unless a byte differs.
+        const { metadata, state } = session.liveCheckpoint(), layout = atOnce(layingOutRun(state));
+        const header = file.subarray(
+          8,
+          8 + Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true)),
+        );
+        const own = atOnce(readingMetadata(header));
+        assert.ok(own);
+        assert.deepEqual(Object.fromEntries(own.metadata), { ...metadata, [OWNER]: JSON.stringify(OWNED) });
+        assert.ok(areEntries(own.rest, layout));
+        own.rest[own.rest.length >> 1]! ^= 1;
+        assert.ok(!areEntries(own.rest, layout));
       }
       await registry.delete(session.id);
     }),

@@ -1,5 +1,4 @@
 /** Users' optimizers: registered, used by runs, kept across restarts, contained in checkpoints. */
-import type { TensorTarget } from "../../../src/tensor.ts";
 import assert from "node:assert/strict";
 import { compiledCount } from "../../../kernels/compiler/compile.ts";
 import type { CheckpointFile } from "../../../src/run/api/checkpoints.ts";
@@ -10,6 +9,8 @@ import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { SPARSE_SIGNUM as SIGNUM } from "../../support/signum.ts";
 import { codeOf, codeOfAsync, newRegistry, slotsOf, step, variablesOf } from "../support/harness.ts";
 import { lasting, newWorld, refused, request } from "../support/stored.ts";
+import type { TensorTarget } from "../../../src/tensor.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 const SPEC = {
   id: "run",
@@ -167,16 +168,14 @@ async function restore(registry: Registry, bytes: Uint8Array<ArrayBuffer>) {
   const restoration = registry.restore("run");
   try {
     let target: TensorTarget | undefined;
-    const later = () => target as NonNullable<typeof target>;
+    const later = () => target as TensorTarget;
     const reader = tensorFileReader({
       dense: (name, tensor) => later().dense(name, tensor),
       sparse: (name, indices, values) => later().sparse(name, indices, values),
       none: (name) => later().none(name),
     }, {
       fileBytes: bytes.length,
-      *takingMetadata(metadata) {
-        target = yield* restoration.begin(metadata);
-      },
+      onMetadata: (metadata) => void (target = atOnce(restoration.begin(metadata))),
     });
     reader.write(bytes);
     reader.close();

@@ -1,10 +1,10 @@
 /** A checkpoint for a large run: the old run leaves memory for it, and is still there if the upload fails. */
-import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import type { Restoration } from "../../../src/run/api/checkpoints.ts";
 import type { Session } from "../../../src/run/session/session.ts";
 import { codeOf, step } from "../support/harness.ts";
 import { newWorld, refused, request, type World } from "../support/stored.ts";
+import { atOnce } from "../../../src/slices.ts";
 
 const MEBIBYTE = 2 ** 20;
 const COUNT = 2 * MEBIBYTE;
@@ -116,22 +116,6 @@ async function pushedOut(world: World, metadata: ReadonlyMap<string, string>): P
   await registry.delete("other");
   return restoration;
 }
-
-Deno.test("restore() that is released before its beginning ends leaves nothing in memory", async () => {
-  await withRun(async (world, metadata) => {
-    const { registry } = world;
-    // More often than there is memory for.
-    for (let n = 0; n < 5; n++) {
-      const restoration = registry.restore("large");
-      await restoration.current();
-      const beginning = restoration.begin(metadata);
-      restoration.release();
-      assert.throws(() => atOnce(beginning), /released while it began/);
-      assert.equal(registry.figures().runsInMemory, 1);
-    }
-    assert.deepEqual(firstOf(world).slice(0, 2), [1, 1]);
-  }, ROOMY);
-});
 
 /** Memory for two of them, but not for three. */
 const ROOMY = 22 * MEBIBYTE;

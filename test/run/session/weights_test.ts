@@ -1,7 +1,6 @@
 /** get_weights and set_weights beyond the cases in the goldens. */
 import assert from "node:assert/strict";
 import type { Session } from "../../../src/run/session/session.ts";
-import { atOnce } from "../../../src/slices.ts";
 import { open, refusal, stateOf, step, tensor, variablesOf } from "../support/harness.ts";
 
 const VARIABLES = [{ name: "a", shape: [2, 2], initial: 1 }, { name: "b", shape: [3], initial: 1 }];
@@ -138,71 +137,4 @@ Deno.test("setWeights() follows the order of creation when variables got slots o
   step(session, { a: [[0, 0], [0, 0]] });
   session.setWeights([4, [1, 2, 3], [[4, 5], [6, 7]]]);
   assert.deepEqual(session.readSlot("momentum").map(({ values }) => [...values]), [[4, 5, 6, 7], [1, 2, 3]]);
-});
-
-/** Checks a list up to its first yield or its end, lets `meanwhile` happen, and sets it. */
-function setAround(session: Session, list: readonly unknown[], meanwhile: () => void): void {
-  const checking = session.preparingWeights(list);
-  const first = checking.next();
-  assert.ok(!first.done, "the list is long enough for two slices");
-  meanwhile();
-  session.setWeights(atOnce(checking));
-}
-
-const MANY = Array.from({ length: 600 }, (_, n) => ({ name: `v${n}`, shape: n % 3 === 0 ? [] : [n % 3] }));
-const all = (value: (n: number) => number) =>
-  Object.fromEntries(
-    MANY.map(({ name, shape }, n) => [name, shape.length === 0 ? value(n) : Array(shape[0]).fill(value(n))]),
-  );
-
-Deno.test("a list that is checked in slices sets what it sets at once, whatever changes the run in between", async () => {
-  const amsgrad = { class_name: "Adam", config: { amsgrad: true } };
-  const changes: Readonly<Record<string, (session: Session, list: readonly unknown[]) => void>> = {
-    nothing: () => {},
-    "a step": (session) => step(session, all((n) => n)),
-    "other weights": (session, list) => session.setWeights(list.with(0, 77)),
-    "the optimizer": (session) => session.patchOptimizer({ learning_rate: 0.25 }),
-  };
-  for (const [what, change] of Object.entries(changes)) {
-    for (const optimizer of ["RMSprop", amsgrad]) {
-      for (const isNew of [false, true]) {
-        const [sliced, plain, source] = [
-          await open({ optimizer, variables: MANY }),
-          await open({ optimizer, variables: MANY }),
-          await open({ optimizer, variables: MANY }),
-        ];
-        step(source, all((n) => 1 + n));
-        const list = listOf(source);
-        if (!isNew) { for (const session of [sliced, plain]) step(session, all(() => 3)); }
-        setAround(sliced, list, () => change(sliced, list));
-        change(plain, list);
-        plain.setWeights(list);
-        assert.deepEqual(stateOf(sliced), stateOf(plain), what);
-        assert.deepEqual(listOf(sliced).slice(1), list.slice(1), what);
-      }
-    }
-  }
-});
-
-Deno.test("a list that no longer fits when it has been checked is refused, and changes nothing", async () => {
-  const session = await open({ optimizer: "SGD", variables: MANY });
-  const source = await open({
-    optimizer: { class_name: "SGD", config: { momentum: 0.5 } },
-    variables: MANY,
-  });
-  step(source, all(() => 1));
-  const half = Object.fromEntries(Object.entries(all(() => 1)).slice(0, 560));
-  const target = await open({
-    optimizer: { class_name: "SGD", config: { momentum: 0.5 } },
-    variables: MANY,
-  });
-  step(target, half);
-  const checking = target.preparingWeights(listOf(target));
-  assert.ok(!checking.next().done);
-  step(target, all(() => 1));
-  const before = stateOf(target);
-  const checked = atOnce(checking);
-  assert.equal(refusal(() => target.setWeights(checked)).code, "invalid_weights");
-  assert.deepEqual(stateOf(target), before);
-  assert.equal(refusal(() => atOnce(session.preparingWeights(listOf(source)))).code, "invalid_weights");
 });

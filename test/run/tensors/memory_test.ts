@@ -1,5 +1,4 @@
 /** The memory of runs: runs do not affect each other, the bound holds, and abandoned memory is free again. */
-import { atOnce } from "../../../src/slices.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StepwellError } from "../../../src/errors.ts";
@@ -154,9 +153,7 @@ const GIVEN_UP: Record<string, (registry: Registry, id: string) => Promise<void>
   },
   "a restoration that ends early": (registry, id) => {
     const restoration = registry.restore(id);
-    atOnce(
-      restoration.begin(new Map([["stepwell", JSON.stringify(checkpointOf(registry.get("kept")).saved)]])),
-    );
+    restoration.begin(new Map([["stepwell", JSON.stringify(checkpointOf(registry.get("kept")).saved)]]));
     restoration.release();
     return Promise.resolve();
   },

@@ -10,6 +10,8 @@ export interface Parsed {
   readonly body: string;
   readonly isHeadDone: boolean;
   readonly isDone: boolean;
+  /** What follows the request. */
+  readonly rest: string;
 }
 
 interface Exports {
@@ -20,6 +22,7 @@ interface Exports {
   llhttp_get_method(parser: number): number;
   llhttp_method_name(method: number): number;
   llhttp_execute(parser: number, at: number, length: number): number;
+  llhttp_get_error_pos(parser: number): number;
   malloc(bytes: number): number;
 }
 
@@ -84,5 +87,8 @@ export function parseWithLlhttp(bytes: Uint8Array): Parsed {
     // A value's end is trimmed by the reader of llhttp's pieces, as Node does.
     (values[index] ?? "").replace(/[ \t]+$/, ""),
   ]);
-  return { method, target: url, fields, body, isHeadDone, isDone };
+  // Where it paused.
+  const end = isDone ? llhttp.llhttp_get_error_pos(parser) - input : bytes.length;
+  const rest = String.fromCharCode(...bytes.subarray(end));
+  return { method, target: url, fields, body, isHeadDone, isDone, rest };
 }

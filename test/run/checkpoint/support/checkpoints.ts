@@ -1,8 +1,8 @@
 /** Checkpoints for tests: taken from a run, tampered with, and put back. */
-import { atOnce } from "../../../../src/slices.ts";
 import type { Registry } from "../../../../src/run/registry/registry.ts";
 import type { Session } from "../../../../src/run/session/session.ts";
 import type { NamedTensor } from "../../../../src/tensor.ts";
+import { atOnce } from "../../../../src/slices.ts";
 
 /** The contents of a checkpoint's file; tests may change the JSON of its metadata. */
 export interface Checkpoint {
