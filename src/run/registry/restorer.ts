@@ -51,7 +51,12 @@ export class Restorer {
     const beginning = function* (metadata: ReadonlyMap<string, string>) {
       const opening = CheckpointReader.opening({ memory, optimizers }, metadata, { isOwn: false });
       // The old run may leave memory if the new one does not fit beside it.
-      const begun = reader = yield* table.whileEvictable(id, opening);
+      const begun = yield* table.whileEvictable(id, opening);
+      if (held.disposed) {
+        begun.release();
+        throw new Error("The upload was released while it began");
+      }
+      reader = begun;
       held.defer(() => {
         reader?.release();
         reader = undefined;

@@ -120,6 +120,22 @@ async function pushedOut(world: World, metadata: ReadonlyMap<string, string>): P
 /** Memory for two of them, but not for three. */
 const ROOMY = 22 * MEBIBYTE;
 
+Deno.test("restore() that is released before its beginning ends leaves nothing in memory", async () => {
+  await withRun(async (world, metadata) => {
+    const { registry } = world;
+    // More often than there is memory for.
+    for (let n = 0; n < 5; n++) {
+      const restoration = registry.restore("large");
+      await restoration.current();
+      const beginning = restoration.begin(metadata);
+      restoration.release();
+      assert.throws(() => atOnce(beginning), /released while it began/);
+      assert.equal(registry.figures().runsInMemory, 1);
+    }
+    assert.deepEqual(firstOf(world).slice(0, 2), [1, 1]);
+  }, ROOMY);
+});
+
 Deno.test("restore() sees changes of a run that had left memory during the upload", async () => {
   await withRun(async (world, metadata) => {
     const restoration = await pushedOut(world, metadata);
