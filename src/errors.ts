@@ -226,7 +226,7 @@ export const ERRORS = {
   busy: entry(
     503,
     "Too busy",
-    "There is no place for this upload, another stream or another wait at the moment.",
+    "There is no place for this upload, another stream or another wait at the moment, or none for this client.",
   ),
   shutting_down: entry(503, "Shutting down", "The service is about to stop."),
   storage_failed: entry(503, "Storage failed", "The data folder could not be written; nothing was changed."),
