@@ -165,7 +165,10 @@ function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings):
       metrics,
       onFailure: logFailure,
     };
-    const lane = serveLane({ ...place, tls }, recorded(parts, tls ? "https" : "http"));
+    const lane = serveLane(
+      { ...place, tls },
+      recorded(parts, { scheme: tls ? "https" : "http", now: services.now }),
+    );
     onListen(lane.addr);
     return lane;
   };

@@ -84,6 +84,7 @@ const PACKAGES: readonly { readonly name: RegExp; readonly from: RegExp }[] = [
   { name: /^node:/, from: /^(src|routes)\// },
   { name: /^swagger-ui-dist/, from: /^routes\// },
   { name: /^yaml$/, from: /^routes\// },
+  { name: /^@opentelemetry\/api$/, from: /^routes\/lane\// },
 ];
 
 /** The environment, ports, clocks and randomness are used in main.ts, which passes them on. */

@@ -5,6 +5,7 @@
  */
 import {
   type Attributes,
+  type Context,
   context,
   createNoopMeter,
   metrics,
@@ -17,16 +18,26 @@ import {
 import type { DirectCall } from "./direct.ts";
 import type { LaneParts } from "./lane_parts.ts";
 
-/** The parts, whose requests are recorded if anybody takes the records. `scheme` is that of all URLs. */
-export function recorded(parts: LaneParts, scheme: "http" | "https"): LaneParts {
+export interface RecordedOptions {
+  /** Of all URLs. */
+  readonly scheme: "http" | "https";
+  /** Milliseconds that never go back. */
+  readonly now: () => number;
+}
+
+/** The parts, whose requests are recorded if anybody takes the records. */
+export function recorded(parts: LaneParts, options: RecordedOptions): LaneParts {
   if (metrics.getMeter("stepwell") === createNoopMeter()) return parts;
-  const recorder = new Recorder(scheme), { handler, direct } = parts;
+  const recorder = new Recorder(options), { handler, direct, wallClock } = parts;
   return {
     ...parts,
     handler: async (request, info) => {
       const { pathname, search } = new URL(request.url);
       const parent = propagation.extract(context.active(), Object.fromEntries(request.headers));
-      const { span, end } = recorder.begin(request.method, pathname, search, parent);
+      const { span, end } = recorder.begin(request.method, pathname, search, {
+        parent,
+        startTime: wallClock().getTime(),
+      });
       try {
         const response = await context.with(trace.setSpan(parent, span), () => handler(request, info));
         end(response.status);
@@ -41,9 +52,12 @@ export function recorded(parts: LaneParts, scheme: "http" | "https"): LaneParts 
       if (!call) return undefined;
       const [path = "", query] = framing.path.split("?");
       const recordedCall: DirectCall = (body, remoteAddr) => {
-        const startTime = Date.now(), answering = call(body, remoteAddr);
+        const startTime = wallClock().getTime(), answering = call(body, remoteAddr);
         if (!answering) return undefined;
-        const { end } = recorder.begin(head.method, path, query ?? "", context.active(), startTime);
+        const { end } = recorder.begin(head.method, path, query ?? "", {
+          parent: context.active(),
+          startTime,
+        });
         return answering.then((answer) => {
           end(answer.status);
           return answer;
@@ -59,13 +73,13 @@ export function recorded(parts: LaneParts, scheme: "http" | "https"): LaneParts 
 
 /** With the names of OpenTelemetry's conventions for HTTP servers. */
 class Recorder {
-  readonly #scheme: string;
+  readonly #options: RecordedOptions;
   readonly #tracer = trace.getTracer("stepwell");
   readonly #seconds;
   readonly #active;
 
-  constructor(scheme: string) {
-    this.#scheme = scheme;
+  constructor(options: RecordedOptions) {
+    this.#options = options;
     const meter = metrics.getMeter("stepwell");
     this.#seconds = meter.createHistogram("http.server.request.duration", {
       unit: "s",
@@ -81,16 +95,16 @@ class Recorder {
     method: string,
     path: string,
     query: string,
-    parent: ReturnType<typeof context.active>,
-    startTime = Date.now(),
+    { parent, startTime }: { readonly parent: Context; readonly startTime: number },
   ): { readonly span: Span; readonly end: (status: number) => void } {
-    const common: Attributes = { "http.request.method": method, "url.scheme": this.#scheme };
+    const { scheme, now } = this.#options;
+    const common: Attributes = { "http.request.method": method, "url.scheme": scheme };
     const span = this.#tracer.startSpan(method, {
       kind: SpanKind.SERVER,
       startTime,
       attributes: { ...common, "url.path": path, "url.query": query.replace(/^\?/, "") },
     }, parent);
-    const start = performance.now();
+    const start = now();
     this.#active.add(1, common);
     return {
       span,
@@ -100,7 +114,7 @@ class Recorder {
         if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
         span.end();
         this.#active.add(-1, common);
-        this.#seconds.record((performance.now() - start) / 1000, { ...common, ...answered });
+        this.#seconds.record((now() - start) / 1000, { ...common, ...answered });
       },
     };
   }
