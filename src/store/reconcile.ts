@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from "node:util";
 import { StepwellError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import { type ConfigStore, CREATION_KEPT_MS, type RunRecord } from "./kv.ts";
+import { freeName } from "./free_name.ts";
 import { isMarked, mark, removeMarked } from "./marks.ts";
 import { CheckedFileDamage } from "./checked_file.ts";
 import type { Notice } from "./notice.ts";
@@ -123,10 +124,9 @@ async function layAside(
   const lost = join(dirname(folder), "lost+found");
   try {
     await files.makeFolder(lost);
-    await files.moveFolder(`${folder}/${incarnation}`, `${lost}/${incarnation}`);
-    notify({
-      message: `The folder ${incarnation} was moved to lost+found: ${why}, and the database has none`,
-    });
+    const to = freeName(files, lost, incarnation);
+    await files.moveFolder(`${folder}/${incarnation}`, `${lost}/${to}`);
+    notify({ message: `The folder ${incarnation} was moved to lost+found/${to}: ${why}` });
   } catch (error) {
     notify({ message: `The folder ${incarnation} cannot be used (${why}) nor moved: ${messageOf(error)}` });
   }

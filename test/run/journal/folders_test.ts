@@ -174,3 +174,77 @@ Deno.test("a record without its folder is a damaged run, which can be deleted", 
   await world.restart();
   assert.equal(found(world.registry, "second"), "unknown_run");
 });
+
+/** Runs of which the second is being made, or deleted: its folder has that mark, and the process dies. */
+async function withMark(world: World, mark: "unfinished" | "deleted"): Promise<{ older: Disk; disk: Disk }> {
+  const { older } = await withRuns(world), disk = world.disk.copy();
+  disk.put(`/runs/id-1/${mark}`, new Uint8Array(0));
+  disk.put("/lost+found/id-1/run.json", new Uint8Array([1, 2, 3]));
+  disk.put("/lost+found/kv/kv.sqlite", new Uint8Array([4]));
+  return { older, disk };
+}
+
+const lostOf = (disk: Disk) =>
+  disk.paths.filter((path) => path.startsWith("/lost+found/")).map((path) =>
+    [path, disk.bytesOf(path)] as const
+  );
+
+for (const mark of ["unfinished", "deleted"] as const) {
+  for (const [harm, act] of Object.entries(HARMS)) {
+    for (const [database, lose] of Object.entries(DATABASES)) {
+      Deno.test(`${harm} of any file beside the mark ${mark}, with a database ${database}: that folder alone goes away`, async () => {
+        for (const name of [...await namesOf(), mark]) {
+          await using world = await newWorld({ journalBytesMax: 0 });
+          const { older, disk } = await withMark(world, mark), what = `${harm} of ${name}`;
+          const isMoved = name === mark && /exchange/.test(harm);
+          if (isMoved) {
+            // The mark stands in another folder then, and says what it says there.
+            disk.put(`/runs/id-2/${mark}`, disk.bytesOf(`/runs/id-1/${mark}`));
+            disk.delete(`/runs/id-1/${mark}`);
+          } else act({ disk, older, path: `/runs/id-1/${name}` });
+          const lost = lostOf(disk);
+          await lose(world);
+          await world.restart(disk);
+          const isUnmarked = name === mark && harm === "removal";
+          const marked = isMoved ? "id-2" : isUnmarked ? undefined : "id-1";
+          const files = (folder: string) =>
+            world.disk.paths.filter((path) => path.startsWith(`${folder}/`)).length;
+          for (const folder of FOLDERS) {
+            if (folder === marked) assert.equal(files(`/runs/${folder}`), 0, what);
+            // A folder that says nothing, of which the database says nothing either, was laid aside.
+            else {assert.ok(
+                files(`/runs/${folder}`) + files(`/lost+found/${folder}`) >= 4,
+                `${what}: ${folder}`,
+              );}
+          }
+          // What was laid aside stays there.
+          for (const [path, bytes] of lost) assert.deepEqual(world.disk.bytesOf(path), bytes, what);
+          assert.deepEqual(typeof found(world.registry, "first"), "object", what);
+          if (marked === undefined) assert.equal(typeof found(world.registry, "second"), "object", what);
+          if (marked === "id-1") assert.equal(found(world.registry, "second"), "unknown_run", what);
+          // Nothing comes back.
+          await world.restart();
+          if (marked === "id-1") assert.equal(found(world.registry, "second"), "unknown_run", what);
+        }
+      });
+    }
+  }
+}
+
+Deno.test("what is laid aside finds its own place in lost+found, whatever is there", async () => {
+  const notices: Notice[] = [];
+  await using world = await newWorld({ journalBytesMax: 0, onNotice: (notice) => void notices.push(notice) });
+  await withRuns(world);
+  const disk = world.disk.copy(), there = new Uint8Array([1, 2, 3]);
+  disk.put("/lost+found/id-1/run.json", there);
+  disk.put("/runs/id-1/run.json", new Uint8Array(0));
+  const names = disk.paths.filter((path) => path.startsWith("/runs/id-1/"));
+  await world.loseDatabase();
+  await world.restart(disk);
+  assert.deepEqual(world.disk.bytesOf("/lost+found/id-1/run.json"), there);
+  assert.equal(found(world.registry, "second"), "unknown_run");
+  for (const path of names) {
+    assert.ok(world.disk.paths.includes(path.replace("/runs/id-1/", "/lost+found/id-1-1/")), path);
+  }
+  assert.ok(notices.some(({ message }) => /moved to lost\+found\/id-1-1: /.test(message)));
+});
