@@ -1,5 +1,5 @@
 /** A copy of all variables of one version, as they lie in a safetensors file. No later step changes it. */
-import type { NamedTensor, Shape } from "../../tensor.ts";
+import type { NamedTensor } from "../../tensor.ts";
 import type { FileLayout } from "../../wire/file_layout.ts";
 import type { PublishedFile } from "../api/run_session.ts";
 import type { RunState, VariableState } from "./state.ts";
@@ -47,7 +47,7 @@ export class Whole implements PublishedFile {
     return this.#byName.get(name);
   }
 
-  /** Parts of the copy, made when somebody asks for them. */
+  /** Views of the copy, made when somebody asks for them. */
   get #byName(): ReadonlyMap<string, NamedTensor> {
     if (this.#tensors) return this.#tensors;
     const { layout, variables } = this.#order;
@@ -58,29 +58,9 @@ export class Whole implements PublishedFile {
       end += 4 * variable.count;
     }
     return this.#tensors = new Map(variables.map((variable) => {
-      return [variable.name, new PlacedTensor(variable, this.data, places.get(variable) as number)];
+      const { name, shape, count } = variable;
+      const values = new Float32Array(this.data.buffer, places.get(variable), count);
+      return [name, { name, shape, values }];
     }));
-  }
-}
-
-/** A part of the copy. Its view is made at the first use: a hundred thousand of them at once would take long. */
-class PlacedTensor implements NamedTensor {
-  readonly name: string;
-  readonly shape: Shape;
-  readonly #data: Uint8Array<ArrayBuffer>;
-  readonly #offset: number;
-  readonly #count: number;
-  #values: Float32Array<ArrayBuffer> | undefined;
-
-  constructor({ name, shape, count }: VariableState, data: Uint8Array<ArrayBuffer>, offset: number) {
-    this.name = name;
-    this.shape = shape;
-    this.#data = data;
-    this.#offset = offset;
-    this.#count = count;
-  }
-
-  get values(): Float32Array<ArrayBuffer> {
-    return this.#values ??= new Float32Array(this.#data.buffer, this.#offset, this.#count);
   }
 }
