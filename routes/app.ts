@@ -12,6 +12,7 @@ import { identified, runNeeded } from "./http/access.ts";
 import { accessLog } from "./http/access_log.ts";
 import * as applyGradients from "./apply_gradients.ts";
 import type { App, AppEnv, Services } from "./http/context.ts";
+import { located } from "./http/client.ts";
 import * as computeGradients from "./compute_gradients.ts";
 import * as createRun from "./create_run.ts";
 import * as deleteOptimizer from "./delete_optimizer.ts";
@@ -115,6 +116,7 @@ export function createApp(services: Services): App {
   );
   // A name that the caller made up could be that of another request. `accessLog` keeps it beside ours.
   app.use(requestId({ limitLength: 0 }));
+  app.use(located(services));
   app.use(accessLog(services));
   app.use(secureHeaders(SECURE_HEADERS));
   app.use(ownHostOnly(services));

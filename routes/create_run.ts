@@ -21,6 +21,7 @@ import {
   z,
 } from "./contract/operation.ts";
 import { Initial, MemberRequest, NULL, OptimizerRequest, VariableName } from "./contract/tensor_schemas.ts";
+import { GroupsRequest, SparseMode } from "./contract/group_schemas.ts";
 import { AggregationRequest, Role } from "./contract/aggregation_schemas.ts";
 import { Durability, NonFinite, Run, Shape } from "./contract/run_schemas.ts";
 
@@ -45,6 +46,8 @@ const VARIABLES_MAX = 100_000;
 export const CreateRun = z.strictObject({
   id: RunId.optional(),
   optimizer: OptimizerRequest,
+  groups: GroupsRequest.optional(),
+  sparse: SparseMode.optional(),
   variables: z.array(VariableRequest).min(1).max(VARIABLES_MAX).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3] }],

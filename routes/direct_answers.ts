@@ -42,6 +42,8 @@ const SECURE_LINES = SECURE_FIELDS.map(([name, value]) => `${name}: ${value}\r\n
 export interface DirectRequest {
   readonly id: string;
   readonly caller: Caller;
+  /** The other end of the connection: a request that tells another one is not plain. */
+  readonly address: string;
   readonly method: string;
   /** The pattern of the path. */
   readonly route: string;

@@ -4,6 +4,7 @@
  *
  * Invariant: whatever would be refused is left to the app, before anything has changed.
  */
+import { unmapped } from "./http/forwarded.ts";
 import type { ContributionAnswer, StepAnswer } from "../src/run/api/steps.ts";
 import { gradientFields } from "../src/wire/metadata_fields.ts";
 import { tensorFileReader } from "../src/wire/tensor_file.ts";
@@ -35,7 +36,7 @@ export function directGradients(services: Services, answers: DirectAnswers): Dir
     if (!length || length > DIRECT_BODY_BYTES_MAX) return undefined;
     const fields = answers.fieldsOf(head, framing, ["content-type"]), type = fields?.get("content-type");
     if (!fields || (type !== SAFETENSORS_TYPE && type !== BYTES_TYPE)) return undefined;
-    return (body) => {
+    return (body, { hostname }) => {
       const start = now(), caller = answers.callerOf(fields, id);
       // Bodies that wait for a place came first.
       if (!caller || caller.scope === "read" || stopping.aborted || uploads.waiting > 0) return undefined;
@@ -47,7 +48,8 @@ export function directGradients(services: Services, answers: DirectAnswers): Dir
         if (!step) lease.release();
       }
       if (!step) return undefined;
-      const made = step, request = { id, caller, method: "POST", route: ROUTE, start, bytesIn: body.length };
+      const made = step, address = unmapped(hostname);
+      const request = { id, caller, address, method: "POST", route: ROUTE, start, bytesIn: body.length };
       const answer = () => {
         const text = encoder.encode(stepText(made));
         const lines = `content-length: ${text.length}\r\ncontent-type: ${JSON_TYPE}\r\netag: ${

@@ -2,6 +2,7 @@
  * GET /v1/runs/{run}/variables without the app: a small run as safetensors, or 304 for a client that has the version.
  * get_variables.ts says what the operation does; this does the same.
  */
+import { unmapped } from "./http/forwarded.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import type { DirectAnswers } from "./direct_answers.ts";
 import type { Services } from "./http/context.ts";
@@ -38,7 +39,7 @@ export function directVariables(services: Services, answers: DirectAnswers): Dir
     if (!fields || (type !== SAFETENSORS_TYPE && type !== BYTES_TYPE)) return undefined;
     const tags = fields.get("if-none-match"), tag = TAG.exec(tags ?? "")?.[1];
     if (tags !== undefined && tag === undefined) return undefined;
-    return () => {
+    return (_body, { hostname }) => {
       const start = now(), caller = answers.callerOf(fields, id);
       if (!caller) return undefined;
       const lease = registry.lease(id);
@@ -54,7 +55,8 @@ export function directVariables(services: Services, answers: DirectAnswers): Dir
         return undefined;
       }
       const { status, lines, body } = answer;
-      const request = { id, caller, method: "GET", route: ROUTE, start, bytesIn: 0 };
+      const address = unmapped(hostname);
+      const request = { id, caller, address, method: "GET", route: ROUTE, start, bytesIn: 0 };
       return lease.durable()
         .then(() => answers.answer(request, status, lines, body), (error) => {
           const refusal = answers.refuse(request, error);

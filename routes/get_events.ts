@@ -2,6 +2,7 @@
 import { StepwellError } from "../src/errors.ts";
 import type { RunSession } from "../src/run/api/run_session.ts";
 import { revocation } from "./http/access.ts";
+import { clientOf } from "./http/client.ts";
 import type { Register, Services } from "./http/context.ts";
 import { EventFeed } from "./contributions/event_feed.ts";
 import { eventStream } from "./contributions/event_stream.ts";
@@ -103,7 +104,7 @@ export const register: Register = (app, services) => {
       );
     }
     using owned = new DisposableStack();
-    owned.use(streams.acquireNow());
+    owned.use(streams.acquireNow(0, clientOf(c)));
     const stream = eventStream({
       feed: feedOf(run),
       // The header first: a browser's EventSource reconnects to its first URL, with an old query.

@@ -8,12 +8,12 @@ import {
   IF_NONE_MATCH,
   json,
   mount,
-  NoQuery,
   NOT_MODIFIED,
   RunParams,
   STATE_HEADERS,
 } from "./contract/operation.ts";
 import { Member } from "./contract/tensor_schemas.ts";
+import { GroupQuery } from "./contract/group_schemas.ts";
 
 export const route = createRoute({
   method: "get",
@@ -25,15 +25,17 @@ export const route = createRoute({
   description:
     "The optimizer in the form in which it was given, as its framework writes it: Keras' `get_config` with its class name.",
   parameters: [IF_NONE_MATCH],
-  request: { params: RunParams, query: NoQuery },
+  request: { params: RunParams, query: GroupQuery },
   responses: answers({ 200: json("The optimizer.", Member, STATE_HEADERS), 304: NOT_MODIFIED }, [
     "unknown_run",
+    "unknown_group",
   ]),
 });
 
 export const register: Register = (app, { registry }) =>
   mount(app, route, async (c) => {
+    const { group } = c.req.valid("query");
     const run = await registry.open(c.req.valid("param").run);
     return answerUnlessFresh(c, { run }, () =>
-      answerJson(c, describeOptimizer(run.optimizer(), registry), { run }));
+      answerJson(c, describeOptimizer(run.optimizer(group), registry), { run }));
   });

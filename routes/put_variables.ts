@@ -1,5 +1,5 @@
 /** PUT /v1/runs/{run}/variables: sets the values of some or all variables. */
-import { answerChange, answerChangedBefore, standingOf } from "./http/answer.ts";
+import { answerChange, answerChangedBefore, standingOf, valuesOf } from "./http/answer.ts";
 import { receiveTensors } from "./http/receive_body.ts";
 import { noFields } from "../src/wire/metadata_fields.ts";
 import type { Register } from "./http/context.ts";
@@ -66,9 +66,9 @@ export const register: Register = (app, services) =>
     });
     const { key, earlier } = once.use();
     if (earlier) return answerChangedBefore(c, earlier);
-    const made = await change(() => {
+    const { made, values } = await change(() => {
       run.setVariables(target, key);
-      return standingOf(run);
+      return { made: standingOf(run), values: representation && valuesOf(run) };
     });
-    return answerChange(c, services, { run, made, representation });
+    return answerChange(c, services, { made, representation, values });
   });

@@ -56,5 +56,5 @@ export const register: Register = (app, services) =>
       run.setWeights(weights, key);
       return standingOf(run);
     });
-    return answerChange(c, services, { run, made, representation: undefined });
+    return answerChange(c, services, { made });
   });

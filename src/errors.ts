@@ -42,6 +42,7 @@ export const ERRORS = {
   // 404 Not Found
   unknown_route: entry(404, "No such resource", "No operation has this path."),
   unknown_run: entry(404, "No such run", "No run has this id."),
+  unknown_group: entry(404, "No such group", "The run has no group of this name."),
   unknown_slot: entry(404, "No such slot", "The run's optimizer has no slot of this name."),
   unknown_optimizer: entry(404, "No such optimizer", "No optimizer has this class_name."),
   unknown_contribution: entry(
@@ -225,7 +226,7 @@ export const ERRORS = {
   busy: entry(
     503,
     "Too busy",
-    "There is no place for this upload, another stream or another wait at the moment.",
+    "There is no place for this upload, another stream or another wait at the moment, or none for this client.",
   ),
   shutting_down: entry(503, "Shutting down", "The service is about to stop."),
   storage_failed: entry(503, "Storage failed", "The data folder could not be written; nothing was changed."),

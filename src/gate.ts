@@ -26,8 +26,8 @@ interface GateOptions {
   readonly share?: number;
   /** How long `acquire` waits before it refuses. Absent: no limit. */
   readonly waitSeconds?: number;
-  /** The message of a refusal: what cannot be done, and what is inside. */
-  readonly refusal: (inside: Inside) => string;
+  /** The message of a refusal: what cannot be done, what is inside, and what of the client, if its share is full. */
+  readonly refusal: (inside: Inside, own?: Inside) => string;
 }
 
 /** What one client has inside, and its callers that wait, in order of arrival. */
@@ -64,10 +64,10 @@ export class Gate {
     return this.#queue.size;
   }
 
-  /** Enters without waiting. Throws busy. */
-  acquireNow(weight = 0): Releasable {
-    if (!this.#mayEnter(weight, "")) throw this.#busy();
-    return this.#enter(weight, "");
+  /** Enters without waiting. Throws busy. A caller without a client has no share. */
+  acquireNow(weight = 0, client = ""): Releasable {
+    if (!this.#mayEnter(weight, client)) throw this.#busy(weight, client);
+    return this.#enter(weight, client);
   }
 
   /**
@@ -178,7 +178,7 @@ export class Gate {
         this.#forget(client, owner);
       });
       if (waitSeconds !== undefined) {
-        const timer = setTimeout(() => giveUp(this.#busy()), waitSeconds * 1000);
+        const timer = setTimeout(() => giveUp(this.#busy(weight, client)), waitSeconds * 1000);
         held.defer(() => clearTimeout(timer));
       }
       if (signal) {
@@ -189,7 +189,11 @@ export class Gate {
     });
   }
 
-  #busy(): StepwellError {
-    return new StepwellError("busy", this.#options.refusal({ count: this.#count, weight: this.#weight }));
+  #busy(weight: number, client: string): StepwellError {
+    const own = this.#hasShare(weight, client) ? undefined : this.#clients.get(client);
+    return new StepwellError(
+      "busy",
+      this.#options.refusal({ count: this.#count, weight: this.#weight }, own),
+    );
   }
 }

@@ -13,6 +13,7 @@ import type { Services } from "../routes/http/context.ts";
 import { Metrics } from "../routes/http/metrics.ts";
 import { gatesOf } from "../routes/http/gates.ts";
 import { serveLane } from "../routes/lane/lane.ts";
+import { recorded } from "../routes/lane/telemetry.ts";
 import { TokenFileError } from "../routes/http/token_file.ts";
 import { TokenWatch } from "../routes/http/token_watch.ts";
 import { Tokens } from "../routes/http/tokens.ts";
@@ -154,7 +155,7 @@ function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings):
   const serve = () => {
     const place = { hostname, port: address?.port ?? port };
     if (settings.STEPWELL_HTTP === "deno") return Deno.serve({ ...place, ...tls, onListen }, handle);
-    const lane = serveLane({ ...place, tls }, {
+    const parts = {
       settings,
       handler: handle,
       direct,
@@ -163,7 +164,8 @@ function portOrExit({ STEPWELL_HOST: hostname, STEPWELL_PORT: port }: Settings):
       log: logLine,
       metrics,
       onFailure: logFailure,
-    });
+    };
+    const lane = serveLane({ ...place, tls }, recorded(parts, tls ? "https" : "http"));
     onListen(lane.addr);
     return lane;
   };

@@ -22,6 +22,7 @@ const FLOORS: readonly (readonly string[])[] = [
   [
     "src/errors.ts",
     "src/float32.ts",
+    "src/globs.ts",
     "src/nulls.ts",
     "src/tensor.ts",
     "src/line_log.ts",

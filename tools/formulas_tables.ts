@@ -1,5 +1,6 @@
 /** The tables of docs/formulas.md, from the ops that the compiler of formulas reads and the members of conventions. Part of generate.ts. */
-import { OPS, REDUCTIONS } from "../kernels/language/ops.ts";
+import { REDUCTIONS } from "../kernels/language/formula_reductions.ts";
+import { OPS } from "../kernels/language/ops.ts";
 import { catalog } from "../src/families/catalog.ts";
 import { code } from "./cells.ts";
 import { slots } from "./readme_tables.ts";

@@ -11,7 +11,9 @@
  */
 import { type Arena, FLAG_OFFSET } from "../arena.ts";
 import type { GraphNode } from "../language/graph.ts";
-import { COMBINE, flush, OPS } from "../language/ops.ts";
+import { flush } from "../language/flush.ts";
+import { COMBINE } from "../language/formula_reductions.ts";
+import { OPS } from "../language/ops.ts";
 import { ELEMENT_BYTES, type ElementType, type Pass } from "./pass.ts";
 
 /** Elements per block of a reduction. */

@@ -6,7 +6,7 @@
  * in one pass, and no later pass reads what it wrote.
  */
 import type { Graph, GraphNode } from "../language/graph.ts";
-import { REDUCTIONS } from "../language/ops.ts";
+import { REDUCTIONS } from "../language/formula_reductions.ts";
 
 /**
  * How a tensor is accessed, row by row. `indexed`: row i is the row that the call's index list names. `sequential`:

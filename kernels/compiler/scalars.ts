@@ -6,7 +6,9 @@
  * evaluation overwrites; an evaluation is synchronous from `begin` to `results`.
  */
 import type { Graph, GraphNode } from "../language/graph.ts";
-import { flush, OPS, REDUCTIONS } from "../language/ops.ts";
+import { flush } from "../language/flush.ts";
+import { REDUCTIONS } from "../language/formula_reductions.ts";
+import { OPS } from "../language/ops.ts";
 
 type Evaluate = (a: number, b: number, c: number) => number;
 

@@ -11,7 +11,8 @@
  */
 import { FLAG_OFFSET } from "../arena.ts";
 import type { GraphNode } from "../language/graph.ts";
-import { flushed, OPS } from "../language/ops.ts";
+import { flushed } from "../language/flush.ts";
+import { OPS } from "../language/ops.ts";
 import { type Code, i32, i32x4, ifThen, local, v128 } from "../wasm/wasm.ts";
 import type { Pass } from "./pass.ts";
 

@@ -7,7 +7,9 @@
  */
 import { BoundedMap } from "../bounded_map.ts";
 import { type Expression, type Line, parseFormula } from "./formula_syntax.ts";
-import { type Expander, flush, OPS } from "./ops.ts";
+import { flush } from "./flush.ts";
+import type { Expander } from "./op_row.ts";
+import { OPS } from "./ops.ts";
 
 /** Numbers instead of nodes. */
 const NUMBERS: Expander = { number: (value) => value, apply };

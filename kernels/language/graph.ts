@@ -9,7 +9,9 @@
  * Nothing is folded or reordered: the graph computes what is written, with one rounding per op.
  */
 import { type Expression, FormulaError, parseFormula } from "./formula_syntax.ts";
-import { type Expander, OPS, REDUCTIONS } from "./ops.ts";
+import { REDUCTIONS } from "./formula_reductions.ts";
+import type { Expander } from "./op_row.ts";
+import { OPS } from "./ops.ts";
 
 export interface GraphNode {
   /** An op, a reduction, or one of the leaves "number", "uniform" (a named scalar) and "tensor". */

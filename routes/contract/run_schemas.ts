@@ -4,6 +4,7 @@
 import { z } from "@hono/zod-openapi";
 import { isShape } from "../../src/tensor.ts";
 import { RunId } from "../http/ids.ts";
+import { Groups, SparseMode } from "./group_schemas.ts";
 import { Aggregation, ClipNorm, OpenRoundNumber, Role } from "./aggregation_schemas.ts";
 import { Config, Iterations, Member, NULL, VariableName, Version, Warnings } from "./tensor_schemas.ts";
 
@@ -57,6 +58,8 @@ export const Run = z.object({
     example: "2025-01-31T12:00:00.000Z",
   }),
   optimizer: RunOptimizer,
+  groups: Groups.optional(),
+  sparse: SparseMode.optional(),
   variables: z.array(Variable).openapi({
     description: "The variables, in the order in which weights are listed.",
     example: [{ name: "dense/bias", shape: [3], dtype: "float32", constraint: null, role: "optimize" }],

@@ -10,6 +10,15 @@ export const StepAnswer = z.object({
   iterations: Iterations,
   version: Version,
   learning_rate: Norm.openapi({ description: "The learning rate that the step used.", example: 0.1 }),
+  groups: z.record(
+    z.string(),
+    z.object({
+      learning_rate: Norm.openapi({ description: "The learning rate that the group used.", example: 0.1 }),
+    }),
+  ).optional().openapi({
+    description: "Figures by group, `default` among them; absent for a run without groups.",
+    example: { default: { learning_rate: 0.1 } },
+  }),
   gradient_norm: Norm.openapi({
     description: "Root of the sum of squares of all gradients, as they came.",
     example: 1.5,

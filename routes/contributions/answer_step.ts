@@ -1,5 +1,5 @@
 /** Answers a contribution: its figures and, if it made a step and the caller asked for them, the new values. */
-import type { RunSession } from "../../src/run/api/run_session.ts";
+import type { Publication, RunSession } from "../../src/run/api/run_session.ts";
 import type { ContributionAnswer, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerJson, answerPreferred, answerTensors } from "../http/answer.ts";
 import { answerPieces } from "../http/answer_pieces.ts";
@@ -13,27 +13,32 @@ interface Step {
   readonly step: StepAnswer | ContributionAnswer;
   /** The type for the new values; undefined: not wanted. */
   readonly representation: TensorType | undefined;
+  /** Those right after the step, if they were taken then. They are released. */
+  readonly values: Publication | undefined;
 }
 
 export function answerStep(
   c: AppContext,
   services: Services,
-  { run, step, representation }: Step,
+  { run, step, representation, values }: Step,
 ): Promise<Response> {
   // After a wait the run may be past this step. Its values are then not those of the step.
-  const hasValues = step.applied && step.version === run.version;
+  const hasValues = step.applied && (values !== undefined || step.version === run.version);
   return answerPreferred({
     representation: hasValues ? representation : undefined,
-    plain: () => answerFigures(c, step),
+    plain: () => {
+      values?.release();
+      return answerFigures(c, step);
+    },
     full: (type) => {
-      const publication = run.publish(), { variables } = step;
+      const publication = values ?? run.publish(), { variables } = step;
       const figures = {
         ...numbersOf(step),
         variables: areMany(variables) ? [...normsJson(variables)].join("") : normsOf(variables),
       };
       return answerTensors(c, services, {
         type,
-        run,
+        run: publication,
         source: publication,
         figures,
         json: () => stepJson(step, publication.tensors),

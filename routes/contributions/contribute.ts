@@ -2,6 +2,7 @@
  * The common part of all contributions, whether the gradients are in the body or computed here: the checked run, the
  * idempotency key, the wait for the round. The route provides the gradients.
  */
+import type { Publication } from "../../src/run/api/run_session.ts";
 import type { ContributionAnswer, KeyUse, StepAnswer } from "../../src/run/api/steps.ts";
 import { answerReplayed, answerStep, isPending } from "./answer_step.ts";
 import { awaitRound } from "./await_round.ts";
@@ -10,6 +11,7 @@ import type { AppContext, Services } from "../http/context.ts";
 import { keyedRequest } from "../http/idempotency.ts";
 import { preferredRepresentation } from "../http/prefer.ts";
 import { type CheckedRun, checkRun } from "../http/checked_run.ts";
+import { valuesOf } from "../http/answer.ts";
 import { openWait } from "../http/wait.ts";
 
 type Answer = StepAnswer | ContributionAnswer;
@@ -59,15 +61,26 @@ export async function answerContribution(
     const known = key && run.replies.find(key);
     return { answer: known ?? await apply({ clientId, key }), clientId, isReplayed: known !== undefined };
   };
-  let contributed: Contributed;
+  let contributed: Contributed, values: Publication | undefined;
+  const change: CheckedRun["change"] = (act) =>
+    checked.change(() => {
+      const { version } = run, made = act();
+      // Another step may follow at once.
+      if (representation !== undefined && run.version !== version) values = valuesOf(run);
+      return made;
+    });
   {
     using _key = keyed && run.replies.acquireKey(keyed.key);
-    contributed = await contribute(checked, applyOnce);
+    contributed = await contribute({ ...checked, change }, applyOnce);
   }
   const { answer, clientId, isReplayed } = contributed;
   const made = wait && isPending(answer)
     ? await awaitRound(wait, services, { run, answer, clientId, isReplayed })
     : undefined;
   const step = made ?? answer;
-  return isReplayed ? answerReplayed(c, step) : answerStep(c, services, { run, step, representation });
+  // Those of the step that ended the wait are later ones.
+  if (made) values = void values?.release();
+  return isReplayed
+    ? answerReplayed(c, step)
+    : answerStep(c, services, { run, step, representation, values });
 }

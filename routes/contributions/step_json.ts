@@ -36,6 +36,13 @@ export function numbersOf<A extends Answer>(step: A) {
   return {
     ...step,
     ..."learning_rate" in step && { learning_rate: sayable(step.learning_rate) },
+    ..."groups" in step && step.groups && {
+      groups: Object.fromEntries(
+        Object.entries(step.groups).map(([name, { learning_rate: rate }]) =>
+          [name, { learning_rate: typeof rate === "number" ? sayable(rate) : rate }] as const
+        ),
+      ),
+    },
     gradient_norm: sayable(step.gradient_norm),
     clip_factor: sayable(step.clip_factor),
   };

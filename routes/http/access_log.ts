@@ -19,6 +19,7 @@ export function accessLog(services: Services): MiddlewareHandler<AppEnv> {
       requestId: c.get("requestId"),
       clientRequestId: c.get("clientRequestId"),
       token: c.get("caller")?.name,
+      address: c.get("address"),
       method: KNOWN_METHODS.has(c.req.method) ? c.req.method : "other",
       route: routePath(c, -1).replaceAll(/:(\w+)/g, "{$1}"),
       run: c.req.param("run"),

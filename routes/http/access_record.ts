@@ -6,6 +6,8 @@ export interface Answered {
   readonly clientRequestId?: string | undefined;
   /** The token's name. */
   readonly token?: string | undefined;
+  /** Where it came from, past trusted proxies. */
+  readonly address?: string | undefined;
   readonly method: string;
   /** The pattern of the path. */
   readonly route: string;
@@ -20,7 +22,9 @@ export interface Answered {
 
 export function accessRecord({ log, metrics, settings }: Services): (answered: Answered) => void {
   const everyRequest = settings.STEPWELL_LOG === "requests";
-  return ({ requestId, clientRequestId, token, method, route, run, status, code, ms, bytesIn, bytesOut }) => {
+  return (answered) => {
+    const { requestId, clientRequestId, token, address, method, route, run, status, code } = answered;
+    const { ms, bytesIn, bytesOut } = answered;
     metrics.request({ method, route, status }, { seconds: ms / 1000, bytesIn, bytesOut });
     if (!everyRequest) return;
     log({
@@ -28,6 +32,7 @@ export function accessRecord({ log, metrics, settings }: Services): (answered: A
       request_id: requestId,
       client_request_id: clientRequestId,
       token,
+      address,
       method,
       route,
       run,

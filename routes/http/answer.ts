@@ -141,18 +141,34 @@ export function standingOf({ iterations, version }: RunSession): ChangeAnswer {
   return { iterations, version };
 }
 
+/**
+ * The values after a change. To be asked in its turn, as above: those of a later version are not those of the change.
+ * Undefined: there is no memory for a copy.
+ */
+export function valuesOf(run: RunSession): Publication | undefined {
+  try {
+    return run.publish();
+  } catch (error) {
+    if (error instanceof StepwellError) return undefined;
+    throw error;
+  }
+}
+
 /** Answers a change other than a step: iterations and version, and the values if the caller asked for them. */
-export function answerChange(c: AppContext, services: Services, { run, made, representation }: {
-  readonly run: RunSession;
+export function answerChange(c: AppContext, services: Services, { made, representation, values }: {
   /** Where the run stood after the change. */
   readonly made: ChangeAnswer;
-  readonly representation: TensorType | undefined;
+  readonly representation?: TensorType | undefined;
+  /** They are released. */
+  readonly values?: Publication | undefined;
 }): Promise<Response> {
   return answerPreferred({
-    // The values of a later version are not those of this change.
-    representation: made.version === run.version ? representation : undefined,
-    plain: () => answerJson(c, made, { run: made }),
-    full: (type) => answerVariables(c, services, { type, publication: run.publish() }),
+    representation: values && representation,
+    plain: () => {
+      values?.release();
+      return answerJson(c, made, { run: made });
+    },
+    full: (type) => answerVariables(c, services, { type, publication: values as Publication }),
   });
 }
 

@@ -1,5 +1,6 @@
 /** Answers with JSON that is written in slices, between which others run. */
 import { nextTurn, Slices } from "../../src/slices.ts";
+import { joined } from "../../src/wire/joined.ts";
 import type { JsonPieces } from "../../src/wire/json_writer.ts";
 import { answerJsonText, type AnswerOptions } from "./answer_json.ts";
 import type { AppContext } from "./context.ts";
@@ -29,14 +30,4 @@ export async function answerPieces(
   }
   const last = encoder.encode(text);
   return answerJsonText(c, parts.length === 0 ? last : joined([...parts, last]), status);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

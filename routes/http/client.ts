@@ -1,12 +1,29 @@
 /** Whom a request comes from, where places and requests are shared among clients. */
 import { isIPv6 } from "node:net";
-import type { AppContext, AppEnv } from "./context.ts";
+import type { MiddlewareHandler } from "hono";
+import type { AppContext, AppEnv, Services } from "./context.ts";
+import { originOf, unmapped } from "./forwarded.ts";
+import { trustedProxies } from "./proxies.ts";
 
-/** The address of the other end of the connection. Undefined without a socket, as in tests. */
-export function addressOf(c: AppContext): string | undefined {
+/** The address of the other end of the connection, which may be a proxy's. Undefined without a socket, as in tests. */
+export function peerOf(c: AppContext): string | undefined {
   const { remoteAddr: address } = (c.env as AppEnv["Bindings"] | undefined) ?? {};
-  // A socket that listens on IPv6 and IPv4 gives IPv4 addresses this form.
-  return address && "hostname" in address ? address.hostname.replace(/^::ffff:(?=\d+\.)/i, "") : undefined;
+  // A socket that listens on IPv6 and IPv4 gives IPv4 addresses a form of their own.
+  return address && "hostname" in address ? unmapped(address.hostname) : undefined;
+}
+
+/** Finds out which address a request comes from, past trusted proxies. */
+export function located({ settings }: Services): MiddlewareHandler<AppEnv> {
+  const isTrusted = trustedProxies(settings);
+  return (c, next) => {
+    const peer = peerOf(c);
+    if (peer === undefined || isTrusted === undefined) c.set("address", peer);
+    else {
+      const headers = { list: c.req.header("X-Forwarded-For"), pairs: c.req.header("Forwarded") };
+      c.set("address", originOf(peer, headers, isTrusted));
+    }
+    return next();
+  };
 }
 
 /**
@@ -16,7 +33,7 @@ export function addressOf(c: AppContext): string | undefined {
 export function clientOf(c: AppContext): string | undefined {
   const caller = c.get("caller");
   if (caller && !caller.isShared) return `token ${caller.name}`;
-  const address = addressOf(c);
+  const address = c.get("address");
   return address === undefined ? undefined : `address ${subnetOf(address)}`;
 }
 

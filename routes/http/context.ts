@@ -37,6 +37,8 @@ export interface AppEnv {
   Bindings: { readonly remoteAddr?: Deno.Addr };
   Variables: {
     requestId: string;
+    /** Where the request comes from, past trusted proxies; undefined without a socket. */
+    address?: string | undefined;
     /** Who sends the request; absent where nobody is asked who it is, and for a wrong token. */
     caller?: Caller | undefined;
     /** The caller's own name for the request, for the log. */

@@ -6,7 +6,12 @@ import { withFloats } from "../../src/families/float_config.ts";
 import { schedules } from "../../src/families/schedules/mod.ts";
 import { stalenessWeightings } from "../../src/families/staleness_weightings/mod.ts";
 import { transformers } from "../../src/families/transformers/mod.ts";
-import type { DescribedOptimizer, Member, RunDescription } from "../../src/run/api/run_description.ts";
+import type {
+  DescribedOptimizer,
+  GroupDescription,
+  Member,
+  RunDescription,
+} from "../../src/run/api/run_description.ts";
 import type { Services } from "./context.ts";
 
 /** Who knows the optimizers of runs. */
@@ -33,11 +38,27 @@ export function describeVariable(variable: RunDescription["variables"][number]) 
   return constraint ? { ...variable, constraint: withFloats(constraint, constraints) } : variable;
 }
 
+function describeGroup(
+  group: GroupDescription,
+  base: DescribedOptimizer,
+  registry: Optimizers,
+): GroupDescription {
+  const { optimizer, hyperparameters } = group;
+  if (optimizer) return { ...group, optimizer: describeCreated(optimizer, registry) };
+  const { attributes: _, ...written } = base;
+  return {
+    ...group,
+    ...hyperparameters &&
+      { hyperparameters: describeOptimizer({ ...written, config: hyperparameters }, registry).config },
+  };
+}
+
 export function describeRun(run: RunDescription, registry: Optimizers): RunDescription {
   const { aggregation } = run, { client_clipnorm: clipNorm } = aggregation;
   return {
     ...run,
     optimizer: describeCreated(run.optimizer, registry),
+    ...run.groups && { groups: run.groups.map((group) => describeGroup(group, run.optimizer, registry)) },
     variables: run.variables.map(describeVariable),
     aggregation: {
       ...aggregation,

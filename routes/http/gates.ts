@@ -14,7 +14,7 @@ export interface Gates {
   readonly waits: Gate;
 }
 
-/** The part of the places that one client may hold. */
+/** The part of each gate's places that one client may hold, so that the rest is there for others. */
 const SHARE = 0.5;
 /** The part of STEPWELL_DECODE_BYTES_MAX that is for decoders. */
 const DECODER_PART = 0.25;
@@ -38,9 +38,12 @@ function uploadGate(settings: Settings): Gate {
     weight: bytesMax,
     share: SHARE,
     waitSeconds,
-    refusal: ({ count, weight }) =>
-      `Cannot read this body: after ${waitSeconds} s, ${count} others with ${weight} bytes are still being read, ` +
-      `must fit among ${countMax} bodies and ${bytesMax} bytes`,
+    refusal: ({ count, weight }, own) =>
+      own
+        ? `Cannot read this body: after ${waitSeconds} s, ${own.count} others of this client with ${own.weight} ` +
+          `bytes are still being read, must fit into half of ${countMax} bodies and ${bytesMax} bytes`
+        : `Cannot read this body: after ${waitSeconds} s, ${count} others with ${weight} bytes are still being ` +
+          `read, must fit among ${countMax} bodies and ${bytesMax} bytes`,
   });
 }
 
@@ -52,9 +55,12 @@ function decodeGate(settings: Settings, part: number): Gate {
     weight: bytesMax,
     share: SHARE,
     waitSeconds,
-    refusal: ({ count, weight }) =>
-      `Cannot decode this body: after ${waitSeconds} s, ${count} others still take ${weight} bytes of memory, ` +
-      `must fit into ${bytesMax} bytes`,
+    refusal: ({ count, weight }, own) =>
+      own
+        ? `Cannot decode this body: after ${waitSeconds} s, ${own.count} others of this client still take ` +
+          `${own.weight} bytes of memory, must fit into half of ${bytesMax} bytes`
+        : `Cannot decode this body: after ${waitSeconds} s, ${count} others still take ${weight} bytes of memory, ` +
+          `must fit into ${bytesMax} bytes`,
   });
 }
 
@@ -62,6 +68,10 @@ function decodeGate(settings: Settings, part: number): Gate {
 function requestGate(purpose: string, countMax: number): Gate {
   return new Gate({
     count: countMax,
-    refusal: ({ count }) => `Cannot ${purpose}: ${count} requests already do, the most allowed`,
+    share: SHARE,
+    refusal: ({ count }, own) =>
+      own
+        ? `Cannot ${purpose}: ${own.count} requests of this client already do, must be at most half of ${countMax}`
+        : `Cannot ${purpose}: ${count} requests already do, the most allowed`,
   });
 }

@@ -2,12 +2,12 @@
  * The path prefix under which callers see the service behind a proxy: of STEPWELL_PATH_PREFIX, or of a proxy that
  * STEPWELL_TRUSTED_PROXIES names. Routing takes paths with and without it, because a proxy may strip it or pass it on.
  */
-import { BlockList, isIPv6 } from "node:net";
 import { getPath } from "hono/utils/url";
 import type { Settings } from "../../src/config.ts";
 import { PATH_PREFIX } from "../../src/settings/door.ts";
-import { addressOf } from "./client.ts";
+import { peerOf } from "./client.ts";
 import type { AppContext } from "./context.ts";
+import { type IsTrusted, trustedProxies } from "./proxies.ts";
 
 const FORWARDED = "X-Forwarded-Prefix";
 
@@ -22,28 +22,17 @@ export function routedPath({ STEPWELL_PATH_PREFIX: prefix }: Settings): (request
 
 /** Returns the function that makes the callers' path of a path of the service, for `Location` and links. */
 export function outsidePath(settings: Settings): (c: AppContext, path: string) => string {
-  const { STEPWELL_PATH_PREFIX, STEPWELL_TRUSTED_PROXIES } = settings;
-  if (STEPWELL_TRUSTED_PROXIES === "") return (_c, path) => STEPWELL_PATH_PREFIX + path;
-  const isTrusted = proxies(STEPWELL_TRUSTED_PROXIES);
+  const { STEPWELL_PATH_PREFIX } = settings;
+  const isTrusted = trustedProxies(settings);
+  if (isTrusted === undefined) return (_c, path) => STEPWELL_PATH_PREFIX + path;
   return (c, path) => (forwarded(c, isTrusted) ?? STEPWELL_PATH_PREFIX) + path;
 }
 
 /** The prefix that a trusted proxy tells. Several proxies in a row each add theirs, the outermost first. */
-function forwarded(c: AppContext, isTrusted: (address: string) => boolean): string | undefined {
+function forwarded(c: AppContext, isTrusted: IsTrusted): string | undefined {
   const header = c.req.header(FORWARDED);
-  const address = addressOf(c);
+  const address = peerOf(c);
   if (header === undefined || address === undefined || !isTrusted(address)) return undefined;
   const prefix = header.split(",").map((each) => each.trim().replace(/\/+$/, "")).join("");
   return prefix === "" || PATH_PREFIX.test(prefix) ? prefix : undefined;
-}
-
-function proxies(text: string): (address: string) => boolean {
-  const list = new BlockList();
-  for (const proxy of text.split(",")) {
-    const [address = "", bits] = proxy.trim().split("/");
-    const family = isIPv6(address) ? "ipv6" : "ipv4";
-    if (bits === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(bits), family);
-  }
-  return (address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
 }

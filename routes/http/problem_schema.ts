@@ -15,6 +15,7 @@ const PUBLISHED: readonly ErrorCode[] = [
   "unauthorized",
   "unknown_route",
   "unknown_run",
+  "unknown_group",
   "unknown_slot",
   "method_not_allowed",
   "not_acceptable",

@@ -6,6 +6,7 @@
  */
 import type { RunEvents } from "../../src/run/api/run_events.ts";
 import { revocation } from "./access.ts";
+import { clientOf } from "./client.ts";
 import type { AppContext, Services } from "./context.ts";
 import { preference } from "./prefer.ts";
 import { waitFor } from "./wait_for.ts";
@@ -21,7 +22,7 @@ export function openWait(c: AppContext, { settings, stopping, waits }: Services)
   const asked = preference(c, "wait");
   if (asked === undefined || !/^\d+$/.test(asked)) return undefined;
   const seconds = Math.min(Number(asked), settings.STEPWELL_WAIT_SECONDS_MAX);
-  const place = seconds > 0 ? waits.acquireNow() : undefined;
+  const place = seconds > 0 ? waits.acquireNow(0, clientOf(c)) : undefined;
   return {
     until: (events, find) => {
       c.header("Preference-Applied", `wait=${seconds}`);

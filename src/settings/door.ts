@@ -89,7 +89,8 @@ export const DOOR = {
     pattern: /^[0-9A-Fa-f.:/]+( *, *[0-9A-Fa-f.:/]+)*$/,
     wanted: "IP addresses or subnets such as 10.0.0.0/8 with commas between",
     description:
-      "Proxies whose `X-Forwarded-Prefix` stands for STEPWELL_PATH_PREFIX. None: the header is ignored.",
+      "Proxies whose `X-Forwarded-For` or `Forwarded` tells the client's address, and whose `X-Forwarded-Prefix` " +
+      "stands for STEPWELL_PATH_PREFIX. None: the headers are ignored.",
   },
   STEPWELL_LOG: {
     kind: "text",

@@ -13,18 +13,20 @@ export const WAITS = {
   STEPWELL_WAITS_MAX: {
     kind: "number",
     unit: "count",
-    default: 10_000,
+    default: 20_000,
     minimum: 0,
     maximum: 100_000,
-    description: "Requests with `Prefer: wait` that may wait at a time; one more gets 503.",
+    description:
+      "Requests with `Prefer: wait` that may wait at a time, half of them of one client; one more gets 503.",
   },
   STEPWELL_EVENT_STREAMS_MAX: {
     kind: "number",
     unit: "count",
-    default: 1000,
+    default: 2000,
     minimum: 0,
     maximum: 100_000,
-    description: "Streams of events that may be open at a time; one more gets 503.",
+    description:
+      "Streams of events that may be open at a time, half of them of one client; one more gets 503.",
   },
   STEPWELL_HEARTBEAT_SECONDS: {
     kind: "number",

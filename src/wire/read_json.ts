@@ -5,6 +5,7 @@
 import { nextTurn } from "../slices.ts";
 import { malformedJson } from "./json_fault_error.ts";
 import type { JsonLimits } from "./json_limits.ts";
+import { joined } from "./joined.ts";
 import { JsonReader } from "./json_reader.ts";
 import { parseJson } from "./parse_json.ts";
 import { readBody, type ReadBodyOptions } from "./read_body.ts";
@@ -47,25 +48,16 @@ export async function readJson(request: Request, options: ReadJsonOptions): Prom
     short = [];
     reader.write(chunk);
   }
-  if (!reader) return parseJson(textOf(short, bytes));
+  if (!reader) return parseJson(textOf(short));
   // What is made of a long body takes a turn of its own: those of several bodies do not add up.
   await nextTurn();
   return reader.close();
 }
 
-function textOf(parts: readonly Uint8Array[], bytes: number): string {
+function textOf(parts: readonly Uint8Array[]): string {
   const [first] = parts;
-  let whole = first ?? new Uint8Array(0);
-  if (parts.length > 1) {
-    whole = new Uint8Array(bytes);
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
-  }
   try {
-    return UTF8.decode(whole);
+    return UTF8.decode(parts.length === 1 ? first : joined(parts));
   } catch {
     throw malformedJson("it is not UTF-8");
   }

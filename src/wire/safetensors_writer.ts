@@ -7,6 +7,7 @@
  * not sent (tried with a slow client: values overwritten at the end of the stream arrived in place of the last MiB).
  */
 
+import { joined } from "./joined.ts";
 import { atOnce } from "../slices.ts";
 import { sorting } from "../sorting.ts";
 import { elementCount, type NamedTensor, type Shape } from "../tensor.ts";
@@ -90,14 +91,7 @@ export const metadataEntry = (metadata: Readonly<Record<string, string>>): strin
 
 /** Prefix and padded header: the beginning of the file. The parts are those of its JSON text. */
 export function frameHeader(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const framed = framedParts(parts);
-  const bytes = new Uint8Array(framed.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of framed) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joined(framedParts(parts));
 }
 
 /** As {@link frameHeader}, of a long header: in parts, none of which is copied. */
@@ -140,12 +134,7 @@ export function* encodingSafetensors(
 export function fileOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void): SafetensorsFile {
   const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
   if (byteLength >= SMALL_BYTES_MAX) return { byteLength, body: streamOf(parts, onEnd) };
-  const body = new Uint8Array(byteLength);
-  let at = 0;
-  for (const part of parts) {
-    body.set(part, at);
-    at += part.length;
-  }
+  const body = joined(parts);
   onEnd();
   return { byteLength, body };
 }
@@ -170,11 +159,11 @@ function streamOf(parts: readonly Uint8Array<ArrayBuffer>[], onEnd: () => void) 
 
 /** Short parts are copied together: a piece for each would take longer. */
 function* piecesOf(parts: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>, void> {
-  let joined = new Uint8Array(0), filled = 0;
+  let piece = new Uint8Array(0), filled = 0;
   for (const part of parts) {
     const isLong = part.length >= JOINED_BYTES_MAX;
-    if (filled > 0 && (isLong || filled + part.length > joined.length)) {
-      yield joined.subarray(0, filled);
+    if (filled > 0 && (isLong || filled + part.length > piece.length)) {
+      yield piece.subarray(0, filled);
       filled = 0;
     }
     if (isLong) {
@@ -182,11 +171,11 @@ function* piecesOf(parts: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Ar
       continue;
     }
     // What was given away may still have to be sent.
-    if (filled === 0) joined = new Uint8Array(SMALL_BYTES_MAX);
-    joined.set(part, filled);
+    if (filled === 0) piece = new Uint8Array(SMALL_BYTES_MAX);
+    piece.set(part, filled);
     filled += part.length;
   }
-  if (filled > 0) yield joined.subarray(0, filled);
+  if (filled > 0) yield piece.subarray(0, filled);
 }
 
 function* cut(part: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>, void> {

@@ -66,6 +66,7 @@ function line(fields: Readonly<Record<string, unknown>>): Record<string, unknown
     level: "info",
     client_request_id: "r1",
     token: "default",
+    address: "127.0.0.1",
     run: undefined,
     code: undefined,
     ms: 0,

@@ -1,11 +1,14 @@
 /** Values: variables, rows, slots, weights, hyperparameters. */
 import assert from "node:assert/strict";
+import * as applyGradients from "../../routes/apply_gradients.ts";
+import * as createRun from "../../routes/create_run.ts";
 import * as gatherVariables from "../../routes/gather_variables.ts";
 import * as getOptimizer from "../../routes/get_optimizer.ts";
 import * as getSlot from "../../routes/get_slot.ts";
 import * as getVariables from "../../routes/get_variables.ts";
 import * as getWeights from "../../routes/get_weights.ts";
 import * as listSlots from "../../routes/list_slots.ts";
+import * as listSteps from "../../routes/list_steps.ts";
 import * as patchOptimizer from "../../routes/patch_optimizer.ts";
 import * as putVariables from "../../routes/put_variables.ts";
 import * as putWeights from "../../routes/put_weights.ts";
@@ -114,6 +117,57 @@ Deno.test("get_weights and put_weights are inverses, as JSON and as files", asyn
     await (await send("GET", `${RUN}/weights`, { headers: { Accept: FILE_TYPE } })).bytes(),
   );
   assert.deepEqual(exact.values["0"], [2 ** 40 + 1]);
+});
+
+Deno.test("groups are created, described, listed with steps and patched one by one", async () => {
+  const service = await startService();
+  const groups = [
+    { name: "no_decay", variables: ["b*"], hyperparameters: { weight_decay: 0 }, sparse: "keras" },
+    { name: "rows", variables: ["emb"], optimizer: { class_name: "Adagrad" }, sparse: "lazy" },
+  ];
+  const spec = {
+    ...SPEC,
+    id: "demo",
+    optimizer: { class_name: "AdamW", config: { weight_decay: 0.5 } },
+    groups,
+  };
+  const created = await service.send("POST", "/v1/runs", { body: spec });
+  const run = await answer(createRun, created, 201);
+  assert.deepEqual(run.groups[0], groups[0]);
+  assert.deepEqual([run.groups[1].name, run.groups[1].optimizer.class_name], ["rows", "Adagrad"]);
+  const again = await answer(
+    createRun,
+    await service.send("POST", "/v1/runs", {
+      body: { id: "again", optimizer: run.optimizer, groups: run.groups, variables: SPEC.variables },
+    }),
+    201,
+  );
+  assert.deepEqual(again.groups, run.groups);
+
+  const step = await answer(
+    applyGradients,
+    await service.send("POST", `${RUN}/gradients`, { body: { gradients: GRADIENTS } }),
+  );
+  const rate = Math.fround(0.001);
+  const wanted = {
+    default: { learning_rate: rate },
+    no_decay: { learning_rate: rate },
+    rows: { learning_rate: rate },
+  };
+  assert.deepEqual(step.groups, wanted);
+  const listed = await answer(listSteps, await service.send("GET", `${RUN}/steps`));
+  assert.deepEqual(listed.steps[0].groups, wanted);
+
+  const body = { config: { learning_rate: 0.25 } };
+  await answer(patchOptimizer, await service.send("PATCH", `${RUN}/optimizer?group=no_decay`, { body }));
+  const rateOf = async (query: string) =>
+    (await answer(getOptimizer, await service.send("GET", `${RUN}/optimizer${query}`))).config.learning_rate;
+  assert.deepEqual([await rateOf("?group=no_decay"), await rateOf("?group=default")], [0.25, rate]);
+  assert.equal(await rateOf(""), rate);
+  const unknown = await service.send("GET", `${RUN}/optimizer?group=nobody`);
+  assert.deepEqual([unknown.status, (await unknown.json()).code], [404, "unknown_group"]);
+  const slots = await answer(getSlot, await service.send("GET", `${RUN}/slots/accumulator`));
+  assert.deepEqual(Object.keys(slots.variables), ["emb"]);
 });
 
 Deno.test("get_optimizer and patch_optimizer read and overwrite hyperparameters", async () => {

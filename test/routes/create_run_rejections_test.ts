@@ -131,6 +131,48 @@ const AGGREGATIONS: readonly Rejection[] = [
   ),
 ];
 
+const group = (change: object) => ({ groups: [{ name: "own", variables: ["*"], ...change }] });
+const GROUPS: readonly Rejection[] = [
+  bad("a group without variables", { groups: [{ name: "own" }] }, "groups.0.variables"),
+  bad("a group without a pattern", group({ variables: [] }), "groups.0.variables"),
+  bad("a group with a space in its name", group({ name: "a b" }), "groups.0.name"),
+  bad("a group called default", group({ name: "default" }), "groups.0.name"),
+  bad("a group with an unknown field", group({ rate: 1 }), "groups.0"),
+  bad("an unknown sparse rule", { sparse: "often" }, "sparse"),
+  bad("an unknown sparse rule of a group", group({ sparse: "often" }), "groups.0.sparse"),
+  bad(
+    "an unknown hyperparameter of a group",
+    group({ hyperparameters: { nope: 1 } }),
+    "groups.0.hyperparameters.nope",
+    "invalid_config",
+  ),
+  bad(
+    "a clip of a group",
+    group({ hyperparameters: { global_clipnorm: 1 } }),
+    "groups.0.hyperparameters.global_clipnorm",
+    "invalid_config",
+  ),
+  bad("an unknown optimizer of a group", group({ optimizer: "Nope" }), "groups.0.optimizer", "unknown_class"),
+  bad(
+    "an exclusion that is no list",
+    { optimizer: { class_name: "AdamW", config: { exclude_from_weight_decay: "*/bias" } } },
+    "optimizer.config.exclude_from_weight_decay",
+    "invalid_config",
+  ),
+  bad(
+    "an exclusion without weight decay",
+    { optimizer: { class_name: "Adam", config: { exclude_from_weight_decay: ["*"] } } },
+    "optimizer.config.exclude_from_weight_decay",
+    "invalid_config",
+  ),
+  bad(
+    "an exclusion beside groups",
+    { ...group({}), optimizer: { class_name: "AdamW", config: { exclude_from_weight_decay: ["*"] } } },
+    "optimizer.config.exclude_from_weight_decay",
+  ),
+  bad("a group with both", group({ optimizer: "SGD", hyperparameters: {} }), "groups.0.hyperparameters"),
+];
+
 const SPECS: readonly Rejection[] = [
   ...common({
     method: "POST",
@@ -210,6 +252,7 @@ const SPECS: readonly Rejection[] = [
     "gradient_transformers.0",
     "unknown_class",
   ),
+  ...GROUPS,
   bad("an unknown policy", { non_finite: "ignore" }, "non_finite"),
   { ...badVariable("more than an arena holds", { shape: [2 ** 31] }, "", "run_too_large"), at: "" },
   { ...badVariable("more than a number holds", { shape: [2 ** 31, 2 ** 31] }, ""), at: "" },

@@ -114,6 +114,7 @@ const FREE: readonly string[] = [
   ...["optimizer.*", "variables.[].initial.*", "variables.[].constraint.*", "gradient_transformers.[].*"],
   ...["aggregation.aggregator.*", "aggregation.staleness_weighting.*", "aggregation.client_clipnorm.*"],
   ...["hyperparameters.*", "config.*", "loss.*", "model.*"],
+  ...["groups.[].hyperparameters.*", "groups.[].optimizer.*"],
 ];
 
 interface Place {

@@ -5,7 +5,9 @@
  * readable. Formulas were checked otherwise before (user_formula.ts).
  */
 import { type Expression, type Line, parseFormula } from "../../../kernels/language/formula_syntax.ts";
-import { type Expander, flush, OPS } from "../../../kernels/language/ops.ts";
+import { flush } from "../../../kernels/language/flush.ts";
+import type { Expander } from "../../../kernels/language/op_row.ts";
+import { OPS } from "../../../kernels/language/ops.ts";
 import { type Issue, refusal } from "../../errors.ts";
 import { join } from "./issues.ts";
 import type { Config, Member } from "./family.ts";

@@ -6,7 +6,8 @@
  */
 import { type Expression, FormulaError, type Line } from "../../../kernels/language/formula_syntax.ts";
 import { isFunction } from "../../../kernels/language/graph.ts";
-import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
+import { REDUCTIONS } from "../../../kernels/language/formula_reductions.ts";
+import { OPS } from "../../../kernels/language/ops.ts";
 
 /** Names used in other languages → the name here. */
 const NAMES: ReadonlyMap<string, string> = new Map(

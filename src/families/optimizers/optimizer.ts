@@ -20,7 +20,16 @@ export interface Optimizer {
   readonly bare: ReadonlySet<string>;
   /** How it was written when it was created, which is how it is answered. */
   readonly spelling: Spelling;
+  /** What sparse gradients do; absent: what its rule says. */
+  readonly sparse?: Sparse;
 }
+
+/**
+ * What a sparse gradient does. keras: what the rule says. lazy: the dense lines, on the rows that came. exact: what the
+ * dense gradient does that has zeros in all other rows.
+ */
+export const SPARSE = ["keras", "lazy", "exact"] as const;
+export type Sparse = typeof SPARSE[number];
 
 /**
  * Constructs an optimizer from `{class_name, config?}` (also Keras' 2.12+ form) or a bare name.
@@ -47,10 +56,16 @@ const rules = new WeakMap<Optimizer, Rule>();
 export function ruleOf(optimizer: Optimizer): Rule {
   let rule = rules.get(optimizer);
   if (!rule) {
-    rule = optimizer.member.rule(optimizer.constructed, optimizer.current);
+    rule = withSparse(optimizer.member.rule(optimizer.constructed, optimizer.current), optimizer.sparse);
     rules.set(optimizer, rule);
   }
   return rule;
+}
+
+function withSparse(rule: Rule, sparse: Sparse = "keras"): Rule {
+  if (sparse === "keras") return rule;
+  const { sparse: _rows, sparseScalarRows: _scalars, sparseAsDense: _all, ...dense } = rule;
+  return sparse === "exact" ? { ...dense, sparseAsDense: true } : dense;
 }
 
 /** The rule that a config selects, such as one of the member's variants. */

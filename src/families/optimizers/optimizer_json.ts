@@ -92,6 +92,7 @@ function madeOf(optimizer: Optimizer, keys: ReadonlySet<string>): Optimizer | un
   try {
     const { config: built } = member.construct(parseConfig(member, given), given, "");
     const made = {
+      ...optimizer,
       member,
       constructed: built,
       current: built,

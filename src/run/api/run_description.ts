@@ -1,6 +1,6 @@
 /** The description of a run: its spec with every default filled in, and its present state. */
 import type { Shape } from "../../tensor.ts";
-import type { Noise, Payload, VariableRole } from "./run_spec.ts";
+import type { Noise, Payload, SparseMode, VariableRole } from "./run_spec.ts";
 
 /** A family member as the service writes it. */
 export interface Member {
@@ -15,6 +15,16 @@ export interface Member {
 export interface DescribedOptimizer extends Member {
   /** What was overwritten so that no constructor makes it; absent without any. */
   readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+/** A group as a spec takes it. */
+export interface GroupDescription {
+  readonly name: string;
+  readonly variables: readonly string[];
+  /** Absent for a group with an optimizer of its own. */
+  readonly hyperparameters?: Readonly<Record<string, unknown>>;
+  readonly optimizer?: DescribedOptimizer;
+  readonly sparse: SparseMode;
 }
 
 /** The aggregation with every default filled in. Fields of other modes are absent. */
@@ -42,6 +52,10 @@ export interface RunDescription {
   /** RFC 3339, UTC. */
   readonly created_at: string;
   readonly optimizer: DescribedOptimizer;
+  /** Absent without any. */
+  readonly groups?: readonly GroupDescription[];
+  /** Absent: keras. */
+  readonly sparse?: SparseMode;
   readonly variables: readonly {
     readonly name: string;
     readonly shape: Shape;

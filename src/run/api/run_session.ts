@@ -74,7 +74,8 @@ export interface RunSession {
   readSlot(slot: string): readonly NamedTensor[];
   /** `get_weights`: `iterations` is null while Keras would not have created it; scalar state is among the tensors. */
   weights(): { readonly iterations: number | null; readonly tensors: readonly NamedTensor[] };
-  optimizer(): Member;
+  /** That of the run, or of a group; throws unknown_group. */
+  optimizer(group?: string): Member;
   /** The latest applied steps, newest first. */
   steps(limit: number): readonly StepAnswer[];
   /** The answers to keyed requests. */
@@ -94,6 +95,9 @@ export interface RunSession {
   setVariables(staging: Staging, key?: KeyUse): void;
   /** Items are nested numbers, base64 tensors, or shapes with a Float32Array; throws invalid_weights. */
   setWeights(weights: readonly unknown[], key?: KeyUse): void;
-  /** Throws invalid_config; settings that Keras silently ignores give `warnings`. */
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer;
+  /** Of the run, or of a group. Throws invalid_config and unknown_group; settings that Keras silently ignores give `warnings`. */
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options?: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): PatchedOptimizer;
 }

@@ -60,10 +60,31 @@ export interface AggregationSpec {
   readonly noise?: Noise | null | undefined;
 }
 
+/** Globs of a group, and letters of one. */
+export const PATTERNS_MAX = 1000, PATTERN_LENGTH_MAX = 256;
+
+/** Variables that step with hyperparameters, or with an optimizer, of their own. */
+export interface GroupSpec {
+  readonly name: string;
+  /** Globs of names; the first group that fits takes a variable. */
+  readonly variables: readonly string[];
+  /** In place of those of the run's optimizer. */
+  readonly hyperparameters?: Readonly<Record<string, unknown>> | undefined;
+  /** In place of the run's optimizer. */
+  readonly optimizer?: MemberSpec;
+  readonly sparse?: SparseMode | undefined;
+}
+
+/** What sparse gradients do: the optimizer's own rule, only the rows that came, or as if they were dense. */
+export type SparseMode = "keras" | "lazy" | "exact";
+
 export interface RunSpec {
   /** Generated if absent. */
   readonly id?: string | undefined;
   readonly optimizer: MemberSpec;
+  readonly groups?: readonly GroupSpec[] | undefined;
+  /** Of all groups that say nothing else. */
+  readonly sparse?: SparseMode | undefined;
   readonly variables: readonly VariableSpec[];
   readonly aggregation?: AggregationSpec | undefined;
   readonly gradient_transformers?: readonly MemberSpec[] | undefined;

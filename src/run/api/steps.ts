@@ -57,7 +57,10 @@ export interface StepAnswer {
   readonly applied: boolean;
   readonly iterations: number;
   readonly version: number;
+  /** Of the default group. */
   readonly learning_rate: number;
+  /** Of all groups, the default one among them; absent for a run without groups. */
+  readonly groups?: Readonly<Record<string, { readonly learning_rate: number | string }>>;
   readonly gradient_norm: number;
   readonly clip_factor: number;
   readonly contributions: number;

@@ -66,7 +66,7 @@ export function checkpointOf(memory: Memory, checkpointed: Checkpointed): Checkp
     tensors: [
       ...state.variables.values().map((variable) => values(variable, variableTensor(variable.name))),
       ...slots.flatMap(([slot, copyOf]) =>
-        state.optimized.map((variable) => copyOf(variable, slotTensor(slot, variable.name)))
+        state.having(slot).map((variable) => copyOf(variable, slotTensor(slot, variable.name)))
       ),
     ],
     metadata,

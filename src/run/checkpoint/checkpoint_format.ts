@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
 import { FLOAT32_MAX, FLOAT32_NORMAL_MIN } from "../../float32.ts";
-import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX } from "../api/run_spec.ts";
+import { DEADLINE_SECONDS_MAX, NOISE_SEED_MAX, PATTERN_LENGTH_MAX, PATTERNS_MAX } from "../api/run_spec.ts";
 
 /** Metadata key of everything but the tensors, as JSON. */
 export const SAVED = "stepwell";
@@ -59,10 +59,26 @@ export const Saved = z.strictObject({
   created: z.array(z.strictObject({ variable: z.string(), slot: z.string() })),
   slots: z.array(z.string()),
   optimizer: z.unknown(),
+  /** Those besides the default one; absent without any. */
+  groups: z.array(z.strictObject({
+    name: z.string(),
+    scalars: z.record(z.string(), z.unknown()),
+    slots: z.array(z.string()),
+    optimizer: z.unknown(),
+    /** The hyperparameters that are its own; absent: the whole optimizer is. */
+    own: z.array(z.string()).optional(),
+  })).optional(),
   /** Definition of a registered optimizer, which the restoring service may not have. */
   definition: z.unknown().optional(),
   spec: z.strictObject({
     optimizer: z.unknown(),
+    sparse: z.enum(["keras", "lazy", "exact"]).optional(),
+    groups: z.array(z.strictObject({
+      name: z.string().min(1).max(64),
+      variables: z.array(z.string().min(1).max(PATTERN_LENGTH_MAX)).min(1).max(PATTERNS_MAX),
+      sparse: z.enum(["keras", "lazy", "exact"]),
+      optimizer: z.unknown().optional(),
+    })).max(64).optional(),
     variables: z.array(
       z.strictObject({
         name: z.string().min(1),

@@ -23,6 +23,7 @@ import type { RunLayout } from "./run_layout.ts";
 import { readingSaved } from "./saved_reader.ts";
 import { refuse, takingState } from "./saved_state.ts";
 import type { Memory } from "../tensors/memory.ts";
+import { type ResolvedGroup, withSparse } from "../spec/groups.ts";
 import { type ResolvedSpec, resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
 import { RunState } from "../tensors/state.ts";
 
@@ -30,6 +31,28 @@ import { RunState } from "../tensors/state.ts";
 interface Definitions {
   /** All of them, including the definition that a checkpoint contains. */
   familyWith(definition: unknown): OptimizerFamily;
+}
+
+/** The groups of the spec with their optimizers as they were saved. */
+function loadGroups(
+  { groups: saved = [] }: SavedRun,
+  groups: readonly ResolvedGroup[],
+  family: OptimizerFamily,
+): readonly ResolvedGroup[] {
+  const names = saved.map(({ name }) => name).join(), wanted = groups.map(({ name }) => name).join();
+  if (names !== wanted) refuse(`groups are ${names || "none"}, must be ${wanted || "none"} as in its spec`);
+  return groups.map((group, n) => {
+    const { optimizer: json, own } = saved[n] as (typeof saved)[number];
+    const optimizer = loadOptimizer(json, { family, path: `stepwell.groups.${n}.optimizer` });
+    if (optimizer.member !== group.optimizer.member) {
+      refuse(`the optimizer of the group "${group.name}" is not the one in its spec`);
+    }
+    return {
+      ...group,
+      optimizer: withSparse(optimizer, group.optimizer.sparse),
+      own: own ? new Set(own) : undefined,
+    };
+  });
 }
 
 /** How long it takes to look up the places of a variable, in nanoseconds. */
@@ -65,7 +88,12 @@ export class CheckpointReader implements TensorTarget, Releasable {
     const family = optimizers.familyWith(saved.definition);
     const optimizer = loadOptimizer(saved.optimizer, { family, path: "stepwell.optimizer" });
     const given = saved.spec as RunSpec;
-    const spec = { ...yield* resolvingSpec(given, resolveOptimizer(given, family)), optimizer };
+    const resolved = yield* resolvingSpec(given, resolveOptimizer(given, family));
+    const spec = {
+      ...resolved,
+      optimizer: withSparse(optimizer, given.sparse),
+      groups: loadGroups(saved, resolved.groups, family),
+    };
     using made = new DisposableStack();
     const state = made.use(yield* RunState.making(memory, spec, ruleOf(optimizer)));
     yield* takingState(saved, state, spec);

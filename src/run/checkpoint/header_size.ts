@@ -13,7 +13,7 @@ import { atOnce, inPieces } from "../../slices.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { HEADER_BYTES_MAX } from "../../wire/safetensors_header.ts";
 import { VARIABLE_VALUES_MAX } from "./checkpoint_format.ts";
-import { type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
+import { optimizersOf, type ResolvedSpec, serializeSpec } from "../spec/spec.ts";
 
 /** Room for what the optimizer's config may become later. */
 const SLACK_BYTES = 8 * 1024 ** 2;
@@ -23,6 +23,8 @@ const ENTRY_BYTES = 80;
 const VARIABLE_BYTES = 64;
 /** Keys and quotes of a created slot. */
 const CREATED_BYTES = 36;
+/** Keys of a group, its sparse mode, its member, slots and scalars. */
+const GROUP_BYTES = 1024;
 /** Counts, times and keys of the metadata. */
 const FIXED_BYTES = 4096;
 
@@ -48,32 +50,40 @@ const VARIABLE_UNITS = 300;
 
 /** A bound on the header of the run's checkpoints, counted in pieces. */
 function* countingHeaderBytes(spec: ResolvedSpec): Generator<number, number> {
-  const { optimizer, variables } = spec;
-  const slots = [...slotsOfAnyVariant(optimizer.member)];
-  const slotBytes = slots.reduce((sum, slot) => sum + jsonBytes(slot), 0);
-  const createdBytes = slots.reduce((sum, slot) => sum + CREATED_BYTES + nestedBytes(slot), 0);
-  let bytes = FIXED_BYTES + nestedJsonBytes(saveOptimizer(optimizer)) +
+  const { optimizer, groups, variables } = spec;
+  const slotsOf = optimizersOf(spec).map(({ member }) => [...slotsOfAnyVariant(member)]);
+  const slotBytes = slotsOf.map((slots) =>
+    slots.reduce((sum, slot) => sum + jsonBytes(slot) + CREATED_BYTES + nestedBytes(slot), 0)
+  );
+  let bytes = FIXED_BYTES + nestedJsonBytes(optimizersOf(spec).map(saveOptimizer)) +
+    groups.reduce(
+      (sum, { name, patterns, own }) =>
+        sum + GROUP_BYTES + nestedJsonBytes([name, name, patterns, [...own ?? []]]),
+      0,
+    ) +
     nestedJsonBytes(optimizer.member.definition ?? null) +
     nestedJsonBytes(
       serializeSpec({ ...spec, variables: [] }, serialize({ member: optimizer.member, config: {} })),
     );
-  yield* inPieces(variables, VARIABLE_UNITS, ({ name, shape, constraint, role }) => {
+  yield* inPieces(variables, VARIABLE_UNITS, ({ name, shape, constraint, role, group }) => {
     const nameBytes = jsonBytes(name), nested = nameBytes === name.length ? nameBytes : nestedBytes(name);
     const shapeBytes = shape.join().length + 2, entry = ENTRY_BYTES + nameBytes + shapeBytes;
     bytes += entry + VARIABLE_BYTES + nested + shapeBytes +
       (constraint ? nestedJsonBytes(constraint.member) : 0);
-    if (role === "optimize") bytes += slots.length * (entry + nested) + slotBytes + createdBytes;
+    if (role === "optimize") {
+      bytes += (slotsOf[group] as string[]).length * (entry + nested) + (slotBytes[group] as number);
+    }
   });
   return bytes;
 }
 
 /** Values that the variables and their slots take in the metadata. */
-function headerValues({ optimizer, variables }: ResolvedSpec): number {
-  const slots = slotsOfAnyVariant(optimizer.member).size;
+function headerValues(spec: ResolvedSpec): number {
+  const { variables } = spec, slots = optimizersOf(spec).map(({ member }) => slotsOfAnyVariant(member).size);
   return variables.reduce(
-    (sum, { shape, constraint, role }) =>
+    (sum, { shape, constraint, role, group }) =>
       sum + 4 + shape.length + (constraint ? 3 + Object.keys(constraint.member.config).length : 0) +
-      (role === "optimize" ? 3 * slots : 0),
+      (role === "optimize" ? 3 * (slots[group] as number) : 0),
     0,
   );
 }

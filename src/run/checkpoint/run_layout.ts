@@ -64,7 +64,10 @@ function* groupsOf(state: RunState): Generator<number, readonly Group[]> {
     ? all
     : all.filter(({ role }) => role === "optimize");
   yield ORDER_UNITS * all.length;
-  const slots = state.slotNames.map((slot) => ({ slot, variables: optimized }));
+  const slots = state.slotNames.map((slot) => ({
+    slot,
+    variables: optimized.filter(({ home }) => home.slots.has(slot)),
+  }));
   return [{ slot: undefined, variables: all }, ...slots]
     .sort((a, b) => prefixOf(a.slot) < prefixOf(b.slot) ? -1 : 1);
 }

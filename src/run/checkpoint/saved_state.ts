@@ -1,10 +1,10 @@
 /** Gives a new run the state that a checkpoint says it had, except for the tensors. */
 import { refusal } from "../../errors.ts";
-import { ruleOf, slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
+import { type Optimizer, ruleOf, slotsOfAnyVariant } from "../../families/optimizers/optimizer.ts";
 import { inPieces } from "../../slices.ts";
 import { showShape } from "../../tensor.ts";
 import { flatten } from "../../wire/nested_numbers.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
+import { optimizersOf, type ResolvedSpec } from "../spec/spec.ts";
 import type { RunState } from "../tensors/state.ts";
 import type { SavedRun } from "./checkpoint_format.ts";
 
@@ -15,32 +15,43 @@ const CREATED_UNITS = 200;
 export function* takingState(
   saved: SavedRun,
   state: RunState,
-  { optimizer, aggregation }: ResolvedSpec,
+  spec: ResolvedSpec,
 ): Generator<number, void> {
-  // Slots that the present switches do not use are allocated too; the checkpoint's tensors fill them.
-  const rule = ruleOf(optimizer);
-  const idle = saved.slots.filter((slot) => !state.slotNames.includes(slot));
-  const known = slotsOfAnyVariant(optimizer.member);
-  const strange = idle.find((slot) => !known.has(slot));
-  if (strange !== undefined) {
-    refuse(`slots hold "${strange}", must be slots of ${optimizer.member.class_name}`);
-  }
-  state.addSlots({ ...rule, slots: Object.fromEntries(idle.map((slot) => [slot, 0])) });
+  const parts = [saved, ...saved.groups ?? []];
+  optimizersOf(spec).forEach((optimizer, group) =>
+    addIdleSlots(state, optimizer, { group, saved: (parts[group] as SavedGroup).slots })
+  );
   state.iterations = saved.iterations;
   state.hypersCreated = saved.hypers_created;
-  state.clipNorm = readClipNorm(saved, aggregation, state.clipNorm);
-  state.scalars = readScalars(saved.scalars, Object.keys(rule.state ?? {}));
+  state.clipNorm = readClipNorm(saved, spec.aggregation, state.clipNorm);
+  state.scalars = optimizersOf(spec).map((optimizer, group) =>
+    readScalars((parts[group] as SavedGroup).scalars, Object.keys(ruleOf(optimizer).state ?? {}))
+  );
   if (!saved.hypers_created && (saved.iterations > 0 || saved.created.length > 0)) {
     refuse("hypers_created is false, must be true for an optimizer that has made a step");
   }
-  const slotNames = new Set(state.slotNames);
   yield* inPieces(saved.created, CREATED_UNITS, ({ variable: name, slot }) => {
     const variable = state.variables.get(name);
-    if (!variable || !slotNames.has(slot)) {
+    if (!variable || !variable.home.slots.has(slot)) {
       refuse(`created holds "${slot}" of "${name}", must be slots and variables of the run`);
     }
     state.markCreated({ variable, slot });
   });
+}
+
+type SavedGroup = Pick<SavedRun, "slots" | "scalars">;
+
+/** Slots that the present switches do not use are allocated too; the checkpoint's tensors fill them. */
+function addIdleSlots(
+  state: RunState,
+  { member, ...optimizer }: Optimizer,
+  { group, saved }: { readonly group: number; readonly saved: readonly string[] },
+): void {
+  const rule = ruleOf({ member, ...optimizer }), present = Object.keys(rule.slots);
+  const idle = saved.filter((slot) => !present.includes(slot)), known = slotsOfAnyVariant(member);
+  const strange = idle.find((slot) => !known.has(slot));
+  if (strange !== undefined) refuse(`slots hold "${strange}", must be slots of ${member.class_name}`);
+  state.addSlots({ ...rule, slots: Object.fromEntries(idle.map((slot) => [slot, 0])) }, group);
 }
 
 /** `otherwise`: the bound of a new run, which is the one that does not move. */

@@ -9,13 +9,16 @@ import type { Optimizer } from "../../families/optimizers/optimizer.ts";
 import { saveOptimizer } from "../../families/optimizers/saved.ts";
 import { exactJson } from "../../wire/exact_json.ts";
 import { nest } from "../../wire/nested_numbers.ts";
+import type { ResolvedGroup } from "../spec/groups.ts";
 import { type ResolvedSpec, type ResolvedVariable, serializeSpec } from "../spec/spec.ts";
 import type { CreatedSlot, RunState } from "../tensors/state.ts";
 import { FORMAT_VERSION, type Saved } from "./checkpoint_format.ts";
 
 export interface Checkpointed {
   readonly spec: ResolvedSpec;
-  readonly optimizer: Optimizer;
+  /** By group. */
+  readonly optimizers: readonly [Optimizer, ...Optimizer[]];
+  readonly groups: readonly ResolvedGroup[];
   readonly state: RunState;
   readonly version: number;
   readonly sequence: number;
@@ -36,7 +39,8 @@ export interface SavedText {
 const PIECE = 1000;
 
 export function savedText(checkpointed: Checkpointed): SavedText {
-  const { spec, optimizer, state, version, sequence, round, createdAt } = checkpointed;
+  const { spec, optimizers, groups, state, version, sequence, round, createdAt } = checkpointed,
+    [optimizer] = optimizers;
   const saved: Omit<z.input<typeof Saved>, "created" | "spec"> = {
     format_version: FORMAT_VERSION,
     created_at: createdAt,
@@ -47,11 +51,18 @@ export function savedText(checkpointed: Checkpointed): SavedText {
     hypers_created: state.hypersCreated,
     ...typeof spec.aggregation.clientClipnorm === "object" && state.clipNorm !== null &&
       { clip_norm: state.clipNorm },
-    scalars: Object.fromEntries(
-      Object.entries(state.scalars).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
-    ),
-    slots: [...state.slotNames],
+    scalars: scalarsOf(state, 0),
+    slots: groups.length === 0 ? [...state.slotNames] : state.slotsOf(0),
     optimizer: saveOptimizer(optimizer),
+    ...groups.length > 0 && {
+      groups: groups.map(({ name, own }, n) => ({
+        name,
+        scalars: scalarsOf(state, n + 1),
+        slots: state.slotsOf(n + 1),
+        optimizer: saveOptimizer(optimizers[n + 1] as Optimizer),
+        ...own && { own: [...own] },
+      })),
+    },
     ...optimizer.member.definition && { definition: optimizer.member.definition },
   };
   return {
@@ -63,11 +74,24 @@ export function savedText(checkpointed: Checkpointed): SavedText {
         { ...spec, variables: [] },
         serialize({ member: optimizer.member, config: {} }),
       );
-      yield `,"spec":${exactJson(rest).slice(0, -1)},"variables":`;
+      const savedGroups = groups.map(({ name, patterns, own }, n) => {
+        const each = optimizers[n + 1] as Optimizer;
+        const sparse = each.sparse ?? "keras";
+        const member = own ? {} : { optimizer: serialize({ member: each.member, config: {} }) };
+        return { name, variables: patterns, sparse, ...member };
+      });
+      const told = { ...rest, ...groups.length > 0 && { groups: savedGroups } };
+      yield `,"spec":${exactJson(told).slice(0, -1)},"variables":`;
       yield* listText(spec.variables, variableText);
       yield "}}";
     },
   };
+}
+
+function scalarsOf({ scalars }: RunState, group: number) {
+  return Object.fromEntries(
+    Object.entries(scalars[group] ?? {}).map(([name, value]) => [name, nest(Float32Array.of(value), [])]),
+  );
 }
 
 function* listText<T>(list: readonly T[], textOf: (element: T) => string): Generator<string, void> {

@@ -108,6 +108,11 @@ export function weightsChange({ iterations, values }: WholeWeights, key?: KeyUse
   return change(KINDS.weights, { ...head, tensors: ALL }, [bytes]);
 }
 
-export function optimizerChange(config: Readonly<Record<string, unknown>>, key?: KeyUse): Change {
-  return change(KINDS.optimizer, { options: { ...config }, tensors: [], absent: [], ...key && { key } }, []);
+/** `group`: that of the run's optimizer if it is undefined. */
+export function optimizerChange(
+  config: Readonly<Record<string, unknown>>,
+  { key, group }: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+): Change {
+  const head = { options: { ...config }, tensors: [], absent: [] };
+  return change(KINDS.optimizer, { ...head, ...key && { key }, ...group !== undefined && { group } }, []);
 }

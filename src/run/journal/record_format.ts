@@ -43,6 +43,8 @@ export const Head = z.strictObject({
   absent: Names,
   /** Of a change that is no contribution; a contribution has it among its options. */
   key: z.strictObject({ key: z.string(), hash: z.string(), at: z.number() }).exactOptional(),
+  /** Whose hyperparameters were overwritten; absent: those of the run's optimizer. */
+  group: z.string().exactOptional(),
 });
 export type Head = z.infer<typeof Head>;
 export type RecordedTensor = z.infer<typeof Tensor>;

@@ -17,6 +17,8 @@ import { ALL, bytesOf, Head, KINDS, Names, type RecordedTensor, Tensors } from "
 const PIECE_BYTES_MAX = 1024 ** 2;
 /** Tensors of a head that are checked at a time, and how long that, staging one, and a letter of the head take. */
 const SLICE = 1000, CHECK_UNITS = 1000, TENSOR_UNITS = 2000, LETTER_UNITS = 5;
+/** How long a change takes for each of its tensors. */
+const CHANGE_UNITS = 500;
 
 /** Options of a contribution, and the time when it was accepted: milliseconds since 1970. */
 export interface ContributionOptions extends StepOptions {
@@ -32,7 +34,10 @@ export interface Replayable {
   withdraw(clientId: string): void;
   setVariables(staging: ArenaStaging, key?: KeyUse): void;
   setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void;
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): unknown;
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): unknown;
 }
 
 /**
@@ -41,23 +46,30 @@ export interface Replayable {
  */
 export function* replaying(session: Replayable, record: JournalRecord): Generator<number, void> {
   const { kind } = record;
-  const content = yield* read(record), { head: { options, key } } = content;
-  if (kind === KINDS.optimizer) session.patchOptimizer(options, key);
+  const content = yield* read(record), { head: { options, key, group } } = content;
+  if (kind === KINDS.optimizer) session.patchOptimizer(options, { key, group });
   else if (kind === KINDS.weights) session.setWeights(yield* weightsOf(content), key);
   else if (kind === KINDS.round) session.endRound(options as unknown as RoundEnd);
   else if (kind === KINDS.withdrawal) session.withdraw(String(options["clientId"]));
   else if (kind === KINDS.variables) {
     using staging = session.stage("values");
     yield* fill(staging, content);
+    yield CHANGE_UNITS * staging.size;
     session.setVariables(staging, key);
+    yield CHANGE_UNITS * staging.size;
   } else if (kind === KINDS.gradients) {
     using staging = session.stage("gradients");
     yield* fill(staging, content);
+    // A large step has a turn of its own.
+    yield CHANGE_UNITS * staging.size;
     session.step(staging, { ...options as unknown as StepOptions, isRecorded: true });
+    yield CHANGE_UNITS * staging.size;
   } else if (kind === KINDS.contribution) {
     using staging = session.stage("gradients");
     yield* fill(staging, content);
+    yield CHANGE_UNITS * staging.size;
     session.contribute(staging, { ...options as unknown as ContributionOptions, isRecorded: true });
+    yield CHANGE_UNITS * staging.size;
   } else throw new Error(`Cannot replay a record of kind ${kind}`);
 }
 

@@ -22,9 +22,9 @@ import { assertStepCost } from "../step/step_cost.ts";
 import { checkingHeaderBytes } from "../checkpoint/header_size.ts";
 import { prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";
 import { takeSnapshot } from "../checkpoint/snapshot_source.ts";
-import { resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
+import { optimizersOf, resolveOptimizer, resolvingSpec } from "../spec/spec.ts";
 import { writeInitialValues } from "../tensors/initial_values.ts";
-import { RunState } from "../tensors/state.ts";
+import { rulesOf, RunState } from "../tensors/state.ts";
 
 /** Characters that each variable takes at least in the description of a run. */
 const VARIABLE_LENGTH_MIN = 70;
@@ -60,7 +60,7 @@ export class Creator {
     using _optimizer = optimizers.retain(optimizer.optimizer.member.class_name);
     const resolved = await inSlices(resolvingSpec(spec, optimizer));
     await inSlices(checkingNewSpec(resolved));
-    assertStepCost(resolved, resolved.optimizer, {
+    assertStepCost(resolved, optimizersOf(resolved), {
       secondsMax: table.stepSecondsMax,
       action: "create the run",
       path: "optimizer",
@@ -72,7 +72,7 @@ export class Creator {
     const state = unfinished.use(
       await inSlices(RunState.making(memory, resolved, rule, { isBlank: true })),
     );
-    await writeInitialValues(spec.variables, state, { rule, drawSeed });
+    await writeInitialValues(spec.variables, state, { rules: rulesOf(rule, resolved), drawSeed });
     const createdAt = now().toISOString();
     const session = new Session({
       id,

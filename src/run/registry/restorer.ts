@@ -19,6 +19,7 @@ import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import type { Replies } from "../answers/replies.ts";
 import { assertStepCost } from "../step/step_cost.ts";
+import { optimizersOf } from "../spec/spec.ts";
 import { Session } from "../session/session.ts";
 
 interface RestorerParts {
@@ -116,7 +117,7 @@ export class Restorer {
   async #replace(id: string, { reader, past, kept, key }: Replacement) {
     const { table, creator, memory, runner, now } = this.#parts;
     const secondsMax = table.stepSecondsMax;
-    assertStepCost(reader.spec, reader.spec.optimizer, {
+    assertStepCost(reader.spec, optimizersOf(reader.spec), {
       secondsMax,
       action: "restore the run",
       path: "checkpoint",

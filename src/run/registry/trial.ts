@@ -64,7 +64,7 @@ function trial(definition: Definition, { memory, runner }: { memory: Memory; run
       released: () => {},
     });
     writeTensors(GRADIENTS, staging, "gradients");
-    const plan = planStep({ state, spec, optimizer: spec.optimizer, staging, runner });
+    const plan = planStep({ state, spec, optimizers: [spec.optimizer], staging, runner });
     perform(state, plan.instructions, runner);
     state.scalars = plan.scalars;
     state.iterations += 1;
@@ -74,6 +74,6 @@ function trial(definition: Definition, { memory, runner }: { memory: Memory; run
       ...state.values(variable),
       ...state.slotNames.flatMap((slot) => [...state.slotValues(variable, slot)]),
     ]),
-    ...Object.values(state.scalars),
+    ...state.scalars.flatMap((each) => Object.values(each)),
   ];
 }

@@ -1,6 +1,6 @@
 /** Describes a run: its spec with every default filled in, and its present state. */
 import { serializeAggregation } from "../spec/aggregation.ts";
-import type { DescribedOptimizer, RunDescription } from "../api/run_description.ts";
+import type { DescribedOptimizer, GroupDescription, RunDescription } from "../api/run_description.ts";
 import { serialize } from "../../families/mechanism/family.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { RunState } from "../tensors/state.ts";
@@ -14,11 +14,12 @@ interface Described {
   readonly spec: ResolvedSpec;
   readonly state: RunState;
   readonly optimizer: DescribedOptimizer;
+  readonly groups: readonly GroupDescription[];
 }
 
 /** Describes everything except storage. */
 export function describeRun(
-  { id, createdAt, version, round, spec, state, optimizer }: Described,
+  { id, createdAt, version, round, spec, state, optimizer, groups }: Described,
 ): Omit<RunDescription, "journal_bytes" | "snapshot_version"> {
   return {
     id,
@@ -26,6 +27,8 @@ export function describeRun(
     version,
     created_at: createdAt,
     optimizer,
+    ...groups.length > 0 && { groups },
+    ...spec.optimizer.sparse !== undefined && { sparse: spec.optimizer.sparse },
     variables: variablesOf(spec),
     slots: state.slotNames,
     parameters: state.parameters,

@@ -4,8 +4,7 @@
  * Each change is checked, then recorded, then made, within one turn.
  */
 import { StepwellError } from "../../errors.ts";
-import { overwrite } from "../../families/optimizers/attributes.ts";
-import { ruleOf } from "../../families/optimizers/optimizer.ts";
+import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { EventLog } from "../answers/events.ts";
 import type { Replies } from "../answers/replies.ts";
 import type { Member } from "../api/run_description.ts";
@@ -16,6 +15,7 @@ import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState } from "../tensors/state.ts";
 import { setWeights, type WholeWeights } from "../tensors/weights.ts";
 import { assertNewSchedules } from "../spec/new_constants.ts";
+import { groupAt, overwriteGroups } from "../spec/groups.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { assertStepCost } from "../step/step_cost.ts";
 import type { LateHost } from "./host.ts";
@@ -26,7 +26,7 @@ interface EditorParts {
     readonly version: number;
     readonly events: EventLog;
     readonly replies: Replies;
-    optimizer(): Member;
+    optimizer(group?: string): Member;
   };
   readonly state: RunState;
   readonly spec: ResolvedSpec;
@@ -67,11 +67,11 @@ export class Editor {
   }
 
   setWeights(weights: readonly unknown[] | WholeWeights, key?: KeyUse): void {
-    const { state, recorder, stepper } = this.#parts, { optimizer } = stepper;
+    const { state, recorder, stepper } = this.#parts, { optimizers } = stepper;
     let sequence = 0;
     const changed = setWeights(state, weights, {
-      member: optimizer.member,
-      rule: ruleOf(optimizer),
+      member: optimizers[0].member,
+      rules: optimizers.map(ruleOf),
       record: (whole) => sequence = recorder.record(() => weightsChange(whole, key)),
     });
     if (!changed) return;
@@ -80,23 +80,34 @@ export class Editor {
     this.#keep(key);
   }
 
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer {
-    const { session, state, recorder, stepper } = this.#parts;
-    const { optimizer, warnings } = overwrite(stepper.optimizer, config, {
+  /** Throws invalid_config, unknown_group, out_of_memory, storage_full, storage_failed. */
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    { key, group }: { readonly key?: KeyUse | undefined; readonly group?: string | undefined } = {},
+  ): PatchedOptimizer {
+    const { session, state, recorder, stepper } = this.#parts, told = { action: "patch the optimizer" };
+    const at = group === undefined ? undefined : groupAt(stepper.groups, group);
+    const { optimizers, groups, warnings } = overwriteGroups(stepper.optimizers, stepper.groups, config, {
+      ...told,
+      group: at,
       hypersCreated: state.hypersCreated,
     });
-    const { spec, host: { isAttached, stepSecondsMax: secondsMax } } = this.#parts;
-    const told = { action: "patch the optimizer", path: "config" };
-    if (isAttached) assertNewSchedules(optimizer, { ...told, before: stepper.optimizer });
-    assertStepCost(spec, optimizer, { ...told, secondsMax });
-    const slotCount = state.slotNames.length;
-    using added = state.addSlots(ruleOf(optimizer));
-    const sequence = recorder.record(() => optimizerChange(config, key));
+    const { spec, host: { isAttached, stepSecondsMax: secondsMax } } = this.#parts, path = "config";
+    if (isAttached) {
+      const before = stepper.optimizers[at ?? 0] as Optimizer;
+      assertNewSchedules(optimizers[at ?? 0] as Optimizer, { ...told, path, before });
+    }
+    assertStepCost(spec, optimizers, { ...told, path, secondsMax });
+    const { bytes } = state;
+    using added = new DisposableStack();
+    optimizers.forEach((optimizer, n) => added.use(state.addSlots(ruleOf(optimizer), n)));
+    const sequence = recorder.record(() => optimizerChange(config, { key, group }));
     added.move();
-    stepper.optimizer = optimizer;
-    if (state.slotNames.length > slotCount) this.#parts.host.resized();
+    stepper.optimizers = optimizers as typeof stepper.optimizers;
+    stepper.groups = groups;
+    if (state.bytes > bytes) this.#parts.host.resized();
     this.#tell(sequence, "optimizer");
-    const patched = { ...session.optimizer(), warnings };
+    const patched = { ...session.optimizer(group), warnings };
     this.#keep(key, { optimizer: patched });
     return patched;
   }

@@ -1,7 +1,7 @@
 /** The queries of a run, which change nothing. Tensors are copies, except those of a live checkpoint. */
 import { StepwellError } from "../../errors.ts";
 import type { Runner } from "../../../kernels/compiler/runner.ts";
-import { getConfig } from "../../families/optimizers/optimizer.ts";
+import { getConfig, type Optimizer } from "../../families/optimizers/optimizer.ts";
 import { optimizerJson } from "../../families/optimizers/optimizer_json.ts";
 import type { NamedTensor } from "../../tensor.ts";
 import type { EventLog } from "../answers/events.ts";
@@ -17,6 +17,7 @@ import {
   liveCheckpointOf,
 } from "../checkpoint/checkpoint.ts";
 import type { Round } from "../rounds/round.ts";
+import { DEFAULT_GROUP, describeGroups, groupAt } from "../spec/groups.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import { BodyLimits } from "../tensors/body_limits.ts";
@@ -70,7 +71,8 @@ export class Reader {
       round: round.number,
       spec,
       state,
-      optimizer: optimizerJson(stepper.optimizer, { hypersCreated: state.hypersCreated }),
+      optimizer: optimizerJson(stepper.optimizers[0], { hypersCreated: state.hypersCreated }),
+      groups: describeGroups(stepper.groups, stepper.optimizers, { hypersCreated: state.hypersCreated }),
     });
   }
 
@@ -99,7 +101,7 @@ export class Reader {
   }
 
   readSlot(slot: string): readonly NamedTensor[] {
-    const { state } = this.#parts, { slotNames, optimized } = state;
+    const { state } = this.#parts, { slotNames } = state;
     if (!slotNames.includes(slot)) {
       const known = slotNames.map((name) => `"${name}"`).join(", ") || "none";
       throw new StepwellError(
@@ -108,12 +110,14 @@ export class Reader {
       );
     }
     const copyOf = copySlot(state, slot);
-    return optimized.map((variable) => copyOf(variable, variable.name));
+    return state.having(slot).map((variable) => copyOf(variable, variable.name));
   }
 
-  optimizer(): Member {
+  /** Throws unknown_group. */
+  optimizer(group = DEFAULT_GROUP): Member {
     const { state, stepper } = this.#parts;
-    return getConfig(stepper.optimizer, { hypersCreated: state.hypersCreated });
+    const at = groupAt(stepper.groups, group);
+    return getConfig(stepper.optimizers[at] as Optimizer, { hypersCreated: state.hypersCreated });
   }
 
   /** The latest steps, newest first. */
@@ -137,11 +141,12 @@ export class Reader {
   }
 
   #checkpointed(remembered: Readonly<Record<string, string>>) {
-    const { session: { version, sequence, createdAt }, spec, state, stepper: { optimizer }, round } =
+    const { session: { version, sequence, createdAt }, spec, state, stepper: { optimizers, groups }, round } =
       this.#parts;
     return {
       spec,
-      optimizer,
+      optimizers,
+      groups,
       state,
       version,
       sequence,

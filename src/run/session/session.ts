@@ -115,7 +115,7 @@ export class Session implements RunSession {
 
   /** The run's optimizer member, which never changes. */
   get optimizerMember(): OptimizerMember {
-    return this.#stepper.optimizer.member;
+    return this.#stepper.optimizers[0].member;
   }
 
   describe(): RunDescription {
@@ -160,8 +160,8 @@ export class Session implements RunSession {
     return getWeights(this.#state);
   }
 
-  optimizer(): Member {
-    return this.#reader.optimizer();
+  optimizer(group?: string): Member {
+    return this.#reader.optimizer(group);
   }
 
   steps(limit: number): readonly StepAnswer[] {
@@ -251,9 +251,12 @@ export class Session implements RunSession {
     this.#editor.setWeights(weights, key);
   }
 
-  patchOptimizer(config: Readonly<Record<string, unknown>>, key?: KeyUse): PatchedOptimizer {
+  patchOptimizer(
+    config: Readonly<Record<string, unknown>>,
+    options?: { readonly key?: KeyUse | undefined; readonly group?: string | undefined },
+  ): PatchedOptimizer {
     this.#assertUnfrozen();
-    return this.#editor.patchOptimizer(config, key);
+    return this.#editor.patchOptimizer(config, options);
   }
 
   /** Ends the session. Its memory is released once the last body being received is. */

@@ -20,7 +20,8 @@ import type { SessionHost } from "./host.ts";
 import type { Recorder } from "../journal/recorder.ts";
 import type { Replies } from "../answers/replies.ts";
 import { assertNewSchedules } from "../spec/new_constants.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
+import { DEFAULT_GROUP, type ResolvedGroup } from "../spec/groups.ts";
+import { optimizersOf, type ResolvedSpec } from "../spec/spec.ts";
 import type { ArenaStaging } from "../staging/staging.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
 import { planStep, type StepPlan } from "../step/plan_step.ts";
@@ -65,12 +66,16 @@ export class Stepper {
   readonly #latest: StepAnswer[];
   readonly #nonFinite: NonFiniteCounts;
   readonly #averaged: readonly VariableState[];
-  optimizer: Optimizer;
+  /** By group. */
+  optimizers: readonly [Optimizer, ...Optimizer[]];
+  /** The groups, without the default one. */
+  groups: readonly ResolvedGroup[];
 
   constructor(parts: StepperParts) {
     this.#parts = parts;
     this.#latest = [...parts.latest];
-    this.optimizer = parts.spec.optimizer;
+    this.optimizers = optimizersOf(parts.spec);
+    this.groups = parts.spec.groups;
     this.#nonFinite = new NonFiniteCounts(parts.state);
     this.#averaged = [...parts.state.variables.values()].filter(({ role }) => role === "average");
   }
@@ -84,20 +89,20 @@ export class Stepper {
   step(staged: ArenaStaging, options: StepOptions): StepAnswer {
     const { state, spec, session, recorder, host } = this.#parts;
     const absent = checkContribution(state, staged, options);
-    const stepping = forOneStep(this.optimizer, options.hyperparameters, state);
-    if (stepping.optimizer !== this.optimizer) {
+    const stepping = forOneStep(this.optimizers, options.hyperparameters, { state, groups: this.groups });
+    if (stepping.optimizers !== this.optimizers) {
       const told = { action: "step", path: "hyperparameters" };
       if (!options.isRecorded) {
-        assertNewSchedules(stepping.optimizer, { ...told, before: this.optimizer });
+        assertNewSchedules(stepping.optimizers[0], { ...told, before: this.optimizers[0] });
       }
-      assertStepCost(spec, stepping.optimizer, { ...told, secondsMax: host.stepSecondsMax });
+      assertStepCost(spec, stepping.optimizers, { ...told, secondsMax: host.stepSecondsMax });
     }
     const skipped = checkFinite(state, staged, spec.nonFinite);
     if (skipped.length === 0 && !options.isRecorded) {
       skipped.push(...checkAsItIs(state, staged, spec.nonFinite));
     }
     const warnings = [...absent, ...stepping.warnings, ...skipped];
-    const plan = this.plan(staged, stepping.optimizer);
+    const plan = this.plan(staged, stepping.optimizers);
     const told = { contributions: 1, warnings, ...options.loss !== undefined && { loss: options.loss } };
     if (skipped.length > 0 || options.dryRun) return this.#figures(plan, { applied: false, ...told });
 
@@ -111,9 +116,9 @@ export class Stepper {
   }
 
   /** Throws out_of_memory, and the errors of the gradients. */
-  plan(staging: ArenaStaging, optimizer = this.optimizer): StepPlan {
+  plan(staging: ArenaStaging, optimizers = this.optimizers): StepPlan {
     const { state, spec, runner } = this.#parts;
-    return planStep({ state, spec, optimizer, staging, runner });
+    return planStep({ state, spec, optimizers, staging, runner });
   }
 
   /** The answer of a step that is planned but not made. */
@@ -138,7 +143,7 @@ export class Stepper {
     perform(state, [...plan.instructions, ...averages], runner);
     const found = this.#nonFinite.increases(changing);
     const increases = edition >= TELLING_EDITION ? found : [];
-    state.createSlots(plan.rule, plan.variables);
+    state.createSlots(plan.rules, plan.variables);
     state.hypersCreated = true;
     state.scalars = plan.scalars;
     state.iterations += 1;
@@ -169,6 +174,13 @@ export class Stepper {
     if (old && areMany(old.variables)) latest[place] = { ...old, variables: {} };
   }
 
+  #rates({ learningRates }: StepPlan): NonNullable<StepAnswer["groups"]> {
+    return Object.fromEntries(
+      [DEFAULT_GROUP, ...this.groups.map(({ name }) => name)]
+        .map((name, group) => [name, { learning_rate: learningRates[group] as number }]),
+    );
+  }
+
   #figures(
     plan: StepPlan,
     { warnings, ...step }: Omit<PerformedStep, "sequence" | "edition"> & { readonly applied: boolean },
@@ -178,7 +190,8 @@ export class Stepper {
       applied,
       iterations: this.#parts.state.iterations,
       version: this.#parts.session.version,
-      learning_rate: plan.learningRate,
+      learning_rate: plan.learningRates[0] as number,
+      ...this.groups.length > 0 && { groups: this.#rates(plan) },
       gradient_norm: plan.gradientNorm,
       clip_factor: plan.clipFactor,
       contributions,

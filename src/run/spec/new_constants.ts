@@ -14,7 +14,7 @@ import type { ResolvedSpec } from "./spec.ts";
 export function assertNewSchedules(
   { member, current }: Optimizer,
   { before, action, path }: {
-    readonly before?: Optimizer;
+    readonly before?: Optimizer | undefined;
     readonly action: string;
     readonly path: string;
   },
@@ -32,10 +32,14 @@ const CONSTRAINT_UNITS = 2000;
 
 /** In pieces. Throws invalid_config for the first constant of a new run's formulas that is not finite. */
 export function* checkingNewSpec(
-  { optimizer, variables, aggregation, transformers }: ResolvedSpec,
+  { optimizer, groups, variables, aggregation, transformers }: ResolvedSpec,
 ): Generator<number, void> {
   const action = "create the run";
   assertNewSchedules(optimizer, { action, path: "optimizer.config" });
+  groups.forEach((group, n) => {
+    const path = `groups.${n}.${group.own ? "hyperparameters" : "optimizer.config"}`;
+    assertNewSchedules(group.optimizer, { action, path, before: group.own && optimizer });
+  });
   const constrained = [...variables.entries()].filter(([, { constraint }]) => constraint);
   yield* inPieces(constrained, CONSTRAINT_UNITS, ([n, { constraint }]) => {
     if (!constraint) return;

@@ -16,6 +16,8 @@ import { transformers } from "../../families/transformers/mod.ts";
 import type { TransformerMember } from "../../families/transformers/transformer.ts";
 import { atOnce, inPieces } from "../../slices.ts";
 import type { Shape } from "../../tensor.ts";
+import { withExclusion } from "./weight_decay.ts";
+import { GroupFinder, type ResolvedGroup, resolveGroups, withSparse } from "./groups.ts";
 import { type Aggregation, resolveAggregation, serializeAggregation } from "./aggregation.ts";
 import type { Member } from "../api/run_description.ts";
 import type { MemberSpec, RunSpec, VariableRole, VariableSpec } from "../api/run_spec.ts";
@@ -28,6 +30,8 @@ export interface ResolvedVariable {
   readonly shape: Shape;
   readonly constraint: (Constraint & { readonly member: Member }) | null;
   readonly role: VariableRole;
+  /** 0: the default group; n: the n-th of the spec's. */
+  readonly group: number;
 }
 
 export type Uniforms = Readonly<Record<string, number>>;
@@ -36,7 +40,9 @@ export type Durability = "journal" | "snapshot" | "none";
 export type NonFinite = "reject" | "skip" | "propagate";
 
 export interface ResolvedSpec {
+  /** That of the default group, whose clips are the run's. */
   readonly optimizer: Optimizer;
+  readonly groups: readonly ResolvedGroup[];
   readonly variables: readonly ResolvedVariable[];
   readonly aggregation: Aggregation;
   readonly transformers: readonly Part<TransformerMember>[];
@@ -70,45 +76,58 @@ export function resolveSpec(spec: RunSpec, family: OptimizerFamily): ResolvedSpe
 }
 
 /** Throws unknown_class, invalid_config. */
-export function resolveOptimizer({ optimizer }: RunSpec, family: OptimizerFamily): ResolvedOptimizer {
-  return createOptimizer(optimizer, "optimizer", family);
+export function resolveOptimizer(given: RunSpec, family: OptimizerFamily): ResolvedOptimizer {
+  const spec = withExclusion(given, family);
+  const made = createOptimizer(spec.optimizer, "optimizer", family);
+  const { groups, warnings } = resolveGroups(spec, made.optimizer, family);
+  return {
+    optimizer: withSparse(made.optimizer, spec.sparse),
+    groups,
+    warnings: [...made.warnings, ...warnings],
+  };
 }
 
-type ResolvedOptimizer = ReturnType<typeof createOptimizer>;
+interface ResolvedOptimizer extends Pick<ResolvedSpec, "optimizer" | "groups" | "warnings"> {}
 
 /** In pieces. Throws unknown_class, invalid_config, invalid_request, shape_mismatch. */
 export function* resolvingSpec(
   spec: RunSpec,
-  { optimizer, warnings }: ResolvedOptimizer,
+  { optimizer, groups, warnings }: ResolvedOptimizer,
 ): Generator<number, ResolvedSpec> {
   const names = new Set<string>(), variables: ResolvedVariable[] = [];
+  const finder = new GroupFinder(groups);
   const hasConstraints = spec.variables.some(({ constraint }) => constraint !== undefined);
-  yield* inPieces(spec.variables, hasConstraints ? CONSTRAINT_UNITS : VARIABLE_UNITS, (variable) => {
-    const { name } = variable, index = variables.length;
-    names.add(name);
-    if (names.size === index) {
-      const problem = `is "${name}" again, must be a name of its own`;
-      throw refusal("invalid_request", "create the run", `variables.${index}.name`, problem);
-    }
-    variables.push(resolveVariable(variable, index));
-  });
+  yield* inPieces(
+    spec.variables,
+    finder.units + (hasConstraints ? CONSTRAINT_UNITS : VARIABLE_UNITS),
+    (variable) => {
+      const { name } = variable, index = variables.length;
+      names.add(name);
+      if (names.size === index) {
+        const problem = `is "${name}" again, must be a name of its own`;
+        throw refusal("invalid_request", "create the run", `variables.${index}.name`, problem);
+      }
+      variables.push(resolveVariable(variable, index, finder.find(name)));
+    },
+  );
   const aggregation = resolveAggregation(spec.aggregation, {
     hasAverages: variables.some(({ role }) => role === "average"),
   });
   return {
     optimizer,
+    groups,
     variables,
     aggregation,
     transformers: resolveTransformers(spec.gradient_transformers ?? []),
     nonFinite: spec.non_finite ?? "reject",
     durability: spec.durability ?? "journal",
-    warnings: [...warnings, ...aggregation.warnings],
+    warnings: [...warnings, ...finder.warnings, ...aggregation.warnings],
   };
 }
 
-function resolveVariable(variable: VariableSpec, index: number): ResolvedVariable {
+function resolveVariable(variable: VariableSpec, index: number, group: number): ResolvedVariable {
   const { name, shape, constraint, role = "optimize" } = variable;
-  if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role };
+  if (constraint === undefined || constraint === null) return { name, shape, constraint: null, role, group };
   const path = `variables.${index}`;
   if (role === "average") {
     const problem = 'is given, must be absent for a variable with the role "average", which no step changes';
@@ -123,13 +142,22 @@ function resolveVariable(variable: VariableSpec, index: number): ResolvedVariabl
       member: serialize(part),
     },
     role,
+    group,
   };
+}
+
+/** The optimizers of all groups. */
+export function optimizersOf(
+  { optimizer, groups }: Pick<ResolvedSpec, "optimizer" | "groups">,
+): readonly [Optimizer, ...Optimizer[]] {
+  return [optimizer, ...groups.map((group) => group.optimizer)];
 }
 
 /** The spec as JSON that creates the same run again, except for initial values. */
 export function serializeSpec(spec: ResolvedSpec, optimizer: Member): RunSpec {
   return {
     optimizer,
+    ...spec.optimizer.sparse !== undefined && { sparse: spec.optimizer.sparse },
     variables: spec.variables.map(({ name, shape, constraint, role }) => ({
       name,
       shape,

@@ -1,4 +1,5 @@
 /** A sink that converts integers and booleans to float32, if float32 holds each of them exactly. */
+import { joined } from "../../wire/joined.ts";
 import type { Arena } from "../../../kernels/arena.ts";
 import { BLOCK } from "../../../kernels/compiler/interpret.ts";
 import { sumSquares } from "../../../kernels/routines/ingest.ts";
@@ -26,7 +27,7 @@ export function integerSink(region: IntegerRegion, whole: (squares: number) => v
     write(piece) {
       if (written + piece.length > end) throw new RangeError(`Got more than ${end} bytes for ${name}`);
       written += piece.length;
-      const bytes = rest.length === 0 ? piece : joined(rest, piece);
+      const bytes = rest.length === 0 ? piece : joined([rest, piece]);
       const elements = Math.floor(bytes.length / itemBytes);
       const values = arena.f32(target + 4 * done, elements);
       const inexact = writeIntegers(dtype, bytes.subarray(0, elements * itemBytes), values);
@@ -43,11 +44,4 @@ export function integerSink(region: IntegerRegion, whole: (squares: number) => v
       whole(squares);
     },
   };
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
-  return bytes;
 }

@@ -19,12 +19,13 @@ import type { RunState, VariableState } from "../tensors/state.ts";
 export interface StepContext {
   readonly state: RunState;
   readonly spec: ResolvedSpec;
-  readonly optimizer: Optimizer;
+  /** By group; the first one's clips are the run's. */
+  readonly optimizers: readonly [Optimizer, ...Optimizer[]];
   readonly staging: ArenaStaging;
   readonly runner: Runner;
 }
 
-/** A step of the optimizer over all gradients: its rule, and the numbers that every line may name. */
+/** A step of a group's optimizer: its rule, and the numbers that every line may name. */
 export interface RuleStep {
   readonly context: StepContext;
   readonly rule: Rule;

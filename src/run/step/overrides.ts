@@ -1,35 +1,51 @@
 /** Hyperparameters that a request overrides for one step. They do not outlive the step. */
 import { refusal, StepwellError } from "../../errors.ts";
-import { overwrite } from "../../families/optimizers/attributes.ts";
+import { overwriteGroups, type ResolvedGroup } from "../spec/groups.ts";
 import { type Optimizer, ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { RunState } from "../tensors/state.ts";
 
+type Optimizers = readonly [Optimizer, ...Optimizer[]];
+
 /**
- * Returns the optimizer of the step, and warnings. Throws what {@link overwrite} throws, and invalid_config for
- * switches that need a slot which the run does not have.
+ * Returns the optimizers of the step by group, and warnings: as when the run's optimizer is overwritten, groups follow
+ * in what is not their own. Throws what `overwrite` throws, and invalid_config for switches that need a slot which the
+ * run does not have.
  */
 export function forOneStep(
-  optimizer: Optimizer,
+  optimizers: Optimizers,
   hyperparameters: Readonly<Record<string, unknown>> | undefined,
-  { hypersCreated, slotNames }: RunState,
-): { optimizer: Optimizer; warnings: readonly string[] } {
-  if (hyperparameters === undefined) return { optimizer, warnings: [] };
-  const stepping = overwriteAt(optimizer, hyperparameters, hypersCreated);
-  const missing = Object.keys(ruleOf(stepping.optimizer).slots).find((slot) => !slotNames.includes(slot));
+  { state: { hypersCreated, homes }, groups }: {
+    readonly state: RunState;
+    readonly groups: readonly ResolvedGroup[];
+  },
+): { optimizers: Optimizers; warnings: readonly string[] } {
+  if (hyperparameters === undefined) return { optimizers, warnings: [] };
+  const stepping = overwriteAt(optimizers, groups, hyperparameters, hypersCreated);
+  const slots = stepping.optimizers.map((optimizer) => Object.keys(ruleOf(optimizer).slots));
+  const missing = homes.filter(({ role }) => role === "optimize")
+    .flatMap(({ group, slots: has }) => (slots[group] as string[]).filter((slot) => !has.has(slot)))[0];
   if (missing === undefined) return stepping;
   const problem = `need the slot "${missing}", which the run does not have: patch the optimizer instead`;
   const subject = { path: "hyperparameters", called: "hyperparameters for one step" };
   throw refusal("invalid_config", "step", subject, problem);
 }
 
-/** Calls `overwrite`, and gives issues the path of the step's hyperparameters. */
+/** Calls `overwriteGroups`, and gives issues the path of the step's hyperparameters. */
 function overwriteAt(
-  optimizer: Optimizer,
+  optimizers: Optimizers,
+  groups: readonly ResolvedGroup[],
   hyperparameters: Readonly<Record<string, unknown>>,
   hypersCreated: boolean,
 ) {
   try {
-    return overwrite(optimizer, hyperparameters, { hypersCreated });
+    const options = { group: undefined, hypersCreated, action: "step" };
+    const { optimizers: overwritten, warnings } = overwriteGroups(
+      optimizers,
+      groups,
+      hyperparameters,
+      options,
+    );
+    return { optimizers: overwritten as Optimizers, warnings };
   } catch (error) {
     if (!(error instanceof StepwellError)) throw error;
     const issues = error.issues.map((issue) => ({

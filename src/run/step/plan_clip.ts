@@ -18,7 +18,7 @@ const GLOBAL_SCALE = ["clip_scale = global_clipnorm * min(1 / total, 1 / global_
  * squares of each variable's gradient as it came; where a gradient spans variables, only their global norm is clipped.
  */
 export function planClip(context: StepContext, gradients: readonly Staged[], given: ArrayLike<number>) {
-  const { clipvalue, clipnorm, global_clipnorm } = context.optimizer.current;
+  const { clipvalue, clipnorm, global_clipnorm } = context.optimizers[0].current;
   const byValue: FusedLines = clipvalue === null
     ? NOTHING
     : { lines: [CLIP_VALUE], uniforms: { clipvalue: Math.fround(clipvalue) } };

@@ -29,15 +29,16 @@ import type { RunState, VariableState } from "../tensors/state.ts";
 
 export interface StepPlan {
   readonly instructions: readonly Instruction[];
-  readonly learningRate: number;
+  /** By group. */
+  readonly learningRates: readonly number[];
   /** L2 norms of all gradients together and of each, before any clip or transformer. */
   readonly gradientNorm: number;
   readonly variableFigures: VariableFigures;
   /** The smallest factor by which a norm clip scales a gradient; 1 without one. */
   readonly clipFactor: number;
-  /** The optimizer's scalar state after the step. */
-  readonly scalars: Uniforms;
-  readonly rule: Rule;
+  /** By group: the optimizer's scalar state after the step. */
+  readonly scalars: readonly Uniforms[];
+  readonly rules: readonly Rule[];
   /** The variables that the step changes, in the order of the body. */
   readonly variables: readonly VariableState[];
 }
@@ -58,40 +59,47 @@ function derive(optimizer: Optimizer): Derived {
   return found;
 }
 
-/** Plans the step that applies everything in `staging`. Throws out_of_memory if scratch memory does not fit. */
-export function planStep(context: StepContext): StepPlan {
-  const { state, optimizer, staging } = context;
+/** What a group's step computes before anything else. */
+function ruleStep(context: StepContext, group: number): RuleStep & { readonly own: Uniforms } {
+  const { state } = context, optimizer = context.optimizers[group] as Optimizer;
   const { rule, numbers } = derive(optimizer);
-  const rate = learningRate(optimizer, state.iterations);
   const base: Uniforms = {
     ...numbers,
     ...numbersOfStep(optimizer, state.iterations),
-    ...state.scalars,
-    learning_rate: rate,
+    ...state.scalars[group],
+    learning_rate: learningRate(optimizer, state.iterations),
     t: state.iterations,
     T: state.iterations + 1,
   };
-  const scalars = rule.scalars
+  const own = rule.scalars
     ? evaluateScalars(program({ lines: rule.scalars, uniforms: Object.keys(base) }), base)
     : {};
-  const step = { context, rule, base: { ...base, ...scalars } };
-  const { planned, variables, squares } = gradientsOf(step);
+  return { context, rule, base: { ...base, ...own }, own };
+}
+
+/** Plans the step that applies everything in `staging`. Throws out_of_memory if scratch memory does not fit. */
+export function planStep(context: StepContext): StepPlan {
+  const { state, optimizers, staging } = context;
+  const steps = optimizers.map((_, group) => ruleStep(context, group));
+  const { planned, variables, squares } = gradientsOf(context, steps);
   const clip = planClip(context, planned, squares);
   const instructions = planned.flatMap((staged) => {
-    const lines = clip.lines.get(staged) as FusedLines;
+    const lines = clip.lines.get(staged) as FusedLines, step = steps[staged.variable.group] as RuleStep;
     const moved = staged.kind === "dense" ? planDense(step, staged, lines) : planSparse(step, staged, lines);
-    return [...firstSlots(state, rule, staged.variable), ...moved];
+    return [...firstSlots(state, step.rule, staged.variable), ...moved];
   });
   return {
     instructions,
-    learningRate: rate,
+    learningRates: steps.map(({ base }) => base["learning_rate"] as number),
     gradientNorm: Math.sqrt(sum(squares)),
     variableFigures: figuresOfVariables(variables, rootsOf(squares)),
     clipFactor: clip.factor,
-    scalars: Object.fromEntries(
-      Object.keys(rule.state ?? {}).map((name) => [name, scalars[name] ?? state.scalars[name] ?? 0]),
+    scalars: steps.map(({ rule, own }, group) =>
+      Object.fromEntries(
+        Object.keys(rule.state ?? {}).map((name) => [name, own[name] ?? state.scalars[group]?.[name] ?? 0]),
+      )
     ),
-    rule,
+    rules: steps.map(({ rule }) => rule),
     variables: staging.arrived.filter(({ role }) => role === "optimize"),
   };
 }
@@ -115,9 +123,9 @@ interface Gradients {
   readonly squares: Float64Array | readonly number[];
 }
 
-function gradientsOf(step: RuleStep): Gradients {
-  const { staging, state } = step.context, { together, apart } = staging;
-  const wide = together && wideGradients(step, together);
+function gradientsOf({ staging, state }: StepContext, steps: readonly RuleStep[]): Gradients {
+  const { together, apart } = staging;
+  const wide = together && wideGradients(steps, together);
   if (wide && apart.size === 0) {
     return { planned: wide, variables: together.arrangement.variables, squares: together.squares };
   }

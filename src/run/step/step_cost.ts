@@ -13,11 +13,21 @@ import type { ResolvedSpec } from "../spec/spec.ts";
 /** One tensor read or written, one operation, and one power, exponential, logarithm or cosine. */
 const TENSOR_NS = 0.3, OPERATION_NS = 0.05, CALL_NS = 40;
 
-/** Seconds that one step of the run takes at most with this optimizer. */
+/** Seconds that one step of the run takes at most with these optimizers, by group. */
 export function stepSeconds(
   { variables, aggregation, transformers }: ResolvedSpec,
-  optimizer: Optimizer,
+  optimizers: readonly Optimizer[],
 ): number {
+  const perGroup = optimizers.map((optimizer) => perElement(optimizer, transformers));
+  const combined = aggregation.rule.kind === "list" ? aggregation.rule.work(aggregation.wanted) : 0;
+  return variables.reduce((sum, { shape, role, group }) => {
+    const each = role === "average" ? aggregation.wanted * TENSOR_NS : (perGroup[group] as number) + combined;
+    return sum + elementCount(shape) * each / 1e9;
+  }, 0);
+}
+
+/** Nanoseconds that an element takes at most in a step of the optimizer. */
+function perElement(optimizer: Optimizer, transformers: ResolvedSpec["transformers"]): number {
   const rule = ruleOf(optimizer);
   const slots = Object.keys(rule.slots);
   const tensors = ["w", "g", ...slots];
@@ -25,14 +35,7 @@ export function stepSeconds(
   for (const { member, config } of transformers) {
     if (member.rule.kind === "formula") lists.push(config["lines"] as string[]);
   }
-  const perElement = lists.reduce((sum, lines) => sum + nanoseconds(lines, tensors), 0);
-  const combined = aggregation.rule.kind === "list" ? aggregation.rule.work(aggregation.wanted) : 0;
-  const seconds = (role: "optimize" | "average", each: number) =>
-    variables.reduce(
-      (sum, { shape, role: own }) => own === role ? sum + elementCount(shape) * each / 1e9 : sum,
-      0,
-    );
-  return seconds("optimize", perElement + combined) + seconds("average", aggregation.wanted * TENSOR_NS);
+  return lists.reduce((sum, lines) => sum + nanoseconds(lines, tensors), 0);
 }
 
 function nanoseconds(lines: readonly string[], tensors: readonly string[]): number {
@@ -50,11 +53,11 @@ function nanoseconds(lines: readonly string[], tensors: readonly string[]): numb
 /** Throws invalid_config if a step would take longer than `secondsMax`. */
 export function assertStepCost(
   spec: ResolvedSpec,
-  optimizer: Optimizer,
+  optimizers: readonly Optimizer[],
   { secondsMax, action, path }: { secondsMax: number; action: string; path: string },
 ): void {
   if (secondsMax === Infinity) return;
-  const seconds = stepSeconds(spec, optimizer);
+  const seconds = stepSeconds(spec, optimizers);
   if (seconds > secondsMax) throw tooCostly(seconds, { secondsMax, action, path });
 }
 

@@ -30,7 +30,8 @@ const WORK_MAX = 2.5e9;
 const INITIALIZER = z.union([z.string(), z.object({ class_name: z.string() })]);
 
 interface Origin {
-  readonly rule: Rule;
+  /** By group. */
+  readonly rules: readonly Rule[];
   readonly drawSeed: () => number;
 }
 
@@ -38,7 +39,7 @@ interface Origin {
 export async function writeInitialValues(
   variables: readonly VariableSpec[],
   state: RunState,
-  { rule, drawSeed }: Origin,
+  { rules, drawSeed }: Origin,
 ): Promise<void> {
   const slices = new Slices();
   // All are looked at before the first is begun, so that a run is refused before any work is done.
@@ -56,7 +57,7 @@ export async function writeInitialValues(
     const isFilled = first && !second && fillings[first.index] !== undefined;
     if (!isFilled) await writeConstant(state, home, { offset: home.offset, value: 0, slices });
     for (const slot of home.slots.keys()) {
-      const value = initialOf(rule, slot);
+      const value = initialOf(rules[home.group] as Rule, slot);
       await writeConstant(state, home, { offset: home.slots.get(slot) as number, value, slices });
     }
   }

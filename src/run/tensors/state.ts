@@ -10,6 +10,7 @@
 import type { Arena } from "../../../kernels/arena.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Rule } from "../../families/optimizers/member/optimizer_member.ts";
+import { ruleOf } from "../../families/optimizers/optimizer.ts";
 import type { Releasable } from "../../releasable.ts";
 import { atOnce } from "../../slices.ts";
 import { sorting } from "../../sorting.ts";
@@ -31,10 +32,11 @@ const ALIGNMENT = 64;
 const aligned = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
 
 /** Bytes that variables and slots take in an arena. */
-function regionBytes(homes: readonly Home[], rule: Rule): number {
-  const slots = Object.keys(rule.slots).length;
+function regionBytes(homes: readonly Home[], rules: readonly Rule[]): number {
+  const slots = rules.map((rule) => Object.keys(rule.slots).length);
   return homes.reduce(
-    (sum, { role, bytes }) => sum + (role === "average" ? 1 : 1 + slots) * aligned(bytes),
+    (sum, { role, group, bytes }) =>
+      sum + (role === "average" ? 1 : 1 + (slots[group] as number)) * aligned(bytes),
     0,
   );
 }
@@ -45,12 +47,24 @@ function contributionBytes({ aggregation: { rule, wanted }, variables }: Resolve
   return (wanted + 1) * variables.reduce((sum, { shape }) => sum + aligned(4 * elementCount(shape)), 0);
 }
 
-/** The order in which Keras creates the slots of these variables. */
-export function creationOrder(rule: Rule, variables: readonly VariableState[]): CreatedSlot[] {
-  const slots = Object.keys(rule.slots);
-  return rule.slotOrder === "variable"
-    ? variables.flatMap((variable) => slots.map((slot) => ({ variable, slot })))
-    : slots.flatMap((slot) => variables.map((variable) => ({ variable, slot })));
+/** The order in which Keras creates the slots of these variables. `rules` are those of the groups. */
+export function creationOrder(
+  rules: readonly Rule[],
+  variables: readonly VariableState[],
+): CreatedSlot[] {
+  const slots = rules.map((rule) => new Set(Object.keys(rule.slots)));
+  const slotsOf = ({ group }: VariableState) => slots[group] as ReadonlySet<string>;
+  if (rules[0]?.slotOrder === "variable") {
+    return variables.flatMap((variable) => [...slotsOf(variable)].map((slot) => ({ variable, slot })));
+  }
+  return [...new Set(slots.flatMap((names) => [...names]))].flatMap((slot) =>
+    variables.flatMap((variable) => slotsOf(variable).has(slot) ? [{ variable, slot }] : [])
+  );
+}
+
+/** The rules of a run's groups, with that of the default group. */
+export function rulesOf(rule: Rule, { groups }: Pick<ResolvedSpec, "groups">): readonly Rule[] {
+  return [rule, ...groups.map(({ optimizer }) => ruleOf(optimizer))];
 }
 
 /** The number that a slot is filled with at first. */
@@ -64,8 +78,8 @@ export class RunState implements Releasable {
   readonly variables: Map<string, VariableState>;
   /** The variables that steps change; the others are averages of the clients' values. */
   readonly optimized: readonly VariableState[];
-  /** Values of the rule's `state`. */
-  scalars: Readonly<Record<string, number>>;
+  /** By group: values of the rule's `state`. */
+  scalars: readonly Readonly<Record<string, number>>[];
   /** Whether iterations, hyperparameters and the like exist in Keras' sense: after the first step. */
   hypersCreated = false;
   iterations = 0;
@@ -75,12 +89,12 @@ export class RunState implements Releasable {
   /** Those that have regions. */
   readonly #homes: Home[] = [];
   readonly #created: CreatedSlot[] = [];
-  /** By slot: which variables' slots are created, by their index, and how many. */
-  readonly #isCreated = new Map<string, { readonly bits: Uint8Array; count: number }>();
+  /** By slot: which variables' slots are created, by their index, and how many in each group. */
+  readonly #isCreated = new Map<string, { readonly bits: Uint8Array; readonly counts: number[] }>();
   readonly #slotNames = new Set<string>();
   #sorted: readonly VariableState[] | undefined;
-  /** Elements of all variables, and of those that have slots. */
-  readonly #counts: { readonly all: number; readonly optimized: number };
+  /** Elements of all variables, and by group how many of them steps change. */
+  readonly #counts: { readonly all: number; readonly optimized: readonly number[] };
 
   /** As the constructor, in pieces. */
   static *making(
@@ -108,19 +122,22 @@ export class RunState implements Releasable {
   ) {
     this.#memory = memory;
     const { variables, byName, homes } = settled;
+    const rules = rulesOf(rule, spec);
     this.variables = byName;
-    this.#arena = memory.place(regionBytes(homes, rule), contributionBytes(spec));
+    this.#arena = memory.place(regionBytes(homes, rules), contributionBytes(spec));
     this.optimized = variables.filter(({ role }) => role === "optimize");
-    this.#counts = { all: elements(variables), optimized: elements(this.optimized) };
+    const counts = rules.map(() => 0);
+    for (const { group } of this.optimized) counts[group] = (counts[group] as number) + 1;
+    this.#counts = { all: elements(variables), optimized: counts };
     using made = new DisposableStack();
     made.defer(() => this.release());
     for (const home of homes) {
       home.offset = memory.allocate(this.arena, home.bytes);
       this.#homes.push(home);
     }
-    this.#addSlots(rule, isBlank);
+    rules.forEach((each, group) => this.#addSlots(each, group, isBlank));
     made.move();
-    this.scalars = { ...rule.state };
+    this.scalars = rules.map(({ state }) => ({ ...state }));
     this.clipNorm = initialClipNorm(spec.aggregation);
   }
 
@@ -154,25 +171,25 @@ export class RunState implements Releasable {
 
   /** Bytes of variables and slots. */
   get bytes(): number {
-    return 4 * (this.#counts.all + this.#counts.optimized * this.#slotNames.size);
+    return this.#homes.reduce((sum, { bytes, slots }) => sum + bytes * (1 + slots.size), 0);
   }
 
   /**
    * Allocates the missing slots of `rule` (amsgrad switched on later), all or none. Throws out_of_memory. Disposing
    * of the result removes them again; it must be done before anything else changes.
    */
-  addSlots(rule: Rule): DisposableStack {
-    return this.#addSlots(rule, false);
+  addSlots(rule: Rule, group = 0): DisposableStack {
+    return this.#addSlots(rule, group, false);
   }
 
-  #addSlots(rule: Rule, isBlank: boolean): DisposableStack {
-    const missing = Object.keys(rule.slots).filter((slot) => !this.#slotNames.has(slot));
+  #addSlots(rule: Rule, group: number, isBlank: boolean): DisposableStack {
+    const names = Object.keys(rule.slots), missing = names.filter((slot) => !this.#slotNames.has(slot));
     const made: { home: Home; slot: string; offset: number }[] = [];
     using added = new DisposableStack();
     added.defer(() => made.forEach(({ offset }) => this.#memory.release(this.arena, offset)));
-    for (const slot of missing) {
+    for (const slot of names) {
       for (const home of this.#homes) {
-        if (home.role !== "optimize") continue;
+        if (home.role !== "optimize" || home.group !== group || home.slots.has(slot)) continue;
         made.push({ home, slot, offset: this.#memory.allocate(this.arena, home.bytes) });
       }
     }
@@ -188,12 +205,14 @@ export class RunState implements Releasable {
     return added.move();
   }
 
-  /** Marks the slots of these variables as created, in Keras' order. */
-  createSlots(rule: Rule, variables: readonly VariableState[]): void {
-    const names = Object.keys(rule.slots);
-    if (names.every((slot) => this.#isCreated.get(slot)?.count === this.optimized.length)) return;
-    const lacking = variables.filter((variable) => names.some((slot) => !this.isCreated({ variable, slot })));
-    for (const created of creationOrder(rule, lacking)) this.markCreated(created);
+  /** Marks the slots of these variables as created, in Keras' order. `rules` are those of the groups. */
+  createSlots(rules: readonly Rule[], variables: readonly VariableState[]): void {
+    const names = rules.map((rule) => Object.keys(rule.slots));
+    if (names.every((slots, group) => slots.every((slot) => this.#areCreated(slot, group)))) return;
+    const lacking = variables.filter((variable) =>
+      (names[variable.group] as string[]).some((slot) => !this.isCreated({ variable, slot }))
+    );
+    for (const created of creationOrder(rules, lacking)) this.markCreated(created);
   }
 
   /** The slots that start with the variable's present value and that no gradient has created yet. */
@@ -205,10 +224,10 @@ export class RunState implements Releasable {
   markCreated(created: CreatedSlot): void {
     const { slot, variable } = created;
     let found = this.#isCreated.get(slot);
-    if (!found) this.#isCreated.set(slot, found = { bits: new Uint8Array(this.variables.size), count: 0 });
+    if (!found) this.#isCreated.set(slot, found = { bits: new Uint8Array(this.variables.size), counts: [] });
     if (found.bits[variable.index] === 1) return;
     found.bits[variable.index] = 1;
-    found.count += 1;
+    found.counts[variable.group] = (found.counts[variable.group] ?? 0) + 1;
     this.#created.push(created);
   }
 
@@ -218,9 +237,24 @@ export class RunState implements Releasable {
 
   /** Whether Keras would have created all slots of all variables by now. */
   get areAllCreated(): boolean {
-    return this.#slotNames.values().every((slot) =>
-      this.#isCreated.get(slot)?.count === this.optimized.length
+    return this.#homes.every(({ group, slots }) =>
+      slots.keys().every((slot) => this.#areCreated(slot, group))
     );
+  }
+
+  #areCreated(slot: string, group: number): boolean {
+    return (this.#isCreated.get(slot)?.counts[group] ?? 0) === (this.#counts.optimized[group] ?? 0);
+  }
+
+  /** The slots that a group's variables have; none if it has no variables. */
+  slotsOf(group: number): string[] {
+    const homes = this.#homes.filter((home) => home.group === group && home.role === "optimize");
+    return [...new Set(homes.flatMap(({ slots }) => [...slots.keys()]))];
+  }
+
+  /** The variables that have the slot: those that the rule of their group moves by it. */
+  having(slot: string): readonly VariableState[] {
+    return this.optimized.filter(({ home }) => home.slots.has(slot));
   }
 
   /** The slots that Keras would have created by now, in its order. */

@@ -1,5 +1,5 @@
 /**
- * Where a run's variables and slots lie. Small variables of one role share a home, in which they lie side by side
+ * Where a run's variables and slots lie. Small variables of one role and group share a home, in which they lie side by side
  * without gaps, so that one kernel call can reach many of them; a large variable has a home of its own.
  *
  * Invariant: every tensor of a home, its variables and each slot of them, has the same layout.
@@ -15,6 +15,8 @@ const SMALL_COUNT_MAX = BLOCK - 1;
 /** A region for variables, and one for each slot of them. */
 export interface Home {
   readonly role: ResolvedVariable["role"];
+  /** The group of all its variables: 0 is the default one. */
+  readonly group: number;
   /** In the order of their places. */
   readonly variables: readonly VariableState[];
   readonly bytes: number;
@@ -30,6 +32,7 @@ export class VariableState implements ResolvedVariable {
   readonly shape: Shape;
   readonly constraint: ResolvedVariable["constraint"];
   readonly role: ResolvedVariable["role"];
+  readonly group: number;
   /** Its place in the run's list. */
   readonly index: number;
   readonly count: number;
@@ -40,13 +43,14 @@ export class VariableState implements ResolvedVariable {
   readonly place: number;
 
   constructor(
-    { name, shape, constraint, role }: ResolvedVariable,
+    { name, shape, constraint, role, group }: ResolvedVariable,
     { index, home, place = home.bytes }: { index: number; home: Home; place?: number },
   ) {
     this.name = name;
     this.shape = shape;
     this.constraint = constraint;
     this.role = role;
+    this.group = group;
     this.index = index;
     this.count = elementCount(shape);
     this.rows = shape[0] ?? 1;
@@ -57,8 +61,8 @@ export class VariableState implements ResolvedVariable {
 
   /** `count` elements from the first of this variable on as one tensor, over variables that lie side by side. */
   spanning(count: number): VariableState {
-    const { name, role, index, home, place } = this;
-    return new VariableState({ name, shape: [count], constraint: null, role }, { index, home, place });
+    const { name, role, group, index, home, place } = this;
+    return new VariableState({ name, shape: [count], constraint: null, role, group }, { index, home, place });
   }
 
   /** Byte offset of the float32 values. It changes with the arena. */
@@ -87,18 +91,19 @@ export function* settling(variables: readonly ResolvedVariable[]): Generator<num
   type Growing = Home & { variables: VariableState[]; bytes: number };
   const homes: Growing[] = [];
   const shared = new Map<string, Growing>();
-  const newHome = (role: ResolvedVariable["role"]) => {
-    const home: Growing = { role, variables: [], bytes: 0, offset: 0, slots: new Map() };
+  const newHome = ({ role, group }: ResolvedVariable) => {
+    const home: Growing = { role, group, variables: [], bytes: 0, offset: 0, slots: new Map() };
     homes.push(home);
     return home;
   };
   const settled: VariableState[] = [], byName = new Map<string, VariableState>();
   yield* inPieces(variables, VARIABLE_UNITS, (variable) => {
-    const { role } = variable, isSmall = elementCount(variable.shape) <= SMALL_COUNT_MAX;
-    let home = isSmall ? shared.get(role) : undefined;
+    const key = `${variable.role} ${variable.group}`,
+      isSmall = elementCount(variable.shape) <= SMALL_COUNT_MAX;
+    let home = isSmall ? shared.get(key) : undefined;
     if (!home) {
-      home = newHome(role);
-      if (isSmall) shared.set(role, home);
+      home = newHome(variable);
+      if (isSmall) shared.set(key, home);
     }
     const made = new VariableState(variable, { index: settled.length, home });
     home.variables.push(made);

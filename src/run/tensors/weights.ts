@@ -13,7 +13,7 @@ import { creationOrder, type RunState } from "./state.ts";
 /** `iterations` is null while Keras would not have created any weight. */
 export function getWeights(state: RunState): { iterations: number | null; tensors: NamedTensor[] } {
   if (!state.hypersCreated) return { iterations: null, tensors: [] };
-  const scalars = Object.entries(state.scalars).map(([name, value]) => ({
+  const scalars = state.scalars.flatMap((each) => Object.entries(each)).map(([name, value]) => ({
     name,
     shape: [],
     values: new Float32Array([value]),
@@ -34,7 +34,8 @@ export interface WholeWeights {
 
 interface Target {
   readonly member: OptimizerMember;
-  readonly rule: Rule;
+  /** By group. */
+  readonly rules: readonly Rule[];
   /** Called after all checks and before any change. An error that it throws refuses the change. */
   readonly record: (whole: WholeWeights) => void;
 }
@@ -51,12 +52,15 @@ const LOOP_COUNT_MAX = 64;
 export function setWeights(
   state: RunState,
   given: readonly unknown[] | WholeWeights,
-  { member, rule, record }: Target,
+  { member, rules, record }: Target,
 ): boolean {
-  const names = Object.keys(rule.state ?? {});
-  const now = state.hypersCreated ? 1 + Object.keys(state.scalars).length + state.created.length : 0;
-  const created = now === 0 ? creationOrder(rule, state.optimized) : state.created;
-  const whole = isWhole(given) ? given : joined(given, { member, names, now, created });
+  const names = rules.flatMap((rule, group) =>
+    Object.keys(rule.state ?? {}).map((name) => ({ group, name }))
+  );
+  const now = state.hypersCreated ? 1 + names.length + state.created.length : 0;
+  const created = now === 0 ? creationOrder(rules, state.optimized) : state.created;
+  const list = isWhole(given) || rules.length > 1 ? given : fromVersion1(given, member, now);
+  const whole = isWhole(list) ? list : joined(list, { member, scalars: names.length, now, created });
   if (!whole) return false;
   const { iterations, values } = whole;
   const count = created.reduce((sum, { variable }) => sum + variable.count, names.length);
@@ -65,10 +69,14 @@ export function setWeights(
   }
 
   record(whole);
-  if (now === 0) state.createSlots(rule, state.optimized);
+  if (now === 0) state.createSlots(rules, state.optimized);
   state.hypersCreated = true;
   state.iterations = iterations;
-  state.scalars = Object.fromEntries(names.map((name, index) => [name, values[index] as number]));
+  const scalars = rules.map((): Record<string, number> => ({}));
+  for (const [index, { group, name }] of names.entries()) {
+    (scalars[group] as Record<string, number>)[name] = values[index] as number;
+  }
+  state.scalars = scalars;
   const { arena } = state, all = arena.f32(0, arena.bytesReserved / 4);
   // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
   const memory = new Int32Array(all.buffer, all.byteOffset, all.length);
@@ -89,8 +97,8 @@ function isWhole(given: readonly unknown[] | WholeWeights): given is WholeWeight
 
 interface Wanted {
   readonly member: OptimizerMember;
-  /** Of the optimizer's scalar state. */
-  readonly names: readonly string[];
+  /** Count of the numbers of the scalar state. */
+  readonly scalars: number;
   /** Length of the run's present list. */
   readonly now: number;
   readonly created: RunState["created"];
@@ -98,10 +106,10 @@ interface Wanted {
 
 /** The weights of a list, checked; undefined for an empty list where there are none. */
 function joined(
-  given: readonly unknown[],
-  { member, names, now, created }: Wanted,
+  list: readonly unknown[],
+  { member, scalars, now, created }: Wanted,
 ): WholeWeights | undefined {
-  const all = 1 + names.length + created.length, list = fromVersion1(given, member, now);
+  const all = 1 + scalars + created.length;
   if (list.length === 0 && now === 0) return undefined;
   if (list.length !== (now || all)) {
     refuse(
@@ -117,7 +125,7 @@ function joined(
     refuse("Cannot set the weights: weights.0 is the iteration count, must be an integer from 0");
   }
   for (const [index, { shape }] of rest.entries()) {
-    const wanted = created[index - names.length]?.variable.shape ?? [];
+    const wanted = created[index - scalars]?.variable.shape ?? [];
     if (fitsShape(shape, wanted)) continue;
     const message = `has shape ${showShape(shape)}, must be ${showShape(wanted)}`;
     refuse(`Cannot set the weights: weights.${index + 1} ${message}`, `weights.${index + 1}`, message);

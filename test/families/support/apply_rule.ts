@@ -3,7 +3,9 @@
  * compare rules with known vectors without compiling or planning. Rows of a sparse gradient are merged as in a run.
  */
 import { type Expression, parseFormula } from "../../../kernels/language/formula_syntax.ts";
-import { COMBINE, type Expander, OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
+import { COMBINE, REDUCTIONS } from "../../../kernels/language/formula_reductions.ts";
+import type { Expander } from "../../../kernels/language/op_row.ts";
+import { OPS } from "../../../kernels/language/ops.ts";
 import {
   learningRate,
   numbersOfStep,

@@ -1,7 +1,7 @@
 /** The parsers in front of the app: heads of HTTP/1.1, the file of tokens, globs of run ids. */
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { matchesGlob } from "../../../routes/http/globs.ts";
+import { matchesGlob } from "../../../src/globs.ts";
 import { parseTokens, TokenFileError } from "../../../routes/http/token_file.ts";
 import { framingOf } from "../../../routes/lane/framing.ts";
 import { HeadScan, parseHead } from "../../../routes/lane/head.ts";

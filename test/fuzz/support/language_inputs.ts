@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { FUNCTIONS } from "../../../src/autodiff/functions/mod.ts";
 import { SETTINGS } from "../../../src/config.ts";
 import type { RunSpec } from "../../../src/run/api/run_spec.ts";
-import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
+import { REDUCTIONS } from "../../../kernels/language/formula_reductions.ts";
+import { OPS } from "../../../kernels/language/ops.ts";
 import { MEMBERS } from "../../families/support/members.ts";
 import { damaged, jsonOf, leaf, piled, repeated, repetitions, seldom, strange, twisted } from "./texts.ts";
 

@@ -9,7 +9,8 @@ import { readSnapshot, SnapshotDamage } from "../../../src/store/snapshot_reader
 import { snapshotName } from "../../../src/store/snapshot_writer.ts";
 import { Disk } from "../../store/support/disk.ts";
 import { type Parser, pure } from "./law.ts";
-import { damaged, damagedBytes, joined, seldom } from "./texts.ts";
+import { joined } from "../../../src/wire/joined.ts";
+import { damaged, damagedBytes, seldom } from "./texts.ts";
 
 const OWNER = { run: "demo", incarnation: "only" };
 const bytes = fc.uint8Array({ maxLength: 40 }) as fc.Arbitrary<Uint8Array<ArrayBuffer>>;

@@ -2,6 +2,7 @@
  * Inputs for parsers: texts and bytes that are nearly right, and those that are large in one dimension: deep, wide,
  * long, repeated.
  */
+import { joined } from "../../../src/wire/joined.ts";
 import fc from "fast-check";
 
 interface Edit {
@@ -72,16 +73,6 @@ export function damagedBytes(
       return copy;
     }, whole)
   );
-}
-
-export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 /** Some of `pieces` in any order, with strange ones between them. */

@@ -1,9 +1,9 @@
 /** JSON texts, tensors in JSON, safetensors files and their `__metadata__`, mostly nearly right. */
 import fc from "fast-check";
+import { joined } from "../../../src/wire/joined.ts";
 import {
   damaged,
   damagedBytes,
-  joined,
   jsonOf,
   leaf,
   piled,

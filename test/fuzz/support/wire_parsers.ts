@@ -13,7 +13,8 @@ import { readJson } from "../../../src/wire/read_json.ts";
 import { tensorFileReader } from "../../../src/wire/tensor_file.ts";
 import { RecordingTarget } from "../../wire/support/recording_target.ts";
 import { type Parser, pure } from "./law.ts";
-import { chunks, cuts, damagedBytes, joined } from "./texts.ts";
+import { joined } from "../../../src/wire/joined.ts";
+import { chunks, cuts, damagedBytes } from "./texts.ts";
 import { file, fileOf, jsonText, LARGE_HEADERS, LARGE_JSON, metadata, tensors } from "./wire_inputs.ts";
 
 const UTF8 = new TextEncoder();

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { Arena } from "../../../kernels/arena.ts";
 import { Program } from "../../../kernels/compiler/compile.ts";
-import { OPS, REDUCTIONS } from "../../../kernels/language/ops.ts";
+import { REDUCTIONS } from "../../../kernels/language/formula_reductions.ts";
+import { OPS } from "../../../kernels/language/ops.ts";
 import { SPECIAL as SPECIAL_NUMBERS } from "../support/special.ts";
 import { evaluateScalars, runCompiled, runInterpreted } from "../../../kernels/compiler/runner.ts";
 

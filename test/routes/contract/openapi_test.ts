@@ -190,6 +190,7 @@ Deno.test("bodies are strict and answers are not", () => {
   const bodies = new Set([
     "CreateRun",
     "AggregationRequest",
+    "GroupRequest",
     "VariableRequest",
     "Gradients",
     "Minimize",

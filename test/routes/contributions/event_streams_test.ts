@@ -51,8 +51,8 @@ Deno.test("a stream without events sends heartbeats", async () => {
   await reader.cancel();
 });
 
-Deno.test("a stream beyond the bound is refused until another has ended", async () => {
-  await using rounds = await startRounds(undefined, { STEPWELL_EVENT_STREAMS_MAX: 2 });
+Deno.test("a stream beyond its client's half of the places is refused until another has ended", async () => {
+  await using rounds = await startRounds(undefined, { STEPWELL_EVENT_STREAMS_MAX: 4 });
   const { send, streams } = rounds.service;
   const [first, second] = [await open(rounds), await open(rounds)];
   assert.equal(streams.open, 2);

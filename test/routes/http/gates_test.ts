@@ -39,3 +39,34 @@ Deno.test("streams and waits are refused at once", () => {
     message: "Cannot wait for a result: 0 requests already do, the most allowed",
   });
 });
+
+Deno.test("whoever has half of the places of any gate is told so, and others still get one", async () => {
+  const gates = gatesOf({
+    ...settings,
+    STEPWELL_UPLOAD_BYTES_MAX: 1000,
+    STEPWELL_DECODE_BYTES_MAX: 1000,
+    STEPWELL_UPLOADS_MAX: 4,
+    STEPWELL_EVENT_STREAMS_MAX: 5,
+    STEPWELL_WAITS_MAX: 4,
+  });
+  for (const name of ["streams", "waits", "uploads", "decoders", "parsers"] as const) {
+    const gate = gates[name];
+    // Half of the bytes are so many for the gates that count only those.
+    const weight = name === "decoders" ? 60 : name === "parsers" ? 180 : 1;
+    using held = new DisposableStack();
+    for (let i = 0; i < 2; i++) held.use(gate.acquireNow(weight, "a"));
+    const refusal = { code: "busy", message: /\b2 (others|requests) of this client .* half of \d+/ };
+    assert.throws(() => gate.acquireNow(weight, "a"), refusal, name);
+    if (name !== "streams" && name !== "waits") {
+      await assert.rejects(gate.acquire(weight, undefined, "a"), refusal);
+    }
+    for (const other of ["b", "c"]) held.use(gate.acquireNow(name === "decoders" ? 30 : weight, other));
+    // Full for all: nobody is told of a share.
+    if (name === "waits") {
+      assert.throws(() => gate.acquireNow(0, "d"), { message: /: 4 requests already do, the most/ });
+    }
+    held.dispose();
+    assert.equal(gate.open, 0);
+    gate.acquireNow(weight, "a").release();
+  }
+});

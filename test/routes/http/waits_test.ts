@@ -14,11 +14,11 @@ async function assertBusy(response: Response): Promise<void> {
   assert.equal(response.headers.get("Retry-After"), "1");
   assert.equal(response.headers.get("Preference-Applied"), null);
   const { detail } = await assertProblem(response, "busy", 503);
-  assert.match(detail, /Cannot wait .*: 2 requests already do, the most allowed/);
+  assert.match(detail, /Cannot wait .*: 2 requests of this client already do, must be at most half of 4/);
 }
 
-Deno.test("a waiting request beyond the bound is refused, and its contribution is not taken", async () => {
-  await using rounds = await startRounds(ROUND, { STEPWELL_WAITS_MAX: 2 });
+Deno.test("a waiting request beyond its client's half of the places is refused, and its contribution is not taken", async () => {
+  await using rounds = await startRounds(ROUND, { STEPWELL_WAITS_MAX: 4 });
   const { send, waits } = rounds.service;
   const contributed = rounds.contribute("a", 1, { wait: 50 });
   await until(() => rounds.world.registry.get("demo").round().accepted === 1);

@@ -223,6 +223,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       }),
       row("a good one before a bad one", "invalid_config", { config: { learning_rate: 0.5, nope: 1 } }),
       row("a config that is an array", "invalid_request", { config: [] }, { at: "config" }),
+      row("an unknown group", "unknown_group", { config: { learning_rate: 0.5 } }, { path: "?group=nobody" }),
+      row("an empty group", "invalid_request", { config: { learning_rate: 0.5 } }, { path: "?group=" }),
     ],
   },
   put_checkpoint: {

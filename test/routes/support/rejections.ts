@@ -46,6 +46,7 @@ export const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   unauthorized: 401,
   forbidden: 403,
   not_acceptable: 406,
+  unknown_group: 404,
   run_exists: 409,
   version_mismatch: 412,
   body_too_large: 413,

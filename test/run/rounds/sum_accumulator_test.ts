@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Arena } from "../../../kernels/arena.ts";
-import { flush } from "../../../kernels/language/ops.ts";
+import { flush } from "../../../kernels/language/flush.ts";
 import { runCompiled, runInterpreted, type Runner } from "../../../kernels/compiler/runner.ts";
 import { accumulate } from "../../../src/run/rounds/accumulator.ts";
 import type { Session } from "../../../src/run/session/session.ts";

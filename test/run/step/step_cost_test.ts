@@ -17,7 +17,7 @@ Deno.test("a run of 30 million numbers may have any built-in optimizer", () => {
   for (const member of optimizers.members) {
     const optimizer = serialize({ member, config: {} });
     const spec = resolveSpec({ optimizer, variables: [{ name: "w", shape: [3e7] }] }, optimizers);
-    const seconds = stepSeconds(spec, spec.optimizer);
+    const seconds = stepSeconds(spec, [spec.optimizer]);
     assert(seconds > 0.01 && seconds < 2, `${member.class_name}: ${seconds} s`);
   }
 });

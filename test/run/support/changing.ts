@@ -130,7 +130,7 @@ export async function make(registry: Registry, id: string, what: Change): Promis
     const session = registry.get(id);
     if (what.do === "step") return stepOf(session, what);
     if (what.do === "variables") return setSome(session, what);
-    if (what.do === "patch") return session.patchOptimizer(what.config, keyOf(what.key));
+    if (what.do === "patch") return session.patchOptimizer(what.config, { key: keyOf(what.key) });
     if (what.do === "restore") return (await restore(registry, id, checkpointOf(session))).version;
     const { tensors } = session.weights();
     return session.setWeights([

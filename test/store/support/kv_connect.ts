@@ -2,6 +2,7 @@
  * A KV Connect server in memory, with the part of the protocol that the store uses (metadata exchange 3;
  * snapshot_read, atomic_write), as a remote database for tests; and servers that are no database.
  */
+import { joined } from "../../../src/wire/joined.ts";
 
 export interface KvServer extends AsyncDisposable {
   readonly url: string;
@@ -46,16 +47,16 @@ export function serveKv(): KvServer {
       )
         .map(([, entry]) => entry);
       if (range.number(4) === 1) found.reverse();
-      return field(1, concat(found.slice(0, limit).map((entry) => field(1, encodeEntry(entry)))));
+      return field(1, joined(found.slice(0, limit).map((entry) => field(1, encodeEntry(entry)))));
     });
-    return concat([...ranges, number(4, 1), number(8, 1)]);
+    return joined([...ranges, number(4, 1), number(8, 1)]);
   };
   const write = (body: Message) => {
     const failed = body.messages(1).some((check) =>
       (entries.get(check.bytes(1).toHex())?.versionstamp ?? new Uint8Array(0)).toHex() !==
         check.bytes(2).toHex()
     );
-    if (failed) return concat([number(1, 2)]);
+    if (failed) return joined([number(1, 2)]);
     const versionstamp = new Uint8Array(10);
     new DataView(versionstamp.buffer).setUint32(4, ++version);
     for (const mutation of body.messages(2)) {
@@ -65,7 +66,7 @@ export function serveKv(): KvServer {
         entries.set(key.toHex(), { key, value: value.bytes(1), encoding: value.number(2), versionstamp });
       }
     }
-    return concat([number(1, 1), field(2, versionstamp)]);
+    return joined([number(1, 1), field(2, versionstamp)]);
   };
   return serve(async (request) => {
     if (isMetadata(request)) {
@@ -78,7 +79,7 @@ export function serveKv(): KvServer {
 }
 
 function encodeEntry({ key, value, encoding, versionstamp }: Stored): Uint8Array<ArrayBuffer> {
-  return concat([field(1, key), field(2, value), number(3, encoding), field(4, versionstamp)]);
+  return joined([field(1, key), field(2, value), number(3, encoding), field(4, versionstamp)]);
 }
 
 export function serve(handle: (request: Request) => Response | Promise<Response>): KvServer {
@@ -155,14 +156,4 @@ function varint(value: number): number[] {
 
 const number = (id: number, value: number) => Uint8Array.from([...varint(id << 3), ...varint(value)]);
 const field = (id: number, value: Uint8Array) =>
-  concat([Uint8Array.from([...varint(id << 3 | 2), ...varint(value.length)]), value]);
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
+  joined([Uint8Array.from([...varint(id << 3 | 2), ...varint(value.length)]), value]);
