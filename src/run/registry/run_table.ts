@@ -58,7 +58,7 @@ export class RunTable {
   readonly #reserved = new Set<string>();
   readonly #endings = new WeakMap<RunSession, Ending>();
   readonly #readings = new Readings<RunEntry>();
-  /** The counted runs, the one first whose latest use is longest ago. The order does not depend on the clock. */
+  /** The counted runs, the one first whose latest use is longest ago. A clock that is set back does not change the order. */
   readonly #byUse = new Set<RunEntry>();
   #sequence = 0;
   readonly tally = new Tally();
@@ -238,8 +238,10 @@ export class RunTable {
       ...releasable(() => {
         if (!entry) return;
         entry.users -= 1;
-        entry.usedAt = this.#parts.now().getTime();
-        if (this.#byUse.delete(entry)) this.#byUse.add(entry);
+        const now = this.#parts.now().getTime();
+        // Uses within a millisecond count as one.
+        if (now !== entry.usedAt && this.#byUse.delete(entry)) this.#byUse.add(entry);
+        entry.usedAt = now;
       }),
     };
   }
