@@ -11,7 +11,8 @@ import { exactJson } from "../../wire/exact_json.ts";
 import { nest } from "../../wire/nested_numbers.ts";
 import type { ResolvedGroup } from "../spec/groups.ts";
 import { type ResolvedSpec, type ResolvedVariable, serializeSpec } from "../spec/spec.ts";
-import type { CreatedSlot, RunState } from "../tensors/state.ts";
+import type { CreatedSlot } from "../tensors/created_slots.ts";
+import type { RunState } from "../tensors/state.ts";
 import { FORMAT_VERSION, type Saved } from "./checkpoint_format.ts";
 
 export interface Checkpointed {

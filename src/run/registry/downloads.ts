@@ -8,7 +8,8 @@ import { SnapshotDamage } from "../../store/snapshot_reader.ts";
 import { StepwellError } from "../../errors.ts";
 import type { Checkpoint, CheckpointFile } from "../api/checkpoints.ts";
 import { copiedFile, savedFile } from "../checkpoint/checkpoint_file.ts";
-import type { RunEntry, RunTable } from "./run_table.ts";
+import type { RunEntry } from "./run_entry.ts";
+import type { RunTable } from "./run_table.ts";
 import type { BackgroundFailure, Evictor } from "./evictor.ts";
 
 /** A run in memory of up to this size is copied: that takes a few milliseconds and no flush. */

@@ -6,7 +6,8 @@
 import { StepwellError } from "../../errors.ts";
 import { nextTurn, Slices } from "../../slices.ts";
 import type { Room } from "../../store/room.ts";
-import type { RunEntry, RunTable } from "./run_table.ts";
+import type { RunEntry } from "./run_entry.ts";
+import type { RunTable } from "./run_table.ts";
 import type { Memory, Spare } from "../tensors/memory.ts";
 import type { Session } from "../session/session.ts";
 import { type PreparedSnapshot, prepareSnapshot } from "../checkpoint/prepared_snapshot.ts";

@@ -1,5 +1,5 @@
 /**
- * The table of runs by id, in memory or only on disk, with their users and the reserved ids.
+ * The table of runs by id, in memory or only on disk, with their users.
  *
  * It does not create runs (creator.ts) or evict them (evictor.ts). Invariants: an id names at most one run; when a
  * run leaves memory, the disk has its state.
@@ -16,28 +16,12 @@ import { endedError, type Ending } from "../session/ending.ts";
 import type { Memory } from "../tensors/memory.ts";
 import type { Optimizers } from "./optimizers.ts";
 import { atOnce } from "../../slices.ts";
+import { ReservedIds } from "./reserved_ids.ts";
 import { Readings } from "./readings.ts";
 import { recovering } from "./recover.ts";
 import type { Session } from "../session/session.ts";
-import { type Countable, Tally } from "./tally.ts";
-
-export interface RunEntry extends Countable {
-  readonly id: string;
-  /** Increases with every run created. A page's cursor refers to it, so that deletions do not shift pages. */
-  readonly sequence: number;
-  readonly store: RunStore | undefined;
-  session: Session | undefined;
-  /** Count of requests that use the run now. */
-  users: number;
-  /** When the latest of them ended, in milliseconds since 1970. */
-  usedAt: number;
-  /** How often the run came into memory. If the number is unchanged and there is no session, the run is unchanged. */
-  openings: number;
-  /** Set while changes are refused; `session` is the freeze of the session, if there is one. */
-  frozen: { session: Releasable | undefined } | undefined;
-  /** Called once, in the turn in which the session's open round ends or loses its last contribution. */
-  whenQuiet: (() => void) | undefined;
-}
+import { newEntry, optimizerOf, type RunEntry } from "./run_entry.ts";
+import { Tally } from "./tally.ts";
 
 interface RunTableParts {
   readonly memory: Memory;
@@ -54,8 +38,7 @@ interface RunTableParts {
 export class RunTable {
   readonly #parts: RunTableParts;
   readonly #entries = new Map<string, RunEntry>();
-  /** Ids of runs that are being created or deleted. */
-  readonly #reserved = new Set<string>();
+  readonly #reserved: ReservedIds;
   readonly #endings = new WeakMap<RunSession, Ending>();
   readonly #readings = new Readings<RunEntry>();
   /** The counted runs, the one first whose latest use is longest ago. A clock that is set back does not change the order. */
@@ -65,6 +48,7 @@ export class RunTable {
 
   constructor(parts: RunTableParts) {
     this.#parts = parts;
+    this.#reserved = new ReservedIds(parts.runsMax);
   }
 
   get stepSecondsMax(): number {
@@ -99,19 +83,7 @@ export class RunTable {
 
   /** Makes an entry, which is not in the table yet. */
   make(id: string, sequence: number, store: RunStore | undefined): RunEntry {
-    const usedAt = this.#parts.now().getTime();
-    return {
-      id,
-      sequence,
-      store,
-      session: undefined,
-      users: 0,
-      usedAt,
-      openings: 0,
-      frozen: undefined,
-      whenQuiet: undefined,
-      counted: undefined,
-    };
+    return newEntry({ id, sequence, store, usedAt: this.#parts.now().getTime() });
   }
 
   /** Puts the entry into the table: from now on the id names its run. */
@@ -154,22 +126,7 @@ export class RunTable {
 
   /** Reserves the id and a place in the table while a run is created. Throws run_exists, too_many_runs. */
   reserve(id: string): Releasable {
-    if (this.has(id) || this.#reserved.has(id)) {
-      throw new StepwellError("run_exists", `Cannot create the run "${id}": a run with this id exists`);
-    }
-    const { runsMax } = this.#parts;
-    if (this.#entries.size + this.#reserved.size >= runsMax) {
-      throw new StepwellError(
-        "too_many_runs",
-        `Cannot create the run "${id}": ${runsMax} runs are open, the most allowed`,
-      );
-    }
-    return this.#reserve(id);
-  }
-
-  #reserve(id: string): Releasable {
-    this.#reserved.add(id);
-    return releasable(() => void this.#reserved.delete(id));
+    return this.#reserved.take(id, { isTaken: this.has(id), taken: this.#entries.size });
   }
 
   /** The run's session if it is in memory. Throws unknown_run. */
@@ -326,7 +283,7 @@ export class RunTable {
     const optimizer = optimizerOf(entry);
     // If the deletion fails, the run must still be readable, so its optimizer is kept meanwhile.
     using _optimizer = optimizer === undefined ? undefined : this.#parts.optimizers.retain(optimizer);
-    using _id = this.#reserve(id);
+    using _id = this.#reserved.hold(id);
     this.#entries.delete(id);
     this.#readings.giveUp(entry);
     this.#uncount(entry);
@@ -338,9 +295,4 @@ export class RunTable {
       throw error;
     }
   }
-}
-
-/** The class_name of a run's optimizer if it is a registered one, otherwise undefined. */
-function optimizerOf({ session, store }: RunEntry): string | undefined {
-  return session ? session.optimizerMember.definition?.class_name : store?.record.optimizer;
 }

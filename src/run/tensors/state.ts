@@ -16,17 +16,12 @@ import { atOnce } from "../../slices.ts";
 import { sorting } from "../../sorting.ts";
 import { elementCount, type NamedTensor } from "../../tensor.ts";
 import type { Memory } from "./memory.ts";
+import { type CreatedSlot, CreatedSlots } from "./created_slots.ts";
 import { initialClipNorm } from "../spec/aggregation.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import { type Home, type Settled, settling, type VariableState } from "./variable_state.ts";
 
 export type { VariableState } from "./variable_state.ts";
-
-/** A slot of a variable: one weight in Keras. */
-export interface CreatedSlot {
-  readonly variable: VariableState;
-  readonly slot: string;
-}
 
 const ALIGNMENT = 64;
 const aligned = (bytes: number) => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
@@ -45,21 +40,6 @@ function regionBytes(homes: readonly Home[], rules: readonly Rule[]): number {
 function contributionBytes({ aggregation: { rule, wanted }, variables }: ResolvedSpec): number {
   if (rule.kind === "sum") return 0;
   return (wanted + 1) * variables.reduce((sum, { shape }) => sum + aligned(4 * elementCount(shape)), 0);
-}
-
-/** The order in which Keras creates the slots of these variables. `rules` are those of the groups. */
-export function creationOrder(
-  rules: readonly Rule[],
-  variables: readonly VariableState[],
-): CreatedSlot[] {
-  const slots = rules.map((rule) => new Set(Object.keys(rule.slots)));
-  const slotsOf = ({ group }: VariableState) => slots[group] as ReadonlySet<string>;
-  if (rules[0]?.slotOrder === "variable") {
-    return variables.flatMap((variable) => [...slotsOf(variable)].map((slot) => ({ variable, slot })));
-  }
-  return [...new Set(slots.flatMap((names) => [...names]))].flatMap((slot) =>
-    variables.flatMap((variable) => slotsOf(variable).has(slot) ? [{ variable, slot }] : [])
-  );
 }
 
 /** The rules of a run's groups, with that of the default group. */
@@ -88,13 +68,11 @@ export class RunState implements Releasable {
   readonly #memory: Memory;
   /** Those that have regions. */
   readonly #homes: Home[] = [];
-  readonly #created: CreatedSlot[] = [];
-  /** By slot: which variables' slots are created, by their index, and how many in each group. */
-  readonly #isCreated = new Map<string, { readonly bits: Uint8Array; readonly counts: number[] }>();
+  readonly #created: CreatedSlots;
   readonly #slotNames = new Set<string>();
   #sorted: readonly VariableState[] | undefined;
-  /** Elements of all variables, and by group how many of them steps change. */
-  readonly #counts: { readonly all: number; readonly optimized: readonly number[] };
+  /** Elements of all variables. */
+  readonly parameters: number;
 
   /** As the constructor, in pieces. */
   static *making(
@@ -126,9 +104,8 @@ export class RunState implements Releasable {
     this.variables = byName;
     this.#arena = memory.place(regionBytes(homes, rules), contributionBytes(spec));
     this.optimized = variables.filter(({ role }) => role === "optimize");
-    const counts = rules.map(() => 0);
-    for (const { group } of this.optimized) counts[group] = (counts[group] as number) + 1;
-    this.#counts = { all: elements(variables), optimized: counts };
+    this.#created = new CreatedSlots(this.optimized);
+    this.parameters = variables.reduce((sum, { count }) => sum + count, 0);
     using made = new DisposableStack();
     made.defer(() => this.release());
     for (const home of homes) {
@@ -162,11 +139,6 @@ export class RunState implements Releasable {
   /** Where the variables lie. */
   get homes(): readonly Home[] {
     return this.#homes;
-  }
-
-  /** Elements of all variables. */
-  get parameters(): number {
-    return this.#counts.all;
   }
 
   /** Bytes of variables and slots. */
@@ -207,12 +179,7 @@ export class RunState implements Releasable {
 
   /** Marks the slots of these variables as created, in Keras' order. `rules` are those of the groups. */
   createSlots(rules: readonly Rule[], variables: readonly VariableState[]): void {
-    const names = rules.map((rule) => Object.keys(rule.slots));
-    if (names.every((slots, group) => slots.every((slot) => this.#areCreated(slot, group)))) return;
-    const lacking = variables.filter((variable) =>
-      (names[variable.group] as string[]).some((slot) => !this.isCreated({ variable, slot }))
-    );
-    for (const created of creationOrder(rules, lacking)) this.markCreated(created);
+    this.#created.create(rules, variables);
   }
 
   /** The slots that start with the variable's present value and that no gradient has created yet. */
@@ -222,28 +189,18 @@ export class RunState implements Releasable {
   }
 
   markCreated(created: CreatedSlot): void {
-    const { slot, variable } = created;
-    let found = this.#isCreated.get(slot);
-    if (!found) this.#isCreated.set(slot, found = { bits: new Uint8Array(this.variables.size), counts: [] });
-    if (found.bits[variable.index] === 1) return;
-    found.bits[variable.index] = 1;
-    found.counts[variable.group] = (found.counts[variable.group] ?? 0) + 1;
-    this.#created.push(created);
+    this.#created.mark(created);
   }
 
-  isCreated({ variable, slot }: CreatedSlot): boolean {
-    return this.#isCreated.get(slot)?.bits[variable.index] === 1;
+  isCreated(slot: CreatedSlot): boolean {
+    return this.#created.has(slot);
   }
 
   /** Whether Keras would have created all slots of all variables by now. */
   get areAllCreated(): boolean {
     return this.#homes.every(({ group, slots }) =>
-      slots.keys().every((slot) => this.#areCreated(slot, group))
+      slots.keys().every((slot) => this.#created.areAll(slot, group))
     );
-  }
-
-  #areCreated(slot: string, group: number): boolean {
-    return (this.#isCreated.get(slot)?.counts[group] ?? 0) === (this.#counts.optimized[group] ?? 0);
   }
 
   /** The slots that a group's variables have; none if it has no variables. */
@@ -259,7 +216,7 @@ export class RunState implements Releasable {
 
   /** The slots that Keras would have created by now, in its order. */
   get created(): readonly CreatedSlot[] {
-    return this.#created;
+    return this.#created.list;
   }
 
   /** Throws unknown_variable. */
@@ -320,6 +277,3 @@ export class RunState implements Releasable {
     this.release();
   }
 }
-
-const elements = (variables: readonly VariableState[]) =>
-  variables.reduce((sum, { count }) => sum + count, 0);

@@ -8,7 +8,8 @@ import { fitsShape, type NamedTensor, showShape } from "../../tensor.ts";
 import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { type Copies, copySlot } from "./copies.ts";
-import { creationOrder, type RunState } from "./state.ts";
+import { creationOrder } from "./created_slots.ts";
+import type { RunState } from "./state.ts";
 
 /** `iterations` is null while Keras would not have created any weight. */
 export function getWeights(state: RunState): { iterations: number | null; tensors: NamedTensor[] } {
