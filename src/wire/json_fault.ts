@@ -34,7 +34,7 @@ export interface Members {
 }
 
 /** Bytes that are scanned in one piece, and how long a byte takes. */
-const PIECE = 16 * 1024, BYTE_UNITS = 8;
+const PIECE = 16 * 1024, BYTE_UNITS = 60;
 
 /** The same in pieces, and finds the members of the outermost object. */
 export function* findingJsonFault(
