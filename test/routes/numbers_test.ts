@@ -61,6 +61,8 @@ interface Place {
   readonly isOther?: boolean;
   /** Tensors may say "Infinity". */
   readonly isTensor?: boolean;
+  /** What lacks the field when it is null. */
+  readonly holder?: string;
 }
 
 const gradients = "/v1/runs/demo/gradients";
@@ -177,7 +179,7 @@ const PLACES: readonly Place[] = [
       isTensor: true,
     },
   ),
-  post("/v1/runs", "stddev", aggregated({ noise: { stddev: "@", seed: 1 } }), "stddev"),
+  post("/v1/runs", "stddev", aggregated({ noise: { stddev: "@", seed: 1 } }), "stddev", { holder: "noise" }),
   post("/v1/runs", "seed", aggregated({ noise: { stddev: 1, seed: "@" } }), "seed", { isOther: true }),
   post("/v1/runs", "client_clipnorm", aggregated({ client_clipnorm: "@" }), "client_clipnorm"),
   post("/v1/runs", "quorum", json({ ...SPEC, aggregation: { mode: "round", quorum: "@" } }), "quorum", {
@@ -256,7 +258,10 @@ Deno.test("every numeric field refuses what float32 cannot hold, and what is acc
       const { issues } = JSON.parse(told) as { issues: { path: string }[] };
       assert.ok(
         response.status !== 422 ||
-          issues.some(({ path }) => path.includes(place.at) || /^(gradients|hyperparameters)$/.test(path)),
+          issues.some(({ path }) =>
+            path.includes(place.at) || /^(gradients|hyperparameters)$/.test(path) ||
+            (text === "null" && place.holder !== undefined && path.endsWith(place.holder))
+          ),
         label,
       );
       assert.ok(await isFinite(service, "demo"), label);
@@ -269,6 +274,7 @@ Deno.test("every numeric field refuses what float32 cannot hold, and what is acc
     if (!place.what.includes("of a step")) assert.ok(await isFinite(service, "demo"), label);
     service.losses.close();
   };
+  for (const place of PLACES) await law("immediate", place, "null");
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom("immediate", "buffer"),
