@@ -44,7 +44,7 @@ export async function receiveWeights(
   );
   const file = { bytesMax, headerBytesMax, target: list, onMetadata: noFields, isKept: true };
   await receiveFile(c, services, file);
-  return list.items();
+  return await inSlices(list.listing());
 }
 
 /** How long it takes to read a tensor, and one of its bytes. */
@@ -64,6 +64,9 @@ function* readingList(list: readonly unknown[]): Generator<number, (FlatTensor |
   }
   return items;
 }
+
+/** Items that are looked up at a time, and how long one takes. */
+const ITEMS = 1000, ITEM_UNITS = 200;
 
 /** Small tensors have their memory together. */
 const SHARED_BYTES = 64 << 10;
@@ -103,16 +106,18 @@ class WeightList implements TensorTarget {
     throw unfit(name, "is null, must be a tensor");
   }
 
-  /** The list. Throws invalid_weights if a place is missing. */
-  items(): readonly (FlatTensor | number)[] {
-    return Array.from({ length: this.#items.size }, (_, place) => {
-      const item = this.#items.get(place);
-      if (item !== undefined) return item;
-      throw new StepwellError(
-        "invalid_weights",
-        `Cannot set the weights: none of the ${this.#items.size} tensors is named ${place}`,
-      );
-    });
+  /** The list, in pieces. Throws invalid_weights if a place is missing. */
+  *listing(): Generator<number, readonly (FlatTensor | number)[]> {
+    const { size } = this.#items, list: (FlatTensor | number)[] = [];
+    while (list.length < size) {
+      const item = this.#items.get(list.length);
+      if (item === undefined) {
+        const problem = `none of the ${size} tensors is named ${list.length}`;
+        throw new StepwellError("invalid_weights", `Cannot set the weights: ${problem}`);
+      }
+      if (list.push(item) % ITEMS === 0) yield ITEMS * ITEM_UNITS;
+    }
+    return list;
   }
 
   #setInteger(place: number, bytes: Uint8Array<ArrayBuffer>): void {

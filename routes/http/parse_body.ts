@@ -53,16 +53,15 @@ export async function parseWithMap<S extends z.ZodType>(
   value: unknown,
   name: string,
 ): Promise<z.output<S>> {
-  const map: unknown = isObject(value) ? value[name] : undefined,
-    names = isObject(map) ? Object.keys(map) : [];
-  if (names.length <= SLICE_LENGTH) return parseBody(schema, value);
+  const map: unknown = isObject(value) ? value[name] : undefined;
+  const entries = isObject(map) ? Object.entries(map) : [];
+  if (entries.length <= SLICE_LENGTH) return parseBody(schema, value);
   const slices = new Slices();
   let at = 0;
   for (;;) {
-    const some = names.slice(at, at += SLICE_LENGTH);
-    const members = Object.fromEntries(some.map((each) => [each, (map as Record<string, unknown>)[each]]));
+    const members = Object.fromEntries(entries.slice(at, at += SLICE_LENGTH));
     const parsed = parseBody(schema, { ...value as object, [name]: members });
-    if (at >= names.length) return parsed;
+    if (at >= entries.length) return parsed;
     if (slices.isOver(SLICE_LENGTH * ELEMENT_UNITS)) await nextTurn();
   }
 }

@@ -22,7 +22,9 @@ import {
 const HEADER_BYTES_MAX_DEFAULT = 4 << 20;
 const PREFIX_BYTES = 8;
 /** Bytes that {@link SafetensorsReader.writing} takes at a time, and how long a tensor takes besides its bytes. */
-const PIECE_BYTES = 64 << 10, TENSOR_UNITS = 200;
+const PIECE_BYTES = 16 << 10, TENSOR_UNITS = 1000;
+/** Files with fewer tensors are written as they arrive. */
+const MANY = 1000;
 const BRACE = 0x7b;
 /** A header of this length takes some milliseconds. */
 const LONG_BYTES_MIN = 64 << 10;
@@ -86,23 +88,33 @@ export class SafetensorsReader {
 
   /** As {@link write}, in pieces. */
   *writing(chunk: Uint8Array): Generator<number, void> {
-    let at = this.#sinks === undefined ? this.#receiveHead(chunk) : 0;
+    const at = this.#sinks === undefined ? this.#receiveHead(chunk) : 0;
     if (at === undefined) return;
     if (this.#sinks === undefined) yield* this.#readHeader();
-    for (; at < chunk.length; at += PIECE_BYTES) {
+    yield* this.#writingTensors(chunk, at);
+  }
+
+  *#writingTensors(chunk: Uint8Array, from: number): Generator<number, void> {
+    for (let at = from; at < chunk.length; at += PIECE_BYTES) {
       const first = this.#entryIndex, piece = chunk.subarray(at, at + PIECE_BYTES);
       this.#writeTensors(piece, 0);
       yield piece.length + TENSOR_UNITS * (this.#entryIndex - first);
     }
   }
 
-  /** As {@link write}; others run while a long header is read. The chunk must be valid until the promise resolves. */
+  /**
+   * As {@link write}; others run while a long header, or many tensors, are read. The chunk must be valid until the
+   * promise resolves.
+   */
   writeInSlices(chunk: Uint8Array): void | Promise<void> {
-    if (this.#sinks !== undefined) return this.#writeTensors(chunk, 0);
+    if (this.#sinks !== undefined) {
+      const areMany = this.#entries.length > MANY;
+      return areMany ? inSlices(this.#writingTensors(chunk, 0)) : this.#writeTensors(chunk, 0);
+    }
     const at = this.#receiveHead(chunk);
     if (at === undefined) return;
     if (this.#headBytesWanted >= LONG_BYTES_MIN) {
-      return inSlices(this.#readHeader()).then(() => this.#writeTensors(chunk, at));
+      return inSlices(this.#readHeader()).then(() => inSlices(this.#writingTensors(chunk, at)));
     }
     atOnce(this.#readHeader());
     this.#writeTensors(chunk, at);
