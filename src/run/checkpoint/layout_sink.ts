@@ -1,10 +1,8 @@
 /** Takes all tensors of a run as they lie in its own file, one behind the other. */
 import type { ByteSink } from "../../tensor.ts";
 import type { RunState, VariableState } from "../tensors/state.ts";
+import { copyWords, wordsOf } from "../tensors/words.ts";
 import { offsetOf, type RunLayout } from "./run_layout.ts";
-
-/** Up to so many elements, a loop is faster than making two views. */
-const LOOP_COUNT_MAX = 64;
 
 export class LayoutSink implements ByteSink {
   readonly #state: RunState;
@@ -24,14 +22,12 @@ export class LayoutSink implements ByteSink {
     const words = isAligned
       ? new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)
       : new Int32Array(bytes.slice(0, bytes.length & ~3).buffer);
-    // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
-    const memory = arena.i32(0, arena.bytesReserved / 4), all = arena.u8(0, arena.bytesReserved);
+    const target = wordsOf(arena), all = arena.u8(0, arena.bytesReserved);
     for (let at = 0; at < bytes.length;) {
       if (this.#left === 0) this.#next();
       const count = Math.min(this.#left, bytes.length - at), to = this.#to;
-      if ((at | to | count) % 4 === 0 && count <= 4 * LOOP_COUNT_MAX) {
-        for (let n = 0; n < count; n += 4) memory[(to + n) >>> 2] = words[(at + n) >>> 2] as number;
-      } else all.set(bytes.subarray(at, at + count), to);
+      if ((at | to | count) % 4 === 0) copyWords(words, at / 4, { target, to: to / 4, count: count / 4 });
+      else all.set(bytes.subarray(at, at + count), to);
       at += count;
       this.#to += count;
       this.#left -= count;

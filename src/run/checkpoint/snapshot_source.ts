@@ -8,18 +8,16 @@ import type { SnapshotOwner, Taken } from "../../store/snapshot_taker.ts";
 import { OWNER, SAVED } from "./checkpoint_format.ts";
 import { METADATA } from "../../wire/safetensors_header.ts";
 import { framedParts, frameHeader } from "../../wire/safetensors_writer.ts";
-import type { RunState } from "../tensors/state.ts";
 import type { Spare } from "../tensors/memory.ts";
 import type { CheckpointSource, LiveCheckpoint } from "./checkpoint.ts";
 import { configJson, type PreparedSnapshot, type PreparedText, presentText } from "./prepared_snapshot.ts";
 import { offsetOf } from "./run_layout.ts";
+import { copyWords, wordsOf } from "../tensors/words.ts";
 
 /** The longest piece. Writing one blocks the event loop. */
 const PIECE_BYTES_MAX = 1024 ** 2;
 /** The longest tensor that is copied together with others. */
 const JOINED_BYTES = 64 * 1024;
-/** Up to so many elements, a loop is faster than making two views. */
-const LOOP_COUNT_MAX = 64;
 
 interface Taking {
   readonly owner: SnapshotOwner;
@@ -48,7 +46,7 @@ export function takeSnapshot(
     yield* header;
     if (isDetached) return yield* rest();
     const joined = new Int32Array(JOINED_BYTES / 4), joinedBytes = new Uint8Array(joined.buffer);
-    let memory = wordsOf(state), filled = 0;
+    let memory = wordsOf(state.arena), filled = 0;
     for (const { slot, variables } of groups) {
       for (const variable of variables) {
         const length = 4 * variable.count;
@@ -56,11 +54,15 @@ export function takeSnapshot(
           taken += filled;
           yield joinedBytes.subarray(0, filled);
           if (isDetached) return yield* rest();
-          memory = wordsOf(state);
+          memory = wordsOf(state.arena);
           filled = 0;
         }
         if (length <= JOINED_BYTES) {
-          copy(memory, offsetOf(variable, slot), { target: joined, at: filled, bytes: length });
+          copyWords(memory, offsetOf(variable, slot) / 4, {
+            target: joined,
+            to: filled / 4,
+            count: variable.count,
+          });
           filled += length;
           continue;
         }
@@ -72,7 +74,7 @@ export function takeSnapshot(
           yield piece;
           if (isDetached) return yield* rest();
         }
-        memory = wordsOf(state);
+        memory = wordsOf(state.arena);
       }
     }
     if (filled === 0) return;
@@ -93,14 +95,15 @@ export function takeSnapshot(
     if (isDetached) return true;
     if (!spare || spare.bytes < dataBytes) return false;
     isDetached = true;
-    const view = spare.view(0, dataBytes), memory = wordsOf(state);
+    const view = spare.view(0, dataBytes), memory = wordsOf(state.arena);
     const target = new Int32Array(view.buffer, view.byteOffset, dataBytes / 4);
     let start = 0;
     for (const { slot, variables } of groups) {
       for (const variable of variables) {
         const end = start + 4 * variable.count, from = Math.max(start, taken);
         if (end > from) {
-          copy(memory, offsetOf(variable, slot) + from - start, { target, at: from, bytes: end - from });
+          const first = (offsetOf(variable, slot) + from - start) / 4;
+          copyWords(memory, first, { target, to: from / 4, count: (end - from) / 4 });
         }
         start = end;
       }
@@ -114,22 +117,6 @@ export function takeSnapshot(
     detach,
     config: configJson(source.describe(), prepared),
   };
-}
-
-/** A run's arena. As integers, because a float that JavaScript reads and writes may lose the bits of a NaN. */
-function wordsOf({ arena }: RunState): Int32Array<ArrayBuffer> {
-  return arena.i32(0, arena.bytesReserved / 4);
-}
-
-/** All offsets are those of whole float32 numbers, in bytes. */
-function copy(
-  source: Int32Array,
-  from: number,
-  { target, at, bytes }: { readonly target: Int32Array; readonly at: number; readonly bytes: number },
-): void {
-  const first = from / 4, to = at / 4, count = bytes / 4;
-  if (count > LOOP_COUNT_MAX) target.set(source.subarray(first, first + count), to);
-  else for (let n = 0; n < count; n++) target[to + n] = source[first + n] as number;
 }
 
 const encoder = new TextEncoder();

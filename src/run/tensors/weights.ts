@@ -9,6 +9,7 @@ import type { FlatTensor } from "../../wire/nested_numbers.ts";
 import { readTensor } from "../../wire/json_tensors.ts";
 import { type Copies, copySlot } from "./copies.ts";
 import { creationOrder } from "./created_slots.ts";
+import { copyWords, wordsOf } from "./words.ts";
 import type { RunState } from "./state.ts";
 
 /** `iterations` is null while Keras would not have created any weight. */
@@ -40,9 +41,6 @@ interface Target {
   /** Called after all checks and before any change. An error that it throws refuses the change. */
   readonly record: (whole: WholeWeights) => void;
 }
-
-/** Up to so many elements, a loop is faster than making two views. */
-const LOOP_COUNT_MAX = 64;
 
 /**
  * Assigns a list of weights and returns whether anything changed. If the run has no weights yet, a list of full
@@ -78,15 +76,12 @@ export function setWeights(
     (scalars[group] as Record<string, number>)[name] = values[index] as number;
   }
   state.scalars = scalars;
-  const { arena } = state, all = arena.f32(0, arena.bytesReserved / 4);
-  // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
-  const memory = new Int32Array(all.buffer, all.byteOffset, all.length);
-  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const target = wordsOf(state.arena),
+    words = new Int32Array(values.buffer, values.byteOffset, values.length);
   let at = names.length;
   for (const { variable, slot } of created) {
-    const first = variable.slotOffset(slot) / 4, { count } = variable;
-    if (count > LOOP_COUNT_MAX) memory.set(words.subarray(at, at + count), first);
-    else for (let n = 0; n < count; n++) memory[first + n] = words[at + n] as number;
+    const { count } = variable;
+    copyWords(words, at, { target, to: variable.slotOffset(slot) / 4, count });
     at += count;
   }
   return true;

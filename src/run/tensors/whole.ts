@@ -3,6 +3,7 @@ import type { NamedTensor } from "../../tensor.ts";
 import type { FileLayout } from "../../wire/file_layout.ts";
 import type { PublishedFile } from "../api/run_session.ts";
 import type { RunState, VariableState } from "./state.ts";
+import { copyWords, wordsOf } from "./words.ts";
 
 /** What is the same for every version of a run. */
 export interface Order {
@@ -10,9 +11,6 @@ export interface Order {
   readonly variables: readonly VariableState[];
   readonly layout: FileLayout<VariableState>;
 }
-
-/** Up to so many elements, a loop is faster than making two views. */
-const LOOP_COUNT_MAX = 64;
 
 export class Whole implements PublishedFile {
   readonly data: Uint8Array<ArrayBuffer>;
@@ -22,14 +20,10 @@ export class Whole implements PublishedFile {
   constructor({ arena }: RunState, order: Order) {
     const { layout } = this.#order = order;
     this.data = new Uint8Array(layout.dataBytes);
-    // As integers, because a float that JavaScript reads and writes may lose the bits of a NaN.
-    const target = new Int32Array(this.data.buffer);
-    const source = arena.i32(0, arena.bytesReserved / 4);
+    const target = new Int32Array(this.data.buffer), source = wordsOf(arena);
     let to = 0;
     for (const { offset, count } of layout.ordered) {
-      const from = offset / 4;
-      if (count > LOOP_COUNT_MAX) target.set(source.subarray(from, from + count), to);
-      else for (let i = 0; i < count; i++) target[to + i] = source[from + i] as number;
+      copyWords(source, offset / 4, { target, to, count });
       to += count;
     }
   }

@@ -5,20 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { parseArgs } from "node:util";
 import { StepwellError } from "../../../src/errors.ts";
 import { Inbox } from "../../../routes/lane/inbox.ts";
 import { IncomingBody } from "../../../routes/lane/incoming_body.ts";
+import { fuzzOptions } from "./support/fuzz_options.ts";
 import { parseWithLlhttp } from "./support/llhttp.ts";
 import { randomFrom } from "./support/random.ts";
 
-const { values: options } = parseArgs({
-  args: Deno.args,
-  options: { inputs: { type: "string", default: "10000" }, seed: { type: "string" } },
-  allowPositionals: true,
-});
-const seed = Number(options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
-console.log(`seed ${seed}: --seed=${seed} makes the same inputs again`);
+const { inputs, seed } = fuzzOptions();
 
 const LIMITS = { headBytesMax: 1 << 12, headersMax: 10 };
 const HEAD = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -157,7 +151,7 @@ const STRICTER: readonly ((text: string) => boolean)[] = [
 ];
 
 Deno.test("chunked bodies are read as llhttp reads them, or refused, however they are cut", async () => {
-  const random = randomFrom(seed), inputs = Number(options.inputs);
+  const random = randomFrom(seed);
   const counts = { both: 0, neither: 0, stricter: 0, cutOff: 0 };
   for (let input = 0; input < inputs; input++) {
     const text = bodyOf(random) + NEXT, bytes = Buffer.from(text, "latin1");

@@ -19,11 +19,11 @@ const CLIENTS: Readonly<Record<string, Client>> = {
   "Go's net/http": { needs: ["go", "version"], command: ["go", "run", `${FOLDER}client.go`] },
   "Python's requests": {
     needs: ["python3", "-c", "import requests"],
-    command: ["python3", `${FOLDER}client_requests.py`],
+    command: ["python3", `${FOLDER}client_blocking.py`, "requests"],
   },
   "Python's httpx": {
     needs: ["python3", "-c", "import httpx"],
-    command: ["python3", `${FOLDER}client_httpx.py`],
+    command: ["python3", `${FOLDER}client_blocking.py`, "httpx"],
   },
   "Python's aiohttp": {
     needs: ["python3", "-c", "import aiohttp"],

@@ -5,20 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { parseArgs } from "node:util";
 import { StepwellError } from "../../../src/errors.ts";
 import { framingOf } from "../../../routes/lane/framing.ts";
 import { HeadScan, parseHead } from "../../../routes/lane/head.ts";
+import { fuzzOptions } from "./support/fuzz_options.ts";
 import { parseWithLlhttp } from "./support/llhttp.ts";
 import { randomFrom } from "./support/random.ts";
 
-const { values: options } = parseArgs({
-  args: Deno.args,
-  options: { inputs: { type: "string", default: "10000" }, seed: { type: "string" } },
-  allowPositionals: true,
-});
-const seed = Number(options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
-console.log(`seed ${seed}: --seed=${seed} makes the same inputs again`);
+const { inputs, seed } = fuzzOptions();
 
 const LIMITS = { headBytesMax: 1 << 16, headersMax: 100 };
 
@@ -163,7 +157,7 @@ const STRICTER: readonly ((text: string, lines: readonly string[]) => boolean)[]
 Deno.test("heads are read as llhttp reads them, or refused", () => {
   const random = randomFrom(seed);
   const counts = { both: 0, neither: 0, stricter: 0 };
-  for (let input = 0; input < Number(options.inputs); input++) {
+  for (let input = 0; input < inputs; input++) {
     const text = headOf(random), bytes = Buffer.from(text, "latin1");
     const ours = parse(bytes), theirs = parseWithLlhttp(bytes);
     const said = `${JSON.stringify(text)} (seed ${seed})`;
@@ -183,6 +177,6 @@ Deno.test("heads are read as llhttp reads them, or refused", () => {
   }
   // Otherwise nothing was compared.
   for (const count of Object.values(counts)) {
-    assert.ok(count > Number(options.inputs) / 50, JSON.stringify(counts));
+    assert.ok(count > inputs / 50, JSON.stringify(counts));
   }
 });

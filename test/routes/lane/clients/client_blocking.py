@@ -1,15 +1,17 @@
-"""Python's requests as it is."""
+"""Python's requests, or httpx, as it is: the argument says which. They have one interface, but for two names."""
 
+import importlib
 import os
+import sys
 
-import requests
-
-session = requests.Session()
+library = importlib.import_module(sys.argv[1])
+client, content = {"requests": ("Session", "data"), "httpx": ("Client", "content")}[sys.argv[1]]
+session = getattr(library, client)()
 
 
 def ask(method, path, body=None, tag=None):
     headers = {"Content-Type": "application/json", **({"If-None-Match": tag} if tag else {})}
-    answer = session.request(method, os.environ["STEPWELL_URL"] + path, data=body, headers=headers)
+    answer = session.request(method, os.environ["STEPWELL_URL"] + path, headers=headers, **{content: body})
     print(answer.status_code)
     return answer.headers.get("ETag")
 
